@@ -1,0 +1,112 @@
+// Column: an immutable vector of values of one type. ColumnBuilder makes one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/check.h"
+#include "data/string_view.h"
+#include "data/type.h"
+
+namespace kappa::data {
+
+/// Bytes that StringViews point into. Shared, immutable once a column holds it.
+using Heap = std::shared_ptr<const std::string>;
+/// Keeps foreign memory (a decoded record buffer, a state page) alive while views point into it.
+using Keepalive = std::shared_ptr<const void>;
+
+class Column;
+using ColumnPtr = std::shared_ptr<const Column>;
+
+/// Layout: `values` holds size() physical values (type.h), 64-byte aligned; `validity` holds one bit per row, set when the
+/// row is not NULL, and is empty when no row is NULL. The value under a NULL is zero (an empty view), so that kernels may
+/// compute over it. StringViews point into memory kept alive by `keepalives`.
+class Column {
+ public:
+  Column(Type type, int64_t size);  // all zero values, no NULLs
+
+  const Type& type() const { return type_; }
+  int64_t size() const { return size_; }
+  template <typename T> const T* data() const { return reinterpret_cast<const T*>(values_.get()); }
+  template <typename T> std::span<const T> values() const { return {data<T>(), static_cast<size_t>(size_)}; }
+  bool has_nulls() const { return !validity_.empty(); }
+  bool IsNull(int64_t row) const {
+    return has_nulls() && (validity_[static_cast<size_t>(row) >> 6] >> (row & 63) & 1) == 0;
+  }
+  /// Words of the validity bitmap; empty when no row is NULL.
+  std::span<const uint64_t> validity() const { return validity_; }
+  int64_t null_count() const;
+  std::string_view bytes(int64_t row) const { return data<StringView>()[row].view(); }
+  const std::vector<Keepalive>& keepalives() const { return keepalives_; }
+  /// Bytes held by values and validity (heaps are shared and not counted).
+  int64_t memory_bytes() const;
+
+  // For the maker of the column only, before it is shared.
+  template <typename T> T* mutable_data() { return reinterpret_cast<T*>(values_.get()); }
+  void SetNull(int64_t row);  // also zeroes the value
+  /// Takes over the NULLs of `other` (sizes equal), in addition to those already set.
+  void MergeNulls(const Column& other);
+  void AddKeepalive(Keepalive keepalive) { if (keepalive) keepalives_.push_back(std::move(keepalive)); }
+  void ShareKeepalives(const Column& other);
+  void set_type(Type type) { KAPPA_CHECK(type.width() == type_.width()); type_ = type; }
+
+ private:
+  struct FreeDeleter { void operator()(uint8_t* p) const; };
+  Type type_;
+  int64_t size_;
+  std::unique_ptr<uint8_t[], FreeDeleter> values_;
+  std::vector<uint64_t> validity_;
+  std::vector<Keepalive> keepalives_;
+};
+
+/// Appends values one by one; strings longer than 12 bytes are copied into heaps that the builder owns, or borrowed.
+class ColumnBuilder {
+ public:
+  explicit ColumnBuilder(Type type, int64_t reserve = 0);
+
+  const Type& type() const { return type_; }
+  int64_t size() const { return size_; }
+  template <typename T> void Append(T value) {  // T is the physical type
+    KAPPA_DCHECK(static_cast<int>(sizeof(T)) == width_);
+    Grow();
+    std::memcpy(values_.data() + size_ * width_, &value, sizeof(T));
+    ++size_;
+  }
+  void AppendNull();
+  /// Copies the bytes.
+  void AppendBytes(std::string_view bytes);
+  /// Stores a view without copying: the caller adds a keepalive for the memory.
+  void AppendBorrowed(StringView view) { Append(view); }
+  /// Appends row `row` of `other` (same physical type), borrowing its strings: the caller shares keepalives once.
+  void AppendFrom(const Column& other, int64_t row);
+  void AddKeepalive(Keepalive keepalive) { keepalives_.push_back(std::move(keepalive)); }
+  void ShareKeepalives(const Column& other) { keepalives_.insert(keepalives_.end(), other.keepalives().begin(), other.keepalives().end()); }
+  /// The column; the builder is empty afterwards and can be used again.
+  ColumnPtr Finish();
+
+ private:
+  void Grow() { if (static_cast<size_t>((size_ + 1) * width_) > values_.size()) values_.resize(std::max<size_t>(values_.size() * 2, 64 * static_cast<size_t>(width_))); }
+
+  Type type_;
+  int width_;
+  int64_t size_ = 0;
+  std::vector<uint8_t> values_;
+  std::vector<int64_t> nulls_;
+  std::shared_ptr<std::string> heap_;  // current chunk; grows only up to its reserved capacity, so views stay valid
+  std::vector<Keepalive> keepalives_;
+};
+
+/// rows[i] of `column` for every i; a negative index gives NULL.
+ColumnPtr Gather(const Column& column, std::span<const int32_t> rows);
+/// Rows [from, from + count).
+ColumnPtr Slice(const ColumnPtr& column, int64_t from, int64_t count);
+/// All rows of all parts, in order. Parts have one type; at least one part.
+ColumnPtr Concatenate(std::span<const ColumnPtr> parts);
+/// `count` NULLs of this type.
+ColumnPtr NullColumn(Type type, int64_t count);
+
+}  // namespace kappa::data

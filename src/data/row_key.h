@@ -1,0 +1,37 @@
+// Row keys: the rows of some columns as byte strings, so that rows are equal in SQL's grouping sense exactly when the
+// bytes are equal: NULL equals NULL, -0 equals 0, NaN equals NaN, numeric 1.0 equals 1 (trailing zeros are dropped).
+// The same bytes are stored in state, feed the hash that picks a shard, and feed the digest.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "data/batch.h"
+
+namespace kappa::data {
+
+/// Layout of one key: per column a byte 0 (NULL) or 1, then for non-NULL the fixed-width bytes (little-endian) or a
+/// uint32 length and the bytes. docs/formats/row_key.md.
+class RowKeys {
+ public:
+  /// Encodes all rows. `columns` are indexes into batch columns; canonical form for grouping when `canonical`, else the
+  /// values as they are (numeric keeps its display scale).
+  RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true);
+  std::string_view key(int64_t row) const { return {bytes_.data() + offsets_[static_cast<size_t>(row)], offsets_[static_cast<size_t>(row) + 1] - offsets_[static_cast<size_t>(row)]}; }
+  uint64_t hash(int64_t row) const { return hashes_[static_cast<size_t>(row)]; }  // Hash64 of the key
+  std::span<const uint64_t> hashes() const { return hashes_; }
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> offsets_;
+  std::vector<uint64_t> hashes_;
+};
+
+/// Decodes keys back into columns of these types, appending to one builder per column. KAPPA_CHECKs the layout:
+/// keys come from our own state.
+void AppendRow(std::string_view key, std::span<ColumnBuilder> builders);
+
+}  // namespace kappa::data

@@ -1,0 +1,128 @@
+// The log: topics of partitions of Kafka record batches, kept verbatim. The source of truth; it knows nothing above it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "io/clock.h"
+
+namespace kappa::log {
+
+using Offset = int64_t;
+
+struct TopicConfig {
+  int32_t partitions = 1;
+  int64_t segment_bytes = 256 << 20;
+  int64_t retention_ms = -1;     // -1: for ever
+  int64_t retention_bytes = -1;  // per partition; -1: no bound
+  int32_t max_message_bytes = 32 << 20;
+  bool unsafe = false;           // acknowledge before fdatasync
+  bool internal = false;         // "__journal" and the like: hidden from Metadata, refused to Kafka producers
+};
+
+struct LogOptions {
+  int sync_threads = 2;
+  size_t batch_decompressed_bytes_max = 64 << 20;
+  int64_t producer_id_expiry_ms = 7ll * 24 * 3600 * 1000;
+};
+
+/// Kafka's error codes that an append or a read can give; kNone is success. Source: Kafka protocol guide.
+enum class KafkaError : int16_t {
+  kUnknownServerError = -1, kNone = 0, kOffsetOutOfRange = 1, kCorruptMessage = 2, kUnknownTopicOrPartition = 3, kMessageTooLarge = 10,
+  kOffsetMetadataTooLarge = 12, kInvalidTopic = 17, kRecordListTooLarge = 18, kInvalidRequiredAcks = 21, kUnsupportedVersion = 35, kTopicAlreadyExists = 36,
+  kInvalidPartitions = 37, kInvalidReplicationFactor = 38, kInvalidConfig = 40, kInvalidRequest = 42, kUnsupportedForMessageFormat = 43, kPolicyViolation = 44,
+  kOutOfOrderSequence = 45, kDuplicateSequence = 46, kInvalidProducerEpoch = 47, kKafkaStorageError = 56, kUnknownProducerId = 59,
+  kInvalidRecord = 87,
+};
+
+struct AppendResult {
+  KafkaError error = KafkaError::kNone;
+  std::string message;        // for a person, when error is set
+  Offset base_offset = -1;    // of the first record (the original one for a duplicate)
+  Offset next_offset = -1;    // one past the last record: durable when the partition's durable_end() reaches it
+  int64_t append_time_ms = -1;
+  Offset log_start_offset = 0;
+};
+
+struct ReadResult {
+  KafkaError error = KafkaError::kNone;
+  std::string bytes;  // whole record batches; the first may begin before the asked offset
+  Offset high_watermark = 0;
+  Offset log_start_offset = 0;
+};
+
+class Partition {
+ public:
+  virtual ~Partition() = default;
+  virtual const std::string& topic() const = 0;
+  virtual int32_t index() const = 0;
+  /// One past the last appended record; records from durable_end() on are not visible to anyone yet.
+  virtual Offset end_offset() const = 0;
+  /// One past the last fdatasync'ed record: the high watermark.
+  virtual Offset durable_end() const = 0;
+  virtual Offset start_offset() const = 0;
+  virtual uint64_t size_bytes() const = 0;
+  virtual int64_t last_append_ms() const = 0;  // wall time of the newest append, -1 when none since open and empty
+
+  /// Appends complete v2 record batches after validating length, magic, CRC, record count and producer sequence; assigns
+  /// offsets. Returns after the write, before the sync: `on_durable` is called once, from a sync thread, when the records are
+  /// durable (or with kKafkaStorageError), unless `error` is set on return. Thread-safe.
+  virtual AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) = 0;
+  /// Whole batches from the one that holds `from`, at most `max_bytes` but at least one batch; only durable records.
+  virtual ReadResult Read(Offset from, size_t max_bytes) const = 0;
+  /// First offset whose record timestamp is >= this, with that timestamp.
+  virtual Result<std::optional<std::pair<Offset, int64_t>>> FindTimestamp(int64_t timestamp_ms) const = 0;
+  /// Drops whole segments below `offset`.
+  virtual Status DeleteBefore(Offset offset) = 0;
+  /// Checks every CRC and index entry of all segments.
+  virtual Status Verify() const = 0;
+  struct SegmentInfo { Offset base; Offset end; uint64_t bytes; };
+  virtual std::vector<SegmentInfo> segments() const = 0;
+};
+
+class Topic {
+ public:
+  virtual ~Topic() = default;
+  virtual const std::string& name() const = 0;
+  virtual const TopicConfig& config() const = 0;
+  virtual int32_t partition_count() const = 0;
+  virtual Partition& partition(int32_t index) = 0;
+};
+
+/// A folder of topics. Thread-safe.
+class Log {
+ public:
+  virtual ~Log() = default;
+  /// Opens or creates. Cuts torn tails, fdatasyncs what was recovered, refuses damage below the durable offset
+  /// (data_corrupted, with file and offset), refuses a folder of a newer format.
+  static Result<std::unique_ptr<Log>> Open(const std::string& folder, LogOptions options, io::Clock& clock);
+
+  /// Fails with duplicate_table ("topic .. already exists") or invalid_parameter_value.
+  virtual Result<std::shared_ptr<Topic>> CreateTopic(const std::string& name, const TopicConfig& config) = 0;
+  virtual Status DeleteTopic(const std::string& name) = 0;
+  /// Null when there is none.
+  virtual std::shared_ptr<Topic> FindTopic(std::string_view name) const = 0;
+  virtual std::vector<std::shared_ptr<Topic>> ListTopics() const = 0;
+  /// Called from sync threads after some partition's durable_end() moved; must return quickly. Kept until RemoveListener.
+  virtual int AddDurableListener(std::function<void(Partition&)> listener) = 0;
+  virtual void RemoveDurableListener(int id) = 0;
+  /// A fresh id for an idempotent producer; never given twice, also not after a restart.
+  virtual Result<int64_t> NextProducerId() = 0;
+  /// Applies retention by time and size; called by the owner now and then. `keep_from` says what views still need.
+  virtual void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) = 0;
+  virtual void Close() = 0;
+};
+
+/// A topic name that Kafka allows: 1 to 249 of [a-zA-Z0-9._-], not "." or "..".
+bool IsValidTopicName(std::string_view name);
+/// Kafka's default partitioner: murmur2(key) & 0x7fffffff, modulo partitions.
+int32_t PartitionForKey(std::string_view key, int32_t partitions);
+
+}  // namespace kappa::log

@@ -1,0 +1,73 @@
+// Kafka record batch, format v2: reading and making. Layout: docs/formats/segment.md and the Kafka protocol guide.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace kappa::log {
+
+inline constexpr size_t kBatchHeaderBytes = 61;
+
+/// The fixed header of a batch. Integers are big-endian on disk and wire.
+struct BatchHeader {
+  int64_t base_offset;
+  int32_t batch_length;  // bytes after this field
+  int32_t leader_epoch;
+  int8_t magic;
+  uint32_t crc;          // CRC-32C from `attributes` to the end
+  int16_t attributes;    // bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
+  int32_t last_offset_delta;
+  int64_t base_timestamp;
+  int64_t max_timestamp;
+  int64_t producer_id;
+  int16_t producer_epoch;
+  int32_t base_sequence;
+  int32_t record_count;
+
+  size_t total_bytes() const { return 12 + static_cast<size_t>(batch_length); }
+  int64_t last_offset() const { return base_offset + last_offset_delta; }
+  int codec() const { return attributes & 7; }
+  bool is_control() const { return attributes & 0x20; }
+  bool is_transactional() const { return attributes & 0x10; }
+};
+/// Fails with data_corrupted when the bytes do not begin with a whole, sane header.
+Result<BatchHeader> ParseBatchHeader(std::string_view bytes);
+/// Checks the CRC of one whole batch.
+bool BatchCrcMatches(std::string_view batch);
+
+/// One record; views point into the batch (or into its decompressed bytes). Null key or value: nullopt.
+struct Record {
+  int64_t offset;
+  int64_t timestamp_ms;
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
+};
+
+/// The records section of a batch, decompressed if need be. `storage` receives the decompressed bytes (left empty for codec
+/// none, when the result points into `batch`).
+Result<std::string_view> RecordsSection(std::string_view batch, size_t decompressed_max, std::string& storage);
+/// Decodes all records (headers are skipped over, validated). Appends to `records`.
+Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records);
+
+/// Makes one uncompressed (or zstd) batch.
+class BatchBuilder {
+ public:
+  void Add(int64_t timestamp_ms, std::optional<std::string_view> key, std::optional<std::string_view> value);
+  int32_t count() const { return count_; }
+  size_t size() const { return records_.size(); }
+  /// Base offset 0; the log assigns the real one.
+  std::string Finish();
+
+ private:
+  std::string records_;
+  int32_t count_ = 0;
+  int64_t base_timestamp_ = 0;
+  int64_t max_timestamp_ = 0;
+};
+
+}  // namespace kappa::log

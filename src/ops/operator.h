@@ -1,0 +1,64 @@
+// The operator contract. An operator maps change batches to change batches and is right for inserts, deletes and updates.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "expr/expression.h"
+#include "plan/node.h"
+#include "state/arena.h"
+
+namespace kappa::ops {
+
+using Output = std::vector<data::ChangeBatch>;
+
+/// What is known at the end of an epoch (or of a bulk step: many epochs at once).
+struct EpochContext {
+  uint64_t epoch = 0;
+  int64_t wall_us = 0;
+  /// Watermark per stream id, microseconds since 1970; INT64_MIN while unknown. At the end of bounded input INT64_MAX.
+  const absl::flat_hash_map<uint32_t, int64_t>* watermarks = nullptr;
+};
+
+/// Lifecycle: Make, [state pages loaded, OnRestored], then epochs: OnBatch* for each port, one OnEpochEnd. An updating
+/// operator collects in OnBatch and emits its net changes in OnEpochEnd; a stateless one emits in OnBatch.
+/// Threads: one instance belongs to one shard; one thread calls it at a time.
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  /// `port` is the index of the plan node's input.
+  virtual Status OnBatch(int port, data::ChangeBatch batch, Output& out) = 0;
+  virtual Status OnEpochEnd(const EpochContext&, Output&) { return {}; }
+  /// Names and arenas of the state, in a fixed order. They are what checkpoints store.
+  virtual void VisitState(const std::function<void(std::string_view name, state::Arena&)>&) {}
+  /// After the arenas were loaded from a checkpoint: rebuild what is derived from them.
+  virtual Status OnRestored() { return {}; }
+  /// Rows and bytes kept, for EXPLAIN ANALYZE and metrics.
+  virtual int64_t state_rows() const { return 0; }
+  /// The evaluation context whose error counts are reported for the view.
+  virtual int64_t errors() const { return 0; }
+};
+
+/// How rows must be split over the shards for an input port: by these key expressions (over the input), or not at all.
+struct Distribution {
+  enum class Kind : uint8_t { kAny, kHash, kSingle } kind = Kind::kAny;
+  std::vector<expr::ExprPtr> keys;
+};
+/// What a plan node asks of its input `port`. Equal keys meet in one shard.
+Distribution RequiredDistribution(const plan::Node& node, int port);
+
+/// Options common to all operators of a running plan.
+struct OperatorOptions {
+  bool bounded = false;     // a query or batch run: errors fail it, order-dependent operators are allowed
+  expr::EvalContext context;
+};
+/// The operator for a plan node (not for scans, which flow/ feeds). Fails with feature_not_supported for nodes that only
+/// queries may use when `bounded` is false.
+Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const OperatorOptions& options);
+
+}  // namespace kappa::ops

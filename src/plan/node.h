@@ -1,0 +1,152 @@
+// Plan nodes: what a query computes, as an immutable tree. sql/ makes and rewrites plans, flow/ runs them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "expr/aggregate_call.h"
+#include "expr/expression.h"
+
+namespace kappa::plan {
+
+struct Node;
+using NodePtr = std::shared_ptr<const Node>;
+
+enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kWindow, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
+
+/// Base of all nodes. `schema` describes the output columns.
+struct Node {
+  explicit Node(NodeKind k) : kind(k) {}
+  virtual ~Node() = default;
+  NodeKind kind;
+  data::Schema schema;
+  std::vector<NodePtr> inputs;
+  /// True when the output never holds a deletion (proven from append-only sources upward).
+  bool append_only = false;
+};
+
+/// Which rows of a stream a scan gives, by the verdict at arrival (design, "lateness is decided row by row").
+enum class LateRows : uint8_t { kKeep, kDrop, kOnly };
+enum class RelationKind : uint8_t { kStream, kTable, kView, kSystem };
+
+/// Reads a relation. For streams `columns` may also name the hidden columns below.
+struct Scan final : Node {
+  Scan() : Node(NodeKind::kScan) {}
+  RelationKind relation_kind = RelationKind::kStream;
+  uint32_t relation_id = 0;         // catalog id of the stream, table or view; unused for system relations
+  std::string name;                 // as the catalog spells it; "kappa.views", "pg_catalog.pg_class" for system relations
+  int version = 0;                  // of a view: 0 is the serving (routed) version, else that version
+  std::vector<int> columns;         // indexes into the relation's schema, in output order
+  LateRows late = LateRows::kKeep;  // streams only
+  expr::ExprPtr predicate;          // pushed down, over the output columns; may be null
+};
+/// Hidden columns of a stream, after its declared ones: kafka partition (int4), offset (int8), timestamp (timestamptz).
+/// `stream$late` shows them as _partition, _offset, _timestamp.
+inline constexpr int kHiddenStreamColumns = 3;
+
+struct Values final : Node {
+  Values() : Node(NodeKind::kValues) {}
+  std::vector<std::vector<expr::ExprPtr>> rows;  // constants or parameters; one row without columns for SELECT 1
+};
+
+struct Filter final : Node {
+  Filter() : Node(NodeKind::kFilter) {}
+  expr::ExprPtr predicate;
+};
+
+struct Project final : Node {
+  Project() : Node(NodeKind::kProject) {}
+  std::vector<expr::ExprPtr> expressions;
+};
+
+/// TUMBLE and HOP: the input's columns, then window_start and window_end (type of the time column). A row of a hop gives
+/// size / slide rows. Rows with NULL time are dropped. Windows are aligned to 1970-01-01 00:00 UTC plus `offset`.
+struct Window final : Node {
+  Window() : Node(NodeKind::kWindow) {}
+  int time_column = 0;
+  int64_t slide_us = 0;  // equals size_us for TUMBLE
+  int64_t size_us = 0;
+  int64_t offset_us = 0;
+};
+
+/// unnest(array) and friends in FROM or in the select list: the input's columns, then the element (and the ordinality).
+/// A row with an empty or NULL array disappears unless `outer` (LEFT JOIN LATERAL .. ON true).
+struct Unnest final : Node {
+  Unnest() : Node(NodeKind::kUnnest) {}
+  expr::ExprPtr array;      // over the input
+  bool with_ordinality = false;
+  bool outer = false;
+};
+
+struct Aggregate final : Node {
+  Aggregate() : Node(NodeKind::kAggregate) {}
+  std::vector<expr::ExprPtr> keys;               // output columns 0..keys-1; empty: one global group
+  std::vector<expr::AggregateCall> aggregates;   // the output columns after the keys
+  /// EMIT ON WINDOW CLOSE: index into `keys` of window_end; a group is emitted once, when the watermark of
+  /// `close_stream` reaches its window_end, and its state is dropped. -1: an updating aggregate.
+  int close_key = -1;
+  uint32_t close_stream = 0;
+};
+
+enum class JoinType : uint8_t { kInner, kLeft, kRight, kFull, kCross };
+
+/// Output: left columns, then right columns. `left_keys[i] = right_keys[i]` (NULL never matches) and `residual` over the
+/// concatenated columns. Views: inner and left with at least one key pair; queries: all.
+struct Join final : Node {
+  Join() : Node(NodeKind::kJoin) {}
+  JoinType type = JoinType::kInner;
+  std::vector<expr::ExprPtr> left_keys;
+  std::vector<expr::ExprPtr> right_keys;
+  expr::ExprPtr residual;  // may be null
+};
+
+/// UNION ALL of inputs with equal column types.
+struct Union final : Node {
+  Union() : Node(NodeKind::kUnion) {}
+};
+
+struct SortKey {
+  expr::ExprPtr expression;
+  bool descending = false;
+  bool nulls_first = false;
+};
+
+/// Queries only.
+struct Sort final : Node {
+  Sort() : Node(NodeKind::kSort) {}
+  std::vector<SortKey> keys;
+};
+
+/// Queries only. Expressions are constants or parameters; null means none.
+struct Limit final : Node {
+  Limit() : Node(NodeKind::kLimit) {}
+  expr::ExprPtr limit;
+  expr::ExprPtr offset;
+};
+
+/// Functions in FROM that the engine answers: generate_series(..), kappa.diff(view, from, to), pg_options_to_table .. .
+struct TableFunction final : Node {
+  TableFunction() : Node(NodeKind::kTableFunction) {}
+  std::string name;
+  std::vector<expr::ExprPtr> arguments;  // constants, parameters
+};
+
+/// A query inside an expression (queries only; views refuse it). Run by a runner that the engine puts into place.
+struct Subquery {
+  enum class Kind : uint8_t { kScalar, kExists, kIn, kArray } kind = Kind::kScalar;
+  NodePtr plan;
+  /// Outer columns that the sub-query refers to: inside `plan` they are Parameter(first_parameter + i).
+  std::vector<expr::ExprPtr> outer;
+  int first_parameter = 0;
+};
+
+/// EXPLAIN's text: one operator a line, two spaces a level.
+std::string Explain(const Node& root);
+/// The same as a JSON document.
+std::string ExplainJson(const Node& root);
+/// A stable 64-bit hash of Explain's text: two versions with equal hashes compute the same.
+uint64_t PlanHash(const Node& root);
+
+}  // namespace kappa::plan
