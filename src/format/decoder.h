@@ -36,7 +36,9 @@ struct BadRecord {
 /// Threads: one decoder per thread.
 class JsonDecoder {
  public:
-  /// `columns`: indexes into the schema, in output order; the others are not decoded (but the JSON must be well-formed).
+  /// `columns`: indexes into the schema, in output order. The other declared columns are checked just as strictly (type, range,
+  /// NOT NULL) but not built: whether a record is good depends on the record and the schema alone, never on who asks for what,
+  /// else a replay that needs fewer columns would keep rows that the live view dropped.
   JsonDecoder(const data::Schema& schema, std::vector<int> columns, DecodeOptions options);
   ~JsonDecoder();
   /// `storage` keeps the values' memory alive: string columns point into it. Rows of the result are the good records in
@@ -65,7 +67,7 @@ void AppendCsvRow(const data::Batch& batch, int64_t row, std::string& out);
 /// header names.
 class CsvDecoder {
  public:
-  /// `header`: the file's column names. Fails with undefined_column when a NOT NULL column is missing.
+  /// `header`: the file's column names. As with JSON, columns not asked for are checked too. Fails with undefined_column when a NOT NULL column is missing.
   static Result<std::unique_ptr<CsvDecoder>> Make(const data::Schema& schema, std::vector<int> columns, const std::vector<std::string>& header);
   virtual ~CsvDecoder() = default;
   /// `values` are whole records without their line end.

@@ -23,6 +23,9 @@ struct EpochContext {
   int64_t wall_us = 0;
   /// Watermark per stream id, microseconds since 1970; INT64_MIN while unknown. At the end of bounded input INT64_MAX.
   const absl::flat_hash_map<uint32_t, int64_t>* watermarks = nullptr;
+  /// false in the middle of a bulk step: windows that the watermark closed are emitted and dropped, but updating operators
+  /// go on collecting; their net changes come with the OnEpochEnd that has flush = true.
+  bool flush = true;
 };
 
 /// Lifecycle: Make, [state pages loaded, OnRestored], then epochs: OnBatch* for each port, one OnEpochEnd. An updating
