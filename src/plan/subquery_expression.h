@@ -26,5 +26,8 @@ class SubqueryScope {
 /// EXISTS (..), scalar (..), needle IN (..) and ARRAY(..). One run of the plan for each distinct outer row of a batch.
 /// `needle` is null except for kIn. A scalar sub-query with more than one row fails with cardinality_violation.
 expr::ExprPtr MakeSubquery(Subquery subquery, expr::ExprPtr needle, data::Type type);
+/// The sub-query of a node that MakeSubquery made, null for other nodes. The node's children are the needle (if any) and
+/// then the outer columns; `outer` of the result is empty.
+const Subquery* SubqueryOf(const expr::Expression& expression);
 
 }  // namespace kappa::plan

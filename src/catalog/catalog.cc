@@ -1,0 +1,46 @@
+// Lookups in a catalog snapshot.
+#include "catalog/catalog.h"
+
+namespace kappa::catalog {
+namespace {
+
+template <typename Map>
+auto Find(const Map& map, std::string_view name) -> const typename Map::mapped_type* {
+  const auto found = map.find(name);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+std::string_view ToString(VersionState state) {
+  switch (state) {
+    case VersionState::kReplaying: return "replaying";
+    case VersionState::kReady: return "ready";
+    case VersionState::kServing: return "serving";
+    case VersionState::kRetired: return "retired";
+    case VersionState::kFailed: return "failed";
+  }
+  return "";
+}
+
+const ViewVersion* View::FindVersion(int number) const {
+  for (const ViewVersion& version : versions)
+    if (version.number == number) return &version;
+  return nullptr;
+}
+
+const Stream* Snapshot::FindStream(std::string_view name) const { return Find(streams, name); }
+const Table* Snapshot::FindTable(std::string_view name) const { return Find(tables, name); }
+const View* Snapshot::FindView(std::string_view name) const { return Find(views, name); }
+
+bool Snapshot::Exists(std::string_view name) const { return FindStream(name) || FindTable(name) || FindView(name); }
+
+std::vector<std::string> Snapshot::Names() const {
+  std::vector<std::string> names;
+  for (const auto& entry : streams) names.push_back(entry.first);
+  for (const auto& entry : tables) names.push_back(entry.first);
+  for (const auto& entry : views) names.push_back(entry.first);
+  return names;
+}
+
+}  // namespace kappa::catalog

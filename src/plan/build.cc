@@ -1,0 +1,314 @@
+// Makers of plan nodes and rewrites that keep a tree's shape.
+#include "plan/build.h"
+
+#include <algorithm>
+
+namespace kappa::plan {
+namespace {
+
+using expr::ExprPtr;
+
+data::Field FieldOf(const ExprPtr& expression, std::string name) {
+  return {std::move(name), expression->type(), true};
+}
+
+/// NOT NULL survives where a column is passed on untouched.
+bool Nullable(const ExprPtr& expression, const data::Schema& input) {
+  switch (expression->kind()) {
+    case expr::Expression::Kind::kColumn: {
+      const int index = static_cast<const expr::ColumnRef&>(*expression).index();
+      return index < 0 || index >= input.size() || input.fields[static_cast<size_t>(index)].nullable;
+    }
+    case expr::Expression::Kind::kLiteral: return static_cast<const expr::Literal&>(*expression).value().null;
+    default: return true;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> ColumnNames(const data::Schema& schema) {
+  std::vector<std::string> names;
+  names.reserve(schema.fields.size());
+  for (const data::Field& field : schema.fields) names.push_back(field.name);
+  return names;
+}
+
+std::shared_ptr<Scan> MakeScan(RelationKind kind, uint32_t id, std::string name, const data::Schema& relation, std::vector<int> columns) {
+  auto node = std::make_shared<Scan>();
+  node->relation_kind = kind;
+  node->relation_id = id;
+  node->name = std::move(name);
+  for (int column : columns) node->schema.fields.push_back(relation.fields[static_cast<size_t>(column)]);
+  node->columns = std::move(columns);
+  node->append_only = kind == RelationKind::kStream;
+  return node;
+}
+
+NodePtr MakeValues(data::Schema schema, std::vector<std::vector<ExprPtr>> rows) {
+  auto node = std::make_shared<Values>();
+  node->schema = std::move(schema);
+  node->rows = std::move(rows);
+  node->append_only = true;
+  return node;
+}
+
+NodePtr MakeFilter(NodePtr input, ExprPtr predicate) {
+  auto node = std::make_shared<Filter>();
+  node->schema = input->schema;
+  node->append_only = input->append_only;
+  node->predicate = std::move(predicate);
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeProject(NodePtr input, std::vector<ExprPtr> expressions, std::vector<std::string> names) {
+  KAPPA_CHECK(expressions.size() == names.size());
+  auto node = std::make_shared<Project>();
+  for (size_t i = 0; i < expressions.size(); ++i) {
+    data::Field field = FieldOf(expressions[i], std::move(names[i]));
+    field.nullable = Nullable(expressions[i], input->schema);
+    node->schema.fields.push_back(std::move(field));
+  }
+  node->expressions = std::move(expressions);
+  node->append_only = input->append_only;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us) {
+  auto node = std::make_shared<Window>();
+  node->schema = input->schema;
+  const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
+  node->schema.fields.push_back({"window_start", time, false});
+  node->schema.fields.push_back({"window_end", time, false});
+  node->time_column = time_column;
+  node->slide_us = slide_us;
+  node->size_us = size_us;
+  node->offset_us = offset_us;
+  node->append_only = input->append_only;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool outer, std::string name) {
+  auto node = std::make_shared<Unnest>();
+  node->schema = input->schema;
+  node->schema.fields.push_back({std::move(name), data::Type(array->type().element), true});
+  if (with_ordinality) node->schema.fields.push_back({"ordinality", data::TypeId::kInt8, true});
+  node->array = std::move(array);
+  node->with_ordinality = with_ordinality;
+  node->outer = outer;
+  node->append_only = input->append_only;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
+                      std::vector<std::string> names, int close_key, uint32_t close_stream) {
+  KAPPA_CHECK(names.size() == keys.size() + aggregates.size());
+  auto node = std::make_shared<Aggregate>();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    data::Field field = FieldOf(keys[i], names[i]);
+    field.nullable = Nullable(keys[i], input->schema);
+    node->schema.fields.push_back(std::move(field));
+  }
+  for (size_t i = 0; i < aggregates.size(); ++i) {
+    const bool count = aggregates[i].kind == expr::AggregateKind::kCount || aggregates[i].kind == expr::AggregateKind::kCountStar;
+    node->schema.fields.push_back({names[keys.size() + i], aggregates[i].type, !count});
+  }
+  node->keys = std::move(keys);
+  node->aggregates = std::move(aggregates);
+  node->close_key = close_key;
+  node->close_stream = close_stream;
+  node->append_only = close_key >= 0;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys,
+                 ExprPtr residual) {
+  auto node = std::make_shared<Join>();
+  const bool left_outer = type == JoinType::kLeft || type == JoinType::kFull;
+  const bool right_outer = type == JoinType::kRight || type == JoinType::kFull;
+  for (data::Field field : left->schema.fields) {
+    field.nullable = field.nullable || right_outer;
+    node->schema.fields.push_back(std::move(field));
+  }
+  for (data::Field field : right->schema.fields) {
+    field.nullable = field.nullable || left_outer;
+    node->schema.fields.push_back(std::move(field));
+  }
+  node->type = type;
+  node->left_keys = std::move(left_keys);
+  node->right_keys = std::move(right_keys);
+  node->residual = std::move(residual);
+  node->append_only = (type == JoinType::kInner || type == JoinType::kCross) && left->append_only && right->append_only;
+  node->inputs = {std::move(left), std::move(right)};
+  return node;
+}
+
+NodePtr MakeUnion(std::vector<NodePtr> inputs) {
+  auto node = std::make_shared<Union>();
+  node->schema = inputs.front()->schema;
+  node->append_only = true;
+  for (const NodePtr& input : inputs) {
+    node->append_only = node->append_only && input->append_only;
+    for (int i = 0; i < node->schema.size(); ++i) {
+      data::Field& field = node->schema.fields[static_cast<size_t>(i)];
+      const data::Field& other = input->schema.fields[static_cast<size_t>(i)];
+      field.nullable = field.nullable || other.nullable;
+      if (field.type != other.type) field.type = field.type.WithoutModifier();
+    }
+  }
+  node->inputs = std::move(inputs);
+  return node;
+}
+
+NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys) {
+  auto node = std::make_shared<Sort>();
+  node->schema = input->schema;
+  node->append_only = input->append_only;
+  node->keys = std::move(keys);
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeLimit(NodePtr input, ExprPtr limit, ExprPtr offset) {
+  auto node = std::make_shared<Limit>();
+  node->schema = input->schema;
+  node->append_only = false;
+  node->limit = std::move(limit);
+  node->offset = std::move(offset);
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeTableFunction(std::string name, std::vector<ExprPtr> arguments, data::Schema schema) {
+  auto node = std::make_shared<TableFunction>();
+  node->name = std::move(name);
+  node->arguments = std::move(arguments);
+  node->schema = std::move(schema);
+  node->append_only = true;
+  return node;
+}
+
+namespace {
+
+/// A mutable copy of the concrete node.
+std::shared_ptr<Node> Clone(const Node& node) {
+  switch (node.kind) {
+    case NodeKind::kScan: return std::make_shared<Scan>(static_cast<const Scan&>(node));
+    case NodeKind::kValues: return std::make_shared<Values>(static_cast<const Values&>(node));
+    case NodeKind::kFilter: return std::make_shared<Filter>(static_cast<const Filter&>(node));
+    case NodeKind::kProject: return std::make_shared<Project>(static_cast<const Project&>(node));
+    case NodeKind::kWindow: return std::make_shared<Window>(static_cast<const Window&>(node));
+    case NodeKind::kUnnest: return std::make_shared<Unnest>(static_cast<const Unnest&>(node));
+    case NodeKind::kAggregate: return std::make_shared<Aggregate>(static_cast<const Aggregate&>(node));
+    case NodeKind::kJoin: return std::make_shared<Join>(static_cast<const Join&>(node));
+    case NodeKind::kUnion: return std::make_shared<Union>(static_cast<const Union&>(node));
+    case NodeKind::kSort: return std::make_shared<Sort>(static_cast<const Sort&>(node));
+    case NodeKind::kLimit: return std::make_shared<Limit>(static_cast<const Limit&>(node));
+    case NodeKind::kTableFunction: return std::make_shared<TableFunction>(static_cast<const TableFunction&>(node));
+  }
+  KAPPA_CHECK(false);
+}
+
+/// Calls `change` on every expression slot of the node itself (not of its inputs). Null slots are skipped.
+template <typename NodeType, typename Change>
+void EachExpression(NodeType& node, const Change& change) {
+  auto slot = [&](auto& expression) { if (expression) change(expression); };
+  auto as = [&]<typename T>(T*) -> auto& {
+    if constexpr (std::is_const_v<NodeType>) return static_cast<const T&>(node);
+    else return static_cast<T&>(node);
+  };
+  switch (node.kind) {
+    case NodeKind::kScan: slot(as(static_cast<Scan*>(nullptr)).predicate); break;
+    case NodeKind::kValues:
+      for (auto& row : as(static_cast<Values*>(nullptr)).rows) for (auto& e : row) slot(e);
+      break;
+    case NodeKind::kFilter: slot(as(static_cast<Filter*>(nullptr)).predicate); break;
+    case NodeKind::kProject:
+      for (auto& e : as(static_cast<Project*>(nullptr)).expressions) slot(e);
+      break;
+    case NodeKind::kUnnest: slot(as(static_cast<Unnest*>(nullptr)).array); break;
+    case NodeKind::kAggregate: {
+      auto& aggregate = as(static_cast<Aggregate*>(nullptr));
+      for (auto& e : aggregate.keys) slot(e);
+      for (auto& call : aggregate.aggregates) {
+        for (auto& e : call.arguments) slot(e);
+        slot(call.filter);
+        for (auto& [e, descending] : call.order_by) slot(e);
+      }
+      break;
+    }
+    case NodeKind::kJoin: {
+      auto& join = as(static_cast<Join*>(nullptr));
+      for (auto& e : join.left_keys) slot(e);
+      for (auto& e : join.right_keys) slot(e);
+      slot(join.residual);
+      break;
+    }
+    case NodeKind::kSort:
+      for (auto& key : as(static_cast<Sort*>(nullptr)).keys) slot(key.expression);
+      break;
+    case NodeKind::kLimit: {
+      auto& limit = as(static_cast<Limit*>(nullptr));
+      slot(limit.limit);
+      slot(limit.offset);
+      break;
+    }
+    case NodeKind::kTableFunction:
+      for (auto& e : as(static_cast<TableFunction*>(nullptr)).arguments) slot(e);
+      break;
+    case NodeKind::kWindow:
+    case NodeKind::kUnion: break;
+  }
+}
+
+}  // namespace
+
+NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
+  if (node->inputs == inputs) return node;
+  auto copy = Clone(*node);
+  copy->inputs = std::move(inputs);
+  return copy;
+}
+
+NodePtr WithNames(const NodePtr& node, std::span<const std::string> names) {
+  KAPPA_CHECK(names.size() == node->schema.fields.size());
+  bool same = true;
+  for (size_t i = 0; i < names.size(); ++i) same = same && names[i] == node->schema.fields[i].name;
+  if (same) return node;
+  auto copy = Clone(*node);
+  for (size_t i = 0; i < names.size(); ++i) copy->schema.fields[i].name = names[i];
+  return copy;
+}
+
+NodePtr MapExpressions(const NodePtr& node, const std::function<ExprPtr(const ExprPtr&)>& change) {
+  auto copy = Clone(*node);
+  for (NodePtr& input : copy->inputs) input = MapExpressions(input, change);
+  EachExpression(*copy, [&](ExprPtr& expression) { expression = change(expression); });
+  return copy;
+}
+
+void VisitExpressions(const Node& node, const std::function<void(const ExprPtr&)>& visit) {
+  for (const NodePtr& input : node.inputs) VisitExpressions(*input, visit);
+  EachExpression(node, [&](const ExprPtr& expression) { visit(expression); });
+}
+
+bool SameExpression(const expr::Expression& a, const expr::Expression& b) {
+  using Kind = expr::Expression::Kind;
+  if (&a == &b) return true;
+  if (a.kind() != b.kind() || a.type() != b.type() || a.children().size() != b.children().size()) return false;
+  for (size_t i = 0; i < a.children().size(); ++i)
+    if (!SameExpression(*a.children()[i], *b.children()[i])) return false;
+  switch (a.kind()) {
+    case Kind::kColumn: return static_cast<const expr::ColumnRef&>(a).index() == static_cast<const expr::ColumnRef&>(b).index();
+    case Kind::kLiteral: return static_cast<const expr::Literal&>(a).value() == static_cast<const expr::Literal&>(b).value();
+    case Kind::kParameter: return static_cast<const expr::Parameter&>(a).index() == static_cast<const expr::Parameter&>(b).index();
+    case Kind::kSubquery: return false;
+    default: return a.ToString({}) == b.ToString({});
+  }
+}
+
+}  // namespace kappa::plan

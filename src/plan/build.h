@@ -1,0 +1,45 @@
+// Makers of plan nodes: each computes the node's schema and its append-only proof from its inputs.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/node.h"
+
+namespace kappa::plan {
+
+/// A scan of `columns` of a relation. `relation` is its whole schema (of streams with the hidden columns).
+std::shared_ptr<Scan> MakeScan(RelationKind kind, uint32_t id, std::string name, const data::Schema& relation, std::vector<int> columns);
+/// Rows of constants; `schema` names and types the columns.
+NodePtr MakeValues(data::Schema schema, std::vector<std::vector<expr::ExprPtr>> rows);
+NodePtr MakeFilter(NodePtr input, expr::ExprPtr predicate);
+NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::vector<std::string> names);
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us);
+/// The element column is called `name`, the ordinality "ordinality".
+NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name);
+NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
+                      std::vector<std::string> names, int close_key, uint32_t close_stream);
+NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys,
+                 std::vector<expr::ExprPtr> right_keys, expr::ExprPtr residual);
+/// Takes names from the first input.
+NodePtr MakeUnion(std::vector<NodePtr> inputs);
+NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);
+NodePtr MakeLimit(NodePtr input, expr::ExprPtr limit, expr::ExprPtr offset);
+NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments, data::Schema schema);
+
+/// The same node over other inputs (of the same schemas).
+NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs);
+/// The same node with output columns of these names.
+NodePtr WithNames(const NodePtr& node, std::span<const std::string> names);
+/// The same tree with every expression replaced by what `change` gives (null stays null). Types must not change.
+NodePtr MapExpressions(const NodePtr& node, const std::function<expr::ExprPtr(const expr::ExprPtr&)>& change);
+/// Calls `visit` with every expression of the tree, in the order of execution.
+void VisitExpressions(const Node& node, const std::function<void(const expr::ExprPtr&)>& visit);
+
+std::vector<std::string> ColumnNames(const data::Schema& schema);
+/// True when both compute the same value: same node kinds, types, columns, constants and functions.
+bool SameExpression(const expr::Expression& a, const expr::Expression& b);
+
+}  // namespace kappa::plan

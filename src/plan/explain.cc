@@ -1,0 +1,231 @@
+// EXPLAIN: plans as text and as JSON, and the hash of the text.
+#include "base/hash.h"
+#include "plan/build.h"
+#include "plan/node.h"
+
+namespace kappa::plan {
+namespace {
+
+using expr::ExprPtr;
+
+std::string Join(const std::vector<std::string>& parts, const char* separator = ", ") {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : separator) + part;
+  return text;
+}
+
+std::vector<std::string> Texts(const std::vector<ExprPtr>& expressions, const std::vector<std::string>& names) {
+  std::vector<std::string> texts;
+  for (const ExprPtr& expression : expressions) texts.push_back(expression->ToString(names));
+  return texts;
+}
+
+/// Microseconds as the largest units that divide them: "7 days", "5 minutes", "1500 ms".
+std::string Duration(int64_t us) {
+  static constexpr std::pair<int64_t, const char*> kUnits[] = {
+      {86'400'000'000, "day"}, {3'600'000'000, "hour"}, {60'000'000, "minute"}, {1'000'000, "second"}};
+  for (const auto& [size, name] : kUnits) {
+    if (us % size != 0 || us == 0) continue;
+    return std::to_string(us / size) + " " + name + (us / size == 1 ? "" : "s");
+  }
+  if (us % 1000 == 0) return std::to_string(us / 1000) + " ms";
+  return std::to_string(us) + " us";
+}
+
+const char* RelationName(RelationKind kind) {
+  switch (kind) {
+    case RelationKind::kStream: return "stream";
+    case RelationKind::kTable: return "table";
+    case RelationKind::kView: return "view";
+    case RelationKind::kSystem: return "system";
+  }
+  return "";
+}
+
+const char* JoinName(JoinType type) {
+  switch (type) {
+    case JoinType::kInner: return "inner";
+    case JoinType::kLeft: return "left";
+    case JoinType::kRight: return "right";
+    case JoinType::kFull: return "full";
+    case JoinType::kCross: return "cross";
+  }
+  return "";
+}
+
+/// One operator's line as its name and the properties after it.
+struct Line {
+  std::string name;
+  std::string text;  // whole line
+};
+
+std::string ScanText(const Scan& scan) {
+  std::string text = std::string("Scan ") + RelationName(scan.relation_kind) + " " + scan.name;
+  if (scan.version > 0) text += "$" + std::to_string(scan.version);
+  text += " [" + Join(ColumnNames(scan.schema)) + "]";
+  if (scan.late == LateRows::kDrop) text += " late=drop";
+  if (scan.late == LateRows::kOnly) text += " late=only";
+  if (scan.predicate) text += " where " + scan.predicate->ToString(ColumnNames(scan.schema));
+  return text;
+}
+
+std::string ProjectText(const Project& project, const std::vector<std::string>& names) {
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < project.expressions.size(); ++i) {
+    std::string text = project.expressions[i]->ToString(names);
+    const std::string& name = project.schema.fields[i].name;
+    parts.push_back(text == name ? text : text + " AS " + name);
+  }
+  return "Project " + Join(parts);
+}
+
+std::string JoinText(const plan::Join& join) {
+  const std::vector<std::string> left = ColumnNames(join.inputs[0]->schema);
+  const std::vector<std::string> right = ColumnNames(join.inputs[1]->schema);
+  std::vector<std::string> conditions;
+  for (size_t i = 0; i < join.left_keys.size(); ++i)
+    conditions.push_back("left." + join.left_keys[i]->ToString(left) + " = right." + join.right_keys[i]->ToString(right));
+  std::string text = std::string("Join ") + JoinName(join.type);
+  if (!conditions.empty()) text += " on " + Join(conditions, " AND ");
+  if (join.residual) text += " residual " + join.residual->ToString(ColumnNames(join.schema));
+  return text;
+}
+
+std::string SortText(const Sort& sort, const std::vector<std::string>& names) {
+  std::vector<std::string> parts;
+  for (const SortKey& key : sort.keys) {
+    std::string text = key.expression->ToString(names) + (key.descending ? " DESC" : "");
+    if (key.nulls_first != key.descending) text += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+    parts.push_back(std::move(text));
+  }
+  return "Sort by " + Join(parts);
+}
+
+std::string AggregateText(const Aggregate& aggregate, const std::vector<std::string>& names) {
+  std::vector<std::string> calls;
+  for (const expr::AggregateCall& call : aggregate.aggregates) calls.push_back(call.ToString(names));
+  std::string text = aggregate.aggregates.empty() ? "Distinct" : "Aggregate";
+  if (!aggregate.keys.empty()) text += " by " + Join(Texts(aggregate.keys, names));
+  if (!calls.empty()) text += ": " + Join(calls);
+  if (aggregate.close_key >= 0)
+    text += " emit on close of " + aggregate.keys[static_cast<size_t>(aggregate.close_key)]->ToString(names);
+  return text;
+}
+
+std::string WindowText(const Window& window, const std::vector<std::string>& names) {
+  const std::string& time = names[static_cast<size_t>(window.time_column)];
+  const bool tumble = window.slide_us == window.size_us;
+  std::string text = tumble ? "Window tumble " + time + " size " : "Window hop " + time + " slide " + Duration(window.slide_us) + " size ";
+  text += Duration(window.size_us);
+  if (window.offset_us != 0) text += " offset " + Duration(window.offset_us);
+  return text;
+}
+
+std::string ValuesText(const Values& values) {
+  std::string text = "Values " + std::to_string(values.rows.size()) + (values.rows.size() == 1 ? " row" : " rows");
+  constexpr size_t kShown = 3;  // more rows are told apart by the hash below
+  std::vector<std::string> rows;
+  uint64_t hash = 0;
+  for (size_t i = 0; i < values.rows.size(); ++i) {
+    const std::string row = "(" + Join(Texts(values.rows[i], {})) + ")";
+    if (i < kShown) rows.push_back(row);
+    else hash = CombineHash(hash, Hash64(row));
+  }
+  if (!values.schema.fields.empty()) text += ": " + Join(rows);
+  if (hash != 0) text += ", .. #" + std::to_string(hash);
+  return text;
+}
+
+std::string TextOf(const Node& node) {
+  const std::vector<std::string> names = node.inputs.empty() ? std::vector<std::string>() : ColumnNames(node.inputs[0]->schema);
+  switch (node.kind) {
+    case NodeKind::kScan: return ScanText(static_cast<const Scan&>(node));
+    case NodeKind::kValues: return ValuesText(static_cast<const Values&>(node));
+    case NodeKind::kFilter: return "Filter " + static_cast<const Filter&>(node).predicate->ToString(names);
+    case NodeKind::kProject: return ProjectText(static_cast<const Project&>(node), names);
+    case NodeKind::kWindow: return WindowText(static_cast<const Window&>(node), names);
+    case NodeKind::kUnnest: {
+      const auto& unnest = static_cast<const Unnest&>(node);
+      return "Unnest " + unnest.array->ToString(names) + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
+    }
+    case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
+    case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));
+    case NodeKind::kUnion: return "Union all";
+    case NodeKind::kSort: return SortText(static_cast<const Sort&>(node), names);
+    case NodeKind::kLimit: {
+      const auto& limit = static_cast<const Limit&>(node);
+      std::string text = "Limit";
+      if (limit.limit) text += " " + limit.limit->ToString({});
+      if (limit.offset) text += " offset " + limit.offset->ToString({});
+      return text;
+    }
+    case NodeKind::kTableFunction: {
+      const auto& function = static_cast<const TableFunction&>(node);
+      return "Function " + function.name + "(" + Join(Texts(function.arguments, {})) + ")";
+    }
+  }
+  return "";
+}
+
+void AppendText(const Node& node, int depth, std::string& out) {
+  out += std::string(static_cast<size_t>(depth) * 2, ' ') + TextOf(node) + "\n";
+  for (const NodePtr& input : node.inputs) AppendText(*input, depth + 1, out);
+}
+
+void AppendJsonString(const std::string& text, std::string& out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') (out += '\\') += c;
+    else if (byte < 0x20) ((out += "\\u00") += kHex[byte >> 4]) += kHex[byte & 15];
+    else out += c;
+  }
+  out += '"';
+}
+
+void AppendJson(const Node& node, std::string& out) {
+  const std::string text = TextOf(node);
+  const size_t space = text.find(' ');
+  out += "{\"operator\":";
+  AppendJsonString(text.substr(0, space), out);
+  out += ",\"text\":";
+  AppendJsonString(text, out);
+  out += ",\"columns\":[";
+  for (size_t i = 0; i < node.schema.fields.size(); ++i) {
+    out += i == 0 ? "{\"name\":" : ",{\"name\":";
+    AppendJsonString(node.schema.fields[i].name, out);
+    out += ",\"type\":";
+    AppendJsonString(node.schema.fields[i].type.ToString(), out);
+    out += "}";
+  }
+  out += std::string("],\"append_only\":") + (node.append_only ? "true" : "false") + ",\"inputs\":[";
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (i > 0) out += ",";
+    AppendJson(*node.inputs[i], out);
+  }
+  out += "]}";
+}
+
+}  // namespace
+
+std::string Explain(const Node& root) {
+  std::string text;
+  AppendText(root, 0, text);
+  return text;
+}
+
+std::string ExplainJson(const Node& root) {
+  std::string text;
+  AppendJson(root, text);
+  return text;
+}
+
+uint64_t PlanHash(const Node& root) {
+  // Names and types of the output are part of what a version is, so the root's schema is hashed as well.
+  std::string text = Explain(root);
+  for (const data::Field& field : root.schema.fields) text += field.name + " " + field.type.ToString() + "\n";
+  return Hash64(text);
+}
+
+}  // namespace kappa::plan
