@@ -1,0 +1,334 @@
+#include "flow/graph.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/int128.h"
+#include "data/row_key.h"
+
+namespace kappa::flow {
+namespace {
+
+using Lanes = std::vector<std::vector<data::ChangeBatch>>;
+
+int ShardOf(uint64_t hash, int shards) {
+  // Tables use the low bits of the same hash: take the high ones of another mix.
+  return static_cast<int>((static_cast<uint128_t>(HashWord(hash ^ 0x5bd1e9955bd1e995ULL)) * static_cast<uint64_t>(shards)) >> 64);
+}
+
+/// Splits a batch by the hash of keys.
+Status Scatter(const data::ChangeBatch& batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext& context, int shards,
+               std::vector<std::vector<int32_t>>& rows) {
+  data::Batch plain = batch.AsBatch();
+  std::vector<data::ColumnPtr> columns;
+  for (const expr::ExprPtr& key : keys) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(plain, context));
+    columns.push_back(std::move(column));
+  }
+  data::RowKeys row_keys(columns, batch.rows);
+  rows.assign(static_cast<size_t>(shards), {});
+  for (int64_t i = 0; i < batch.rows; ++i) rows[static_cast<size_t>(ShardOf(row_keys.hash(i), shards))].push_back(static_cast<int32_t>(i));
+  return {};
+}
+
+}  // namespace
+
+struct Graph::Impl {
+  struct Node {
+    const plan::Node* plan = nullptr;
+    std::vector<size_t> inputs;
+    int depth = 0;
+    int scan = -1;                                          // index into scans
+    std::vector<ops::Distribution> distribution;            // per port
+    std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
+    Lanes out;
+    int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
+  };
+
+  plan::NodePtr root;
+  GraphOptions options;
+  std::vector<Node> nodes;  // inputs before users
+  std::vector<const plan::Scan*> scans;
+  std::vector<size_t> scan_nodes;
+  bool started = false;
+
+  Result<size_t> Add(const plan::Node& plan, int depth) {
+    Node node;
+    node.plan = &plan;
+    node.depth = depth;
+    for (const plan::NodePtr& input : plan.inputs) {
+      KAPPA_ASSIGN_OR_RETURN(size_t index, Add(*input, depth + 1));
+      node.inputs.push_back(index);
+    }
+    switch (plan.kind) {
+      case plan::NodeKind::kScan:
+        node.scan = static_cast<int>(scans.size());
+        scans.push_back(static_cast<const plan::Scan*>(&plan));
+        scan_nodes.push_back(nodes.size());
+        break;
+      case plan::NodeKind::kValues:
+        break;
+      case plan::NodeKind::kTableFunction:
+        if (!options.table_function) {
+          return Error(sqlstate::kFeatureNotSupported, "functions in FROM are not supported in a view");
+        }
+        break;
+      default: {
+        bool single = false;
+        for (size_t port = 0; port < plan.inputs.size(); ++port) {
+          node.distribution.push_back(ops::RequiredDistribution(plan, static_cast<int>(port)));
+          single |= node.distribution.back().kind == ops::Distribution::Kind::kSingle;
+        }
+        const int count = single ? 1 : options.shards;
+        for (int shard = 0; shard < count; ++shard) {
+          KAPPA_ASSIGN_OR_RETURN(auto op, ops::MakeOperator(plan, options.operators));
+          node.operators.push_back(std::move(op));
+        }
+      }
+    }
+    nodes.push_back(std::move(node));
+    return nodes.size() - 1;
+  }
+
+  size_t lanes() const { return static_cast<size_t>(options.shards); }
+
+  /// Pushed rows to the shards' lanes, through the scan's predicate.
+  Status RunScan(Node& node, ThreadPool& pool) {
+    const expr::Expression* predicate = scans[static_cast<size_t>(node.scan)]->predicate.get();
+    std::vector<Status> status(lanes());
+    if (predicate != nullptr) {
+      pool.ParallelFor(static_cast<int>(lanes()), [&](int lane) {
+        expr::EvalContext context = options.operators.context;
+        for (data::ChangeBatch& batch : node.out[static_cast<size_t>(lane)]) {
+          auto rows = expr::SelectTrue(*predicate, batch.AsBatch(), context);
+          if (!rows.ok()) {
+            status[static_cast<size_t>(lane)] = rows.error();
+            return;
+          }
+          if (static_cast<int64_t>(rows->size()) < batch.rows) batch = data::Gather(batch, *rows);
+        }
+      });
+    }
+    for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
+    return {};
+  }
+
+  Status RunValues(Node& node) {
+    if (started) return {};
+    const auto& values = static_cast<const plan::Values&>(*node.plan);
+    expr::EvalContext context = options.operators.context;
+    std::vector<data::ColumnBuilder> builders;
+    for (const data::Field& field : values.schema.fields) builders.emplace_back(field.type);
+    for (const auto& row : values.rows) {
+      for (size_t i = 0; i < row.size(); ++i) {
+        KAPPA_ASSIGN_OR_RETURN(data::Value value, expr::EvaluateConstant(*row[i], context));
+        data::AppendValue(builders[i], value);
+      }
+    }
+    data::ChangeBatch batch;
+    batch.rows = static_cast<int64_t>(values.rows.size());
+    for (data::ColumnBuilder& builder : builders) batch.columns.push_back(builder.Finish());
+    node.out[0].push_back(std::move(batch));
+    return {};
+  }
+
+  /// The input of a port as lanes in the shape that the operator asks for.
+  Status Distribute(const ops::Distribution& distribution, Lanes in, size_t shards, ThreadPool& pool, Lanes& out) {
+    out.assign(shards, {});
+    if (shards == 1) {
+      for (auto& lane : in) std::move(lane.begin(), lane.end(), std::back_inserter(out[0]));
+      return {};
+    }
+    if (distribution.kind != ops::Distribution::Kind::kHash) {
+      out = std::move(in);
+      return {};
+    }
+    std::vector<data::ChangeBatch*> batches;
+    for (auto& lane : in) {
+      for (data::ChangeBatch& batch : lane) batches.push_back(&batch);
+    }
+    std::vector<std::vector<std::vector<int32_t>>> rows(batches.size());
+    std::vector<std::vector<data::ChangeBatch>> parts(batches.size(), std::vector<data::ChangeBatch>(shards));
+    std::vector<Status> status(batches.size());
+    pool.ParallelFor(static_cast<int>(batches.size()), [&](int i) {
+      const auto at = static_cast<size_t>(i);
+      expr::EvalContext context = options.operators.context;
+      status[at] = Scatter(*batches[at], distribution.keys, context, static_cast<int>(shards), rows[at]);
+      if (!status[at].ok()) return;
+      for (size_t shard = 0; shard < shards; ++shard) {
+        if (rows[at][shard].empty()) continue;
+        parts[at][shard] = static_cast<int64_t>(rows[at][shard].size()) == batches[at]->rows ? *batches[at] : data::Gather(*batches[at], rows[at][shard]);
+      }
+    });
+    for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
+    for (auto& part : parts) {
+      for (size_t shard = 0; shard < shards; ++shard) {
+        if (part[shard].rows > 0) out[shard].push_back(std::move(part[shard]));
+      }
+    }
+    return {};
+  }
+
+  Status RunOperator(Node& node, ThreadPool& pool, const ops::EpochContext* end) {
+    const size_t shards = node.operators.size();
+    std::vector<Lanes> ports(node.inputs.size());
+    bool any = false;
+    for (size_t port = 0; port < ports.size(); ++port) {
+      Lanes in = std::move(nodes[node.inputs[port]].out);
+      nodes[node.inputs[port]].out.assign(lanes(), {});
+      for (const auto& lane : in) {
+        for (const data::ChangeBatch& batch : lane) {
+          node.rows_in += batch.rows;
+          ++node.batches;
+          any = true;
+        }
+      }
+      KAPPA_RETURN_IF_ERROR(Distribute(node.distribution[port], std::move(in), shards, pool, ports[port]));
+    }
+    if (!any && end == nullptr) return {};
+    std::vector<Status> status(shards);
+    auto run = [&](int shard) {
+      const auto at = static_cast<size_t>(shard);
+      ops::Operator& op = *node.operators[at];
+      ops::Output& out = node.out[at];
+      for (size_t port = 0; port < ports.size(); ++port) {
+        for (data::ChangeBatch& batch : ports[port][at]) {
+          status[at] = op.OnBatch(static_cast<int>(port), std::move(batch), out);
+          if (!status[at].ok()) return;
+        }
+      }
+      if (end != nullptr) status[at] = op.OnEpochEnd(*end, out);
+    };
+    if (any) {
+      pool.ParallelFor(static_cast<int>(shards), run);
+    } else {
+      for (size_t shard = 0; shard < shards; ++shard) run(static_cast<int>(shard));  // too little to share out
+    }
+    for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
+    return {};
+  }
+};
+
+Graph::Graph(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Graph::~Graph() = default;
+
+Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions options) {
+  auto impl = std::make_unique<Impl>();
+  impl->root = std::move(plan);
+  impl->options = std::move(options);
+  KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root, 0));
+  for (Impl::Node& node : impl->nodes) node.out.assign(impl->lanes(), {});
+  return std::unique_ptr<Graph>(new Graph(std::move(impl)));
+}
+
+const std::vector<const plan::Scan*>& Graph::scans() const { return impl_->scans; }
+const plan::Node& Graph::plan() const { return *impl_->root; }
+
+void Graph::Push(int index, data::ChangeBatch rows) {
+  Impl::Node& node = impl_->nodes[impl_->scan_nodes[static_cast<size_t>(index)]];
+  const auto limit = static_cast<int64_t>(impl_->options.batch_rows);
+  for (int64_t at = 0; at < rows.rows; at += limit) {
+    const int64_t count = std::min(limit, rows.rows - at);
+    // The shortest lane takes the batch, so that shards begin with equal shares.
+    size_t lane = 0;
+    for (size_t i = 1; i < node.out.size(); ++i) {
+      if (node.out[i].size() < node.out[lane].size()) lane = i;
+    }
+    node.rows_in += count;
+    if (count == rows.rows) {
+      node.out[lane].push_back(std::move(rows));
+      return;
+    }
+    node.out[lane].push_back(data::Slice(rows, at, count));
+  }
+}
+
+Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<data::ChangeBatch>& out) {
+  for (Impl::Node& node : impl_->nodes) {
+    const auto begin = std::chrono::steady_clock::now();
+    switch (node.plan->kind) {
+      case plan::NodeKind::kScan: KAPPA_RETURN_IF_ERROR(impl_->RunScan(node, pool)); break;
+      case plan::NodeKind::kValues: KAPPA_RETURN_IF_ERROR(impl_->RunValues(node)); break;
+      case plan::NodeKind::kTableFunction:
+        if (!impl_->started) {
+          KAPPA_ASSIGN_OR_RETURN(data::Batch rows, impl_->options.table_function(static_cast<const plan::TableFunction&>(*node.plan)));
+          node.out[0].push_back(data::ChangeBatch(std::move(rows)));
+        }
+        break;
+      default: KAPPA_RETURN_IF_ERROR(impl_->RunOperator(node, pool, end));
+    }
+    for (auto& lane : node.out) {
+      std::erase_if(lane, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
+      for (const data::ChangeBatch& batch : lane) node.rows_out += batch.rows;
+    }
+    node.nanos += (std::chrono::steady_clock::now() - begin).count();
+  }
+  impl_->started = true;
+  Impl::Node& root = impl_->nodes.back();
+  for (auto& lane : root.out) {
+    std::move(lane.begin(), lane.end(), std::back_inserter(out));
+    lane.clear();
+  }
+  return {};
+}
+
+void Graph::VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) {
+  for (size_t n = 0; n < impl_->nodes.size(); ++n) {
+    for (size_t shard = 0; shard < impl_->nodes[n].operators.size(); ++shard) {
+      impl_->nodes[n].operators[shard]->VisitState(
+          [&](std::string_view name, state::Arena& arena) { visit(fmt::format("{}.{}.{}", n, shard, name), arena); });
+    }
+  }
+}
+
+Status Graph::Restored(bool started) {
+  impl_->started = started;
+  for (Impl::Node& node : impl_->nodes) {
+    for (auto& op : node.operators) KAPPA_RETURN_IF_ERROR(op->OnRestored());
+  }
+  return {};
+}
+
+bool Graph::started() const { return impl_->started; }
+
+int64_t Graph::errors() const {
+  int64_t total = 0;
+  for (const Impl::Node& node : impl_->nodes) {
+    for (const auto& op : node.operators) total += op->errors();
+  }
+  return total;
+}
+
+int64_t Graph::state_rows() const {
+  int64_t total = 0;
+  for (const Impl::Node& node : impl_->nodes) {
+    for (const auto& op : node.operators) total += op->state_rows();
+  }
+  return total;
+}
+
+uint64_t Graph::state_bytes() const {
+  uint64_t total = 0;
+  for (const Impl::Node& node : impl_->nodes) {
+    for (const auto& op : node.operators) op->VisitState([&](std::string_view, state::Arena& arena) { total += arena.memory_bytes(); });
+  }
+  return total;
+}
+
+std::vector<Graph::NodeStats> Graph::stats() {
+  std::vector<NodeStats> all;
+  for (auto it = impl_->nodes.rbegin(); it != impl_->nodes.rend(); ++it) {
+    NodeStats stats{it->depth, "", it->rows_in, it->rows_out, it->batches, it->nanos, 0, 0};
+    std::string text = plan::Explain(*it->plan);
+    stats.text = text.substr(0, text.find('\n'));
+    for (const auto& op : it->operators) {
+      stats.state_rows += op->state_rows();
+      op->VisitState([&](std::string_view, state::Arena& arena) { stats.state_bytes += arena.memory_bytes(); });
+    }
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+}  // namespace kappa::flow

@@ -1,0 +1,59 @@
+// Graph: one plan, running. Operators are replicated over shards; rows move between shards by hash where an operator asks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flow/thread_pool.h"
+#include "ops/operator.h"
+#include "plan/node.h"
+
+namespace kappa::flow {
+
+struct GraphOptions {
+  int shards = 1;
+  size_t batch_rows = 8192;
+  ops::OperatorOptions operators;
+  /// Rows of functions in FROM (generate_series, kappa.diff). Not set for views.
+  std::function<Result<data::Batch>(const plan::TableFunction&)> table_function;
+};
+
+/// Lifecycle: Make, [VisitState to load pages, Restored], then Push* and Step, again and again.
+/// A step goes through the plan bottom up; within a node the shards work side by side on the pool.
+/// Threads: one caller at a time.
+class Graph {
+ public:
+  static Result<std::unique_ptr<Graph>> Make(plan::NodePtr plan, GraphOptions options);
+  ~Graph();
+
+  /// The leaves that read relations, in a fixed order; Push addresses them by index.
+  const std::vector<const plan::Scan*>& scans() const;
+  const plan::Node& plan() const;
+  /// Rows of scan `index`: its columns, in order; the scan's predicate is applied here.
+  void Push(int index, data::ChangeBatch rows);
+  /// Runs what was pushed. With `end`, the operators finish an epoch (or a part of a bulk step, see EpochContext::flush).
+  Status Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<data::ChangeBatch>& out);
+
+  /// All state: name ("3.0.groups": node, shard, arena) and arena.
+  void VisitState(const std::function<void(std::string_view name, state::Arena&)>& visit);
+  /// After all arenas were loaded. `started` is what started() gave when they were stored.
+  Status Restored(bool started);
+  /// True once constant sources gave their rows.
+  bool started() const;
+  int64_t errors() const;
+  int64_t state_rows() const;
+  uint64_t state_bytes() const;
+  /// Per node in Explain's order (top down): rows in, rows out, batches, nanoseconds, state rows. For EXPLAIN ANALYZE.
+  struct NodeStats { int depth; std::string text; int64_t rows_in, rows_out, batches, nanos, state_rows; uint64_t state_bytes; };
+  std::vector<NodeStats> stats();
+
+ private:
+  struct Impl;
+  explicit Graph(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kappa::flow

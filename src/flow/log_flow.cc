@@ -1,0 +1,225 @@
+#include "flow/log_flow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kappa::flow {
+
+LogFlow::LogFlow(FlowOptions options, ThreadPool& pool) : options_(std::move(options)), pool_(pool) {}
+LogFlow::~LogFlow() = default;
+
+void LogFlow::AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic) {
+  const uint32_t id = spec.id;
+  streams_[id] = std::make_unique<StreamFeed>(std::move(spec), std::move(topic), std::vector<int>{}, options_.batch_rows);
+}
+
+Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic) {
+  Table table;
+  table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key);
+  table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, std::move(topic)) : nullptr;
+  tables_[spec.id] = std::move(table);
+  return {};
+}
+
+void LogFlow::RemoveRelation(uint32_t id) {
+  streams_.erase(id);
+  tables_.erase(id);
+  watermarks_.erase(id);
+}
+
+void LogFlow::NeedColumns(const View& view) {
+  for (size_t i = 0; i < view.inputs.size(); ++i) {
+    if (view.inputs[i].kind != ViewInput::Kind::kStream) continue;
+    auto stream = streams_.find(view.inputs[i].id);
+    if (stream != streams_.end()) stream->second->NeedColumns(view.graph->scans()[i]->columns);
+  }
+}
+
+Status LogFlow::AddView(uint32_t id, plan::NodePtr plan, std::vector<ViewInput> inputs) {
+  GraphOptions graph_options;
+  graph_options.shards = options_.shards;
+  graph_options.batch_rows = options_.batch_rows;
+  graph_options.operators = options_.operators;
+  graph_options.table_function = options_.table_function;
+  KAPPA_ASSIGN_OR_RETURN(auto graph, Graph::Make(std::move(plan), std::move(graph_options)));
+  AdoptView(id, std::move(graph), std::move(inputs));
+  return {};
+}
+
+void LogFlow::AdoptView(uint32_t id, std::unique_ptr<Graph> graph, std::vector<ViewInput> inputs) {
+  KAPPA_CHECK(graph->scans().size() == inputs.size());
+  View view{std::move(graph), std::move(inputs)};
+  NeedColumns(view);
+  views_[id] = std::move(view);
+}
+
+std::unique_ptr<Graph> LogFlow::ReleaseView(uint32_t id) {
+  auto it = views_.find(id);
+  if (it == views_.end()) return nullptr;
+  auto graph = std::move(it->second.graph);
+  views_.erase(it);
+  injected_.erase(id);
+  return graph;
+}
+
+void LogFlow::RedirectInput(uint32_t id, uint32_t from, uint32_t to) {
+  for (ViewInput& input : views_.at(id).inputs) {
+    if (input.kind == ViewInput::Kind::kView && input.id == from) input.id = to;
+  }
+}
+
+void LogFlow::Inject(uint32_t id, int scan, data::ChangeBatch rows) { injected_[id].emplace_back(scan, std::move(rows)); }
+
+std::vector<uint32_t> LogFlow::table_ids() const {
+  std::vector<uint32_t> ids;
+  for (const auto& [id, table] : tables_) ids.push_back(id);
+  return ids;
+}
+
+std::vector<int> LogFlow::NeededColumns(uint32_t stream) const { return streams_.at(stream)->columns(); }
+
+std::vector<uint32_t> LogFlow::Order() const {
+  std::vector<uint32_t> order;
+  std::map<uint32_t, int> mark;  // 1 on the way, 2 done
+  std::function<void(uint32_t)> visit = [&](uint32_t id) {
+    if (mark[id] != 0) return;
+    mark[id] = 1;
+    for (const ViewInput& input : views_.at(id).inputs) {
+      if (input.kind == ViewInput::Kind::kView && views_.contains(input.id)) visit(input.id);
+    }
+    mark[id] = 2;
+    order.push_back(id);
+  };
+  for (const auto& [id, view] : views_) visit(id);
+  return order;
+}
+
+Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes) {
+  for (auto& [id, batches] : in) {
+    auto table = tables_.find(id);
+    if (table == tables_.end()) continue;
+    ops::Output out;
+    for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(table->second.upsert->OnBatch(0, std::move(batch), out));
+    KAPPA_RETURN_IF_ERROR(table->second.upsert->OnEpochEnd(context, out));
+    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
+    if (!out.empty()) changes.tables[id] = std::move(out);
+  }
+  return {};
+}
+
+Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end, FlowChanges& changes) {
+  for (uint32_t id : Order()) {
+    View& view = views_.at(id);
+    for (size_t i = 0; i < view.inputs.size(); ++i) {
+      const ViewInput& input = view.inputs[i];
+      const plan::Scan& scan = *view.graph->scans()[i];
+      switch (input.kind) {
+        case ViewInput::Kind::kStream: {
+          auto rows = streams.find(input.id);
+          if (rows == streams.end()) break;
+          auto feed = streams_.find(input.id);
+          std::vector<size_t> at;  // position of each scan column in the judged batch
+          for (int column : scan.columns) {
+            const std::vector<int>& given = feed->second->columns();
+            at.push_back(static_cast<size_t>(std::find(given.begin(), given.end(), column) - given.begin()));
+          }
+          for (const JudgedBatch& judged : rows->second) {
+            if (scan.late == plan::LateRows::kOnly && judged.late.empty()) continue;
+            JudgedBatch projected;
+            projected.rows.rows = judged.rows.rows;
+            for (size_t column : at) projected.rows.columns.push_back(judged.rows.columns[column]);
+            projected.late = judged.late;
+            view.graph->Push(static_cast<int>(i), data::ChangeBatch(SelectByVerdict(projected, scan.late != plan::LateRows::kOnly,
+                                                                                    scan.late != plan::LateRows::kDrop)));
+          }
+          break;
+        }
+        case ViewInput::Kind::kTable:
+        case ViewInput::Kind::kView: {
+          const auto& source = input.kind == ViewInput::Kind::kTable ? changes.tables : changes.views;
+          auto rows = source.find(input.id);
+          if (rows == source.end()) break;
+          for (const data::ChangeBatch& batch : rows->second) {
+            data::ChangeBatch projected;
+            projected.rows = batch.rows;
+            projected.weights = batch.weights;
+            for (int column : scan.columns) projected.columns.push_back(batch.columns[static_cast<size_t>(column)]);
+            view.graph->Push(static_cast<int>(i), std::move(projected));
+          }
+          break;
+        }
+        case ViewInput::Kind::kInjected: break;
+      }
+    }
+    if (auto injected = injected_.find(id); injected != injected_.end()) {
+      for (auto& [scan, rows] : injected->second) view.graph->Push(scan, std::move(rows));
+      injected_.erase(injected);
+    }
+    std::vector<data::ChangeBatch> out;
+    KAPPA_RETURN_IF_ERROR(view.graph->Step(pool_, end ? &context : nullptr, out));
+    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
+    if (!out.empty()) changes.views[id] = std::move(out);
+  }
+  return {};
+}
+
+Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowChanges& changes) {
+  std::map<uint32_t, std::vector<JudgedBatch>> streams;
+  std::map<uint32_t, std::vector<data::ChangeBatch>> tables;
+  for (auto& [id, feed] : streams_) {
+    if (!epochs.empty()) {
+      std::vector<JudgedBatch> rows;
+      KAPPA_RETURN_IF_ERROR(feed->Advance(epochs, pool_, rows, changes.dead));
+      if (!rows.empty()) streams[id] = std::move(rows);
+    }
+    watermarks_[id] = ended_ ? std::numeric_limits<int64_t>::max() : feed->clock().watermark();
+  }
+  for (auto& [id, table] : tables_) {
+    if (epochs.empty() || !table.feed) continue;
+    std::vector<data::ChangeBatch> rows;
+    KAPPA_RETURN_IF_ERROR(table.feed->Advance(epochs, rows, changes.dead));
+    if (!rows.empty()) tables[id] = std::move(rows);
+  }
+  if (!epochs.empty()) {
+    epoch_ = epochs.back().epoch;
+    wall_us_ = epochs.back().wall_us;
+  }
+  ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush};
+  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
+  return RunViews(streams, context, true, changes);
+}
+
+Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush,
+                            FlowChanges& changes) {
+  if (ended_) {
+    for (auto& [id, watermark] : watermarks_) watermark = std::numeric_limits<int64_t>::max();
+  }
+  ops::EpochContext context{++epoch_, wall_us_, &watermarks_, flush};
+  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
+  return RunViews(streams, context, true, changes);
+}
+
+void LogFlow::VisitTableState(uint32_t id, const std::function<void(std::string_view, state::Arena&)>& visit) {
+  tables_.at(id).upsert->VisitState([&](std::string_view name, state::Arena& arena) { visit(fmt::format("t{}.{}", id, name), arena); });
+}
+
+Status LogFlow::TableRestored(uint32_t id) { return tables_.at(id).upsert->OnRestored(); }
+
+void LogFlow::VisitViewState(uint32_t id, const std::function<void(std::string_view, state::Arena&)>& visit) {
+  views_.at(id).graph->VisitState([&](std::string_view name, state::Arena& arena) { visit(fmt::format("v{}.{}", id, name), arena); });
+}
+
+int64_t EpochRecords(const EpochRecord& epoch, std::map<std::pair<uint32_t, int32_t>, log::Offset>& ends) {
+  int64_t count = 0;
+  for (const PartitionEnd& end : epoch.ends) {
+    log::Offset& known = ends[{end.relation, end.partition}];
+    if (end.end > known) {
+      count += end.end - known;
+      known = end.end;
+    }
+  }
+  return count;
+}
+
+}  // namespace kappa::flow

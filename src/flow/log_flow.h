@@ -1,0 +1,123 @@
+// LogFlow: views fed from the log. The live engine, a replay, a verification, recovery and an ad-hoc query over a stream are
+// all one of these; they differ only in which epochs they are advanced over, and in how many at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flow/graph.h"
+#include "flow/journal.h"
+#include "flow/stream_feed.h"
+#include "ops/upsert.h"
+
+namespace kappa::flow {
+
+struct TableSpec {
+  uint32_t id = 0;
+  std::string name;
+  data::Schema schema;
+  std::vector<int> primary_key;
+};
+
+/// A view (version) to run. `inputs[i]` says what feeds scan i of the plan, in Graph::scans() order.
+struct ViewInput {
+  enum class Kind : uint8_t { kStream, kTable, kView, kInjected } kind = Kind::kStream;
+  uint32_t id = 0;  // of the stream, the table, or the view version; unused when kInjected
+};
+
+struct FlowOptions {
+  int shards = 1;
+  size_t batch_rows = 8192;
+  ops::OperatorOptions operators;
+  std::function<Result<data::Batch>(const plan::TableFunction&)> table_function;
+};
+
+/// What one advance gave, by relation id.
+struct FlowChanges {
+  std::map<uint32_t, std::vector<data::ChangeBatch>> views;
+  std::map<uint32_t, std::vector<data::ChangeBatch>> tables;
+  std::vector<DeadLetter> dead;
+};
+
+/// Threads: one caller at a time; it works on the pool.
+class LogFlow {
+ public:
+  LogFlow(FlowOptions options, ThreadPool& pool);
+  ~LogFlow();
+
+  void AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic);
+  Status AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic);
+  void RemoveRelation(uint32_t id);
+  bool HasRelation(uint32_t id) const { return streams_.contains(id) || tables_.contains(id); }
+
+  /// Adds a view; its streams and tables must be there. Rows flow into it from the next Advance on.
+  Status AddView(uint32_t id, plan::NodePtr plan, std::vector<ViewInput> inputs);
+  /// Takes over a graph that another flow built up to the same epoch.
+  void AdoptView(uint32_t id, std::unique_ptr<Graph> graph, std::vector<ViewInput> inputs);
+  std::unique_ptr<Graph> ReleaseView(uint32_t id);
+  void RemoveView(uint32_t id) { ReleaseView(id); }
+  bool HasView(uint32_t id) const { return views_.contains(id); }
+  Graph& graph(uint32_t id) { return *views_.at(id).graph; }
+  const std::vector<ViewInput>& inputs(uint32_t id) const { return views_.at(id).inputs; }
+  /// The view reads `to` from now on where it read `from` (the caller injects the difference).
+  void RedirectInput(uint32_t id, uint32_t from, uint32_t to);
+  /// Rows for one scan, on top of what the log gives, with the next Advance.
+  void Inject(uint32_t id, int scan, data::ChangeBatch rows);
+
+  /// Runs these epochs as one step. `flush` false: a part of a bulk step (see EpochContext::flush). The context handed to
+  /// operators has the last epoch's number and time. An empty span with flush finishes what was injected.
+  Status Advance(std::span<const EpochRecord> epochs, bool flush, FlowChanges& changes);
+  /// Rows that do not come from the log (batch mode): as if one epoch had held them.
+  Status AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush,
+                     FlowChanges& changes);
+  /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
+  void EndInput() { ended_ = true; }
+  /// Batch mode keeps the clocks itself.
+  void set_watermark(uint32_t stream, int64_t watermark) { watermarks_[stream] = watermark; }
+
+  StreamFeed& stream(uint32_t id) { return *streams_.at(id); }
+  const std::map<uint32_t, std::unique_ptr<StreamFeed>>& streams() const { return streams_; }
+  TableFeed& table(uint32_t id) { return *tables_.at(id).feed; }
+  std::vector<uint32_t> table_ids() const;
+  /// Columns of a stream that its views need.
+  std::vector<int> NeededColumns(uint32_t stream) const;
+
+  /// State of the upsert of every table, and of every view's graph; names begin with "t<id>." and "v<id>.".
+  void VisitTableState(uint32_t id, const std::function<void(std::string_view name, state::Arena&)>& visit);
+  Status TableRestored(uint32_t id);
+  void VisitViewState(uint32_t id, const std::function<void(std::string_view name, state::Arena&)>& visit);
+
+ private:
+  struct View {
+    std::unique_ptr<Graph> graph;
+    std::vector<ViewInput> inputs;
+  };
+  struct Table {
+    std::unique_ptr<TableFeed> feed;
+    std::unique_ptr<ops::Operator> upsert;
+  };
+  void NeedColumns(const View& view);
+  Status RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end, FlowChanges& changes);
+  std::vector<uint32_t> Order() const;
+  Status RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes);
+
+  FlowOptions options_;
+  ThreadPool& pool_;
+  std::map<uint32_t, std::unique_ptr<StreamFeed>> streams_;
+  std::map<uint32_t, Table> tables_;
+  std::map<uint32_t, View> views_;
+  std::map<uint32_t, std::vector<std::pair<int, data::ChangeBatch>>> injected_;
+  absl::flat_hash_map<uint32_t, int64_t> watermarks_;
+  uint64_t epoch_ = 0;
+  int64_t wall_us_ = 0;
+  bool ended_ = false;
+};
+
+/// Records that an epoch adds, given the ends before it (which it updates).
+int64_t EpochRecords(const EpochRecord& epoch, std::map<std::pair<uint32_t, int32_t>, log::Offset>& ends);
+
+}  // namespace kappa::flow
