@@ -1,0 +1,302 @@
+#include "catalog/catalog_log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+
+#include "base/bytes.h"
+#include "log/record_batch.h"
+
+namespace kappa::catalog {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+
+void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
+void Put(ByteWriter& out, const data::Schema& schema) {
+  out.Varint(schema.fields.size());
+  for (const data::Field& field : schema.fields) {
+    Put(out, field.name);
+    out.Little<uint8_t>(static_cast<uint8_t>(field.type.id));
+    out.Little<uint8_t>(static_cast<uint8_t>(field.type.element));
+    out.Little<int32_t>(field.type.modifier);
+    out.Little<uint8_t>(field.nullable);
+  }
+}
+void Put(ByteWriter& out, const std::vector<int>& values) {
+  out.Varint(values.size());
+  for (int value : values) out.ZigZag(value);
+}
+
+std::string Text(ByteReader& in) { return std::string(in.Prefixed()); }
+data::Schema GetSchema(ByteReader& in) {
+  data::Schema schema;
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    data::Field field;
+    field.name = Text(in);
+    field.type.id = static_cast<data::TypeId>(in.Little<uint8_t>());
+    field.type.element = static_cast<data::TypeId>(in.Little<uint8_t>());
+    field.type.modifier = in.Little<int32_t>();
+    field.nullable = in.Little<uint8_t>() != 0;
+    schema.fields.push_back(std::move(field));
+  }
+  return schema;
+}
+std::vector<int> GetInts(ByteReader& in) {
+  std::vector<int> values;
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) values.push_back(static_cast<int>(in.ZigZag()));
+  return values;
+}
+
+void Encode(ByteWriter& out, const Stream& s) {
+  out.Varint(s.id);
+  Put(out, s.name);
+  Put(out, s.schema);
+  out.ZigZag(s.event_time);
+  out.ZigZag(s.watermark_delay_us);
+  Put(out, s.topic);
+  out.ZigZag(s.partitions);
+  Put(out, s.key);
+  Put(out, s.format);
+  Put(out, s.json_timestamps);
+  out.ZigZag(s.retention_ms);
+  out.ZigZag(s.idle_timeout_ms);
+  out.ZigZag(s.future_limit_us);
+  Put(out, s.sql);
+  out.ZigZag(s.created_us);
+}
+Stream DecodeStream(ByteReader& in) {
+  Stream s;
+  s.id = static_cast<uint32_t>(in.Varint());
+  s.name = Text(in);
+  s.schema = GetSchema(in);
+  s.event_time = static_cast<int>(in.ZigZag());
+  s.watermark_delay_us = in.ZigZag();
+  s.topic = Text(in);
+  s.partitions = static_cast<int32_t>(in.ZigZag());
+  s.key = Text(in);
+  s.format = Text(in);
+  s.json_timestamps = Text(in);
+  s.retention_ms = in.ZigZag();
+  s.idle_timeout_ms = in.ZigZag();
+  s.future_limit_us = in.ZigZag();
+  s.sql = Text(in);
+  s.created_us = in.ZigZag();
+  return s;
+}
+
+void Encode(ByteWriter& out, const Table& t) {
+  out.Varint(t.id);
+  Put(out, t.name);
+  Put(out, t.schema);
+  Put(out, t.primary_key);
+  Put(out, t.topic);
+  Put(out, t.sql);
+  out.ZigZag(t.created_us);
+}
+Table DecodeTable(ByteReader& in) {
+  Table t;
+  t.id = static_cast<uint32_t>(in.Varint());
+  t.name = Text(in);
+  t.schema = GetSchema(in);
+  t.primary_key = GetInts(in);
+  t.topic = Text(in);
+  t.sql = Text(in);
+  t.created_us = in.ZigZag();
+  return t;
+}
+
+void Encode(ByteWriter& out, const View& view) {
+  out.Varint(view.id);
+  Put(out, view.name);
+  out.Varint(view.versions.size());
+  for (const ViewVersion& v : view.versions) {
+    out.Varint(v.id);
+    out.ZigZag(v.number);
+    Put(out, v.sql);
+    Put(out, v.query);
+    Put(out, v.schema);
+    Put(out, v.key_columns);
+    out.Varint(v.depends_on.size());
+    for (const std::string& name : v.depends_on) Put(out, name);
+    out.Little<uint64_t>(v.plan_hash);
+    out.Little<uint8_t>(static_cast<uint8_t>(v.state));
+    Put(out, v.failure);
+    out.Little<uint8_t>(v.promote_when_ready);
+    out.Varint(v.created_epoch);
+    out.ZigZag(v.created_us);
+    out.ZigZag(v.ready_us);
+    out.ZigZag(v.promoted_us);
+  }
+  out.ZigZag(view.serving);
+  out.ZigZag(view.previous);
+  out.Varint(view.routes.size());
+  for (const Route& route : view.routes) {
+    out.ZigZag(route.version);
+    out.ZigZag(route.percent);
+  }
+}
+View DecodeView(ByteReader& in) {
+  View view;
+  view.id = static_cast<uint32_t>(in.Varint());
+  view.name = Text(in);
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    ViewVersion v;
+    v.id = static_cast<uint32_t>(in.Varint());
+    v.number = static_cast<int>(in.ZigZag());
+    v.sql = Text(in);
+    v.query = Text(in);
+    v.schema = GetSchema(in);
+    v.key_columns = GetInts(in);
+    for (uint64_t k = 0, m = in.Varint(); in.ok() && k < m; ++k) v.depends_on.push_back(Text(in));
+    v.plan_hash = in.Little<uint64_t>();
+    v.state = static_cast<VersionState>(in.Little<uint8_t>());
+    v.failure = Text(in);
+    v.promote_when_ready = in.Little<uint8_t>() != 0;
+    v.created_epoch = in.Varint();
+    v.created_us = in.ZigZag();
+    v.ready_us = in.ZigZag();
+    v.promoted_us = in.ZigZag();
+    view.versions.push_back(std::move(v));
+  }
+  view.serving = static_cast<int>(in.ZigZag());
+  view.previous = static_cast<int>(in.ZigZag());
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    Route route;
+    route.version = static_cast<int>(in.ZigZag());
+    route.percent = static_cast<int>(in.ZigZag());
+    view.routes.push_back(route);
+  }
+  return view;
+}
+
+}  // namespace
+
+std::string EncodeChange(const Change& change) {
+  ByteWriter out;
+  out.Little<uint8_t>(kFormat);
+  out.Little<uint8_t>(static_cast<uint8_t>(change.index()));
+  if (auto* stream = std::get_if<Stream>(&change)) Encode(out, *stream);
+  if (auto* table = std::get_if<Table>(&change)) Encode(out, *table);
+  if (auto* view = std::get_if<View>(&change)) Encode(out, *view);
+  if (auto* dropped = std::get_if<Dropped>(&change)) {
+    out.Little<uint8_t>(static_cast<uint8_t>(dropped->kind));
+    out.Varint(dropped->id);
+    Put(out, dropped->name);
+  }
+  return out.Take();
+}
+
+Result<Change> DecodeChange(std::string_view bytes) {
+  ByteReader in(bytes);
+  const auto format = in.Little<uint8_t>();
+  if (in.ok() && format > kFormat) {
+    return Error(sqlstate::kFeatureNotSupported, fmt::format("catalog record has format {}, newer than {}", format, kFormat))
+        .Hint("Use the kappa that wrote this data folder, or a newer one.");
+  }
+  Change change;
+  switch (in.Little<uint8_t>()) {
+    case 0: change = DecodeStream(in); break;
+    case 1: change = DecodeTable(in); break;
+    case 2: change = DecodeView(in); break;
+    case 3: {
+      Dropped dropped;
+      dropped.kind = static_cast<Dropped::Kind>(in.Little<uint8_t>());
+      dropped.id = static_cast<uint32_t>(in.Varint());
+      dropped.name = Text(in);
+      change = std::move(dropped);
+      break;
+    }
+    default: in.Fail();
+  }
+  if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "catalog record cannot be decoded");
+  return change;
+}
+
+Snapshot Apply(const Snapshot& snapshot, const Change& change) {
+  Snapshot next = snapshot;
+  ++next.change;
+  if (auto* stream = std::get_if<Stream>(&change)) next.streams[stream->name] = *stream;
+  if (auto* table = std::get_if<Table>(&change)) next.tables[table->name] = *table;
+  if (auto* view = std::get_if<View>(&change)) next.views[view->name] = *view;
+  if (auto* dropped = std::get_if<Dropped>(&change)) {
+    if (dropped->kind == Dropped::Kind::kStream) next.streams.erase(dropped->name);
+    if (dropped->kind == Dropped::Kind::kTable) next.tables.erase(dropped->name);
+    if (dropped->kind == Dropped::Kind::kView) next.views.erase(dropped->name);
+  }
+  return next;
+}
+
+Result<std::unique_ptr<CatalogLog>> CatalogLog::Open(log::Log& log) {
+  auto topic = log.FindTopic("__catalog");
+  if (!topic) {
+    log::TopicConfig config;
+    config.internal = true;
+    config.segment_bytes = 16 << 20;
+    KAPPA_ASSIGN_OR_RETURN(topic, log.CreateTopic("__catalog", config));
+  }
+  std::unique_ptr<CatalogLog> catalog(new CatalogLog(topic));
+  const log::Partition& partition = topic->partition(0);
+  Snapshot snapshot;
+  std::string storage;
+  std::vector<log::Record> records;
+  for (log::Offset at = partition.start_offset(); at < partition.durable_end();) {
+    log::ReadResult read = partition.Read(at, 1 << 20);
+    if (read.error != log::KafkaError::kNone || read.bytes.empty()) return Error(sqlstate::kIoError, "could not read the catalog's topic");
+    std::string_view left = read.bytes;
+    while (!left.empty()) {
+      KAPPA_ASSIGN_OR_RETURN(log::BatchHeader header, log::ParseBatchHeader(left));
+      if (header.total_bytes() > left.size()) break;
+      records.clear();
+      KAPPA_ASSIGN_OR_RETURN(std::string_view section, log::RecordsSection(left.substr(0, header.total_bytes()), 64 << 20, storage));
+      KAPPA_RETURN_IF_ERROR(log::ParseRecords(header, section, records));
+      for (const log::Record& record : records) {
+        if (record.offset < at || !record.value) continue;
+        KAPPA_ASSIGN_OR_RETURN(Change change, DecodeChange(*record.value));
+        std::visit([&](const auto& object) { catalog->NoteId(object.id); }, change);
+        if (auto* view = std::get_if<View>(&change)) {
+          for (const ViewVersion& version : view->versions) catalog->NoteId(version.id);
+        }
+        snapshot = Apply(snapshot, change);
+      }
+      at = header.last_offset() + 1;
+      left.remove_prefix(header.total_bytes());
+    }
+  }
+  catalog->snapshot_ = std::make_shared<Snapshot>(std::move(snapshot));
+  return catalog;
+}
+
+SnapshotPtr CatalogLog::snapshot() const {
+  std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+Status CatalogLog::Commit(const std::vector<Change>& changes) {
+  log::BatchBuilder batch;
+  Snapshot next = *snapshot();
+  for (const Change& change : changes) {
+    batch.Add(0, std::nullopt, EncodeChange(change));
+    next = Apply(next, change);
+  }
+  std::mutex mutex;
+  std::condition_variable durable;
+  std::optional<log::KafkaError> outcome;
+  log::AppendResult result = topic_->partition(0).Append(batch.Finish(), [&](log::KafkaError error) {
+    std::lock_guard lock(mutex);
+    outcome = error;
+    durable.notify_all();
+  });
+  if (result.error != log::KafkaError::kNone) {
+    return Error(sqlstate::kDiskFull, "could not write the catalog: " + result.message).Hint("Free some disk space and try again.");
+  }
+  std::unique_lock lock(mutex);
+  durable.wait(lock, [&] { return outcome.has_value(); });
+  if (*outcome != log::KafkaError::kNone) return Error(sqlstate::kIoError, "could not write the catalog");
+  std::lock_guard publish(mutex_);
+  snapshot_ = std::make_shared<Snapshot>(std::move(next));
+  return {};
+}
+
+}  // namespace kappa::catalog
