@@ -1,0 +1,319 @@
+// CheckpointStore over RocksDB: pages under generation keys, one record per arena, and a manifest that is written last.
+// The write-ahead log is off: every Write ends with a flush, which is durable and keeps the order of writes, so the
+// manifest never gets to disk without the pages that it speaks of.
+#include "state/checkpoint.h"
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace kappa::state {
+namespace {
+
+constexpr uint32_t kFormatVersion = 1;
+constexpr size_t kBatchBytesMax = 8u << 20;  // pages are handed to RocksDB in pieces of this size
+constexpr std::string_view kManifestKey = "M";
+
+std::string ArenaKey(uint32_t id) {
+  ByteWriter key;
+  key.Bytes("A");
+  key.Big<uint32_t>(id);
+  return key.Take();
+}
+std::string PagePrefix(uint32_t id) {
+  ByteWriter key;
+  key.Bytes("P");
+  key.Big<uint32_t>(id);
+  return key.Take();
+}
+std::string PageKey(uint32_t id, uint32_t page, uint64_t generation) {
+  ByteWriter key;
+  key.Bytes("P");
+  key.Big<uint32_t>(id);
+  key.Big<uint32_t>(page);
+  key.Big<uint64_t>(generation);
+  return key.Take();
+}
+
+std::string Sealed(std::string_view body) {
+  ByteWriter out;
+  out.Little<uint32_t>(Crc32c(body));
+  out.Bytes(body);
+  return out.Take();
+}
+/// The body of a sealed value; nullopt when its CRC is wrong.
+std::optional<std::string_view> Unseal(std::string_view value) {
+  ByteReader reader(value);
+  auto crc = reader.Little<uint32_t>();
+  if (!reader.ok() || Crc32c(value.substr(4)) != crc) return std::nullopt;
+  return value.substr(4);
+}
+
+rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+Error Corrupted(std::string what) {
+  return Error(sqlstate::kDataCorrupted, "checkpoint is damaged: " + std::move(what)).Hint("Delete the checkpoint folder: state is rebuilt from the log.");
+}
+Status FromRocks(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  if (status.IsCorruption()) return Corrupted(status.ToString());
+  return Error(status.IsNoSpace() ? sqlstate::kDiskFull : sqlstate::kIoError, "checkpoint store failed: " + status.ToString());
+}
+
+rocksdb::Options MakeOptions() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.write_buffer_size = 32u << 20;
+  options.max_write_buffer_number = 2;
+  options.max_background_jobs = 2;
+  options.max_open_files = 256;
+  options.keep_log_file_num = 2;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  // Pages go to blob files: compaction then moves keys of 17 bytes, not pages of 16 KiB.
+  options.enable_blob_files = true;
+  options.min_blob_size = 1024;
+  options.blob_file_size = 128u << 20;
+  options.enable_blob_garbage_collection = true;
+  options.blob_garbage_collection_age_cutoff = 0.5;
+  options.blob_garbage_collection_force_threshold = 0.5;
+  std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
+  bool lz4 = std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end();
+  options.compression = lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  options.blob_compression_type = options.compression;
+  options.bottommost_compression = options.compression;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(8u << 20);
+  table.format_version = 5;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+/// One stored arena: which generation of each page is the valid one.
+struct StoredArena {
+  uint32_t id = 0;
+  std::vector<uint64_t> generations;  // by page
+};
+
+std::string EncodeArena(const std::string& name, const StoredArena& arena) {
+  ByteWriter out;
+  out.Prefixed(name);
+  out.Varint(arena.generations.size());
+  uint64_t previous = 0;
+  for (size_t i = 0; i < arena.generations.size();) {  // runs: most pages share a few generations
+    size_t run = 1;
+    while (i + run < arena.generations.size() && arena.generations[i + run] == arena.generations[i]) ++run;
+    out.ZigZag(static_cast<int64_t>(arena.generations[i] - previous));
+    out.Varint(run);
+    previous = arena.generations[i];
+    i += run;
+  }
+  return Sealed(out.str());
+}
+
+bool DecodeArena(std::string_view body, std::string& name, StoredArena& arena) {
+  ByteReader reader(body);
+  name = reader.Prefixed();
+  uint64_t pages = reader.Varint();
+  if (!reader.ok() || pages > kPagesMax) return false;
+  uint64_t generation = 0;
+  while (reader.ok() && arena.generations.size() < pages) {
+    generation += static_cast<uint64_t>(reader.ZigZag());
+    uint64_t run = reader.Varint();
+    if (!reader.ok() || run == 0 || run > pages - arena.generations.size()) return false;
+    arena.generations.insert(arena.generations.end(), run, generation);
+  }
+  return reader.AtEnd();
+}
+
+}  // namespace
+
+struct CheckpointStore::Impl {
+  std::unique_ptr<rocksdb::DB> db;
+  mutable std::mutex mutex;
+  uint64_t generation = 0;  // of the last visible checkpoint
+  uint32_t next_id = 1;
+  std::optional<std::string> meta;
+  std::map<std::string, StoredArena, std::less<>> arenas;
+
+  std::string EncodeManifest() const {
+    ByteWriter out;
+    out.Little<uint32_t>(kFormatVersion);
+    out.Varint(generation);
+    out.Varint(next_id);
+    out.Little<uint8_t>(meta.has_value());
+    out.Prefixed(meta.value_or(""));
+    return Sealed(out.str());
+  }
+  Status Put(rocksdb::WriteBatch& batch) {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    Status status = FromRocks(db->Write(options, &batch));
+    batch.Clear();
+    return status;
+  }
+  Status Flush() { return FromRocks(db->Flush(rocksdb::FlushOptions())); }
+  Status ReadAll();
+};
+
+Status CheckpointStore::Impl::ReadAll() {
+  std::string value;
+  rocksdb::Status found = db->Get({}, ToSlice(kManifestKey), &value);
+  if (found.IsNotFound()) return {};
+  KAPPA_RETURN_IF_ERROR(FromRocks(found));
+  auto body = Unseal(value);
+  if (!body) return Corrupted("manifest");
+  ByteReader reader(*body);
+  auto version = reader.Little<uint32_t>();
+  if (version != kFormatVersion) return Corrupted("format version " + std::to_string(version) + ", this program reads " + std::to_string(kFormatVersion));
+  generation = reader.Varint();
+  next_id = static_cast<uint32_t>(reader.Varint());
+  bool has_meta = reader.Little<uint8_t>() != 0;
+  std::string_view bytes = reader.Prefixed();
+  if (!reader.AtEnd()) return Corrupted("manifest");
+  if (has_meta) meta = std::string(bytes);
+
+  std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}));
+  for (it->Seek("A"); it->Valid() && it->key().size() == 5 && it->key()[0] == 'A'; it->Next()) {
+    StoredArena arena;
+    std::string name;
+    auto record = Unseal(it->value().ToStringView());
+    if (!record || !DecodeArena(*record, name, arena)) return Corrupted("arena record");
+    ByteReader key(it->key().ToStringView().substr(1));
+    arena.id = key.Big<uint32_t>();
+    arenas[name] = std::move(arena);
+  }
+  return FromRocks(it->status());
+}
+
+CheckpointStore::CheckpointStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CheckpointStore::~CheckpointStore() = default;
+
+Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(const std::string& folder) {
+  auto impl = std::make_unique<Impl>();
+  rocksdb::DB* db = nullptr;
+  KAPPA_RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(MakeOptions(), folder, &db)));
+  impl->db.reset(db);
+  KAPPA_RETURN_IF_ERROR(impl->ReadAll());
+  return std::unique_ptr<CheckpointStore>(new CheckpointStore(std::move(impl)));
+}
+
+Status CheckpointStore::Write(std::string_view meta, std::span<const Part> parts) {
+  std::lock_guard lock(impl_->mutex);
+  Impl& impl = *impl_;
+  const uint64_t generation = impl.generation + 1;
+  std::map<std::string, StoredArena, std::less<>> changed;
+  uint32_t next_id = impl.next_id;
+  rocksdb::WriteBatch batch, superseded;
+  for (const Part& part : parts) {
+    KAPPA_CHECK(!changed.contains(part.name));
+    StoredArena& arena = changed[part.name];
+    if (auto known = impl.arenas.find(part.name); known != impl.arenas.end()) arena = known->second;
+    else arena.id = next_id++;
+    const size_t pages = part.delta.snapshot.page_count();
+    for (size_t page = pages; page < arena.generations.size(); ++page) superseded.Delete(PageKey(arena.id, static_cast<uint32_t>(page), arena.generations[page]));
+    arena.generations.resize(pages, 0);
+    for (uint32_t page : part.delta.pages) {
+      if (page >= pages) continue;
+      std::string_view bytes(part.delta.snapshot.page(page).bytes.data(), kPageBytes);
+      batch.Put(PageKey(arena.id, page, generation), Sealed(bytes));
+      if (arena.generations[page] != 0) superseded.Delete(PageKey(arena.id, page, arena.generations[page]));
+      arena.generations[page] = generation;
+      if (batch.GetDataSize() > kBatchBytesMax) KAPPA_RETURN_IF_ERROR(impl.Put(batch));
+    }
+    for (uint64_t stored : arena.generations) KAPPA_CHECK(stored != 0);
+  }
+  KAPPA_RETURN_IF_ERROR(impl.Put(batch));
+
+  for (const auto& [name, arena] : changed) superseded.Put(ArenaKey(arena.id), EncodeArena(name, arena));
+  std::optional<std::string> old_meta = std::exchange(impl.meta, std::string(meta));
+  impl.generation = generation;
+  impl.next_id = next_id;
+  superseded.Put(ToSlice(kManifestKey), impl.EncodeManifest());
+  Status status = impl.Put(superseded);
+  if (!status.ok()) {
+    impl.meta = std::move(old_meta);
+    return status;
+  }
+  for (auto& [name, arena] : changed) impl.arenas[name] = std::move(arena);
+  return impl.Flush();
+}
+
+Result<std::optional<std::string>> CheckpointStore::LoadMeta() {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->meta;
+}
+
+Result<bool> CheckpointStore::LoadArena(std::string_view name, Arena& arena) {
+  std::lock_guard lock(impl_->mutex);
+  auto found = impl_->arenas.find(name);
+  if (found == impl_->arenas.end()) return false;
+  const StoredArena& stored = found->second;
+  rocksdb::ReadOptions options;
+  options.readahead_size = 4u << 20;
+  options.fill_cache = false;
+  std::unique_ptr<rocksdb::Iterator> it(impl_->db->NewIterator(options));
+  const std::string prefix = PagePrefix(stored.id);
+  arena.Clear();
+  uint32_t next = 0;
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    ByteReader key(it->key().ToStringView().substr(prefix.size()));
+    auto page = key.Big<uint32_t>();
+    auto generation = key.Big<uint64_t>();
+    if (page >= stored.generations.size() || generation != stored.generations[page]) continue;  // left by a write that did not end
+    auto body = Unseal(it->value().ToStringView());
+    if (page != next || !body || body->size() != kPageBytes) return Corrupted("page " + std::to_string(page) + " of " + std::string(name));
+    arena.LoadPage(page, *body);
+    ++next;
+  }
+  KAPPA_RETURN_IF_ERROR(FromRocks(it->status()));
+  if (next != stored.generations.size()) return Corrupted("pages of " + std::string(name) + " are missing");
+  if (next != 0) KAPPA_RETURN_IF_ERROR(arena.CheckLoaded());
+  return true;
+}
+
+std::vector<std::string> CheckpointStore::Names(std::string_view prefix) const {
+  std::lock_guard lock(impl_->mutex);
+  std::vector<std::string> names;
+  for (auto it = impl_->arenas.lower_bound(prefix); it != impl_->arenas.end() && it->first.starts_with(prefix); ++it) names.push_back(it->first);
+  return names;
+}
+
+Status CheckpointStore::Drop(std::string_view prefix) {
+  std::lock_guard lock(impl_->mutex);
+  rocksdb::WriteBatch batch;
+  auto first = impl_->arenas.lower_bound(prefix);
+  auto last = first;
+  for (; last != impl_->arenas.end() && last->first.starts_with(prefix); ++last) {
+    batch.Delete(ArenaKey(last->second.id));
+    batch.DeleteRange(PagePrefix(last->second.id), PagePrefix(last->second.id + 1));
+  }
+  if (first == last) return {};
+  KAPPA_RETURN_IF_ERROR(impl_->Put(batch));
+  impl_->arenas.erase(first, last);
+  return impl_->Flush();
+}
+
+uint64_t CheckpointStore::disk_bytes() const {
+  uint64_t sst = 0, blobs = 0;
+  impl_->db->GetIntProperty("rocksdb.total-sst-files-size", &sst);
+  impl_->db->GetIntProperty("rocksdb.total-blob-file-size", &blobs);
+  return sst + blobs;
+}
+
+Arena::Delta FullDelta(Arena& arena) {
+  Arena::Delta delta = arena.TakeDelta();
+  delta.pages.resize(delta.snapshot.page_count());
+  for (uint32_t i = 0; i < delta.pages.size(); ++i) delta.pages[i] = i;
+  return delta;
+}
+
+}  // namespace kappa::state
