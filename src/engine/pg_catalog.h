@@ -22,7 +22,6 @@ namespace kappa::engine {
 inline constexpr int64_t kFirstRelationOid = 16384;           // + catalog id of a stream, table or view
 inline constexpr int64_t kFirstIndexOid = 1'000'000'000;      // + catalog id of the table
 inline constexpr int64_t kFirstConstraintOid = 1'100'000'000;
-inline constexpr int64_t kFirstRowTypeOid = 1'200'000'000;
 inline constexpr int64_t kFirstRuleOid = 1'300'000'000;
 
 /// One client, for pg_stat_activity.

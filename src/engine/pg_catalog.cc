@@ -1,0 +1,409 @@
+// The rows of pg_catalog and information_schema, computed from a catalog snapshot.
+#include "engine/pg_catalog.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/pg_catalog_objects.h"
+#include "engine/pg_catalog_types.h"
+
+namespace kappa::engine {
+namespace {
+
+/// What the producers of rows share.
+struct Source {
+  const PgCatalogContext& context;
+  PgRelations relations;
+  explicit Source(const PgCatalogContext& c) : context(c), relations(c) {}
+};
+
+std::string PositionsText(const std::vector<int>& columns) {  // of columns, from 1
+  std::string text = "{";
+  for (const int column : columns) text += (text.size() > 1 ? "," : "") + std::to_string(column + 1);
+  return text + "}";
+}
+
+std::string RepeatedText(std::string_view item, size_t count) {
+  std::string text = "{";
+  for (size_t i = 0; i < count; ++i) text.append(i > 0 ? "," : "").append(item);
+  return text + "}";
+}
+
+std::string DurationText(int64_t micros) {
+  for (const auto& [unit, size] : {std::pair{" days", int64_t{86'400'000'000}}, {" hours", 3'600'000'000}, {" minutes", 60'000'000},
+                                   {" seconds", 1'000'000}, {" ms", 1'000}}) {
+    if (micros != 0 && micros % size == 0) return std::to_string(micros / size) + unit;
+  }
+  return std::to_string(micros) + " us";
+}
+
+/// ftoptions of a stream: its WITH options, and its watermark.
+std::string StreamOptions(const catalog::Stream& stream) {
+  std::vector<std::string> options = {"topic=" + stream.topic, "partitions=" + std::to_string(stream.partitions), "format=" + stream.format};
+  if (!stream.key.empty()) options.push_back("key=" + stream.key);
+  if (stream.json_timestamps != "iso") options.push_back("json_timestamps=" + stream.json_timestamps);
+  if (stream.retention_ms >= 0) options.push_back("retention=" + DurationText(stream.retention_ms * 1000));
+  if (stream.event_time >= 0) {
+    options.push_back("watermark=" + stream.schema.fields[static_cast<size_t>(stream.event_time)].name + " - " +
+                      DurationText(stream.watermark_delay_us));
+  }
+  return PgArrayText(options);
+}
+
+std::string ViewOptions(const catalog::View& view, const catalog::ViewVersion& version) {
+  std::vector<std::string> options = {"version=" + std::to_string(version.number), "state=" + std::string(ToString(version.state))};
+  std::string routes;
+  for (const catalog::Route& route : view.routes) {
+    routes += (routes.empty() ? "" : " ") + std::to_string(route.version) + ":" + std::to_string(route.percent);
+  }
+  if (!routes.empty()) options.push_back("route=" + routes);
+  return PgArrayText(options);
+}
+
+int64_t RowCount(const Source& source, const PgRelation& relation) {
+  if (!source.context.relation_size || (relation.table == nullptr && relation.view == nullptr) || relation.kind == 'i') return -1;
+  return source.context.relation_size(relation.name).first;
+}
+
+void Classes(const Source& source, PgRows& rows) {
+  for (const PgRelation& relation : source.relations.all) {
+    rows.Row().Set("oid", relation.oid).Set("relname", relation.name).Set("relnamespace", relation.namespace_oid).Set("relowner", kOwnerOid);
+    rows.Set("relkind", relation.kind).Set("relnatts", relation.schema->size()).Set("relpersistence", 'p').Set("reltuples", RowCount(source, relation));
+    rows.Set("relfilenode", relation.kind == 'r' || relation.kind == 'm' || relation.kind == 'i' ? relation.oid : 0);
+    rows.Set("relhasindex", relation.kind == 'r' && relation.table != nullptr).Set("relispopulated", true);
+    rows.Set("relreplident", relation.is_user() ? 'd' : 'n').Set("relam", relation.kind == 'i' ? kBtreeOid : 0);
+    rows.Set("relfrozenxid", "0").Set("relminmxid", "0").Set("relhasrules", relation.kind == 'm');
+    if (relation.view != nullptr) rows.Set("reloptions", ViewOptions(*relation.view, *relation.version));
+  }
+}
+
+void Attributes(const Source& source, PgRows& rows) {
+  for (const PgRelation& relation : source.relations.all) {
+    for (int i = 0; i < relation.schema->size(); ++i) {
+      const data::Field& field = relation.schema->fields[static_cast<size_t>(i)];
+      const data::Type type = field.type.id == data::TypeId::kUnknown ? data::Type(data::TypeId::kText) : field.type;
+      const PgType* pg_type = FindPgType(static_cast<int64_t>(type.oid()));
+      rows.Row().Set("attrelid", relation.oid).Set("attname", field.name).Set("atttypid", type.oid()).Set("attstattarget", -1);
+      rows.Set("attlen", type.length()).Set("attnum", i + 1).Set("attndims", type.is_array() ? 1 : 0).Set("attcacheoff", -1);
+      rows.Set("atttypmod", type.modifier).Set("attnotnull", !field.nullable).Set("attislocal", true);
+      if (pg_type == nullptr) continue;
+      rows.Set("attbyval", pg_type->by_value).Set("attalign", pg_type->alignment).Set("attstorage", pg_type->storage);
+      rows.Set("attcollation", pg_type->collation);
+    }
+  }
+}
+
+void Types(const Source&, PgRows& rows) {
+  for (const PgType& type : PgTypes()) {
+    rows.Row().Set("oid", type.oid).Set("typname", type.name).Set("typnamespace", kPgCatalogNamespace).Set("typowner", kOwnerOid);
+    rows.Set("typlen", type.length).Set("typbyval", type.by_value).Set("typtype", type.kind).Set("typcategory", type.category);
+    rows.Set("typispreferred", type.preferred).Set("typisdefined", true).Set("typdelim", ',').Set("typelem", type.element);
+    rows.Set("typarray", type.array).Set("typinput", type.input.oid).Set("typoutput", type.output.oid).Set("typreceive", type.receive.oid);
+    rows.Set("typsend", type.send.oid).Set("typalign", type.alignment).Set("typstorage", type.storage).Set("typtypmod", -1);
+    rows.Set("typcollation", type.collation);
+  }
+}
+
+void Procedures(const Source&, PgRows& rows) {  // only those that pg_type refers to
+  std::vector<int64_t> done;
+  for (const PgType& type : PgTypes()) {
+    for (const auto& [procedure, is_output] : {std::pair{type.input, false}, {type.receive, false}, {type.output, true}, {type.send, true}}) {
+      if (std::find(done.begin(), done.end(), procedure.oid) != done.end()) continue;
+      done.push_back(procedure.oid);
+      rows.Row().Set("oid", procedure.oid).Set("proname", procedure.name).Set("pronamespace", kPgCatalogNamespace).Set("proowner", kOwnerOid);
+      rows.Set("prolang", 12).Set("procost", 1).Set("prokind", 'f').Set("proisstrict", true).Set("provolatile", 'i').Set("proparallel", 's');
+      rows.Set("pronargs", 1).Set("prorettype", is_output ? 2275 : type.oid).Set("prosrc", procedure.name);
+      rows.Set("proargtypes", "{" + std::to_string(is_output ? type.oid : 2275) + "}");
+    }
+  }
+}
+
+void Namespaces(const Source& source, PgRows& rows) {
+  for (const int64_t oid : {kPgCatalogNamespace, kPublicNamespace, kInformationSchemaNamespace, kKappaNamespace}) {
+    if (oid == kKappaNamespace && source.context.system_relations == nullptr) continue;
+    rows.Row().Set("oid", oid).Set("nspname", PgNamespaceName(oid)).Set("nspowner", kOwnerOid);
+  }
+}
+
+/// Calls `row` for each table with a primary key, with the relation of its index.
+template <typename F>
+void ForEachIndex(const Source& source, const F& row) {
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.kind == 'i') row(relation, *relation.table);
+  }
+}
+
+void Indexes(const Source& source, PgRows& rows) {
+  ForEachIndex(source, [&](const PgRelation& index, const catalog::Table& table) {
+    const size_t keys = table.primary_key.size();
+    rows.Row().Set("indexrelid", index.oid).Set("indrelid", kFirstRelationOid + table.id).Set("indnatts", keys).Set("indnkeyatts", keys);
+    rows.Set("indisunique", true).Set("indisprimary", true).Set("indimmediate", true).Set("indisvalid", true).Set("indisready", true);
+    rows.Set("indislive", true).Set("indkey", PositionsText(table.primary_key)).Set("indcollation", RepeatedText("0", keys));
+    rows.Set("indclass", RepeatedText("0", keys)).Set("indoption", RepeatedText("0", keys));
+  });
+}
+
+void Constraints(const Source& source, PgRows& rows) {
+  ForEachIndex(source, [&](const PgRelation& index, const catalog::Table& table) {
+    rows.Row().Set("oid", kFirstConstraintOid + table.id).Set("conname", index.name).Set("connamespace", kPublicNamespace).Set("contype", 'p');
+    rows.Set("convalidated", true).Set("conrelid", kFirstRelationOid + table.id).Set("conindid", index.oid).Set("conislocal", true);
+    rows.Set("confupdtype", ' ').Set("confdeltype", ' ').Set("confmatchtype", ' ').Set("connoinherit", true);
+    rows.Set("conkey", PositionsText(table.primary_key));
+  });
+}
+
+void Rules(const Source& source, PgRows& rows) {
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.view == nullptr) continue;
+    rows.Row().Set("oid", kFirstRuleOid + relation.view->id).Set("rulename", "_RETURN").Set("ev_class", relation.oid).Set("ev_type", '1');
+    rows.Set("ev_enabled", 'O').Set("is_instead", true);
+  }
+}
+
+void Dependencies(const Source& source, PgRows& rows) {  // views on what they read, by way of their rules, as in PostgreSQL
+  const int64_t rules = source.relations.Find("pg_catalog", "pg_rewrite")->oid;
+  const int64_t classes = source.relations.Find("pg_catalog", "pg_class")->oid;
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.view == nullptr) continue;
+    const int64_t rule = kFirstRuleOid + relation.view->id;
+    const auto add = [&](int64_t referred, char type) {
+      rows.Row().Set("classid", rules).Set("objid", rule).Set("refclassid", classes).Set("refobjid", referred).Set("deptype", type);
+    };
+    add(relation.oid, 'i');
+    for (const std::string& name : relation.version->depends_on) {
+      if (const PgRelation* referred = source.relations.Find("public", name)) add(referred->oid, 'n');
+    }
+  }
+}
+
+void Foreign(const Source& source, std::string_view name, PgRows& rows) {
+  if (name == "pg_foreign_data_wrapper") rows.Row().Set("oid", kLogWrapperOid).Set("fdwname", "kappa").Set("fdwowner", kOwnerOid);
+  if (name == "pg_foreign_server") {
+    rows.Row().Set("oid", kLogServerOid).Set("srvname", "kappa_log").Set("srvowner", kOwnerOid).Set("srvfdw", kLogWrapperOid);
+  }
+  if (name != "pg_foreign_table") return;
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.stream == nullptr) continue;
+    rows.Row().Set("ftrelid", relation.oid).Set("ftserver", kLogServerOid).Set("ftoptions", StreamOptions(*relation.stream));
+  }
+}
+
+void Roles(const Source& source, std::string_view name, PgRows& rows) {
+  if (name == "pg_user") {
+    rows.Row().Set("usename", source.context.user).Set("usesysid", kOwnerOid).Set("usecreatedb", true).Set("usesuper", true);
+    rows.Set("userepl", false).Set("usebypassrls", true).Set("passwd", "********");
+    return;
+  }
+  rows.Row().Set("rolname", source.context.user).Set("rolsuper", true).Set("rolinherit", true).Set("rolcreaterole", true);
+  rows.Set("rolcreatedb", true).Set("rolcanlogin", true).Set("rolreplication", false).Set("rolconnlimit", -1);
+  rows.Set("rolpassword", "********").Set("rolbypassrls", true).Set("oid", kOwnerOid);
+}
+
+void Settings(const Source& source, PgRows& rows) {
+  std::vector<std::pair<std::string, std::string>> settings = source.context.settings;
+  for (const auto& [name, value] : {std::pair{"max_index_keys", "32"}, {"server_version", "15.0"}, {"server_version_num", "150000"},
+                                    {"server_encoding", "UTF8"}, {"block_size", "8192"}, {"max_identifier_length", "63"}}) {
+    if (std::none_of(settings.begin(), settings.end(), [&](const auto& each) { return each.first == name; })) settings.emplace_back(name, value);
+  }
+  std::sort(settings.begin(), settings.end());
+  for (const auto& [name, value] : settings) {
+    rows.Row().Set("name", name).Set("setting", value).Set("category", "kappa").Set("short_desc", "").Set("context", "user");
+    rows.Set("vartype", "string").Set("source", "default").Set("boot_val", value).Set("reset_val", value).Set("pending_restart", false);
+  }
+}
+
+void ListedRelations(const Source& source, std::string_view name, PgRows& rows) {
+  const std::string& owner = source.context.user;
+  for (const PgRelation& relation : source.relations.all) {
+    const std::string_view schema = PgNamespaceName(relation.namespace_oid);
+    if (name == "pg_tables" && relation.kind == 'r') {
+      rows.Row().Set("schemaname", schema).Set("tablename", relation.name).Set("tableowner", owner).Set("hasindexes", relation.table != nullptr);
+      rows.Set("hasrules", false).Set("hastriggers", false).Set("rowsecurity", false);
+    } else if (name == "pg_views" && relation.kind == 'v') {
+      rows.Row().Set("schemaname", schema).Set("viewname", relation.name).Set("viewowner", owner).Set("definition", "");
+    } else if (name == "pg_matviews" && relation.kind == 'm') {
+      rows.Row().Set("schemaname", schema).Set("matviewname", relation.name).Set("matviewowner", owner).Set("hasindexes", false);
+      rows.Set("ispopulated", true).Set("definition", PgViewDefinition(relation));
+    } else if (name == "pg_indexes" && relation.kind == 'i') {
+      rows.Row().Set("schemaname", schema).Set("tablename", relation.table->name).Set("indexname", relation.name);
+      rows.Set("indexdef", PgIndexDefinition(relation));
+    } else if (name == "pg_stat_user_tables" && relation.is_user() && (relation.kind == 'r' || relation.kind == 'm')) {
+      rows.Row().Set("relid", relation.oid).Set("schemaname", schema).Set("relname", relation.name);
+      rows.Set("n_live_tup", std::max<int64_t>(RowCount(source, relation), 0)).Set("n_dead_tup", 0);
+    }
+  }
+}
+
+void Activity(const Source& source, PgRows& rows) {
+  for (const PgActivity& each : source.context.activity) {
+    rows.Row().Set("datid", kDatabaseOid).Set("datname", each.database).Set("pid", each.pid).Set("usesysid", kOwnerOid).Set("usename", each.user);
+    rows.Set("application_name", each.application_name).Set("backend_start", each.started_us).Set("state", each.state).Set("query", each.query);
+    rows.Set("backend_type", "client backend");
+  }
+}
+
+/// The small relations whose rows never change.
+void Fixed(const Source& source, std::string_view name, PgRows& rows) {
+  if (name == "pg_am") {
+    rows.Row().Set("oid", 2).Set("amname", "heap").Set("amtype", 't');
+    rows.Row().Set("oid", kBtreeOid).Set("amname", "btree").Set("amtype", 'i');
+  } else if (name == "pg_collation") {
+    for (const auto& [oid, collation] : {std::pair{100, "default"}, {950, "C"}, {951, "POSIX"}}) {
+      rows.Row().Set("oid", oid).Set("collname", collation).Set("collnamespace", kPgCatalogNamespace).Set("collowner", kOwnerOid);
+      rows.Set("collprovider", oid == 100 ? 'd' : 'c').Set("collisdeterministic", true).Set("collencoding", -1);
+      if (oid != 100) rows.Set("collcollate", collation).Set("collctype", collation);
+    }
+  } else if (name == "pg_database") {
+    rows.Row().Set("oid", kDatabaseOid).Set("datname", source.context.database).Set("datdba", kOwnerOid).Set("encoding", 6);
+    rows.Set("datlocprovider", 'c').Set("datallowconn", true).Set("datconnlimit", -1).Set("dattablespace", 1663);
+    rows.Set("datcollate", "C").Set("datctype", "C").Set("datfrozenxid", "0").Set("datminmxid", "0");
+  } else if (name == "pg_tablespace") {
+    rows.Row().Set("oid", 1663).Set("spcname", "pg_default").Set("spcowner", kOwnerOid);
+  } else if (name == "pg_language") {
+    for (const auto& [oid, language] : {std::pair{12, "internal"}, {14, "sql"}}) {
+      rows.Row().Set("oid", oid).Set("lanname", language).Set("lanowner", kOwnerOid).Set("lanpltrusted", oid == 14);
+    }
+  }
+}
+
+// ---- information_schema
+
+std::string_view TableType(const PgRelation& relation) {
+  if (relation.kind == 'f') return "FOREIGN";
+  return relation.kind == 'r' ? "BASE TABLE" : "VIEW";  // materialized views too: tools that list only tables and views find them
+}
+
+void InformationTables(const Source& source, std::string_view name, PgRows& rows) {
+  const std::string& database = source.context.database;
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.kind == 'i') continue;
+    const std::string_view schema = PgNamespaceName(relation.namespace_oid);
+    if (name == "tables") {
+      rows.Row().Set("table_catalog", database).Set("table_schema", schema).Set("table_name", relation.name).Set("table_type", TableType(relation));
+      rows.Set("is_insertable_into", relation.table != nullptr || relation.stream != nullptr ? "YES" : "NO").Set("is_typed", "NO");
+    } else if (name == "views" && TableType(relation) == "VIEW") {
+      rows.Row().Set("table_catalog", database).Set("table_schema", schema).Set("table_name", relation.name);
+      rows.Set("view_definition", PgViewDefinition(relation)).Set("check_option", "NONE").Set("is_updatable", "NO").Set("is_insertable_into", "NO");
+      rows.Set("is_trigger_updatable", "NO").Set("is_trigger_deletable", "NO").Set("is_trigger_insertable_into", "NO");
+    } else if (name == "role_table_grants" || name == "table_privileges") {
+      for (const char* privilege : {"SELECT", "INSERT"}) {
+        rows.Row().Set("grantor", source.context.user).Set("grantee", source.context.user).Set("table_catalog", database);
+        rows.Set("table_schema", schema).Set("table_name", relation.name).Set("privilege_type", privilege).Set("is_grantable", "YES");
+        rows.Set("with_hierarchy", "NO");
+      }
+    }
+  }
+}
+
+void SetNumberFacets(const data::Type& type, PgRows& rows) {
+  const auto set = [&](int precision, int radix) { rows.Set("numeric_precision", precision).Set("numeric_precision_radix", radix); };
+  switch (type.id) {
+    case data::TypeId::kInt2: set(16, 2); break;
+    case data::TypeId::kInt4: set(32, 2); break;
+    case data::TypeId::kInt8: set(64, 2); break;
+    case data::TypeId::kFloat4: set(24, 2); return;
+    case data::TypeId::kFloat8: set(53, 2); return;
+    case data::TypeId::kNumeric:
+      rows.Set("numeric_precision_radix", 10);
+      if (type.modifier >= 4) rows.Set("numeric_precision", data::NumericPrecision(type.modifier)).Set("numeric_scale", data::NumericScale(type.modifier));
+      return;
+    case data::TypeId::kDate: rows.Set("datetime_precision", 0); return;
+    case data::TypeId::kTimestamp:
+    case data::TypeId::kTimestamptz: rows.Set("datetime_precision", type.modifier >= 0 ? type.modifier : 6); return;
+    case data::TypeId::kInterval: rows.Set("datetime_precision", 6); return;
+    case data::TypeId::kText:
+      if (type.modifier >= 4) rows.Set("character_maximum_length", type.modifier - 4);
+      rows.Set("character_octet_length", type.modifier >= 4 ? (type.modifier - 4) * 4 : 1 << 30);
+      return;
+    default: return;
+  }
+  rows.Set("numeric_scale", 0);
+}
+
+void InformationColumns(const Source& source, PgRows& rows) {
+  const std::string& database = source.context.database;
+  for (const PgRelation& relation : source.relations.all) {
+    if (relation.kind == 'i') continue;
+    for (int i = 0; i < relation.schema->size(); ++i) {
+      const data::Field& field = relation.schema->fields[static_cast<size_t>(i)];
+      const auto oid = static_cast<int64_t>(field.type.oid());
+      const PgType* type = FindPgType(oid);
+      rows.Row().Set("table_catalog", database).Set("table_schema", PgNamespaceName(relation.namespace_oid)).Set("table_name", relation.name);
+      rows.Set("column_name", field.name).Set("ordinal_position", i + 1).Set("is_nullable", field.nullable ? "YES" : "NO");
+      rows.Set("data_type", field.type.is_array() ? "ARRAY" : PgFormatType(oid, -1)).Set("udt_catalog", database).Set("udt_schema", "pg_catalog");
+      rows.Set("udt_name", type == nullptr ? "text" : type->name).Set("dtd_identifier", i + 1).Set("is_self_referencing", "NO");
+      rows.Set("is_identity", "NO").Set("is_generated", "NEVER");
+      rows.Set("is_updatable", relation.table != nullptr || relation.stream != nullptr ? "YES" : "NO");
+      SetNumberFacets(field.type, rows);
+    }
+  }
+}
+
+void InformationConstraints(const Source& source, std::string_view name, PgRows& rows) {
+  const std::string& database = source.context.database;
+  ForEachIndex(source, [&](const PgRelation& index, const catalog::Table& table) {
+    const auto row = [&] {
+      rows.Row().Set("constraint_catalog", database).Set("constraint_schema", "public").Set("constraint_name", index.name);
+      rows.Set("table_catalog", database).Set("table_schema", "public").Set("table_name", table.name);
+    };
+    if (name == "table_constraints") {
+      row();
+      rows.Set("constraint_type", "PRIMARY KEY").Set("is_deferrable", "NO").Set("initially_deferred", "NO").Set("enforced", "YES");
+      return;
+    }
+    for (size_t i = 0; i < table.primary_key.size(); ++i) {
+      row();
+      rows.Set("column_name", index.schema->fields[i].name);
+      if (name == "key_column_usage") rows.Set("ordinal_position", i + 1);
+    }
+  });
+}
+
+void InformationSchema(const Source& source, std::string_view name, PgRows& rows) {
+  if (name == "schemata") {
+    for (const int64_t oid : {kPgCatalogNamespace, kPublicNamespace, kInformationSchemaNamespace, kKappaNamespace}) {
+      if (oid == kKappaNamespace && source.context.system_relations == nullptr) continue;
+      rows.Row().Set("catalog_name", source.context.database).Set("schema_name", PgNamespaceName(oid)).Set("schema_owner", source.context.user);
+    }
+  } else if (name == "columns") {
+    InformationColumns(source, rows);
+  } else if (name == "table_constraints" || name == "key_column_usage" || name == "constraint_column_usage") {
+    InformationConstraints(source, name, rows);
+  } else if (name == "enabled_roles") {
+    rows.Row().Set("role_name", source.context.user);
+  } else {
+    InformationTables(source, name, rows);
+  }
+}
+
+}  // namespace
+
+Result<data::Batch> PgCatalogRows(std::string_view qualified_name, const PgCatalogContext& context) {
+  const sql::SystemRelation* relation = FindPgCatalogRelation(qualified_name);
+  if (relation == nullptr) return Error(sqlstate::kUndefinedTable, "relation \"" + std::string(qualified_name) + "\" does not exist");
+  const Source source(context);
+  PgRows rows(relation->schema);
+  const size_t dot = relation->name.find('.');
+  const std::string_view name = std::string_view(relation->name).substr(dot + 1);
+  if (relation->name.starts_with("information_schema.")) InformationSchema(source, name, rows);
+  else if (name == "pg_class") Classes(source, rows);
+  else if (name == "pg_attribute") Attributes(source, rows);
+  else if (name == "pg_type") Types(source, rows);
+  else if (name == "pg_proc") Procedures(source, rows);
+  else if (name == "pg_namespace") Namespaces(source, rows);
+  else if (name == "pg_index") Indexes(source, rows);
+  else if (name == "pg_constraint") Constraints(source, rows);
+  else if (name == "pg_rewrite") Rules(source, rows);
+  else if (name == "pg_depend") Dependencies(source, rows);
+  else if (name.starts_with("pg_foreign_")) Foreign(source, name, rows);
+  else if (name == "pg_roles" || name == "pg_user") Roles(source, name, rows);
+  else if (name == "pg_settings") Settings(source, rows);
+  else if (name == "pg_stat_activity") Activity(source, rows);
+  else {
+    ListedRelations(source, name, rows);
+    Fixed(source, name, rows);
+  }
+  return rows.Finish();
+}
+
+}  // namespace kappa::engine
