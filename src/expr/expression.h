@@ -51,12 +51,21 @@ class Expression {
   virtual ExprPtr WithChildren(std::vector<ExprPtr> children) const = 0;
   /// False for now(), random() and sub-queries: such nodes are not folded and views refuse them.
   virtual bool is_immutable() const { return true; }
+  /// The operator, function ("cast" for casts) that a kCall applies: "=", "lower". Empty for other kinds.
+  virtual std::string_view call_name() const { return {}; }
+  /// True when all rows of one evaluation get the same value: no columns, sub-queries or volatile functions below.
+  bool is_row_constant() const { return row_constant_; }
 
  protected:
-  Expression(Kind kind, data::Type type, std::vector<ExprPtr> children = {}) : kind_(kind), type_(type), children_(std::move(children)) {}
+  Expression(Kind kind, data::Type type, std::vector<ExprPtr> children = {}) : kind_(kind), type_(type), children_(std::move(children)) {
+    row_constant_ = kind != Kind::kColumn && kind != Kind::kSubquery;
+    for (const ExprPtr& child : children_) row_constant_ = row_constant_ && child->row_constant_;
+  }
+  void set_row_varying() { row_constant_ = false; }
 
  private:
   Kind kind_;
+  bool row_constant_;
   data::Type type_;
   std::vector<ExprPtr> children_;
 };
@@ -79,7 +88,7 @@ class ColumnRef final : public Expression {
 
 class Literal final : public Expression {
  public:
-  explicit Literal(data::Value value) : Expression(Kind::kLiteral, value.type), value_(std::move(value)) {}
+  explicit Literal(data::Value value) : Expression(Kind::kLiteral, value.type), value_(std::move(value)), column_(data::ConstantColumn(value_, 1)) {}
   const data::Value& value() const { return value_; }
   Result<data::ColumnPtr> Evaluate(const data::Batch& batch, std::span<const int32_t> rows, EvalContext& context) const override;
   Result<data::ColumnPtr> Evaluate(const data::Batch& batch, EvalContext& context) const override;
@@ -88,6 +97,7 @@ class Literal final : public Expression {
 
  private:
   data::Value value_;
+  data::ColumnPtr column_;  // the value as one row
 };
 
 /// $n of a prepared statement (index from 0), or a column of the outer row inside a correlated sub-query.
@@ -143,9 +153,21 @@ Result<ExprPtr> MakeCast(ExprPtr arg, data::Type type, CastContext context, int 
 /// The type of UNION, CASE, VALUES columns and IN lists (PostgreSQL's rules); `what` names the construct in the error.
 Result<data::Type> CommonType(std::span<const data::Type> types, std::string_view what, int position);
 
-/// True when the name is a scalar function, an aggregate, a set-returning function.
+/// True when the name is a scalar function (not: an aggregate, a set-returning function).
 bool IsScalarFunction(std::string_view name);
 std::vector<std::string> FunctionNames();
+
+/// One row of the reference of operators and functions.
+struct FunctionInfo {
+  enum class Kind : uint8_t { kOperator, kFunction, kSystem /* psql and drivers need it */ };
+  std::string name;                    // "+", "lower"
+  std::vector<std::string> arguments;  // types; "anyelement" and so on; the last one starts with "variadic " when it repeats
+  std::string result;
+  std::string description;             // one line
+  Kind kind = Kind::kFunction;
+};
+/// All operators and scalar functions, by kind and name.
+std::vector<FunctionInfo> ListFunctions();
 
 /// Evaluates an expression without column references.
 Result<data::Value> EvaluateConstant(const Expression& expression, EvalContext& context);

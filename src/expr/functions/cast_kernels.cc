@@ -1,0 +1,194 @@
+// The kernels of casts. Numbers have their own loops; what is left goes through PostgreSQL's text form.
+#include "expr/functions/cast_kernels.h"
+
+#include <cmath>
+#include <limits>
+
+#include "expr/cast.h"
+#include "expr/functions/failures.h"
+#include "expr/loops.h"
+#include "expr/rowwise.h"
+
+namespace kappa::expr {
+
+using data::ColumnPtr;
+using data::Type;
+using data::TypeId;
+
+namespace {
+
+template <typename To, typename From>
+Result<To> Convert(From from) {
+  if constexpr (std::is_same_v<To, From>) {
+    return from;
+  } else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) {
+    const To to = static_cast<To>(from);
+    if (static_cast<From>(to) != from) return OutOfRange<To>();
+    return to;
+  } else if constexpr (std::is_integral_v<To>) {
+    // Half to even, as rint() does; the upper bound itself is not representable.
+    const From rounded = std::rint(from);
+    constexpr auto kLow = static_cast<double>(std::numeric_limits<To>::min());
+    if (!(static_cast<double>(rounded) >= kLow && static_cast<double>(rounded) < -kLow)) return OutOfRange<To>();
+    return static_cast<To>(rounded);
+  } else if constexpr (std::is_integral_v<From>) {
+    return static_cast<To>(from);
+  } else {
+    const To to = static_cast<To>(from);
+    if (std::isinf(to) && !std::isinf(from)) return FloatOverflow();
+    if (to == 0 && from != 0) return FloatUnderflow();
+    return to;
+  }
+}
+
+/// True when no value of From can fail to become To.
+template <typename To, typename From>
+constexpr bool kAlwaysFits = std::is_integral_v<From> ? (!std::is_integral_v<To> || sizeof(To) >= sizeof(From))
+                                                      : (!std::is_integral_v<To> && sizeof(To) >= sizeof(From));
+
+template <typename To, typename From>
+Kernel Make() {
+  if constexpr (kAlwaysFits<To, From>) {
+    return [](KernelCall& call) { return PureUnary<To, From>(call, [](From from) { return static_cast<To>(from); }); };
+  } else {
+    return Rowwise([](From from) { return Convert<To, From>(from); });
+  }
+}
+
+template <typename From>
+Kernel MakeFrom(TypeId to) {
+  switch (to) {
+    case TypeId::kInt2: return Make<int16_t, From>();
+    case TypeId::kInt4: return Make<int32_t, From>();
+    case TypeId::kInt8: return Make<int64_t, From>();
+    case TypeId::kFloat4: return Make<float, From>();
+    case TypeId::kFloat8: return Make<double, From>();
+    default: return nullptr;
+  }
+}
+
+Error OidOutOfRange() { return Error(sqlstate::kNumericValueOutOfRange, "OID out of range"); }
+
+/// Text of any type. Booleans are spelled out, unlike in output.
+Result<ColumnPtr> ToTextKernel(KernelCall& call) {
+  const data::Column& input = *call.arguments[0].column;
+  data::ColumnBuilder builder(call.type, call.rows);
+  std::string text;
+  for (int64_t row = 0; row < call.rows; ++row) {
+    if (input.IsNull(row)) {
+      builder.AppendNull();
+      continue;
+    }
+    text.clear();
+    if (input.type().id == TypeId::kBool) text = input.data<uint8_t>()[row] != 0 ? "true" : "false";
+    else data::AppendText(input, row, call.context.text, text);
+    builder.AppendBytes(text);
+  }
+  return builder.Finish();
+}
+
+/// Any type from text, by its input function.
+Result<ColumnPtr> FromTextKernel(KernelCall& call, bool through_text) {
+  const data::Column& input = *call.arguments[0].column;
+  data::ColumnBuilder builder(call.type, call.rows);
+  std::string text;
+  for (int64_t row = 0; row < call.rows; ++row) {
+    if (input.IsNull(row)) {
+      builder.AppendNull();
+      continue;
+    }
+    text.clear();
+    if (through_text) data::AppendText(input, row, call.context.text, text);
+    else text = input.bytes(row);
+    auto value = data::FromText(text, call.type, call.context.text);
+    if (!value.ok()) {
+      if (!call.Tolerate(value.error())) return value.error();
+      builder.AppendNull();
+      continue;
+    }
+    data::AppendValue(builder, *value);
+  }
+  return builder.Finish();
+}
+
+/// varchar(n): counts characters. An explicit cast truncates, an assignment may cut spaces only.
+Kernel VarcharKernel(int32_t length, bool is_explicit) {
+  return Rowwise([length, is_explicit](std::string_view text) -> Result<std::string_view> {
+    int32_t characters = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if ((static_cast<uint8_t>(text[i]) & 0xC0) == 0x80) continue;
+      if (++characters > length) {
+        if (!is_explicit && text.find_first_not_of(' ', i) != std::string_view::npos) {
+          return Error(sqlstate::kStringDataRightTruncation, fmt::format("value too long for type character varying({})", length));
+        }
+        return text.substr(0, i);
+      }
+    }
+    return text;
+  });
+}
+
+Kernel Then(Kernel first, Type between, Kernel second) {
+  return [first = std::move(first), between, second = std::move(second)](KernelCall& call) -> Result<ColumnPtr> {
+    KernelCall inner{call.arguments, call.rows, between, call.context};
+    KAPPA_ASSIGN_OR_RETURN(ColumnPtr column, first(inner));
+    KernelCall outer{{{std::move(column), false}}, call.rows, call.type, call.context};
+    return second(outer);
+  };
+}
+
+Result<ColumnPtr> Retype(KernelCall& call) {
+  auto out = std::make_shared<data::Column>(call.type, call.rows, data::Column::Uninitialized{});
+  const data::Column& input = *call.arguments[0].column;
+  std::memcpy(out->mutable_data<uint8_t>(), input.data<uint8_t>(), static_cast<size_t>(call.rows * call.type.width()));
+  out->ShareKeepalives(input);
+  FinishNulls(call, *out);
+  return ColumnPtr(std::move(out));
+}
+
+}  // namespace
+
+Kernel NumericCastKernel(const Type& from, const Type& to) {
+  if (to.id == TypeId::kOid && IsInteger(from.id)) {
+    if (from.id == TypeId::kInt8) {
+      return Rowwise([](int64_t value) -> Result<int64_t> {
+        if (value < 0 || value > 0xFFFFFFFFLL) return OidOutOfRange();
+        return value;
+      });
+    }
+    // int2 and int4 wrap, as in PostgreSQL.
+    if (from.id == TypeId::kInt2) return Rowwise([](int16_t value) { return static_cast<int64_t>(static_cast<uint32_t>(value)); });
+    return Rowwise([](int32_t value) { return static_cast<int64_t>(static_cast<uint32_t>(value)); });
+  }
+  switch (from.id) {
+    case TypeId::kInt2: return MakeFrom<int16_t>(to.id);
+    case TypeId::kInt4:
+      if (to.id == TypeId::kBool) return Rowwise([](int32_t value) { return value != 0; });
+      return MakeFrom<int32_t>(to.id);
+    case TypeId::kInt8: return MakeFrom<int64_t>(to.id);
+    case TypeId::kFloat4: return MakeFrom<float>(to.id);
+    case TypeId::kFloat8: return MakeFrom<double>(to.id);
+    case TypeId::kBool:
+      if (to.id == TypeId::kInt4) return Rowwise([](bool value) { return static_cast<int32_t>(value); });
+      return nullptr;
+    case TypeId::kOid:
+      if (to.id == TypeId::kInt8) return Rowwise([](int64_t value) { return value; });
+      if (to.id == TypeId::kInt4) return Rowwise([](int64_t value) { return static_cast<int32_t>(value); });
+      return nullptr;
+    default: return nullptr;
+  }
+}
+
+Kernel CastKernel(const Type& from, const Type& to, bool is_explicit) {
+  if (to.id == TypeId::kText) {
+    Kernel text = from.id == TypeId::kText || from.id == TypeId::kUnknown ? Kernel(Retype) : Kernel(ToTextKernel);
+    if (to.modifier < 0) return text;
+    Kernel limit = VarcharKernel(to.modifier - 4, is_explicit);
+    return from.id == TypeId::kText ? limit : Then(std::move(text), TypeId::kText, std::move(limit));
+  }
+  if (from.id == TypeId::kText || from.id == TypeId::kUnknown) return [](KernelCall& call) { return FromTextKernel(call, false); };
+  if (Kernel kernel = NumericCastKernel(from, to)) return kernel;
+  return [](KernelCall& call) { return FromTextKernel(call, true); };
+}
+
+}  // namespace kappa::expr

@@ -1,0 +1,129 @@
+// Kernels from plain C++ lambdas: one call for each row. Argument and result types of the SQL function are read off the
+// lambda's signature, so that a function definition is the lambda and nothing else.
+#pragma once
+
+#include <optional>
+#include <type_traits>
+
+#include "expr/kernel.h"
+
+namespace kappa::expr {
+namespace rowwise {
+
+/// Physical C++ type of a value of a lambda's argument: bool stands for SQL's boolean, std::string_view for every
+/// variable-width type (its bytes), otherwise the physical type of data/type.h.
+template <typename T>
+T Read(const Argument& argument, int64_t row) {
+  if constexpr (std::is_same_v<T, std::string_view>) return argument.bytes(row);
+  else if constexpr (std::is_same_v<T, bool>) return argument.Get<uint8_t>(row) != 0;
+  else return argument.Get<T>(row);
+}
+
+template <typename T> struct Unwrap { using type = T; static constexpr bool result = false, optional = false; };
+template <typename T> struct Unwrap<std::optional<T>> { using type = T; static constexpr bool result = false, optional = true; };
+template <typename T> struct Unwrap<Result<T>> { using type = T; static constexpr bool result = true, optional = false; };
+template <typename T> struct Unwrap<Result<std::optional<T>>> { using type = T; static constexpr bool result = true, optional = true; };
+
+/// Collects results: a plain array for fixed-width types, a builder for bytes.
+template <typename T>
+class Sink {
+  using Physical = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+
+ public:
+  explicit Sink(const KernelCall& call) : column_(std::make_shared<data::Column>(call.type, call.rows)) {}
+  void Put(int64_t row, T value) { column_->template mutable_data<Physical>()[row] = static_cast<Physical>(value); }
+  void PutNull(int64_t row) { column_->SetNull(row); }
+  data::ColumnPtr Finish(const KernelCall&) { return column_; }
+
+ private:
+  std::shared_ptr<data::Column> column_;
+};
+
+template <>
+class Sink<std::string> {
+ public:
+  explicit Sink(const KernelCall& call) : builder_(call.type, call.rows) {}
+  void Put(int64_t, const std::string& value) { builder_.AppendBytes(value); }
+  void PutNull(int64_t) { builder_.AppendNull(); }
+  data::ColumnPtr Finish(const KernelCall&) { return builder_.Finish(); }
+
+ private:
+  data::ColumnBuilder builder_;
+};
+
+/// A string_view result must be a part of one of the arguments: it is borrowed, not copied.
+template <>
+class Sink<std::string_view> {
+ public:
+  explicit Sink(const KernelCall& call) : builder_(call.type, call.rows) {}
+  void Put(int64_t, std::string_view value) { builder_.AppendBorrowed(data::StringView(value)); }
+  void PutNull(int64_t) { builder_.AppendNull(); }
+  data::ColumnPtr Finish(const KernelCall& call) {
+    for (const Argument& argument : call.arguments) builder_.ShareKeepalives(*argument.column);
+    return builder_.Finish();
+  }
+
+ private:
+  data::ColumnBuilder builder_;
+};
+
+template <typename R, typename F, typename... A, size_t... I>
+Result<data::ColumnPtr> Run(KernelCall& call, const F& function, std::index_sequence<I...>) {
+  using Shape = Unwrap<R>;
+  Sink<typename Shape::type> sink(call);
+  const bool nulls = call.HasNulls();
+  for (int64_t row = 0; row < call.rows; ++row) {
+    if (nulls && call.AnyNull(row)) {
+      sink.PutNull(row);
+      continue;
+    }
+    auto invoke = [&] {
+      if constexpr (std::is_invocable_v<F, EvalContext&, A...>) return function(call.context, Read<A>(call.arguments[I], row)...);
+      else return function(Read<A>(call.arguments[I], row)...);
+    };
+    if constexpr (Shape::result) {
+      auto result = invoke();
+      if (!result.ok()) {
+        if (!call.Tolerate(result.error())) return result.error();
+        sink.PutNull(row);
+      } else if constexpr (Shape::optional) {
+        if (result->has_value()) sink.Put(row, **result);
+        else sink.PutNull(row);
+      } else {
+        sink.Put(row, *result);
+      }
+    } else if constexpr (Shape::optional) {
+      auto result = invoke();
+      if (result.has_value()) sink.Put(row, *result);
+      else sink.PutNull(row);
+    } else {
+      sink.Put(row, invoke());
+    }
+  }
+  return sink.Finish(call);
+}
+
+template <typename F, typename R, typename... A>
+Kernel Make(F function, R (F::*)(A...) const) {
+  return [function](KernelCall& call) -> Result<data::ColumnPtr> {
+    return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{});
+  };
+}
+template <typename F, typename R, typename... A>
+Kernel Make(F function, R (F::*)(EvalContext&, A...) const) {
+  return [function](KernelCall& call) -> Result<data::ColumnPtr> {
+    return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{});
+  };
+}
+
+}  // namespace rowwise
+
+/// A strict kernel from a lambda like `[](std::string_view s, int32_t n) -> Result<std::string>`: a row with a NULL argument
+/// gives NULL without a call. Results may be T, std::optional<T> (nullopt is NULL), Result<T>, Result<std::optional<T>>; T as
+/// in Read, or std::string. A first parameter EvalContext& receives the context.
+template <typename F>
+Kernel Rowwise(F function) {
+  return rowwise::Make(function, &F::operator());
+}
+
+}  // namespace kappa::expr
