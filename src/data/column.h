@@ -27,7 +27,10 @@ using ColumnPtr = std::shared_ptr<const Column>;
 /// compute over it. StringViews point into memory kept alive by `keepalives`.
 class Column {
  public:
+  struct Uninitialized {};
   Column(Type type, int64_t size);  // all zero values, no NULLs
+  /// For makers that write every value themselves.
+  Column(Type type, int64_t size, Uninitialized);
 
   const Type& type() const { return type_; }
   int64_t size() const { return size_; }
@@ -48,10 +51,15 @@ class Column {
   // For the maker of the column only, before it is shared.
   template <typename T> T* mutable_data() { return reinterpret_cast<T*>(values_.get()); }
   void SetNull(int64_t row);  // also zeroes the value
+  /// Takes over a whole bitmap of ceil(size / 64) words, or an empty one; zeroes the values under NULLs.
+  void SetValidity(std::vector<uint64_t> words);
   /// Takes over the NULLs of `other` (sizes equal), in addition to those already set.
   void MergeNulls(const Column& other);
   void AddKeepalive(Keepalive keepalive) { if (keepalive) keepalives_.push_back(std::move(keepalive)); }
+  /// Adds the keepalives of `other` that are not held yet.
   void ShareKeepalives(const Column& other);
+  /// Copies strings longer than 12 bytes into one heap of this column and drops the other keepalives.
+  void Compact();
   void set_type(Type type) { KAPPA_CHECK(type.width() == type_.width()); type_ = type; }
 
  private:
@@ -62,6 +70,9 @@ class Column {
   std::vector<uint64_t> validity_;
   std::vector<Keepalive> keepalives_;
 };
+
+/// Adds those of `more` that `list` lacks.
+void AddKeepalives(std::vector<Keepalive>& list, const std::vector<Keepalive>& more);
 
 /// Appends values one by one; strings longer than 12 bytes are copied into heaps that the builder owns, or borrowed.
 class ColumnBuilder {
@@ -84,12 +95,15 @@ class ColumnBuilder {
   /// Appends row `row` of `other` (same physical type), borrowing its strings: the caller shares keepalives once.
   void AppendFrom(const Column& other, int64_t row);
   void AddKeepalive(Keepalive keepalive) { keepalives_.push_back(std::move(keepalive)); }
-  void ShareKeepalives(const Column& other) { keepalives_.insert(keepalives_.end(), other.keepalives().begin(), other.keepalives().end()); }
+  void ShareKeepalives(const Column& other) { AddKeepalives(keepalives_, other.keepalives()); }
   /// The column; the builder is empty afterwards and can be used again.
   ColumnPtr Finish();
 
  private:
-  void Grow() { if (static_cast<size_t>((size_ + 1) * width_) > values_.size()) values_.resize(std::max<size_t>(values_.size() * 2, 64 * static_cast<size_t>(width_))); }
+  void Grow() {
+    if (static_cast<size_t>((size_ + 1) * width_) > values_.size()) GrowValues();
+  }
+  void GrowValues();
 
   Type type_;
   int width_;
@@ -99,6 +113,10 @@ class ColumnBuilder {
   std::shared_ptr<std::string> heap_;  // current chunk; grows only up to its reserved capacity, so views stay valid
   std::vector<Keepalive> keepalives_;
 };
+
+/// A column that would keep more than this many separate memories alive copies its strings into one heap instead, so that
+/// long chains of Gather and Concatenate do not pin memory without bound.
+inline constexpr size_t kKeepalivesMax = 32;
 
 /// rows[i] of `column` for every i; a negative index gives NULL.
 ColumnPtr Gather(const Column& column, std::span<const int32_t> rows);

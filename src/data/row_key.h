@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,10 @@ class RowKeys {
   std::vector<size_t> offsets_;
   std::vector<uint64_t> hashes_;
 };
+
+/// The column with every value in the one form that stands for all values equal to it (see docs/formats/row_key.md); the
+/// same pointer when that changes nothing.
+ColumnPtr CanonicalColumn(const ColumnPtr& column);
 
 /// Decodes keys back into columns of these types, appending to one builder per column. KAPPA_CHECKs the layout:
 /// keys come from our own state.

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,9 @@ enum class TypeId : uint8_t {
 struct Type {
   TypeId id = TypeId::kUnknown;
   TypeId element = TypeId::kUnknown;  // of arrays (one or more dimensions share one type, as in PostgreSQL)
-  int32_t modifier = -1;              // PostgreSQL's typmod: numeric ((p << 16) | s) + 4, varchar n + 4; -1 none
+  /// PostgreSQL's typmod: numeric ((p << 16) | (s & 0x7ff)) + 4, varchar n + 4, timestamp precision, interval_fields.h;
+  /// -1 none. Of arrays: that of the elements.
+  int32_t modifier = -1;
 
   Type() = default;
   Type(TypeId i) : id(i) {}  // NOLINT: implicit by design
@@ -58,10 +61,16 @@ struct Type {
 bool IsInteger(TypeId id);
 /// int2 int4 int8 float4 float8 numeric.
 bool IsNumber(TypeId id);
-/// The type of a pg_type name or alias ("int", "int4", "bigint", "varchar", "timestamptz", "_text", ...), in lower case.
+/// The type of a pg_type name or alias ("int", "int4", "bigint", "varchar", "timestamptz", "_text", ...), in lower case;
+/// modifiers and brackets may follow ("numeric(12,2)", "interval day to second", "text[]"). Fails with undefined_object.
 Result<Type> TypeFromName(std::string_view name);
 /// The type with this pg_type.oid, kUnknown when kappa has no such type.
 Type TypeFromOid(uint32_t oid);
+
+/// The modifier of numeric(precision[, scale]). Fails with invalid_parameter_value as PostgreSQL does.
+Result<int32_t> NumericModifier(std::span<const int> precision_and_scale);
+inline int NumericPrecision(int32_t modifier) { return ((modifier - 4) >> 16) & 0xffff; }
+inline int NumericScale(int32_t modifier) { return (((modifier - 4) & 0x7ff) ^ 1024) - 1024; }  // -1000..1000
 
 struct Interval {
   int64_t micros = 0;

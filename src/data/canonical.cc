@@ -1,0 +1,92 @@
+// The canonical form of values: one representative for all values that SQL calls equal.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/int128.h"
+#include "data/numeric_bytes.h"
+#include "data/row_key.h"
+
+namespace kappa::data {
+namespace {
+
+template <typename T> ColumnPtr CanonicalFloats(const ColumnPtr& column) {
+  auto values = column->values<T>();
+  bool change = std::any_of(values.begin(), values.end(), [](T x) { return (x == 0 && std::signbit(x)) || std::isnan(x); });
+  if (!change) return column;
+  auto result = std::make_shared<Column>(column->type(), column->size(), Column::Uninitialized{});
+  T* out = result->template mutable_data<T>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    out[i] = std::isnan(values[i]) ? std::numeric_limits<T>::quiet_NaN() : values[i] + T{0};  // -0 + 0 is 0
+  }
+  result->MergeNulls(*column);
+  return result;
+}
+
+// A month counts 30 days and a day 24 hours, as in interval's equality. All goes into days and the time of day; only spans
+// beyond two thousand million days keep months.
+Interval CanonicalInterval(const Interval& interval) {
+  constexpr int128_t kDay = 86'400'000'000;
+  int128_t span = interval.micros + kDay * (int128_t{interval.days} + int128_t{interval.months} * 30);
+  int128_t days = span / kDay;
+  Interval out;
+  out.micros = static_cast<int64_t>(span % kDay);
+  if (days != static_cast<int32_t>(days)) {
+    int128_t months = std::clamp<int128_t>(days / 30, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+    out.months = static_cast<int32_t>(months);
+    days -= months * 30;
+  }
+  out.days = static_cast<int32_t>(days);
+  return out;
+}
+
+ColumnPtr CanonicalIntervals(const ColumnPtr& column) {
+  auto result = std::make_shared<Column>(column->type(), column->size(), Column::Uninitialized{});
+  Interval* out = result->mutable_data<Interval>();
+  bool change = false;
+  for (const Interval& interval : column->values<Interval>()) {
+    *out = CanonicalInterval(interval);
+    change |= *out != interval;
+    ++out;
+  }
+  if (!change) return column;
+  result->MergeNulls(*column);
+  return result;
+}
+
+// Replaces the values for which `is_canonical` fails by what `append` writes.
+template <typename IsCanonical, typename AppendCanonical>
+ColumnPtr CanonicalBytes(const ColumnPtr& column, IsCanonical is_canonical, AppendCanonical append) {
+  int64_t row = 0;
+  while (row < column->size() && (column->IsNull(row) || is_canonical(column->bytes(row)))) ++row;
+  if (row == column->size()) return column;
+  ColumnBuilder builder(column->type(), column->size());
+  builder.ShareKeepalives(*column);
+  std::string scratch;
+  for (int64_t i = 0; i < column->size(); ++i) {
+    if (column->IsNull(i)) {
+      builder.AppendNull();
+    } else if (is_canonical(column->bytes(i))) {
+      builder.AppendBorrowed(column->data<StringView>()[i]);
+    } else {
+      scratch.clear();
+      append(column->bytes(i), scratch);
+      builder.AppendBytes(scratch);
+    }
+  }
+  return builder.Finish();
+}
+
+}  // namespace
+
+ColumnPtr CanonicalColumn(const ColumnPtr& column) {
+  switch (column->type().id) {
+    case TypeId::kFloat4: return CanonicalFloats<float>(column);
+    case TypeId::kFloat8: return CanonicalFloats<double>(column);
+    case TypeId::kInterval: return CanonicalIntervals(column);
+    case TypeId::kNumeric: return CanonicalBytes(column, IsCanonicalNumeric, AppendCanonicalNumeric);
+    default: return column;
+  }
+}
+
+}  // namespace kappa::data

@@ -1,0 +1,275 @@
+// Columns: memory, NULL bitmaps, gathering, slicing, concatenating.
+#include "data/column.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <new>
+
+namespace kappa::data {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kHeapChunkMin = 4096;
+constexpr size_t kHeapChunkMax = 1 << 20;
+
+size_t WordCount(int64_t rows) { return static_cast<size_t>((rows + 63) / 64); }
+
+uint8_t* AllocateAligned(size_t bytes) {
+  bytes = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  void* memory = std::aligned_alloc(kAlignment, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  // The tail past the last value is zero, so that kernels may read whole vectors.
+  std::memset(static_cast<uint8_t*>(memory) + bytes - kAlignment, 0, kAlignment);
+  return static_cast<uint8_t*>(memory);
+}
+
+struct Bytes16 {
+  uint64_t low, high;
+};
+
+// Calls body with a value of an unsigned type of `width` bytes.
+template <typename Body> void WithWidth(int width, Body&& body) {
+  switch (width) {
+    case 1: return body(uint8_t{});
+    case 2: return body(uint16_t{});
+    case 4: return body(uint32_t{});
+    case 8: return body(uint64_t{});
+    default: KAPPA_CHECK(width == 16); return body(Bytes16{});
+  }
+}
+
+void LimitKeepalives(Column& column) {
+  if (column.keepalives().size() > kKeepalivesMax) column.Compact();
+}
+
+// Copies `count` bits from `from` in `source` to `to` in `target` (target bits are zero before). Empty source: all set.
+void CopyBits(std::span<const uint64_t> source, int64_t from, std::vector<uint64_t>& target, int64_t to, int64_t count) {
+  for (int64_t done = 0; done < count;) {
+    int64_t bit = to + done;
+    int64_t take = std::min<int64_t>(64 - (bit & 63), count - done);
+    uint64_t word = ~uint64_t{0};
+    if (!source.empty()) {
+      int64_t at = from + done;
+      size_t index = static_cast<size_t>(at >> 6);
+      int shift = static_cast<int>(at & 63);
+      word = source[index] >> shift;
+      if (shift != 0 && index + 1 < source.size()) word |= source[index + 1] << (64 - shift);
+    }
+    if (take < 64) word &= (uint64_t{1} << take) - 1;
+    target[static_cast<size_t>(bit >> 6)] |= word << (bit & 63);
+    done += take;
+  }
+}
+
+}  // namespace
+
+void Column::FreeDeleter::operator()(uint8_t* p) const { std::free(p); }
+
+Column::Column(Type type, int64_t size, Uninitialized) : type_(type), size_(size) {
+  KAPPA_CHECK(size >= 0);
+  values_.reset(AllocateAligned(static_cast<size_t>(size) * static_cast<size_t>(type.width())));
+}
+
+Column::Column(Type type, int64_t size) : Column(type, size, Uninitialized{}) {
+  std::memset(values_.get(), 0, static_cast<size_t>(size) * static_cast<size_t>(type.width()));
+}
+
+int64_t Column::null_count() const {
+  if (!has_nulls()) return 0;
+  int64_t valid = 0;
+  for (int64_t word = 0; word < size_ / 64; ++word) valid += std::popcount(validity_[static_cast<size_t>(word)]);
+  if (size_ % 64 != 0) valid += std::popcount(validity_.back() & ((uint64_t{1} << (size_ % 64)) - 1));
+  return size_ - valid;
+}
+
+int64_t Column::memory_bytes() const {
+  return size_ * type_.width() + static_cast<int64_t>(validity_.size() * sizeof(uint64_t));
+}
+
+void Column::SetNull(int64_t row) {
+  KAPPA_DCHECK(row >= 0 && row < size_);
+  if (validity_.empty()) validity_.assign(WordCount(size_), ~uint64_t{0});
+  validity_[static_cast<size_t>(row) >> 6] &= ~(uint64_t{1} << (row & 63));
+  std::memset(values_.get() + row * type_.width(), 0, static_cast<size_t>(type_.width()));
+}
+
+void Column::SetValidity(std::vector<uint64_t> words) {
+  KAPPA_CHECK(words.empty() || words.size() == WordCount(size_));
+  validity_ = std::move(words);
+  if (null_count() == 0) {
+    validity_.clear();
+    return;
+  }
+  size_t width = static_cast<size_t>(type_.width());
+  for (size_t w = 0; w < validity_.size(); ++w) {
+    for (uint64_t zeros = ~validity_[w]; zeros != 0; zeros &= zeros - 1) {
+      size_t row = w * 64 + static_cast<size_t>(std::countr_zero(zeros));
+      if (row < static_cast<size_t>(size_)) std::memset(values_.get() + row * width, 0, width);
+    }
+  }
+}
+
+void Column::MergeNulls(const Column& other) {
+  KAPPA_CHECK(other.size_ == size_);
+  if (!other.has_nulls()) return;
+  std::vector<uint64_t> words = other.validity_;
+  for (size_t i = 0; i < validity_.size(); ++i) words[i] &= validity_[i];
+  SetValidity(std::move(words));
+}
+
+void AddKeepalives(std::vector<Keepalive>& list, const std::vector<Keepalive>& more) {
+  if (&list == &more) return;
+  for (const Keepalive& keepalive : more) {
+    // The newest entries first: neighbours come from the same batch.
+    if (std::find(list.rbegin(), list.rend(), keepalive) == list.rend()) list.push_back(keepalive);
+  }
+}
+
+void Column::ShareKeepalives(const Column& other) { AddKeepalives(keepalives_, other.keepalives_); }
+
+void Column::Compact() {
+  if (!type_.is_variable()) {
+    keepalives_.clear();
+    return;
+  }
+  size_t bytes = 0;
+  for (const StringView& view : values<StringView>()) bytes += view.is_inline() ? 0 : view.size();
+  auto heap = std::make_shared<std::string>();
+  heap->reserve(bytes);
+  StringView* views = mutable_data<StringView>();
+  for (int64_t i = 0; i < size_; ++i) {
+    if (views[i].is_inline()) continue;
+    size_t at = heap->size();
+    heap->append(views[i].view());
+    views[i] = StringView(heap->data() + at, views[i].size());
+  }
+  keepalives_.clear();
+  if (bytes > 0) keepalives_.push_back(std::move(heap));
+}
+
+ColumnBuilder::ColumnBuilder(Type type, int64_t reserve) : type_(type), width_(type.width()) {
+  values_.resize(static_cast<size_t>(reserve) * static_cast<size_t>(width_));
+}
+
+void ColumnBuilder::GrowValues() {
+  values_.resize(std::max<size_t>(values_.size() * 2, 64 * static_cast<size_t>(width_)));
+}
+
+void ColumnBuilder::AppendNull() {
+  Grow();
+  std::memset(values_.data() + size_ * width_, 0, static_cast<size_t>(width_));
+  nulls_.push_back(size_++);
+}
+
+void ColumnBuilder::AppendBytes(std::string_view bytes) {
+  if (bytes.size() <= StringView::kInlineMax) return Append(StringView(bytes));
+  if (!heap_ || heap_->capacity() - heap_->size() < bytes.size()) {
+    size_t chunk = heap_ ? std::min(heap_->capacity() * 2, kHeapChunkMax) : kHeapChunkMin;
+    heap_ = std::make_shared<std::string>();
+    heap_->reserve(std::max(chunk, bytes.size()));
+    keepalives_.push_back(heap_);
+  }
+  size_t at = heap_->size();
+  heap_->append(bytes);
+  Append(StringView(heap_->data() + at, bytes.size()));
+}
+
+void ColumnBuilder::AppendFrom(const Column& other, int64_t row) {
+  KAPPA_DCHECK(other.type().width() == width_);
+  if (other.IsNull(row)) return AppendNull();
+  Grow();
+  std::memcpy(values_.data() + size_ * width_, other.data<uint8_t>() + row * width_, static_cast<size_t>(width_));
+  ++size_;
+}
+
+ColumnPtr ColumnBuilder::Finish() {
+  auto column = std::make_shared<Column>(type_, size_, Column::Uninitialized{});
+  if (size_ > 0) std::memcpy(column->mutable_data<uint8_t>(), values_.data(), static_cast<size_t>(size_ * width_));
+  for (int64_t row : nulls_) column->SetNull(row);
+  for (Keepalive& keepalive : keepalives_) column->AddKeepalive(std::move(keepalive));
+  values_.clear();
+  nulls_.clear();
+  keepalives_.clear();
+  heap_.reset();
+  size_ = 0;
+  LimitKeepalives(*column);
+  return column;
+}
+
+ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
+  int64_t count = static_cast<int64_t>(rows.size());
+  auto result = std::make_shared<Column>(column.type(), count, Column::Uninitialized{});
+  int32_t lowest = 0;
+  WithWidth(column.type().width(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = column.data<T>();
+    T* to = result->mutable_data<T>();
+    for (size_t i = 0; i < rows.size(); ++i) lowest = std::min(lowest, rows[i]);
+    if (lowest >= 0) {
+      for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i]];
+    } else {
+      for (size_t i = 0; i < rows.size(); ++i) to[i] = rows[i] >= 0 ? from[rows[i]] : T{};
+    }
+  });
+  if (column.has_nulls() || lowest < 0) {
+    std::vector<uint64_t> words(WordCount(count));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      uint64_t valid = rows[i] >= 0 && !column.IsNull(rows[i]);
+      words[i >> 6] |= valid << (i & 63);
+    }
+    result->SetValidity(std::move(words));
+  }
+  result->ShareKeepalives(column);
+  LimitKeepalives(*result);
+  return result;
+}
+
+ColumnPtr Slice(const ColumnPtr& column, int64_t from, int64_t count) {
+  KAPPA_CHECK(from >= 0 && count >= 0 && from + count <= column->size());
+  if (from == 0 && count == column->size()) return column;
+  auto result = std::make_shared<Column>(column->type(), count, Column::Uninitialized{});
+  int64_t width = column->type().width();
+  if (count > 0) std::memcpy(result->mutable_data<uint8_t>(), column->data<uint8_t>() + from * width, static_cast<size_t>(count * width));
+  if (column->has_nulls()) {
+    std::vector<uint64_t> words(WordCount(count));
+    CopyBits(column->validity(), from, words, 0, count);
+    result->SetValidity(std::move(words));
+  }
+  result->ShareKeepalives(*column);
+  return result;
+}
+
+ColumnPtr Concatenate(std::span<const ColumnPtr> parts) {
+  KAPPA_CHECK(!parts.empty());
+  if (parts.size() == 1) return parts[0];
+  int64_t rows = 0;
+  bool nulls = false;
+  for (const ColumnPtr& part : parts) {
+    KAPPA_CHECK(part->type().Same(parts[0]->type()));
+    rows += part->size();
+    nulls |= part->has_nulls();
+  }
+  auto result = std::make_shared<Column>(parts[0]->type(), rows, Column::Uninitialized{});
+  int64_t width = parts[0]->type().width();
+  std::vector<uint64_t> words(nulls ? WordCount(rows) : 0);
+  int64_t at = 0;
+  for (const ColumnPtr& part : parts) {
+    if (part->size() == 0) continue;
+    std::memcpy(result->mutable_data<uint8_t>() + at * width, part->data<uint8_t>(), static_cast<size_t>(part->size() * width));
+    if (nulls) CopyBits(part->validity(), 0, words, at, part->size());
+    at += part->size();
+    result->ShareKeepalives(*part);
+  }
+  if (nulls) result->SetValidity(std::move(words));
+  LimitKeepalives(*result);
+  return result;
+}
+
+ColumnPtr NullColumn(Type type, int64_t count) {
+  auto column = std::make_shared<Column>(type, count);
+  if (count > 0) column->SetValidity(std::vector<uint64_t>(WordCount(count)));
+  return column;
+}
+
+}  // namespace kappa::data

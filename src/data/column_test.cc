@@ -1,0 +1,136 @@
+// Goal: columns keep values, NULLs and borrowed strings right through gather, slice, concatenate and builders.
+// Method: small columns around word boundaries, against plain vectors of optional values.
+#include "data/column.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <random>
+
+#include "data/batch.h"
+#include "data/value.h"
+
+namespace kappa::data {
+namespace {
+
+using Texts = std::vector<std::optional<std::string>>;
+
+ColumnPtr Make(const Texts& texts) {
+  ColumnBuilder builder(TypeId::kText);
+  for (const auto& text : texts) {
+    if (text) builder.AppendBytes(*text);
+    else builder.AppendNull();
+  }
+  return builder.Finish();
+}
+
+Texts Read(const Column& column) {
+  Texts out;
+  for (int64_t i = 0; i < column.size(); ++i) {
+    out.push_back(column.IsNull(i) ? std::nullopt : std::optional(std::string(column.bytes(i))));
+  }
+  return out;
+}
+
+Texts RandomTexts(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  Texts out;
+  for (size_t i = 0; i < count; ++i) {
+    if (random() % 4 == 0) out.push_back(std::nullopt);
+    else out.push_back(std::string(random() % 40, static_cast<char>('a' + random() % 26)));
+  }
+  return out;
+}
+
+TEST(ColumnTest, BuildersKeepTextAndNulls) {
+  Texts texts = RandomTexts(1000, 1);
+  ColumnPtr column = Make(texts);
+  EXPECT_EQ(Read(*column), texts);
+  EXPECT_EQ(column->null_count(), std::count(texts.begin(), texts.end(), std::nullopt));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(column->data<char>()) % 64, 0u);
+}
+
+TEST(ColumnTest, SliceAtEveryOffset) {
+  Texts texts = RandomTexts(200, 2);
+  ColumnPtr column = Make(texts);
+  for (int64_t from = 0; from <= 200; from += 7) {
+    for (int64_t count : {int64_t{0}, int64_t{1}, int64_t{63}, int64_t{64}, 200 - from}) {
+      if (from + count > 200) continue;
+      EXPECT_EQ(Read(*Slice(column, from, count)), Texts(texts.begin() + from, texts.begin() + from + count));
+    }
+  }
+}
+
+TEST(ColumnTest, GatherTakesNegativeRowsAsNull) {
+  Texts texts = RandomTexts(100, 3);
+  ColumnPtr column = Make(texts);
+  std::vector<int32_t> rows = {5, -1, 99, 0, 5, -1};
+  Texts expected;
+  for (int32_t row : rows) expected.push_back(row < 0 ? std::nullopt : texts[static_cast<size_t>(row)]);
+  EXPECT_EQ(Read(*Gather(*column, rows)), expected);
+  std::vector<int32_t> none;
+  EXPECT_EQ(Gather(*column, none)->size(), 0);
+}
+
+TEST(ColumnTest, ConcatenateManyPartsBoundsKeepalives) {
+  std::vector<ColumnPtr> parts;
+  Texts expected;
+  for (uint32_t i = 0; i < 100; ++i) {
+    Texts texts = RandomTexts(i % 70, i);
+    parts.push_back(Make(texts));
+    expected.insert(expected.end(), texts.begin(), texts.end());
+  }
+  ColumnPtr all = Concatenate(parts);
+  parts.clear();
+  EXPECT_EQ(Read(*all), expected);
+  EXPECT_LE(all->keepalives().size(), kKeepalivesMax);
+}
+
+TEST(ColumnTest, ValuesUnderNullsAreZero) {
+  ColumnBuilder builder(TypeId::kInt8);
+  for (int64_t i = 0; i < 130; ++i) builder.Append<int64_t>(i + 1);
+  ColumnPtr column = builder.Finish();
+  EXPECT_FALSE(column->has_nulls());
+  auto copy = std::make_shared<Column>(TypeId::kInt8, 130, Column::Uninitialized{});
+  std::copy_n(column->data<int64_t>(), 130, copy->mutable_data<int64_t>());
+  auto nulls = std::make_shared<Column>(TypeId::kInt8, 130);
+  nulls->SetNull(0);
+  nulls->SetNull(129);
+  copy->MergeNulls(*nulls);
+  EXPECT_TRUE(copy->IsNull(0));
+  EXPECT_EQ(copy->data<int64_t>()[0], 0);
+  EXPECT_EQ(copy->data<int64_t>()[129], 0);
+  EXPECT_EQ(copy->data<int64_t>()[1], 2);
+  EXPECT_EQ(copy->null_count(), 2);
+}
+
+TEST(BatchTest, WeightsFollowRows) {
+  ChangeBatch a, b;
+  a.rows = 2;
+  a.columns = {Make({"x", "y"})};
+  b = a;
+  b.weights = std::make_shared<std::vector<int64_t>>(std::vector<int64_t>{-1, 3});
+  std::vector<ChangeBatch> parts = {a, b};
+  ChangeBatch all = Concatenate(parts);
+  EXPECT_THAT(*all.weights, testing::ElementsAre(1, 1, -1, 3));
+  EXPECT_THAT(*Slice(all, 1, 2).weights, testing::ElementsAre(1, -1));
+  std::vector<int32_t> rows = {3, 0};
+  ChangeBatch gathered = Gather(all, rows);
+  EXPECT_THAT(*gathered.weights, testing::ElementsAre(3, 1));
+  EXPECT_EQ(Read(*gathered.columns[0]), (Texts{"y", "x"}));
+}
+
+TEST(ValueTest, ConstantsAndBack) {
+  for (const Value& value : {Value::Text("a string of more than twelve bytes"), Value::Int8(-5), Value::Null(TypeId::kInterval),
+                             Value::Fixed(TypeId::kInterval, Interval{1, 2, 3}), Value::Bool(true)}) {
+    ColumnPtr column = ConstantColumn(value, 70);
+    EXPECT_EQ(ValueAt(*column, 69), value);
+    ColumnBuilder builder(value.type);
+    AppendValue(builder, value);
+    EXPECT_EQ(ValueAt(*builder.Finish(), 0), value);
+  }
+}
+
+}  // namespace
+}  // namespace kappa::data
