@@ -1,0 +1,154 @@
+#include "serve/kafka/broker.h"
+
+#include <fmt/format.h>
+
+#include "serve/kafka/fetch_waiters.h"
+
+namespace kappa::serve::kafka {
+
+Broker::Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics)
+    : options_(options), log_(log), runtime_(runtime), metrics_(metrics),
+      waiters_(std::make_shared<FetchWaiters>(log, runtime)) {}
+
+Broker::~Broker() { waiters_->Stop(); }
+
+void Broker::StopWaiting() { waiters_->Stop(); }
+
+Frame ApiVersionsFrame(RequestHeader header) {
+  ApiVersionsResponse response;
+  for (const Api& api : SupportedApis()) response.apis.push_back({api.key, api.advertised_min, api.max});
+  if (header.api == nullptr) {
+    response.error = Code::kUnsupportedVersion;
+    header.api = FindApi(header.key, 0);
+    header.version = 0;
+  }
+  return EncodeFrame(header, response);
+}
+
+template <class Request>
+bool Broker::Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply) {
+  Decoder decoder(body, header.version, header.version >= header.api->flexible);
+  request.Fields(decoder);
+  if (decoder.AtEnd()) return true;
+  reply({.close = fmt::format("malformed {} request, version {}", header.api->name, header.version)});
+  return false;
+}
+
+Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply reply) {
+  metrics_.requests.fetch_add(1, std::memory_order_relaxed);
+  std::string_view body;
+  Result<RequestHeader> decoded = DecodeHeader(frame, body);
+  if (!decoded.ok()) {
+    reply({.close = decoded.error().message()});
+    return Pace::kWait;
+  }
+  const RequestHeader header = std::move(*decoded);
+  if (static_cast<ApiKey>(header.key) == ApiKey::kApiVersions) {
+    // A request in a version that we know may still be malformed; one in a newer version cannot be read.
+    ApiVersionsRequest request;
+    if (header.api == nullptr || Decode(header, body, request, reply)) reply({.frame = ApiVersionsFrame(header)});
+    return Pace::kGoOn;
+  }
+  if (header.api == nullptr) {
+    reply({.close = fmt::format("request {} in version {} is not supported", header.key, header.version)});
+    return Pace::kWait;
+  }
+
+  // Decodes, then answers: at once, or (`offload`) where blocking is allowed.
+  auto answer = [&]<class Request>(Request request, bool offload, auto respond) {
+    if (!Decode(header, body, request, reply)) return Pace::kWait;
+    if (!offload) {
+      auto response = respond(request);
+      reply({.frame = EncodeFrame(header, response)});
+      return Pace::kGoOn;
+    }
+    runtime_.Offload([header, request = std::move(request), respond, reply] {
+      auto response = respond(request);
+      reply({.frame = EncodeFrame(header, response)});
+    });
+    return Pace::kWait;
+  };
+  switch (header.api->key) {
+    case ApiKey::kProduce: {
+      ProduceRequest request;
+      if (Decode(header, body, request, reply)) Produce(header, request, std::move(reply));
+      return Pace::kGoOn;
+    }
+    case ApiKey::kFetch: {
+      FetchRequest request;
+      if (Decode(header, body, request, reply)) Fetch(header, std::move(request), std::move(reply));
+      return Pace::kGoOn;
+    }
+    case ApiKey::kListOffsets:
+      return answer(ListOffsetsRequest(), true, [this](const auto& request) { return ListOffsets(request); });
+    case ApiKey::kMetadata:  // may create topics
+      return answer(MetadataRequest(), options_.auto_create_topics, [this, version = header.version, advertised](const auto& request) {
+        return Metadata(request, version, advertised);
+      });
+    case ApiKey::kInitProducerId:
+      return answer(InitProducerIdRequest(), true, [this](const auto& request) { return InitProducerId(request); });
+    case ApiKey::kCreateTopics:
+      return answer(CreateTopicsRequest(), true, [this](const auto& request) { return CreateTopics(request); });
+    case ApiKey::kDeleteTopics:
+      return answer(DeleteTopicsRequest(), true, [this](const auto& request) { return DeleteTopics(request); });
+    case ApiKey::kDescribeConfigs:
+      return answer(DescribeConfigsRequest(), false, [this](const auto& request) { return DescribeConfigs(request); });
+    case ApiKey::kFindCoordinator:
+      return answer(FindCoordinatorRequest(), false, [](const FindCoordinatorRequest& request) {
+        FindCoordinatorResponse response;
+        response.error = request.key_type == 1 ? Code::kTransactionalIdAuthorizationFailed : Code::kUnsupportedVersion;
+        response.message = request.key_type == 1 ? "transactions are not supported yet"
+                                                 : "consumer groups are not supported yet: assign partitions instead";
+        return response;
+      });
+    case ApiKey::kDescribeCluster:
+      return answer(DescribeClusterRequest(), false, [this, &advertised](const DescribeClusterRequest& request) {
+        DescribeClusterResponse response;
+        response.endpoint_type = request.endpoint_type;
+        response.cluster_id = options_.cluster_id;
+        response.controller_id = kNodeId;
+        response.brokers.push_back({kNodeId, advertised.host, advertised.port, std::nullopt});
+        return response;
+      });
+    case ApiKey::kApiVersions:
+      break;  // handled above
+  }
+  KAPPA_CHECK(false);
+}
+
+InitProducerIdResponse Broker::InitProducerId(const InitProducerIdRequest& request) {
+  InitProducerIdResponse response;
+  if (request.transactional_id) {
+    response.error = Code::kTransactionalIdAuthorizationFailed;  // fatal to clients, unlike codes that they would retry for ever
+    return response;
+  }
+  // A producer that already has an id asks again to reset its sequence numbers (KIP-360): a fresh id does just that.
+  Result<int64_t> id = log_.NextProducerId();
+  if (!id.ok()) {
+    response.error = ToCode(id.error());
+    return response;
+  }
+  response.producer_id = *id;
+  response.producer_epoch = 0;
+  return response;
+}
+
+std::shared_ptr<log::Topic> Broker::FindTopic(const std::string& name, Code& error) const {
+  std::shared_ptr<log::Topic> topic = IsInternalTopic(name) ? nullptr : log_.FindTopic(name);
+  if (IsInternalTopic(name) || (topic && topic->config().internal)) {
+    error = Code::kTopicAuthorizationFailed;
+    return nullptr;
+  }
+  if (!topic) error = Code::kUnknownTopicOrPartition;
+  return topic;
+}
+
+log::Partition* Broker::FindPartition(const std::string& name, int32_t index, std::shared_ptr<log::Topic>& topic, Code& error) const {
+  if (!topic || topic->name() != name) topic = FindTopic(name, error);
+  if (!topic) return nullptr;
+  if (index >= 0 && index < topic->partition_count()) return &topic->partition(index);
+  error = Code::kUnknownTopicOrPartition;
+  return nullptr;
+}
+
+}  // namespace kappa::serve::kafka

@@ -1,0 +1,99 @@
+// Broker: answers decoded requests from the log. Knows nothing of sockets; see server.cc for those.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "io/clock.h"
+#include "log/log.h"
+#include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/protocol.h"
+#include "serve/kafka/record_messages.h"
+#include "serve/kafka/server.h"
+
+namespace kappa::serve::kafka {
+
+/// What the broker needs from whoever runs it. Any thread may call.
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  /// Runs soon, on a thread that must not block.
+  virtual void Post(std::function<void()> work) = 0;
+  /// Runs soon, one at a time, on a thread that may wait for the disk or the engine.
+  virtual void Offload(std::function<void()> work) = 0;
+  /// Runs after this time, or not at all when the runtime stops first.
+  virtual void After(int64_t delay_ms, std::function<void()> work) = 0;
+};
+
+/// The outcome of one request.
+struct Answer {
+  Frame frame;         // empty: the client expects no answer (acks = 0)
+  std::string close;   // not empty: close the connection, for this reason
+};
+/// Called exactly once for each request, from any thread, perhaps before Handle returns.
+using Reply = std::function<void(Answer)>;
+
+/// Whether a connection may go on to its next request before this one is answered.
+enum class Pace { kGoOn, kWait };
+
+/// Where a client can reach this server.
+struct Endpoint {
+  std::string host;
+  int32_t port = 0;
+};
+
+inline constexpr int32_t kNodeId = 0;  // of the one broker
+
+class FetchWaiters;
+
+/// Thread-safe.
+class Broker {
+ public:
+  Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics);
+  ~Broker();
+
+  /// Handles one frame (without its length). `frame` need not outlive the call.
+  Pace Handle(std::string_view frame, const Endpoint& advertised, Reply reply);
+  /// Answers all waiting fetches with what they have, and from now on waits for none.
+  void StopWaiting();
+
+ private:
+  template <class Request> bool Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply);
+
+  void Produce(const RequestHeader& header, ProduceRequest& request, Reply reply);
+  void Fetch(const RequestHeader& header, FetchRequest request, Reply reply);
+  ListOffsetsResponse ListOffsets(const ListOffsetsRequest& request);
+  InitProducerIdResponse InitProducerId(const InitProducerIdRequest& request);
+  MetadataResponse Metadata(const MetadataRequest& request, int16_t version, const Endpoint& advertised);
+  MetadataResponse::Topic DescribeTopic(const std::string& name, bool create);
+  CreateTopicsResponse CreateTopics(const CreateTopicsRequest& request);
+  DeleteTopicsResponse DeleteTopics(const DeleteTopicsRequest& request);
+  DescribeConfigsResponse DescribeConfigs(const DescribeConfigsRequest& request);
+
+  Status MakeTopic(const std::string& name, const log::TopicConfig& config);
+  /// The topic and partition that a client may use; null with the error set otherwise.
+  std::shared_ptr<log::Topic> FindTopic(const std::string& name, Code& error) const;
+  log::Partition* FindPartition(const std::string& name, int32_t index, std::shared_ptr<log::Topic>& topic, Code& error) const;
+
+  const KafkaServerOptions& options_;
+  log::Log& log_;
+  Runtime& runtime_;
+  KafkaMetrics& metrics_;
+  const std::shared_ptr<FetchWaiters> waiters_;
+};
+
+/// Encodes a response; consumes it.
+template <class Response>
+Frame EncodeFrame(const RequestHeader& header, Response& response) {
+  Encoder encoder(header.version, header.version >= header.api->flexible);
+  response.Fields(encoder);
+  return MakeFrame(header, encoder.Take());
+}
+
+/// ApiVersions' answer for this header; to a version that is unknown, the one of version 0 with error 35.
+Frame ApiVersionsFrame(RequestHeader header);
+
+}  // namespace kappa::serve::kafka

@@ -1,0 +1,135 @@
+// Fetch: whole durable batches, verbatim; waits for min_bytes, at most max_wait_ms (a long poll).
+#include <algorithm>
+
+#include "log/record_batch.h"
+#include "serve/kafka/broker.h"
+#include "serve/kafka/fetch_waiters.h"
+
+namespace kappa::serve::kafka {
+namespace {
+
+/// One partition that a fetch reads.
+struct Part {
+  std::shared_ptr<log::Topic> topic;  // keeps the partition alive
+  log::Partition* partition;
+  int64_t next_offset;
+  int64_t bytes_left;  // that this partition may still give
+  size_t topic_index, partition_index;  // in the response
+};
+
+class PendingFetch final : public WaitingFetch, public std::enable_shared_from_this<PendingFetch> {
+ public:
+  PendingFetch(const RequestHeader& header, Reply reply, std::shared_ptr<FetchWaiters> waiters, KafkaMetrics& metrics)
+      : header_(header), reply_(std::move(reply)), waiters_(std::move(waiters)), metrics_(metrics) {}
+
+  FetchResponse response;
+  std::vector<Part> parts;
+  int64_t bytes_left = 0;
+  int64_t bytes_wanted = 0;
+  bool has_error = false;
+
+  std::vector<const log::Partition*> partitions() const {
+    std::vector<const log::Partition*> all;
+    for (const Part& part : parts) all.push_back(part.partition);
+    return all;
+  }
+
+  bool done() {
+    std::lock_guard lock(mutex_);
+    return done_;
+  }
+
+  void Advance(bool at_last) override {
+    Frame frame;
+    {
+      std::lock_guard lock(mutex_);
+      if (done_) return;
+      for (Part& part : parts) Read(part);
+      if (!at_last && !has_error && bytes_wanted > 0) return;
+      done_ = true;
+      metrics_.batch_bytes_out.fetch_add(bytes_read_, std::memory_order_relaxed);
+      frame = EncodeFrame(header_, response);
+    }
+    waiters_->Remove(*this, partitions());
+    reply_({.frame = std::move(frame)});
+  }
+
+ private:
+  void Read(Part& part) {
+    FetchResponse::Partition& out = response.topics[part.topic_index].partitions[part.partition_index];
+    if (out.error != Code::kNone) return;
+    out.high_watermark = out.last_stable_offset = part.partition->durable_end();
+    out.log_start_offset = part.partition->start_offset();
+    if (bytes_left <= 0 || part.bytes_left <= 0) return;
+    if (!out.records.bytes->empty() && part.partition->durable_end() <= part.next_offset) return;
+    log::ReadResult read = part.partition->Read(part.next_offset, static_cast<size_t>(std::min(bytes_left, part.bytes_left)));
+    out.error = ToCode(read.error);
+    out.high_watermark = out.last_stable_offset = read.high_watermark;
+    out.log_start_offset = read.log_start_offset;
+    if (out.error != Code::kNone) has_error = true;
+    const auto bytes = static_cast<int64_t>(read.bytes.size());
+    if (bytes == 0) return;
+    bytes_left -= bytes;
+    part.bytes_left -= bytes;
+    bytes_wanted -= bytes;
+    bytes_read_ += read.bytes.size();
+    for (std::string_view rest = read.bytes; bytes_wanted > 0 && !rest.empty();) {  // only a fetch that goes on needs to know
+      Result<log::BatchHeader> batch = log::ParseBatchHeader(rest);
+      if (!batch.ok()) break;
+      part.next_offset = batch->last_offset() + 1;
+      rest.remove_prefix(std::min(rest.size(), batch->total_bytes()));
+    }
+    if (out.records.bytes->empty()) {
+      out.records.bytes = std::move(read.bytes);
+    } else {
+      out.records.bytes->append(read.bytes);
+    }
+  }
+
+  const RequestHeader header_;
+  const Reply reply_;
+  const std::shared_ptr<FetchWaiters> waiters_;
+  KafkaMetrics& metrics_;
+  std::mutex mutex_;  // guards response, the counters and done_
+  bool done_ = false;
+  uint64_t bytes_read_ = 0;
+};
+
+}  // namespace
+
+void Broker::Fetch(const RequestHeader& header, FetchRequest request, Reply reply) {
+  auto fetch = std::make_shared<PendingFetch>(header, std::move(reply), waiters_, metrics_);
+  fetch->bytes_left = std::clamp(request.max_bytes, 1, options_.fetch_bytes_max);
+  fetch->bytes_wanted = request.min_bytes;
+  if (request.session_id != 0) {
+    // No session was ever given out: a client that names one asks a server that is gone. It starts anew.
+    fetch->response.error = Code::kFetchSessionIdNotFound;
+    fetch->Advance(/*at_last=*/true);
+    return;
+  }
+  for (const FetchRequest::Topic& asked : request.topics) {
+    std::shared_ptr<log::Topic> topic;
+    auto& answer = fetch->response.topics.emplace_back();
+    answer.name = asked.name;
+    for (const FetchRequest::Partition& in : asked.partitions) {
+      auto& out = answer.partitions.emplace_back();
+      out.index = in.index;
+      log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error);
+      if (partition == nullptr) {
+        fetch->has_error = true;
+        continue;
+      }
+      fetch->parts.push_back({topic, partition, in.offset, std::max(in.max_bytes, 1), fetch->response.topics.size() - 1,
+                              answer.partitions.size() - 1});
+    }
+  }
+  const int32_t wait_ms = std::min(request.max_wait_ms, options_.fetch_wait_ms_max);
+  fetch->Advance(/*at_last=*/wait_ms <= 0);
+  if (fetch->done()) return;
+  // Registered before the second look, so that records which become durable in between are not missed.
+  if (!waiters_->Add(fetch, fetch->partitions())) return fetch->Advance(/*at_last=*/true);
+  fetch->Advance(/*at_last=*/false);
+  runtime_.After(wait_ms, [fetch] { fetch->Advance(/*at_last=*/true); });
+}
+
+}  // namespace kappa::serve::kafka

@@ -1,0 +1,65 @@
+// Which Kafka APIs and versions are spoken, the header of a request, and Kafka's error codes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "log/log.h"
+
+namespace kappa::serve::kafka {
+
+enum class ApiKey : int16_t {
+  kProduce = 0, kFetch = 1, kListOffsets = 2, kMetadata = 3, kFindCoordinator = 10, kApiVersions = 18, kCreateTopics = 19,
+  kDeleteTopics = 20, kInitProducerId = 22, kDescribeConfigs = 32, kDescribeCluster = 60,
+};
+
+struct Api {
+  ApiKey key;
+  const char* name;
+  int16_t advertised_min;  // in the ApiVersions answer
+  int16_t max;
+  int16_t flexible;  // first version with compact lengths and tagged fields
+};
+/// Ascending by key.
+std::span<const Api> SupportedApis();
+/// Null when the key is unknown or the version is out of range.
+const Api* FindApi(int16_t key, int16_t version);
+
+/// The error codes that this server answers with. Source: Kafka protocol guide.
+enum class Code : int16_t {
+  kUnknownServerError = -1, kNone = 0, kOffsetOutOfRange = 1, kCorruptMessage = 2, kUnknownTopicOrPartition = 3, kMessageTooLarge = 10,
+  kInvalidTopic = 17, kInvalidRequiredAcks = 21, kTopicAuthorizationFailed = 29, kUnsupportedVersion = 35, kTopicAlreadyExists = 36,
+  kInvalidPartitions = 37, kInvalidReplicationFactor = 38, kInvalidReplicaAssignment = 39, kInvalidConfig = 40,
+  kInvalidRequest = 42, kPolicyViolation = 44, kTransactionalIdAuthorizationFailed = 53, kStorageError = 56,
+  kFetchSessionIdNotFound = 70,
+};
+inline Code ToCode(log::KafkaError error) { return static_cast<Code>(error); }
+/// The code that fits an error of the log or of the engine.
+Code ToCode(const Error& error);
+
+/// True for names that clients may neither see nor touch: "__journal" and the like.
+bool IsInternalTopic(std::string_view name);
+
+struct RequestHeader {
+  int16_t key = 0;
+  int16_t version = 0;
+  int32_t correlation_id = 0;
+  const Api* api = nullptr;  // null: key or version not supported; only then may the rest be unread
+  std::string client_id;
+};
+/// Reads a frame's header; `body` receives the rest. Fails with protocol_violation.
+Result<RequestHeader> DecodeHeader(std::string_view frame, std::string_view& body);
+
+/// A whole response frame as chunks to be written one after the other.
+using Frame = std::vector<std::string>;
+size_t FrameBytes(const Frame& frame);
+
+/// Puts the length and the response header before an encoded body.
+Frame MakeFrame(const RequestHeader& header, std::vector<std::string> body);
+
+}  // namespace kappa::serve::kafka
