@@ -54,14 +54,21 @@ Result<std::string_view> RecordsSection(std::string_view batch, size_t decompres
 /// Decodes all records (headers are skipped over, validated). Appends to `records`.
 Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records);
 
-/// Makes one uncompressed (or zstd) batch.
+/// Who made a batch, for the log's duplicate detection; by default nobody.
+struct BatchProducer {
+  int64_t id = -1;
+  int16_t epoch = -1;
+  int32_t base_sequence = -1;
+};
+
+/// Makes one batch, after which it is empty and can make the next.
 class BatchBuilder {
  public:
   void Add(int64_t timestamp_ms, std::optional<std::string_view> key, std::optional<std::string_view> value);
   int32_t count() const { return count_; }
   size_t size() const { return records_.size(); }
-  /// Base offset 0; the log assigns the real one.
-  std::string Finish();
+  /// Base offset 0; the log assigns the real one. `codec`: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. Needs at least one record.
+  std::string Finish(int codec = 0, const BatchProducer& producer = {});
 
  private:
   std::string records_;

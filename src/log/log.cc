@@ -1,0 +1,270 @@
+// A folder of topics: opening, creating, deleting, producer ids.
+//
+//   FOLDER/LOCK                              flock, pid of the holder
+//   FOLDER/format                            "kappa log 1"
+//   FOLDER/producer_ids                      below which producer ids may have been given
+//   FOLDER/topics/<name>/config              topic_config.h
+//   FOLDER/topics/<name>/<partition>/        segments (segment_format.h), index files, producer snapshots
+//   FOLDER/staging/                          topics being created or deleted; emptied at open
+#include "log/log.h"
+
+#include <atomic>
+#include <charconv>
+#include <shared_mutex>
+
+#include "io/folder.h"
+#include "io/folder_lock.h"
+#include "log/partition_log.h"
+#include "log/retention_clock.h"
+#include "log/topic_config.h"
+
+namespace kappa::log {
+namespace {
+
+constexpr std::string_view kFormatWords = "kappa log ";
+constexpr std::string_view kFormat = "kappa log 1\n";
+constexpr std::string_view kProducerIdsFirstLine = "kappa producer ids 1\n";
+constexpr int64_t kProducerIdsBlock = 1000;
+
+class TopicOnDisk final : public Topic {
+ public:
+  TopicOnDisk(std::string name, TopicConfig config) : name_(std::move(name)), config_(config) {}
+
+  static Result<std::shared_ptr<TopicOnDisk>> Open(const std::string& folder, const std::string& name, const std::shared_ptr<LogShared>& shared) {
+    std::string path = folder + "/config";
+    KAPPA_ASSIGN_OR_RETURN(std::string text, io::ReadWholeFile(path, 64 << 10));
+    KAPPA_ASSIGN_OR_RETURN(TopicConfig config, DecodeTopicConfig(text, name, path));
+    auto topic = std::make_shared<TopicOnDisk>(name, config);
+    for (int32_t i = 0; i < config.partitions; ++i) {
+      auto partition = std::make_shared<PartitionLog>(shared, name, i, config, folder + "/" + std::to_string(i));
+      KAPPA_RETURN_IF_ERROR(partition->Open());
+      topic->partitions_.push_back(std::move(partition));
+    }
+    return topic;
+  }
+
+  const std::string& name() const override { return name_; }
+  const TopicConfig& config() const override { return config_; }
+  int32_t partition_count() const override { return config_.partitions; }
+  Partition& partition(int32_t index) override { return log(index); }
+  PartitionLog& log(int32_t index) {
+    KAPPA_CHECK(index >= 0 && index < config_.partitions);
+    return *partitions_[static_cast<size_t>(index)];
+  }
+  void Stop(KafkaError error) {
+    for (auto& partition : partitions_) partition->Stop(error);
+  }
+
+ private:
+  const std::string name_;
+  const TopicConfig config_;
+  std::vector<std::shared_ptr<PartitionLog>> partitions_;
+};
+
+class LogOnDisk final : public Log {
+ public:
+  LogOnDisk(std::string folder, LogOptions options, io::Clock& clock)
+      : folder_(std::move(folder)), shared_(std::make_shared<LogShared>(options, clock)), retention_clock_(clock) {}
+  ~LogOnDisk() override { Close(); }
+
+  Status Open();
+  /// Lets go of everything without writing: for a folder that could not be opened whole.
+  void Abandon() {
+    shared_->commit.Stop();
+    closed_ = true;
+  }
+
+  Result<std::shared_ptr<Topic>> CreateTopic(const std::string& name, const TopicConfig& config) override;
+  Status DeleteTopic(const std::string& name) override;
+  std::shared_ptr<Topic> FindTopic(std::string_view name) const override {
+    std::shared_lock lock(topics_mutex_);
+    auto found = topics_.find(name);
+    return found == topics_.end() ? nullptr : found->second;
+  }
+  std::vector<std::shared_ptr<Topic>> ListTopics() const override {
+    std::shared_lock lock(topics_mutex_);
+    std::vector<std::shared_ptr<Topic>> topics;
+    for (const auto& [name, topic] : topics_) topics.push_back(topic);
+    return topics;
+  }
+  int AddDurableListener(std::function<void(Partition&)> listener) override { return shared_->commit.AddListener(std::move(listener)); }
+  void RemoveDurableListener(int id) override { shared_->commit.RemoveListener(id); }
+  Result<int64_t> NextProducerId() override;
+  void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) override;
+  void Close() override;
+
+ private:
+  Status CheckFormat();
+  Status ReadProducerIds();
+  std::string Topics() const { return folder_ + "/topics"; }
+  std::string Staging() const { return folder_ + "/staging"; }
+
+  const std::string folder_;
+  std::unique_ptr<io::FolderLock> lock_;
+  std::shared_ptr<LogShared> shared_;
+
+  std::mutex ddl_mutex_;  // one CreateTopic, DeleteTopic or Close at a time; taken before topics_mutex_
+  int64_t staged_ = 0;
+  bool closed_ = false;
+
+  mutable std::shared_mutex topics_mutex_;
+  std::map<std::string, std::shared_ptr<TopicOnDisk>, std::less<>> topics_;
+
+  std::mutex producer_ids_mutex_;
+  int64_t next_producer_id_ = 0;
+  int64_t producer_ids_end_ = 0;  // of the block that the file reserves
+
+  std::mutex retention_mutex_;
+  RetentionClock retention_clock_;
+};
+
+Status LogOnDisk::Open() {
+  KAPPA_RETURN_IF_ERROR(io::CreateFolders(folder_));
+  KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(folder_));
+  KAPPA_RETURN_IF_ERROR(CheckFormat());
+  KAPPA_RETURN_IF_ERROR(ReadProducerIds());
+  KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging()));
+  KAPPA_RETURN_IF_ERROR(io::CreateFolders(Staging()));
+  KAPPA_RETURN_IF_ERROR(io::CreateFolders(Topics()));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(Topics()));
+  for (const std::string& name : names) {
+    if (!IsValidTopicName(name)) {
+      return Error(sqlstate::kDataCorrupted, "folder \"" + Topics() + "\" holds \"" + name + "\", which is no topic").Hint("Move it away.");
+    }
+    KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(Topics() + "/" + name, name, shared_));
+    topics_.emplace(name, std::move(topic));
+  }
+  return {};
+}
+
+Status LogOnDisk::CheckFormat() {
+  std::string path = folder_ + "/format";
+  auto text = io::ReadWholeFile(path, 4096);
+  if (text.ok()) {
+    if (*text == kFormat) return {};
+    if (text->starts_with(kFormatWords)) {
+      return Error(sqlstate::kFeatureNotSupported, "data folder \"" + folder_ + "\" has a newer format")
+          .Detail("It says \"" + text->substr(0, text->find('\n')) + "\", this program knows \"kappa log 1\".")
+          .Hint("Open the folder with the newer program that wrote it.");
+    }
+    return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is damaged").Hint("It must hold the line \"kappa log 1\".");
+  }
+  if (!text.error().Is(sqlstate::kUndefinedFile)) return text.status();
+  if (io::Exists(Topics())) {
+    return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is missing").Hint("Restore it: it must hold the line \"kappa log 1\".");
+  }
+  return io::WriteFileAtomically(path, kFormat);
+}
+
+Status LogOnDisk::ReadProducerIds() {
+  std::string path = folder_ + "/producer_ids";
+  auto text = io::ReadWholeFile(path, 4096);
+  if (!text.ok()) return text.error().Is(sqlstate::kUndefinedFile) ? Status() : text.status();
+  KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(*text, path));
+  if (!body.starts_with(kProducerIdsFirstLine)) return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format");
+  body.remove_prefix(kProducerIdsFirstLine.size());
+  std::from_chars(body.data(), body.data() + body.size(), producer_ids_end_);
+  next_producer_id_ = producer_ids_end_;
+  return {};
+}
+
+Result<int64_t> LogOnDisk::NextProducerId() {
+  std::lock_guard lock(producer_ids_mutex_);
+  if (next_producer_id_ == producer_ids_end_) {
+    int64_t end = producer_ids_end_ + kProducerIdsBlock;
+    std::string text = std::string(kProducerIdsFirstLine) + std::to_string(end) + "\n";
+    KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(folder_ + "/producer_ids", WithChecksumLine(std::move(text))));
+    producer_ids_end_ = end;
+  }
+  return next_producer_id_++;
+}
+
+/// Built aside and renamed into place: a crash leaves the whole topic or none.
+Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, const TopicConfig& config) {
+  if (!IsValidTopicName(name)) {
+    return Error(sqlstate::kInvalidParameterValue, "invalid topic name \"" + name + "\"")
+        .Hint("A topic name has 1 to 249 of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\", and is not \".\" or \"..\".");
+  }
+  KAPPA_RETURN_IF_ERROR(ValidateTopicConfig(config));
+  std::lock_guard lock(ddl_mutex_);
+  if (closed_) return Error(sqlstate::kObjectNotInPrerequisiteState, "the log is closed");
+  if (FindTopic(name) != nullptr) return Error(sqlstate::kDuplicateTable, "topic \"" + name + "\" already exists");
+  std::string staged = Staging() + "/" + std::to_string(++staged_);
+  std::string folder = Topics() + "/" + name;
+  auto build = [&]() -> Status {
+    for (int32_t i = 0; i < config.partitions; ++i) {
+      KAPPA_RETURN_IF_ERROR(PartitionLog::CreateFolder(staged + "/" + std::to_string(i), name, i));
+    }
+    KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(staged + "/config", EncodeTopicConfig(name, config)));
+    return io::DurableRename(staged, folder);
+  };
+  Status built = build();
+  if (!built.ok()) {
+    [[maybe_unused]] Status removed = io::RemoveTree(staged);  // else at the next open
+    return built.error();
+  }
+  KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(folder, name, shared_));
+  std::unique_lock topics_lock(topics_mutex_);
+  topics_.emplace(name, topic);
+  return std::shared_ptr<Topic>(topic);
+}
+
+/// Gone once the rename is durable; the files follow.
+Status LogOnDisk::DeleteTopic(const std::string& name) {
+  std::lock_guard lock(ddl_mutex_);
+  std::shared_ptr<TopicOnDisk> topic;
+  {
+    std::unique_lock topics_lock(topics_mutex_);
+    auto found = topics_.find(name);
+    if (found == topics_.end() || closed_) return Error(sqlstate::kUndefinedTable, "topic \"" + name + "\" does not exist");
+    topic = found->second;
+  }
+  std::string staged = Staging() + "/" + std::to_string(++staged_);
+  KAPPA_RETURN_IF_ERROR(io::DurableRename(Topics() + "/" + name, staged));
+  topic->Stop(KafkaError::kUnknownTopicOrPartition);
+  {
+    std::unique_lock topics_lock(topics_mutex_);
+    topics_.erase(name);
+  }
+  [[maybe_unused]] Status removed = io::RemoveTree(staged);  // else at the next open
+  return {};
+}
+
+void LogOnDisk::ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) {
+  std::lock_guard lock(retention_mutex_);
+  const int64_t now_ms = retention_clock_.NowMs();
+  std::vector<std::shared_ptr<TopicOnDisk>> topics;
+  {
+    std::shared_lock topics_lock(topics_mutex_);
+    for (const auto& [name, topic] : topics_) topics.push_back(topic);
+  }
+  for (const auto& topic : topics) {
+    for (int32_t i = 0; i < topic->partition_count(); ++i) topic->log(i).ApplyRetention(now_ms, keep_from(topic->log(i)));
+  }
+}
+
+void LogOnDisk::Close() {
+  std::lock_guard lock(ddl_mutex_);
+  if (closed_) return;
+  closed_ = true;
+  for (auto& [name, topic] : topics_) topic->Stop(KafkaError::kKafkaStorageError);
+  shared_->commit.Stop();
+  for (auto& [name, topic] : topics_) {
+    for (int32_t i = 0; i < topic->partition_count(); ++i) topic->log(i).CloseFiles();
+  }
+  lock_.reset();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::Open(const std::string& folder, LogOptions options, io::Clock& clock) {
+  auto log = std::make_unique<LogOnDisk>(folder, options, clock);
+  Status opened = log->Open();
+  if (!opened.ok()) {
+    log->Abandon();
+    return opened.error();
+  }
+  return std::unique_ptr<Log>(std::move(log));
+}
+
+}  // namespace kappa::log

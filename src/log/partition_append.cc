@@ -1,0 +1,189 @@
+// Appending: validation, offsets, duplicate detection, the write, and rolling to a new segment.
+#include <array>
+
+#include "base/bytes.h"
+#include "log/partition_log.h"
+#include "log/codec.h"
+
+namespace kappa::log {
+namespace {
+
+/// The fields that the log rewrites: base offset, length as it was, leader epoch 0. They lie outside the CRC.
+constexpr size_t kRewrittenBytes = 16;
+
+/// Walks the records of an uncompressed batch by their lengths: costs a few nanoseconds a record, and keeps batches that no
+/// reader could take apart out of the log. Compressed batches are believed: readers check them.
+bool RecordsFill(std::string_view section, int32_t count) {
+  const char* at = section.data();
+  const char* const end = at + section.size();
+  for (int32_t i = 0; i < count; ++i) {
+    uint64_t length = 0;
+    int shift = 0;
+    while (true) {
+      if (at == end || shift > 28) return false;
+      auto byte = static_cast<uint8_t>(*at++);
+      length |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+      shift += 7;
+    }
+    if ((length & 1) != 0) return false;  // negative
+    length >>= 1;
+    if (length > static_cast<uint64_t>(end - at)) return false;
+    at += length;
+  }
+  return at == end;
+}
+
+}  // namespace
+
+AppendResult PartitionLog::Refuse(KafkaError error, std::string message) const {
+  AppendResult result;
+  result.error = error;
+  result.message = std::move(message);
+  result.log_start_offset = start_offset();
+  return result;
+}
+
+std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std::vector<BatchAt>& parsed) const {
+  if (batches.empty()) return Refuse(KafkaError::kInvalidRecord, "no record batch given");
+  while (!batches.empty()) {
+    if (batches.size() > 16 && batches[16] >= 0 && batches[16] < 2) {
+      return Refuse(KafkaError::kUnsupportedForMessageFormat, "message format " + std::to_string(batches[16]) + " is not supported, only 2 is");
+    }
+    auto header = ParseBatchHeader(batches);
+    if (!header.ok()) return Refuse(KafkaError::kCorruptMessage, header.error().message());
+    if (header->total_bytes() > batches.size()) return Refuse(KafkaError::kCorruptMessage, "record batch is cut off");
+    if (header->total_bytes() > static_cast<size_t>(config_.max_message_bytes)) {
+      return Refuse(KafkaError::kMessageTooLarge, "record batch of " + std::to_string(header->total_bytes()) + " bytes is larger than max_message_bytes, " +
+                                                      std::to_string(config_.max_message_bytes));
+    }
+    std::string_view batch = batches.substr(0, header->total_bytes());
+    batches.remove_prefix(batch.size());
+    if (header->is_control()) return Refuse(KafkaError::kInvalidRecord, "control batches cannot be produced");
+    if (header->is_transactional()) return Refuse(KafkaError::kInvalidRequest, "transactions are not supported yet");
+    if (header->codec() > kCodecLast) return Refuse(KafkaError::kInvalidRecord, "unknown compression codec " + std::to_string(header->codec()));
+    if (header->record_count < 1 || header->record_count != header->last_offset_delta + 1) {
+      return Refuse(KafkaError::kInvalidRecord, "record count " + std::to_string(header->record_count) + " contradicts last offset delta " +
+                                                    std::to_string(header->last_offset_delta));
+    }
+    if (header->producer_id >= 0 && (header->producer_epoch < 0 || header->base_sequence < 0)) {
+      return Refuse(KafkaError::kInvalidRecord, "producer id without epoch and sequence");
+    }
+    if (!BatchCrcMatches(batch)) return Refuse(KafkaError::kCorruptMessage, "checksum of record batch is wrong");
+    if (header->codec() == 0 && !RecordsFill(batch.substr(kBatchHeaderBytes), header->record_count)) {
+      return Refuse(KafkaError::kInvalidRecord, "records do not fill their batch");
+    }
+    parsed.push_back({*header, batch});
+    if (parsed.size() > 1 && (header->producer_id >= 0 || parsed[0].header.producer_id >= 0)) {
+      return Refuse(KafkaError::kInvalidRecord, "an idempotent producer must send one batch at a time");
+    }
+  }
+  return std::nullopt;
+}
+
+AppendResult PartitionLog::Append(std::string_view batches, std::function<void(KafkaError)> on_durable) {
+  std::vector<BatchAt> parsed;
+  if (auto refused = Validate(batches, parsed)) return std::move(*refused);
+
+  AppendResult result;
+  result.log_start_offset = start_offset();
+  std::vector<std::array<char, kRewrittenBytes>> starts(parsed.size());
+  std::vector<iovec> pieces(2 * parsed.size());
+  const int64_t now_ms = shared_->NowMs();
+  {
+    std::lock_guard lock(append_mutex_);
+    if (StoppedError() != KafkaError::kNone) return Refuse(StoppedError(), "the log is closed or the topic was deleted");
+
+    if (parsed[0].header.producer_id >= 0) {
+      auto verdict = producers_.Check(parsed[0].header);
+      if (verdict.error != KafkaError::kNone) {
+        const char* why = verdict.error == KafkaError::kInvalidProducerEpoch  ? "a newer epoch of this producer wrote already"
+                          : verdict.error == KafkaError::kDuplicateSequence ? "the batch was stored before, its offset is no longer known"
+                                                                            : "sequence number out of order";
+        return Refuse(verdict.error, why);
+      }
+      if (verdict.duplicate) {
+        result.base_offset = verdict.base_offset;
+        result.next_offset = verdict.next_offset;
+        waiting_.push_back({verdict.next_offset, std::move(on_durable)});
+        shared_->commit.Enqueue(shared_from_this());
+        return result;
+      }
+    }
+
+    std::shared_ptr<Segment> active = Active();
+    const bool full = active->write_position() > kSegmentHeaderBytes &&
+                      active->write_position() + batches.size() > static_cast<uint64_t>(config_.segment_bytes);
+    if (full) {
+      Status rolled = Roll();
+      if (!rolled.ok()) return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
+      active = Active();
+    }
+
+    Offset offset = end_offset();
+    result.base_offset = offset;
+    for (size_t i = 0; i < parsed.size(); ++i) {
+      BatchAt& batch = parsed[i];
+      if (offset > INT64_MAX - int64_t{batch.header.last_offset_delta} - 1) return Refuse(KafkaError::kKafkaStorageError, "offsets are used up");
+      batch.header.base_offset = offset;
+      ByteWriter start;
+      start.Big(offset);
+      start.Big(batch.header.batch_length);
+      start.Big<int32_t>(0);
+      std::memcpy(starts[i].data(), start.str().data(), kRewrittenBytes);
+      pieces[2 * i] = {starts[i].data(), kRewrittenBytes};
+      pieces[2 * i + 1] = {const_cast<char*>(batch.bytes.data()) + kRewrittenBytes, batch.bytes.size() - kRewrittenBytes};
+      offset = batch.header.last_offset() + 1;
+    }
+    uint64_t position = active->write_position();
+    active->Preallocate(batches.size(), static_cast<uint64_t>(config_.segment_bytes));
+    bool intact = true;
+    Status written = active->Append(pieces, batches.size(), intact);
+    if (!written.ok()) {
+      if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
+      bool full_disk = written.error().Is(sqlstate::kDiskFull);
+      return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());
+    }
+    for (const BatchAt& batch : parsed) {
+      active->NoteBatch(batch.header, position);
+      producers_.Record(batch.header, now_ms);
+      position += batch.bytes.size();
+    }
+    active->NoteAppendTime(now_ms);
+    last_append_ms_.store(now_ms, std::memory_order_release);
+    bytes_since_checkpoint_ += batches.size();
+    result.next_offset = offset;
+    waiting_.push_back({offset, std::move(on_durable)});
+    end_offset_.store(offset, std::memory_order_release);
+    shared_->commit.Enqueue(shared_from_this());
+  }
+  return result;
+}
+
+/// Completes the active segment and begins the next one at the end offset. In this order, so that a crash at any point leaves a
+/// chain that CheckChain accepts: data durable; next segment durable, empty; this one sealed. Holds append_mutex_.
+Status PartitionLog::Roll() {
+  std::shared_ptr<Segment> old = Active();
+  const Offset end = end_offset();
+  io::AbortOnSyncFailure(old->Sync());
+  auto created = Segment::Create(folder_, topic_, index_, end, start_offset());
+  if (!created.ok()) {
+    // A full disk or a shortage of descriptors refuses this append; the next one tries again.
+    if (created.error().Is(sqlstate::kIoError)) io::AbortOnSyncFailure(created.error());
+    return created.error();
+  }
+  PublishDurable(*old, end, old->write_position());
+  synced_end_ = end;
+  Status sealed = old->Seal(start_offset());
+  io::AbortOnSyncFailure(sealed);
+  {
+    std::lock_guard lock(segments_mutex_);
+    segments_.push_back(*created);
+  }
+  shared_->cache.Touch(old);
+  [[maybe_unused]] Status saved = SaveProducers(producers_.Encode(end), true);  // rebuilt from batch headers when it is missing
+  bytes_since_checkpoint_ = 0;
+  return {};
+}
+
+}  // namespace kappa::log

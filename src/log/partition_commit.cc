@@ -1,0 +1,171 @@
+// What happens behind an append: the sync, acknowledgements, checkpoints of index and producers, retention.
+#include <algorithm>
+
+#include "io/folder.h"
+#include "log/partition_log.h"
+
+namespace kappa::log {
+namespace {
+
+// Index and producer snapshot are saved this often, so that an open after a crash walks at most this much.
+constexpr uint64_t kCheckpointBytes = 32 << 20;
+
+}  // namespace
+
+void PartitionLog::PublishDurable(Segment& segment, Offset end, uint64_t bytes) {
+  segment.Publish(end, bytes);
+  Offset seen = durable_end_.load(std::memory_order_relaxed);
+  while (seen < end && !durable_end_.compare_exchange_weak(seen, end, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+}
+
+bool PartitionLog::Commit() {
+  std::vector<Waiting> waiting;
+  std::shared_ptr<Segment> segment;
+  std::shared_ptr<io::File> file;
+  Offset end, synced;
+  uint64_t bytes;
+  int64_t max_timestamp, last_append_ms;
+  std::string producers;
+  {
+    std::lock_guard lock(append_mutex_);
+    waiting.swap(waiting_);
+    segment = Active();
+    auto opened = segment->Acquire(false);  // the active segment is open already
+    KAPPA_CHECK(opened.ok());
+    file = opened->file;
+    end = end_offset();
+    synced = synced_end_;
+    bytes = segment->write_position();
+    max_timestamp = segment->max_timestamp();
+    last_append_ms = segment->last_append_ms();
+    if (bytes_since_checkpoint_ >= kCheckpointBytes) {
+      bytes_since_checkpoint_ = 0;
+      producers = producers_.Encode(end);
+    }
+  }
+  const bool moved = end > durable_end();
+  auto answer = [&] {
+    for (Waiting& waiter : waiting) {
+      if (waiter.on_durable) waiter.on_durable(KafkaError::kNone);
+    }
+  };
+  if (config_.unsafe) {
+    PublishDurable(*segment, end, bytes);
+    answer();
+  }
+  if (end > synced) {
+    io::AbortOnSyncFailure(file->Sync());
+    // Unsynced, the mark rides along with the next commit. Should the process die now, the page cache still has it.
+    [[maybe_unused]] Status marked = segment->WriteMark(end, bytes, max_timestamp, last_append_ms, start_offset());
+    std::lock_guard lock(append_mutex_);
+    synced_end_ = std::max(synced_end_, end);
+  }
+  if (!config_.unsafe) {
+    PublishDurable(*segment, end, bytes);
+    answer();
+  }
+  if (!producers.empty()) {
+    [[maybe_unused]] Status saved = SaveProducers(producers, false);
+    saved = segment->SaveIndex();
+  }
+  return moved;
+}
+
+Status PartitionLog::SaveProducers(const std::string& snapshot, bool durable) const {
+  return durable ? io::WriteFileAtomically(folder_ + "/producers", snapshot) : io::ReplaceFile(folder_ + "/producers.recent", snapshot);
+}
+
+void PartitionLog::Stop(KafkaError error) {
+  std::vector<Waiting> waiting;
+  {
+    std::lock_guard lock(append_mutex_);
+    stopped_ = static_cast<int16_t>(error);
+    if (error == KafkaError::kUnknownTopicOrPartition) waiting.swap(waiting_);
+  }
+  for (Waiting& waiter : waiting) {
+    if (waiter.on_durable) waiter.on_durable(error);
+  }
+}
+
+void PartitionLog::CloseFiles() {
+  std::lock_guard lock(append_mutex_);
+  std::shared_ptr<Segment> active = Active();
+  if (synced_end_ < end_offset()) {
+    io::AbortOnSyncFailure(active->Sync());
+    synced_end_ = end_offset();
+  }
+  Status marked = active->WriteMark(end_offset(), active->write_position(), active->max_timestamp(), active->last_append_ms(), start_offset());
+  if (marked.ok()) io::AbortOnSyncFailure(active->Sync());
+  // Both can be rebuilt from the batches.
+  [[maybe_unused]] Status saved = active->SaveIndex();
+  saved = SaveProducers(producers_.Encode(end_offset()), true);
+}
+
+Status PartitionLog::DeleteBefore(Offset offset) {
+  std::lock_guard lock(append_mutex_);
+  return DeleteBeforeLocked(offset);
+}
+
+/// First the new start is made durable in the active segment's mark, then files go: a segment that is missing without that
+/// is damage, one that is left over is removed at the next open. Holds append_mutex_.
+Status PartitionLog::DeleteBeforeLocked(Offset offset) {
+  if (StoppedError() != KafkaError::kNone) return Error(sqlstate::kObjectNotInPrerequisiteState, "partition is closed");
+  SegmentList dropped;
+  Offset start;
+  {
+    std::lock_guard lock(segments_mutex_);
+    size_t keep = 0;
+    while (keep + 1 < segments_.size() && segments_[keep + 1]->base() <= offset) ++keep;
+    if (keep == 0) return {};
+    dropped.assign(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(keep));
+    start = segments_[keep]->base();
+  }
+  std::shared_ptr<Segment> active = Active();
+  KAPPA_RETURN_IF_ERROR(active->MarkLogStart(start));
+  io::AbortOnSyncFailure(active->Sync());
+  start_offset_.store(start, std::memory_order_release);
+  {
+    std::lock_guard lock(segments_mutex_);
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(dropped.size()));
+    hints_.clear();
+    next_hint_ = 0;
+  }
+  for (const auto& segment : dropped) {
+    std::string stem = segment->path().substr(0, segment->path().size() - 4);
+    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".idx"));
+    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".seg"));
+  }
+  return {};
+}
+
+void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
+  std::lock_guard lock(append_mutex_);
+  if (StoppedError() != KafkaError::kNone) return;
+  producers_.Expire(shared_->NowMs() - shared_->options.producer_id_expiry_ms);
+  keep_from = std::min(keep_from, durable_end());
+  auto too_old = [&](const Segment& segment) {
+    return config_.retention_ms >= 0 && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;
+  };
+  std::shared_ptr<Segment> active = Active();
+  bool active_old = too_old(*active) && active->write_position() > kSegmentHeaderBytes && synced_end_ == end_offset() && keep_from >= end_offset();
+  if (active_old && !Roll().ok()) return;
+  SegmentList list;
+  {
+    std::lock_guard segments_lock(segments_mutex_);
+    list = segments_;
+  }
+  uint64_t total = 0;
+  for (const auto& segment : list) total += segment->write_position();
+  Offset before = start_offset();
+  for (size_t i = 0; i + 1 < list.size(); ++i) {
+    const uint64_t bytes = list[i]->write_position();
+    bool too_much = config_.retention_bytes >= 0 && total - bytes >= static_cast<uint64_t>(config_.retention_bytes);
+    if ((!too_old(*list[i]) && !too_much) || list[i + 1]->base() > keep_from) break;
+    total -= bytes;
+    before = list[i + 1]->base();
+  }
+  [[maybe_unused]] Status deleted = DeleteBeforeLocked(before);  // what could not be removed is tried again by the next call
+}
+
+}  // namespace kappa::log

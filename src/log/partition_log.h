@@ -1,0 +1,135 @@
+// One partition on disk: appends, reads, group commit, rolling, recovery. partition_append.cc, partition_read.cc,
+// partition_open.cc and partition_commit.cc each hold one of these.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "log/group_commit.h"
+#include "log/log.h"
+#include "log/producer_state.h"
+#include "log/segment.h"
+
+namespace kappa::log {
+
+/// What the partitions of one Log share.
+struct LogShared {
+  LogShared(LogOptions o, io::Clock& c) : options(o), clock(c), cache(kSegmentsOpenMax), commit(o.sync_threads) {}
+  static constexpr size_t kSegmentsOpenMax = 256;
+
+  const LogOptions options;
+  io::Clock& clock;
+  SegmentCache cache;
+  GroupCommit commit;
+  int64_t NowMs() const { return clock.WallMicros() / 1000; }
+};
+
+class PartitionLog final : public Partition, public Committable, public std::enable_shared_from_this<PartitionLog> {
+ public:
+  PartitionLog(std::shared_ptr<LogShared> shared, std::string topic, int32_t index, TopicConfig config, std::string folder)
+      : shared_(std::move(shared)), topic_(std::move(topic)), index_(index), config_(config), folder_(std::move(folder)) {}
+
+  /// Makes the folder with one empty segment.
+  static Status CreateFolder(const std::string& folder, const std::string& topic, int32_t index);
+  /// Recovers; to be called once, before anything else.
+  Status Open();
+
+  const std::string& topic() const override { return topic_; }
+  int32_t index() const override { return index_; }
+  Offset end_offset() const override { return end_offset_.load(std::memory_order_acquire); }
+  Offset durable_end() const override { return durable_end_.load(std::memory_order_acquire); }
+  Offset start_offset() const override { return start_offset_.load(std::memory_order_acquire); }
+  uint64_t size_bytes() const override;
+  int64_t last_append_ms() const override { return last_append_ms_.load(std::memory_order_acquire); }
+  AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) override;
+  ReadResult Read(Offset from, size_t max_bytes) const override;
+  Result<std::optional<std::pair<Offset, int64_t>>> FindTimestamp(int64_t timestamp_ms) const override;
+  Status DeleteBefore(Offset offset) override;
+  Status Verify() const override;
+  std::vector<SegmentInfo> segments() const override;
+
+  bool Commit() override;
+  Partition& committed_partition() override { return *this; }
+
+  /// Deletes segments that are past the topic's retention and below `keep_from`. `now_ms` -1: by size only.
+  void ApplyRetention(int64_t now_ms, Offset keep_from);
+  /// Ends appends (they fail with `error` from now on) and answers those who still wait with it.
+  void Stop(KafkaError error);
+  /// After Stop and after the sync threads ended: syncs, writes mark, index and producer snapshot.
+  void CloseFiles();
+
+ private:
+  struct Waiting {
+    Offset end;
+    std::function<void(KafkaError)> on_durable;
+  };
+  using SegmentList = std::vector<std::shared_ptr<Segment>>;
+  struct BatchAt {
+    BatchHeader header;
+    std::string_view bytes;
+  };
+
+  // partition_open.cc
+  Status ListSegments();
+  Status CheckChain();
+  Result<Offset> RestoreProducers(Offset end);
+  Status RecoverTail(Segment& segment, bool active);
+  Status ReplayProducers(Offset from);
+
+  // partition_append.cc
+  AppendResult Refuse(KafkaError error, std::string message) const;
+  std::optional<AppendResult> Validate(std::string_view batches, std::vector<BatchAt>& parsed) const;
+  Status Roll();
+  KafkaError StoppedError() const { return static_cast<KafkaError>(stopped_.load(std::memory_order_acquire)); }
+
+  // partition_commit.cc
+  void PublishDurable(Segment& segment, Offset end, uint64_t bytes);
+  Status DeleteBeforeLocked(Offset offset);
+  Status SaveProducers(const std::string& snapshot, bool durable) const;
+
+  // partition_read.cc
+  std::shared_ptr<Segment> SegmentOf(Offset offset) const;
+  std::shared_ptr<Segment> Active() const;
+  struct Place {
+    std::shared_ptr<Segment> segment;
+    std::shared_ptr<io::File> file;
+    uint64_t position;
+    Offset offset;  // base offset of the batch at `position`
+  };
+  Result<Place> Locate(Offset from) const;
+
+  const std::shared_ptr<LogShared> shared_;
+  const std::string topic_;
+  const int32_t index_;
+  const TopicConfig config_;
+  const std::string folder_;
+
+  std::atomic<Offset> end_offset_{0};
+  std::atomic<Offset> durable_end_{0};
+  std::atomic<Offset> start_offset_{0};
+  std::atomic<int64_t> last_append_ms_{-1};
+  std::atomic<int16_t> stopped_{0};  // a KafkaError once appends are refused for good
+
+  mutable std::mutex append_mutex_;       // one appender at a time; guards the next four
+  ProducerStates producers_;
+  std::vector<Waiting> waiting_;
+  Offset synced_end_ = 0;                 // below it nothing needs a sync (differs from durable_end_ in unsafe topics)
+  uint64_t bytes_since_checkpoint_ = 0;
+
+  mutable std::mutex segments_mutex_;     // taken after append_mutex_; guards the next two
+  SegmentList segments_;                  // ascending; the last is active
+  struct Hint {
+    Offset offset;
+    uint64_t position;
+    Segment* segment;
+  };
+  static constexpr size_t kHints = 8;
+  mutable std::vector<Hint> hints_;       // where recent reads ended: sequential readers skip the index
+  mutable size_t next_hint_ = 0;
+};
+
+}  // namespace kappa::log

@@ -1,0 +1,122 @@
+// Sequence checking and snapshots of producer state.
+#include "log/producer_state.h"
+
+#include <algorithm>
+#include <climits>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace kappa::log {
+namespace {
+
+constexpr std::string_view kMagic = "KAPPAPRD";
+constexpr uint32_t kVersion = 1;
+
+/// Sequences run 0 .. 2^31 - 1 and begin again at 0.
+int32_t Advanced(int32_t sequence, int32_t by) {
+  return static_cast<int32_t>((static_cast<uint32_t>(sequence) + static_cast<uint32_t>(by)) & 0x7fffffffu);
+}
+
+}  // namespace
+
+ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
+  auto found = producers_.find(header.producer_id);
+  if (found == producers_.end()) return {};
+  const Producer& producer = found->second;
+  if (header.producer_epoch < producer.epoch) return {.error = KafkaError::kInvalidProducerEpoch};
+  if (header.producer_epoch > producer.epoch) {
+    return {.error = header.base_sequence == 0 ? KafkaError::kNone : KafkaError::kOutOfOrderSequence};
+  }
+  const int32_t first = header.base_sequence;
+  const int32_t last = Advanced(first, header.last_offset_delta);
+  for (size_t i = 0; i < producer.count; ++i) {
+    const Batch& batch = producer.batches[i];
+    if (batch.first_sequence == first && batch.last_sequence == last) {
+      return {.duplicate = true, .base_offset = batch.base_offset, .next_offset = batch.base_offset + batch.last_offset_delta + 1};
+    }
+  }
+  if (producer.count == 0 || first == Advanced(producer.batches[producer.count - 1].last_sequence, 1)) return {};
+  // Older than the window: closer behind its oldest batch than half of the number circle.
+  uint32_t behind = (static_cast<uint32_t>(producer.batches[0].first_sequence) - static_cast<uint32_t>(last)) & 0x7fffffffu;
+  if (behind >= 1 && behind < (1u << 30)) return {.error = KafkaError::kDuplicateSequence};
+  return {.error = KafkaError::kOutOfOrderSequence};
+}
+
+void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
+  if (header.producer_id < 0) return;
+  Producer& producer = producers_[header.producer_id];
+  if (producer.epoch != header.producer_epoch) {
+    producer.epoch = header.producer_epoch;
+    producer.count = 0;
+  }
+  if (producer.count == kBatchesKept) {
+    std::move(producer.batches.begin() + 1, producer.batches.end(), producer.batches.begin());
+    --producer.count;
+  }
+  producer.batches[producer.count++] = {header.base_sequence, Advanced(header.base_sequence, header.last_offset_delta), header.base_offset,
+                                        header.last_offset_delta};
+  producer.last_ms = now_ms;
+}
+
+void ProducerStates::Expire(int64_t before_ms) {
+  std::erase_if(producers_, [&](const auto& entry) { return entry.second.last_ms < before_ms; });
+}
+
+// magic, version (4), offset (8), producers (8), then per producer: id (8), epoch (2), last_ms (8), batches (1), and per batch
+// first sequence (4), last sequence (4), base offset (8), last offset delta (4); at the end CRC-32C (4) of all before it.
+std::string ProducerStates::Encode(Offset at) const {
+  ByteWriter out;
+  out.Bytes(kMagic);
+  out.Little(kVersion);
+  out.Little(at);
+  out.Little(static_cast<uint64_t>(producers_.size()));
+  for (const auto& [id, producer] : producers_) {
+    out.Little(id);
+    out.Little(producer.epoch);
+    out.Little(producer.last_ms);
+    out.Little(producer.count);
+    for (size_t i = 0; i < producer.count; ++i) {
+      const Batch& batch = producer.batches[i];
+      out.Little(batch.first_sequence);
+      out.Little(batch.last_sequence);
+      out.Little(batch.base_offset);
+      out.Little(batch.last_offset_delta);
+    }
+  }
+  out.Little(Crc32c(out.str()));
+  return out.Take();
+}
+
+std::optional<Offset> ProducerStates::Restore(std::string_view bytes) {
+  if (bytes.size() < sizeof(uint32_t)) return std::nullopt;
+  ByteReader tail(bytes.substr(bytes.size() - sizeof(uint32_t)));
+  bytes.remove_suffix(sizeof(uint32_t));
+  if (tail.Little<uint32_t>() != Crc32c(bytes)) return std::nullopt;
+  ByteReader reader(bytes);
+  if (reader.Bytes(kMagic.size()) != kMagic || reader.Little<uint32_t>() != kVersion) return std::nullopt;
+  auto at = reader.Little<Offset>();
+  auto count = reader.Little<uint64_t>();
+  std::unordered_map<int64_t, Producer> restored;
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    auto id = reader.Little<int64_t>();
+    Producer producer;
+    producer.epoch = reader.Little<int16_t>();
+    producer.last_ms = reader.Little<int64_t>();
+    producer.count = reader.Little<uint8_t>();
+    if (producer.count > kBatchesKept) return std::nullopt;
+    for (size_t b = 0; b < producer.count; ++b) {
+      Batch& batch = producer.batches[b];
+      batch.first_sequence = reader.Little<int32_t>();
+      batch.last_sequence = reader.Little<int32_t>();
+      batch.base_offset = reader.Little<Offset>();
+      batch.last_offset_delta = reader.Little<int32_t>();
+    }
+    restored.emplace(id, producer);
+  }
+  if (!reader.AtEnd() || at < 0) return std::nullopt;
+  producers_ = std::move(restored);
+  return at;
+}
+
+}  // namespace kappa::log

@@ -1,0 +1,61 @@
+// What a partition remembers of idempotent producers: enough to recognise a batch that is sent again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "log/log.h"
+#include "log/record_batch.h"
+
+namespace kappa::log {
+
+/// The newest five batches of each producer id. Kafka's rules:
+/// - a batch whose sequence range equals one of the five, of the same epoch, is a duplicate: answered with its offsets;
+/// - a batch wholly below the five was stored too, but its offset is forgotten: kDuplicateSequence (clients count it as success);
+/// - an epoch below the newest is kInvalidProducerEpoch; a higher one must begin at sequence 0;
+/// - otherwise the first sequence must follow the last one (0 follows 2^31 - 1), else kOutOfOrderSequence;
+/// - a producer that is not known (new, expired, or its records were deleted) may begin at any sequence.
+/// One thread at a time.
+class ProducerStates {
+ public:
+  struct Verdict {
+    KafkaError error = KafkaError::kNone;
+    bool duplicate = false;  // then the offsets of the original
+    Offset base_offset = -1;
+    Offset next_offset = -1;
+  };
+  /// `header.producer_id` must not be negative.
+  Verdict Check(const BatchHeader& header) const;
+  /// Remembers a batch that was appended at `header.base_offset`. Batches without a producer are ignored.
+  void Record(const BatchHeader& header, int64_t now_ms);
+  /// Forgets producers that appended nothing since `before_ms`.
+  void Expire(int64_t before_ms);
+  size_t size() const { return producers_.size(); }
+
+  /// A snapshot that is true at offset `at`; Restore gives that offset, nullopt when the bytes are damaged or foreign.
+  std::string Encode(Offset at) const;
+  std::optional<Offset> Restore(std::string_view bytes);
+
+ private:
+  static constexpr size_t kBatchesKept = 5;
+  struct Batch {
+    int32_t first_sequence;
+    int32_t last_sequence;
+    Offset base_offset;
+    int32_t last_offset_delta;
+  };
+  struct Producer {
+    int64_t last_ms = 0;
+    int16_t epoch = -1;
+    uint8_t count = 0;
+    std::array<Batch, kBatchesKept> batches;  // oldest first
+  };
+  std::unordered_map<int64_t, Producer> producers_;
+};
+
+}  // namespace kappa::log
