@@ -30,6 +30,9 @@ struct BadRecord {
   std::string reason;  // "invalid JSON at byte 17: ...", "column \"amount\": invalid input syntax for type integer: \"x\""
 };
 
+/// The reason of a record that is longer than record_bytes_max.
+std::string RecordTooLong(size_t bytes, size_t bytes_max);
+
 /// Decodes JSON objects, one a record. A missing member or null gives NULL; unknown members are skipped; a NOT NULL column
 /// without value makes a bad record; a member of the wrong type makes a bad record. Objects and arrays may go to jsonb
 /// columns and to text columns (as their JSON text); JSON arrays to array columns.

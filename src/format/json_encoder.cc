@@ -1,0 +1,68 @@
+// Rows as JSON objects, values as PostgreSQL's row_to_json spells them.
+#include <cmath>
+
+#include "data/text.h"
+#include "format/decoder.h"
+
+namespace kappa::format {
+namespace {
+
+using data::TypeId;
+
+const data::TextOptions kUtc;
+
+/// "2026-01-01 10:00:00+00" is "2026-01-01T10:00:00+00:00" in JSON.
+void AppendTime(std::string text, bool zone, std::string& out) {
+  const size_t space = text.find(' ');
+  if (space != std::string::npos && space + 1 < text.size() && text[space + 1] >= '0' && text[space + 1] <= '9') text[space] = 'T';
+  if (zone) {
+    const size_t offset = text.find("+00");
+    if (offset != std::string::npos) text.insert(offset + 3, ":00");
+  }
+  out.push_back('"');
+  out += text;
+  out.push_back('"');
+}
+
+}  // namespace
+
+void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) {
+  if (column.IsNull(row)) {
+    out += "null";
+    return;
+  }
+  switch (column.type().id) {
+    case TypeId::kBool: out += column.data<uint8_t>()[row] != 0 ? "true" : "false"; return;
+    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: data::AppendText(column, row, kUtc, out); return;
+    case TypeId::kText: case TypeId::kUnknown: AppendJsonString(column.bytes(row), out); return;
+    case TypeId::kJsonb: data::AppendText(column, row, kUtc, out); return;
+    default: break;
+  }
+  std::string text;
+  data::AppendText(column, row, kUtc, text);
+  switch (column.type().id) {
+    case TypeId::kFloat4: case TypeId::kFloat8: case TypeId::kNumeric:
+      if (text == "NaN" || text.ends_with("Infinity")) {
+        AppendJsonString(text, out);
+      } else {
+        out += text;
+      }
+      return;
+    case TypeId::kTimestamp: AppendTime(std::move(text), false, out); return;
+    case TypeId::kTimestamptz: AppendTime(std::move(text), true, out); return;
+    default: AppendJsonString(text, out); return;
+  }
+}
+
+void AppendJsonRow(const data::Schema& schema, const data::Batch& batch, int64_t row, std::string& out) {
+  out.push_back('{');
+  for (size_t c = 0; c < batch.columns.size(); ++c) {
+    if (c > 0) out.push_back(',');
+    AppendJsonString(schema.fields[c].name, out);
+    out.push_back(':');
+    AppendJsonValue(*batch.columns[c], row, out);
+  }
+  out.push_back('}');
+}
+
+}  // namespace kappa::format

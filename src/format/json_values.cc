@@ -1,0 +1,231 @@
+// Which JSON value becomes which SQL value.
+//
+//   column                  JSON
+//   any                     null, or no such member: NULL · string: the type's input syntax
+//   bool                    true, false
+//   int2 int4 int8 oid      number, when integral (1.0 and 1e3 are) and in range
+//   float4 float8 numeric   number; numeric is read from the text, never through a float
+//   text                    string: its characters · any other value: its JSON text
+//   date timestamp[tz]      number of seconds, milliseconds or microseconds since 1970, when the stream says which
+//   jsonb                   any value
+//   arrays                  array of the element's values, or arrays of equal lengths for more dimensions
+#include "format/json_values.h"
+
+#include <algorithm>
+
+#include "format/decimal.h"
+#include "format/json_escape.h"
+
+namespace kappa::format {
+namespace {
+
+using data::TypeId;
+
+const char* KindName(JsonToken::Kind kind) {
+  switch (kind) {
+    case JsonToken::kTrue: case JsonToken::kFalse: return "a boolean";
+    case JsonToken::kInteger: case JsonToken::kNumber: return "a number";
+    case JsonToken::kString: case JsonToken::kEscaped: return "a string";
+    case JsonToken::kArray: return "an array";
+    case JsonToken::kObject: return "an object";
+    default: return "null";
+  }
+}
+
+}  // namespace
+
+bool JsonValues::Mismatch(const JsonToken& token, const CellWriter& writer) {
+  reason_ = "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
+  return false;
+}
+
+void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
+                         const std::function<void(size_t, std::string)>& failed) {
+  const TypeId id = writer.field().type.id;
+  const bool plain_text = id == TypeId::kText && writer.field().type.modifier < 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const JsonToken& token = tokens[i];
+    const int64_t row = first_row + static_cast<int64_t>(i);
+    if (plain_text && token.kind == JsonToken::kString) [[likely]] {
+      if (writer.build()) writer.Borrow(row, token.data, token.size);
+      continue;
+    }
+    if (!One(token, writer, row)) [[unlikely]] failed(i, std::move(reason_));
+  }
+}
+
+bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
+  const TypeId id = writer.field().type.id;
+  switch (token.kind) {
+    case JsonToken::kMissing: case JsonToken::kNull:
+      if (!writer.field().nullable) {
+        reason_ = "null value violates not-null constraint";
+        return false;
+      }
+      writer.Null(row);
+      return true;
+    case JsonToken::kString:
+      if (id == TypeId::kJsonb) return Jsonb({token.data - 1, size_t{token.size} + 2}, writer, row);
+      return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
+    case JsonToken::kEscaped:
+      if (id == TypeId::kJsonb) return Jsonb({token.data - 1, size_t{token.size} + 2}, writer, row);
+      if (!UnescapeJsonString(token.text(), unescaped_, reason_)) return false;
+      return writer.Text(row, unescaped_, Lifetime::kTemporary, reason_);
+    case JsonToken::kTrue: case JsonToken::kFalse:
+      if (id == TypeId::kBool) {
+        writer.Fixed(row, static_cast<uint8_t>(token.kind == JsonToken::kTrue));
+        return true;
+      }
+      break;
+    case JsonToken::kInteger: case JsonToken::kNumber:
+      if (id != TypeId::kText && id != TypeId::kUnknown && id != TypeId::kJsonb) return Number(token, writer, row);
+      break;
+    case JsonToken::kArray:
+      if (id == TypeId::kArray) return Array(token.text(), writer, row);
+      break;
+    case JsonToken::kObject: break;
+  }
+  if (id == TypeId::kText || id == TypeId::kUnknown) return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
+  if (id == TypeId::kJsonb) return Jsonb(token.text(), writer, row);
+  return Mismatch(token, writer);
+}
+
+bool JsonValues::Number(const JsonToken& token, CellWriter& writer, int64_t row) {
+  switch (writer.field().type.id) {
+    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: return writer.Integer(row, token.text(), reason_);
+    case TypeId::kFloat4: case TypeId::kFloat8: return writer.Float(row, token.text(), reason_);
+    case TypeId::kNumeric: return writer.Numeric(row, token.text(), reason_);
+    case TypeId::kDate: case TypeId::kTimestamp: case TypeId::kTimestamptz: return Time(token.text(), writer, row);
+    default: return Mismatch(token, writer);
+  }
+}
+
+bool JsonValues::Time(std::string_view number, CellWriter& writer, int64_t row) {
+  const data::Type& type = writer.field().type;
+  int shift = 6;
+  switch (timestamps_) {
+    case JsonTimestamps::kIso:
+      reason_ = "JSON has a number where an ISO 8601 string is expected for type " + type.ToString();
+      return false;
+    case JsonTimestamps::kSeconds: shift = 6; break;
+    case JsonTimestamps::kMillis: shift = 3; break;
+    case JsonTimestamps::kMicros: shift = 0; break;
+  }
+  // PostgreSQL's range of timestamps, 4713 BC to the end of what 64 bits hold (it stops in 294276 AD, these in 294247 AD).
+  constexpr int64_t kMicrosMin = -210'866'803'200'000'000;
+  constexpr int64_t kMicrosDay = 86'400'000'000;
+  int64_t micros;
+  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk || micros < kMicrosMin || micros == INT64_MAX) {
+    reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") + std::string(number) + "\"";
+    return false;
+  }
+  if (type.id == TypeId::kDate) {
+    int64_t days = micros / kMicrosDay;
+    if (micros % kMicrosDay < 0) --days;
+    writer.Fixed(row, static_cast<int32_t>(days));
+    return true;
+  }
+  if (type.modifier >= 0 && type.modifier < 6) {  // timestamp(p)
+    int64_t step = 1;
+    for (int digit = type.modifier; digit < 6; ++digit) step *= 10;
+    int64_t rest = micros % step;
+    if (rest < 0) rest += step;
+    micros += rest * 2 >= step ? (micros > INT64_MAX - step ? -rest : step - rest) : -rest;
+  }
+  writer.Fixed(row, micros);
+  return true;
+}
+
+bool JsonValues::Jsonb(std::string_view text, CellWriter& writer, int64_t row) {
+  return writer.Text(row, text, Lifetime::kTemporary, reason_);
+}
+
+namespace {
+
+/// Rewrites a well-formed JSON array as PostgreSQL's array literal: [["a",null]] is {{"a",NULL}}.
+class ArrayLiteral {
+ public:
+  explicit ArrayLiteral(std::string_view json) : json_(json) {}
+  bool Run(bool elements_are_jsonb, std::string& literal, std::string& reason) {
+    jsonb_ = elements_are_jsonb;
+    int depth = 0;
+    while (at_ < json_.size()) {
+      const char c = json_[at_];
+      switch (c) {
+        case ' ': case '\n': case '\r': case '\t': ++at_; break;
+        case '[': literal.push_back('{'); ++depth; ++at_; break;
+        case ']': literal.push_back('}'); --depth; ++at_; break;
+        case ',': literal.push_back(','); ++at_; break;
+        default:
+          if (!Element(literal, reason)) return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  static void Quote(std::string_view text, std::string& literal) {
+    literal.push_back('"');
+    for (char c : text) {
+      if (c == '"' || c == '\\') literal.push_back('\\');
+      literal.push_back(c);
+    }
+    literal.push_back('"');
+  }
+  size_t EndOfString(size_t quote) const {
+    size_t end = quote + 1;
+    while (json_[end] != '"') end += json_[end] == '\\' ? 2 : 1;
+    return end + 1;
+  }
+  bool Element(std::string& literal, std::string& reason) {
+    const size_t start = at_;
+    if (json_[at_] == '"') {
+      at_ = EndOfString(at_);
+      if (jsonb_) {
+        Quote(json_.substr(start, at_ - start), literal);
+        return true;
+      }
+      if (!UnescapeJsonString(json_.substr(start + 1, at_ - start - 2), unescaped_, reason)) return false;
+      Quote(unescaped_, literal);
+      return true;
+    }
+    if (json_[at_] == '{') {
+      for (int depth = 0;;) {
+        const char c = json_[at_];
+        if (c == '"') {
+          at_ = EndOfString(at_);
+          continue;
+        }
+        depth += c == '{' || c == '[';
+        depth -= c == '}' || c == ']';
+        ++at_;
+        if (depth == 0) break;
+      }
+      Quote(json_.substr(start, at_ - start), literal);
+      return true;
+    }
+    while (json_[at_] != ',' && json_[at_] != ']' && json_[at_] != ' ' && json_[at_] != '\n' && json_[at_] != '\r' && json_[at_] != '\t') ++at_;
+    const std::string_view word = json_.substr(start, at_ - start);
+    if (word == "null") {
+      literal += "NULL";
+    } else {
+      literal += word;
+    }
+    return true;
+  }
+
+  std::string_view json_;
+  size_t at_ = 0;
+  bool jsonb_ = false;
+  std::string unescaped_;
+};
+
+}  // namespace
+
+bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
+  std::string literal;
+  if (!ArrayLiteral(text).Run(writer.field().type.element == TypeId::kJsonb, literal, reason_)) return false;
+  return writer.Text(row, literal, Lifetime::kTemporary, reason_);
+}
+
+}  // namespace kappa::format
