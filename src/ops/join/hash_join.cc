@@ -1,0 +1,320 @@
+// Hash join: symmetric, for inner, left, right, full and cross joins, with a residual condition and retractions.
+#include <absl/container/flat_hash_map.h>
+
+#include <numeric>
+
+#include "data/row_key.h"
+#include "ops/factories.h"
+#include "ops/row_decoder.h"
+#include "ops/row_multimap.h"
+
+namespace kappa::ops {
+namespace {
+
+constexpr size_t kPairsMax = 65536;  // candidate pairs that are materialized at once
+
+// A row without a match is emitted with NULLs. `weight` is that of its matches; it may be negative within an epoch.
+int64_t Unmatched(int64_t weight) { return weight <= 0 ? 1 : 0; }
+
+struct Side {
+  Side(const plan::Node& input, std::vector<expr::ExprPtr> k, bool outer, bool residual)
+      : schema(input.schema), keys(std::move(k)), preserved(outer),
+        map(arena, outer && residual ? RowMultimap::Layout::kIndexedWithMatches : RowMultimap::Layout::kIndexed) {}
+
+  data::Schema schema;
+  std::vector<expr::ExprPtr> keys;
+  bool preserved;  // rows without a match are emitted with NULLs
+  state::Arena arena;
+  RowMultimap map;
+};
+
+data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
+  data::ChangeBatch out(std::move(batch));
+  if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; })) {
+    out.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
+  }
+  return out;
+}
+
+// Input        two ports; changes of any weight, batches of the ports in any order.
+// State        per side: every row with its count, by key. With a residual, rows of a preserved side also carry the weight
+//              of the rows that match them. Rows with a NULL key match nothing and are not kept.
+// Watermark    passed by; state is kept for ever.
+// Retractions  output = change of one side x rows of the other, weights multiplied; plus, for preserved sides, the rows
+//              whose last match went or whose first match came. Every batch moves the output from the join of the old
+//              contents to the join of the new, so the sum over an epoch is right in any order.
+// Cost         one probe per row; a row of the other side is decoded once per batch and key.
+// Threads      one at a time.
+class HashJoin final : public Operator {
+ public:
+  HashJoin(const plan::Join& node, const OperatorOptions& options) : residual_(node.residual), context_(options.context) {
+    bool left = node.type == plan::JoinType::kLeft || node.type == plan::JoinType::kFull;
+    bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
+    sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, left, residual_ != nullptr);
+    sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, right, residual_ != nullptr);
+  }
+
+  Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override {
+    visit("left", sides_[0]->arena);
+    visit("right", sides_[1]->arena);
+  }
+  Status OnRestored() override {
+    for (auto& side : sides_) {
+      KAPPA_RETURN_IF_ERROR(side->arena.CheckLoaded());
+      side->map.Attach();
+    }
+    return {};
+  }
+  int64_t state_rows() const override { return sides_[0]->map.rows().rows() + sides_[1]->map.rows().rows(); }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  /// What one batch of side `port` (called a) meets on the other side (b).
+  struct Probe {
+    int port;
+    const data::ChangeBatch& batch;
+    std::vector<int32_t> select;      // rows of the batch with a key and a weight
+    std::vector<state::Ref> b_keys;   // of select[j]; 0: no rows there
+    struct Run { int32_t from = 0, count = 0; };
+    std::vector<Run> runs;            // of select[j]: its rows among the decoded
+    std::vector<state::Ref> b_rows;   // decoded rows of b
+    std::vector<int64_t> b_counts;
+    data::Batch b;                    // the same as columns
+    std::vector<int64_t> a_matches;   // of select[j], with a residual
+    std::vector<int64_t> b_matches;   // change of the decoded rows' matches, with a residual
+    int64_t weight(size_t j) const { return batch.weight(select[j]); }
+  };
+
+  Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
+  void Decode(Probe& probe);
+  Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
+  Status JoinRows(Probe& probe, Output& out);
+  void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
+  void EmitDecodedRows(const Probe& probe, std::span<const int32_t> decoded, std::vector<int64_t> weights, Output& out);
+  void UpdateMatches(Probe& probe, Output& out);
+  void Store(Probe& probe, const data::RowKeys& keys, Output& out);
+  data::Batch Assemble(int port, data::Batch a, data::Batch b);
+
+  std::unique_ptr<Side> sides_[2];
+  expr::ExprPtr residual_;
+  expr::EvalContext context_;
+};
+
+data::Batch HashJoin::Assemble(int port, data::Batch a, data::Batch b) {
+  data::Batch& left = port == 0 ? a : b;
+  data::Batch& right = port == 0 ? b : a;
+  std::move(right.columns.begin(), right.columns.end(), std::back_inserter(left.columns));
+  return std::move(left);
+}
+
+data::Batch GatherBatch(const data::Batch& batch, std::span<const int32_t> rows) {
+  data::Batch out;
+  out.rows = static_cast<int64_t>(rows.size());
+  for (const data::ColumnPtr& column : batch.columns) out.columns.push_back(data::Gather(*column, rows));
+  return out;
+}
+
+data::Batch NullBatch(const data::Schema& schema, int64_t rows) {
+  data::Batch out;
+  out.rows = rows;
+  for (const data::Field& field : schema.fields) out.columns.push_back(data::NullColumn(field.type, rows));
+  return out;
+}
+
+Result<std::vector<data::ColumnPtr>> HashJoin::Keys(const Side& side, const data::Batch& batch) {
+  std::vector<data::ColumnPtr> columns;
+  for (const expr::ExprPtr& key : side.keys) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
+  if (batch.rows == 0) return {};
+  Side& a = *sides_[port];
+  Side& b = *sides_[1 - port];
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> key_columns, Keys(a, batch.AsBatch()));
+  Probe probe{port, batch};
+  std::vector<int32_t> without_key;
+  for (int64_t i = 0; i < batch.rows; ++i) {
+    if (batch.weight(i) == 0) continue;
+    bool null = std::any_of(key_columns.begin(), key_columns.end(), [i](const data::ColumnPtr& column) { return column->IsNull(i); });
+    (null ? without_key : probe.select).push_back(static_cast<int32_t>(i));
+  }
+  if (a.preserved) EmitBatchRows(port, batch, without_key, out);
+  if (probe.select.empty()) return {};
+  data::RowKeys keys(key_columns, batch.rows);
+  probe.b_keys.resize(probe.select.size());
+  b.map.keys().FindBatch(keys, probe.select, probe.b_keys.data());
+  Decode(probe);
+  if (residual_ != nullptr) {
+    probe.a_matches.resize(probe.select.size());
+    probe.b_matches.resize(probe.b_rows.size());
+  }
+  KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
+  if (a.preserved) {
+    std::vector<int32_t> alone;
+    for (size_t j = 0; j < probe.select.size(); ++j) {
+      int64_t matches = residual_ != nullptr ? probe.a_matches[j] : probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
+      if (Unmatched(matches)) alone.push_back(probe.select[j]);
+    }
+    EmitBatchRows(port, batch, alone, out);
+  }
+  if (b.preserved && residual_ != nullptr) UpdateMatches(probe, out);
+  Store(probe, keys, out);
+  return {};
+}
+
+/// Brings the rows of all keys that the batch meets into columns, each key once.
+void HashJoin::Decode(Probe& probe) {
+  Side& b = *sides_[1 - probe.port];
+  RowDecoder decoder(b.schema);
+  absl::flat_hash_map<state::Ref, Probe::Run> known;
+  std::string scratch;
+  probe.runs.resize(probe.select.size());
+  for (size_t j = 0; j < probe.select.size(); ++j) {
+    if (probe.b_keys[j] == 0) continue;
+    auto [it, fresh] = known.try_emplace(probe.b_keys[j]);
+    if (fresh) {
+      it->second.from = static_cast<int32_t>(probe.b_rows.size());
+      for (state::Ref row = b.map.Key(probe.b_keys[j])->head; row != 0; row = b.map.Row(row)->next) {
+        decoder.Append(b.map.rows().Key(row, scratch), /*borrow=*/false);
+        probe.b_rows.push_back(row);
+        probe.b_counts.push_back(b.map.Row(row)->count);
+      }
+      it->second.count = static_cast<int32_t>(probe.b_rows.size()) - it->second.from;
+    }
+    probe.runs[j] = it->second;
+  }
+  probe.b = decoder.Finish();
+}
+
+Status HashJoin::JoinRows(Probe& probe, Output& out) {
+  std::vector<int32_t> positions, decoded;
+  for (size_t j = 0; j < probe.select.size(); ++j) {
+    for (int32_t k = 0; k < probe.runs[j].count; ++k) {
+      positions.push_back(static_cast<int32_t>(j));
+      decoded.push_back(probe.runs[j].from + k);
+      if (positions.size() == kPairsMax) {
+        KAPPA_RETURN_IF_ERROR(EmitPairs(probe, positions, decoded, out));
+        positions.clear();
+        decoded.clear();
+      }
+    }
+  }
+  return positions.empty() ? Status() : EmitPairs(probe, positions, decoded, out);
+}
+
+Status HashJoin::EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out) {
+  std::vector<int32_t> rows(positions.size());
+  std::vector<int64_t> weights(positions.size());
+  for (size_t p = 0; p < positions.size(); ++p) {
+    rows[p] = probe.select[static_cast<size_t>(positions[p])];
+    weights[p] = probe.weight(static_cast<size_t>(positions[p])) * probe.b_counts[static_cast<size_t>(decoded[p])];
+  }
+  data::Batch joined = Assemble(probe.port, GatherBatch(probe.batch.AsBatch(), rows), GatherBatch(probe.b, decoded));
+  if (residual_ != nullptr) {
+    KAPPA_ASSIGN_OR_RETURN(std::vector<int32_t> pass, expr::SelectTrue(*residual_, joined, context_));
+    for (size_t p = 0; p < pass.size(); ++p) {
+      auto pair = static_cast<size_t>(pass[p]);
+      auto j = static_cast<size_t>(positions[pair]), d = static_cast<size_t>(decoded[pair]);
+      probe.a_matches[j] += probe.b_counts[d];
+      probe.b_matches[d] += probe.weight(j);
+      weights[p] = weights[pair];  // pass is ascending: p <= pair
+    }
+    if (pass.size() < positions.size()) {
+      weights.resize(pass.size());
+      joined = GatherBatch(joined, pass);
+    }
+  }
+  if (joined.rows > 0) out.push_back(Weighted(std::move(joined), std::move(weights)));
+  return {};
+}
+
+void HashJoin::EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out) {
+  if (rows.empty()) return;
+  std::vector<int64_t> weights;
+  for (int32_t row : rows) weights.push_back(batch.weight(row));
+  data::Batch nulls = NullBatch(sides_[1 - port]->schema, static_cast<int64_t>(rows.size()));
+  out.push_back(Weighted(Assemble(port, GatherBatch(batch.AsBatch(), rows), std::move(nulls)), std::move(weights)));
+}
+
+void HashJoin::EmitDecodedRows(const Probe& probe, std::span<const int32_t> decoded, std::vector<int64_t> weights, Output& out) {
+  if (decoded.empty()) return;
+  data::Batch nulls = NullBatch(sides_[probe.port]->schema, static_cast<int64_t>(decoded.size()));
+  out.push_back(Weighted(Assemble(probe.port, std::move(nulls), GatherBatch(probe.b, decoded)), std::move(weights)));
+}
+
+/// Rows of the other side whose matches began or ended with this batch (with a residual: row by row).
+void HashJoin::UpdateMatches(Probe& probe, Output& out) {
+  Side& b = *sides_[1 - probe.port];
+  std::vector<int32_t> changed;
+  std::vector<int64_t> weights;
+  for (size_t d = 0; d < probe.b_rows.size(); ++d) {
+    if (probe.b_matches[d] == 0) continue;
+    RowEntry* entry = b.map.MutableRow(probe.b_rows[d]);
+    int64_t before = Unmatched(entry->matches);
+    entry->matches += probe.b_matches[d];
+    int64_t after = Unmatched(entry->matches);
+    if (before == after) continue;
+    changed.push_back(static_cast<int32_t>(d));
+    weights.push_back(probe.b_counts[d] * (after - before));
+  }
+  EmitDecodedRows(probe, changed, std::move(weights), out);
+}
+
+/// Adds the batch to its side; without a residual, keys that got their first row or lost their last one give and take the
+/// NULL rows of the other side.
+void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
+  Side& a = *sides_[probe.port];
+  const bool by_key = sides_[1 - probe.port]->preserved && residual_ == nullptr;
+  data::RowKeys rows(probe.batch.columns, probe.batch.rows, /*canonical=*/false);
+  std::vector<state::Ref> row_refs(probe.select.size()), key_refs(probe.select.size());
+  a.map.rows().FindOrInsertBatch(rows, probe.select, row_refs.data());
+  a.map.keys().FindOrInsertBatch(keys, probe.select, key_refs.data());
+  struct Touched { int64_t weight; size_t position; };
+  absl::flat_hash_map<state::Ref, Touched> touched;
+  std::vector<state::Ref> empty;
+  for (size_t j = 0; j < probe.select.size(); ++j) {
+    if (by_key && probe.runs[j].count > 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, j});
+    RowEntry* entry = a.map.MutableRow(row_refs[j]);
+    if (entry->owner == 0) a.map.Link(row_refs[j], key_refs[j]);
+    entry->count += probe.weight(j);
+    if (entry->count == 0) empty.push_back(row_refs[j]);
+    if (a.preserved && residual_ != nullptr) entry->matches = probe.a_matches[j];
+    a.map.MutableKey(key_refs[j])->weight += probe.weight(j);
+  }
+  std::vector<int32_t> changed;
+  std::vector<int64_t> weights;
+  for (const auto& [key, was] : touched) {
+    int64_t change = Unmatched(a.map.Key(key)->weight) - Unmatched(was.weight);
+    if (change == 0) continue;
+    const Probe::Run& run = probe.runs[was.position];
+    for (int32_t d = run.from; d < run.from + run.count; ++d) {
+      changed.push_back(d);
+      weights.push_back(probe.b_counts[static_cast<size_t>(d)] * change);
+    }
+  }
+  EmitDecodedRows(probe, changed, std::move(weights), out);
+  a.map.EraseEmpty(std::move(empty));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> MakeHashJoin(const plan::Join& node, const OperatorOptions& options) {
+  KAPPA_CHECK(node.left_keys.size() == node.right_keys.size());
+  if (node.left_keys.empty() && !options.bounded) {
+    return Error(sqlstate::kFeatureNotSupported, "a join in a view needs a condition of the form left = right");
+  }
+  for (size_t i = 0; i < node.left_keys.size(); ++i) {
+    const data::Type &left = node.left_keys[i]->type(), &right = node.right_keys[i]->type();
+    if (!left.Same(right)) {
+      return Error(sqlstate::kInternalError, "join keys have types " + left.ToString() + " and " + right.ToString());
+    }
+  }
+  return std::unique_ptr<Operator>(std::make_unique<HashJoin>(node, options));
+}
+
+}  // namespace kappa::ops

@@ -1,0 +1,97 @@
+// Window: TUMBLE and HOP give each row the windows that it falls in.
+#include "ops/factories.h"
+
+namespace kappa::ops {
+namespace {
+
+constexpr int64_t kDayMicros = 86'400'000'000;
+
+int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+
+// Input        changes of any weight. Rows with NULL or infinite time are dropped: no window holds them.
+// State        none.
+// Watermark    passed by.
+// Retractions  weights are kept; windows are a function of the row.
+// Cost         TUMBLE shares the input's columns; HOP gathers size / slide copies of each row (views, not strings).
+// Threads      one at a time.
+class Window final : public Operator {
+ public:
+  Window(const plan::Window& node, expr::EvalContext context)
+      : time_(node.time_column), slide_(node.slide_us), size_(node.size_us), offset_(node.offset_us), context_(std::move(context)) {
+    KAPPA_CHECK(slide_ > 0 && size_ > 0);
+  }
+
+  Status OnBatch(int, data::ChangeBatch batch, Output& out) override {
+    if (batch.rows == 0) return {};
+    const data::ColumnPtr time_column = batch.columns[static_cast<size_t>(time_)];  // outlives the batch below
+    const data::Column& time = *time_column;
+    const bool date = time.type().id == data::TypeId::kDate;
+    std::vector<int32_t> rows;
+    std::vector<int64_t> starts;
+    rows.reserve(static_cast<size_t>(batch.rows));
+    starts.reserve(static_cast<size_t>(batch.rows));
+    const int64_t margin = size_ > INT64_MAX / 4 - slide_ ? INT64_MAX / 2 : size_ + 2 * slide_;
+    int64_t last = 0;  // newest window start at or before the row before; rows come nearly in order, so it is mostly right
+    bool known = false;
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      if (time.IsNull(i)) continue;
+      int64_t t;
+      if (date) {
+        int32_t days = time.data<int32_t>()[i];
+        if (days == INT32_MIN || days == INT32_MAX) continue;
+        t = days * kDayMicros;
+      } else {
+        t = time.data<int64_t>()[i];
+        if (t == INT64_MIN || t == INT64_MAX) continue;
+      }
+      if (t < INT64_MIN + margin || t > INT64_MAX - margin) {
+        Error error(sqlstate::kDatetimeFieldOverflow, "timestamp out of range");
+        if (context_.fail_on_error) return error;
+        if (context_.errors++ == 0) context_.first_error = error.message();
+        continue;
+      }
+      if (!known || t < last || t - last >= slide_) {
+        int64_t phase = offset_ % slide_;
+        last = FloorDivide(t - phase, slide_) * slide_ + phase;
+        known = true;
+      }
+      for (int64_t start = last; start > t - size_; start -= slide_) {
+        rows.push_back(static_cast<int32_t>(i));
+        starts.push_back(start);
+      }
+    }
+    if (rows.empty()) return {};
+    bool same = static_cast<int64_t>(rows.size()) == batch.rows && slide_ == size_;
+    data::ChangeBatch result = same ? std::move(batch) : data::Gather(batch, rows);
+    result.columns.push_back(TimeColumn(time.type(), starts, 0));
+    result.columns.push_back(TimeColumn(time.type(), starts, size_));
+    out.push_back(std::move(result));
+    return {};
+  }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  static data::ColumnPtr TimeColumn(const data::Type& type, const std::vector<int64_t>& starts, int64_t add) {
+    auto column = std::make_shared<data::Column>(type, static_cast<int64_t>(starts.size()));
+    if (type.id == data::TypeId::kDate) {
+      auto* to = column->mutable_data<int32_t>();
+      for (size_t i = 0; i < starts.size(); ++i) to[i] = static_cast<int32_t>(FloorDivide(starts[i] + add, kDayMicros));
+    } else {
+      auto* to = column->mutable_data<int64_t>();
+      for (size_t i = 0; i < starts.size(); ++i) to[i] = starts[i] + add;
+    }
+    return column;
+  }
+
+  int time_;
+  int64_t slide_, size_, offset_;
+  expr::EvalContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> MakeWindow(const plan::Window& node, const OperatorOptions& options) {
+  return std::make_unique<Window>(node, options.context);
+}
+
+}  // namespace kappa::ops
