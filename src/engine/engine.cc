@@ -1,0 +1,428 @@
+// Opening, closing, and the epoch loop: cut an epoch, journal it, compute it, make it visible.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/core.h"
+#include "io/folder.h"
+#include "log/record_batch.h"
+
+namespace kappa::engine {
+namespace {
+
+constexpr int64_t kEpochRecordsMax = 400'000;  // what one epoch may hold: bounds its memory
+constexpr int64_t kHousekeepingUs = 1'000'000;
+
+data::Schema DeadLetterSchema() {
+  data::Schema schema;
+  schema.fields = {{"topic", data::TypeId::kText, false}, {"partition", data::TypeId::kInt4, false}, {"offset", data::TypeId::kInt8, false},
+                   {"reason", data::TypeId::kText, false}, {"bytes", data::TypeId::kBytea, true}};
+  return schema;
+}
+
+}  // namespace
+
+Core::Core(EngineOptions options, io::Clock& clock) : options_(std::move(options)), clock_(clock) {
+  shards_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  dead_letters_ = std::make_unique<ops::ViewStore>(DeadLetterSchema(), std::vector<int>{});
+}
+
+Core::~Core() { (void)Close(); }
+
+Result<std::unique_ptr<Engine>> Engine::Open(EngineOptions options, io::Clock& clock) {
+  auto core = std::make_unique<Core>(std::move(options), clock);
+  KAPPA_RETURN_IF_ERROR(core->Start());
+  return std::unique_ptr<Engine>(std::move(core));
+}
+
+Status Core::Start() {
+  opened_us_ = clock_.SteadyMicros();
+  KAPPA_RETURN_IF_ERROR(io::CreateFolders(options_.folder));
+  KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(options_.folder));
+  KAPPA_ASSIGN_OR_RETURN(log_, log::Log::Open(options_.folder + "/log", options_.log, clock_));
+  KAPPA_ASSIGN_OR_RETURN(catalog_, catalog::CatalogLog::Open(*log_));
+  KAPPA_ASSIGN_OR_RETURN(journal_, flow::OpenJournal(*log_));
+  pool_ = std::make_unique<flow::ThreadPool>(shards_);
+  replay_pool_ = std::make_unique<flow::ThreadPool>(shards_, 5);
+  KAPPA_RETURN_IF_ERROR(Recover());
+  listener_ = log_->AddDurableListener([this](log::Partition&) {
+    int64_t none = 0;
+    oldest_waiting_us_.compare_exchange_strong(none, clock_.SteadyMicros());
+    std::lock_guard guard(wake_mutex_);
+    data_waiting_ = true;
+    wake_.notify_one();
+  });
+  data_waiting_ = true;  // what was durable before we opened
+  thread_ = std::thread([this] { Run(); });
+  recovering_ = false;
+  recovery_us_ = clock_.SteadyMicros() - opened_us_;
+  return {};
+}
+
+Status Core::Close() {
+  if (closing_.exchange(true)) return {};
+  std::vector<std::shared_ptr<Replay>> replays;
+  {
+    std::lock_guard guard(publish_);
+    for (auto& [id, runtime] : versions_) {
+      if (runtime->replay) replays.push_back(runtime->replay);
+    }
+  }
+  for (auto& replay : replays) replay->progress.cancelled = true;
+  {
+    std::lock_guard guard(wake_mutex_);
+    stop_ = true;
+    wake_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+  {
+    // Nobody answers commands any more.
+    std::lock_guard guard(wake_mutex_);
+    for (auto& command : commands_) command->outcome = Error(sqlstate::kAdminShutdown, "the server is shutting down");
+    commands_.clear();
+    command_done_.notify_all();
+  }
+  replays.insert(replays.end(), finished_replays_.begin(), finished_replays_.end());
+  for (auto& replay : replays) {
+    if (replay->thread.joinable()) replay->thread.join();
+  }
+  if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
+  Status status;
+  if (flow_ && checkpoints_ && !fatal_) status = WriteCheckpoint(true);
+  {
+    std::lock_guard guard(publish_);
+    visible_changed_.notify_all();
+  }
+  if (log_) {
+    if (listener_ >= 0) log_->RemoveDurableListener(listener_);
+    log_->Close();
+  }
+  return status;
+}
+
+void Core::Run() {
+  while (true) {
+    {
+      std::unique_lock guard(wake_mutex_);
+      wake_.wait_for(guard, std::chrono::milliseconds(100), [this] { return stop_ || data_waiting_ || !commands_.empty(); });
+      if (stop_) return;
+      data_waiting_ = false;
+    }
+    RunCommands();
+    Status status = RunEpoch();
+    if (!status.ok()) {
+      // The log is safe; what is derived from it stopped. Readers keep the last epoch, health says why.
+      std::lock_guard guard(wake_mutex_);
+      fatal_ = status.error();
+      fmt::print(stderr, "kappa: epochs stopped: {}\n", status.ToString());
+      for (auto& command : commands_) command->outcome = *fatal_;
+      commands_.clear();
+      command_done_.notify_all();
+      return;
+    }
+    Housekeeping();
+  }
+}
+
+bool Core::RunCommands() {
+  bool any = false;
+  while (true) {
+    std::shared_ptr<Command> command;
+    {
+      std::lock_guard guard(wake_mutex_);
+      if (commands_.empty()) return any;
+      command = commands_.front();
+      commands_.pop_front();
+    }
+    any = true;
+    Status status = command->work();
+    std::lock_guard guard(wake_mutex_);
+    command->outcome = std::move(status);
+    command_done_.notify_all();
+  }
+}
+
+Status Core::AtBoundary(std::function<Status()> work) {
+  auto command = std::make_shared<Command>();
+  command->work = std::move(work);
+  std::unique_lock guard(wake_mutex_);
+  if (fatal_) return *fatal_;
+  if (stop_) return Error(sqlstate::kAdminShutdown, "the server is shutting down");
+  commands_.push_back(command);
+  wake_.notify_one();
+  command_done_.wait(guard, [&] { return command->outcome.has_value(); });
+  return *command->outcome;
+}
+
+std::optional<flow::EpochRecord> Core::CutEpoch() {
+  flow::EpochRecord record;
+  record.epoch = epoch_ + 1;
+  record.wall_us = clock_.WallMicros();
+  const int64_t now = clock_.SteadyMicros();
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  int64_t budget = kEpochRecordsMax;
+  auto cut = [&](uint32_t relation, log::Topic& topic, int64_t idle_timeout_us) {
+    for (int32_t p = 0; p < topic.partition_count(); ++p) {
+      const std::pair key{relation, p};
+      log::Offset& cut_to = positions_.ends[key];
+      const log::Offset durable = topic.partition(p).durable_end();
+      if (durable > cut_to && budget > 0) {
+        // An epoch may end inside a batch only where it is bounded; readers cope with both.
+        const log::Offset end = std::min(durable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
+        budget -= end - cut_to;
+        record.ends.push_back({relation, p, end});
+        cut_to = end;
+        last_data_us_[key] = now;
+        if (idle_.erase(key) > 0) record.idle.push_back({relation, p, false});
+        if (end < durable) {
+          std::lock_guard guard(wake_mutex_);
+          data_waiting_ = true;
+        }
+      } else if (idle_timeout_us >= 0 && topic.partition_count() > 1 && !idle_.contains(key)) {
+        auto [seen, first] = last_data_us_.try_emplace(key, now);
+        if (now - seen->second >= idle_timeout_us) {
+          idle_.insert(key);
+          record.idle.push_back({relation, p, true});
+        }
+      }
+    }
+  };
+  for (const auto& [name, stream] : snapshot->streams) {
+    if (auto topic = log_->FindTopic(stream.topic)) cut(stream.id, *topic, stream.idle_timeout_ms < 0 ? -1 : stream.idle_timeout_ms * 1000);
+  }
+  for (const auto& [name, table] : snapshot->tables) {
+    if (auto topic = log_->FindTopic(table.topic)) cut(table.id, *topic, -1);
+  }
+  if (record.ends.empty() && record.idle.empty()) return std::nullopt;
+  return record;
+}
+
+Status Core::RunEpoch() {
+  const int64_t waiting_since = oldest_waiting_us_.exchange(0);
+  std::optional<flow::EpochRecord> record = CutEpoch();
+  if (!record) return {};
+  const int64_t begin = clock_.SteadyMicros();
+
+  // The record's fsync overlaps the processing; nothing is visible before both are done.
+  log::BatchBuilder batch;
+  batch.Add(record->wall_us / 1000, std::nullopt, record->Encode());
+  auto mutex = std::make_shared<std::mutex>();
+  auto durable = std::make_shared<std::condition_variable>();
+  auto outcome = std::make_shared<std::optional<log::KafkaError>>();
+  const std::string bytes = batch.Finish();
+  log::AppendResult append;
+  while (true) {
+    append = journal_->partition(0).Append(bytes, [mutex, durable, outcome](log::KafkaError error) {
+      std::lock_guard guard(*mutex);
+      *outcome = error;
+      durable->notify_all();
+    });
+    if (append.error == log::KafkaError::kNone) break;
+    // Disk full: wait for space, nothing is lost meanwhile. Stop when asked.
+    fmt::print(stderr, "kappa: could not write the journal ({}); trying again in a second\n", append.message);
+    std::unique_lock guard(wake_mutex_);
+    if (wake_.wait_for(guard, std::chrono::seconds(1), [this] { return stop_; })) return {};
+  }
+  flow::FlowChanges changes;
+  KAPPA_RETURN_IF_ERROR(Process(std::span(&*record, 1), changes));
+  {
+    std::unique_lock guard(*mutex);
+    durable->wait(guard, [&] { return outcome->has_value(); });
+    if (**outcome != log::KafkaError::kNone) return Error(sqlstate::kIoError, "could not make the journal durable");
+  }
+  epoch_ = record->epoch;
+  journal_end_ = append.next_offset;
+  KAPPA_RETURN_IF_ERROR(Publish(*record, changes, 1));
+  const int64_t now = clock_.SteadyMicros();
+  epoch_seconds_.Add(now - begin);
+  if (waiting_since > 0) freshness_.Add(now - waiting_since);
+  return {};
+}
+
+Status Core::Process(std::span<const flow::EpochRecord> epochs, flow::FlowChanges& changes) {
+  KAPPA_RETURN_IF_ERROR(flow_->Advance(epochs, true, changes));
+  QueueForReplays(changes);
+  return {};
+}
+
+Status Core::ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>& changes) {
+  if (changes.empty()) return {};
+  if (changes.size() == 1) return store.Apply(changes[0]);
+  // One batch, so that a row's deletion and its new copy meet whatever shard they come from.
+  return store.Apply(data::Concatenate(changes));
+}
+
+void Core::AddDeadLetters(std::vector<flow::DeadLetter>& dead) {
+  if (dead.empty()) return;
+  data::ColumnBuilder topic(data::TypeId::kText), partition(data::TypeId::kInt4), offset(data::TypeId::kInt8), reason(data::TypeId::kText),
+      bytes(data::TypeId::kBytea);
+  int64_t rows = 0;
+  for (const flow::DeadLetter& letter : dead) {
+    if (dead_letters_->row_count() + rows >= options_.dead_letters_max) {
+      ++dead_letters_dropped_;  // still in the log; only this copy is bounded
+      continue;
+    }
+    topic.AppendBytes(letter.topic);
+    partition.Append<int32_t>(letter.partition);
+    offset.Append<int64_t>(letter.offset);
+    reason.AppendBytes(letter.reason);
+    bytes.AppendBytes(std::string_view(letter.bytes).substr(0, 64 << 10));
+    ++rows;
+  }
+  if (rows == 0) return;
+  data::Batch batch;
+  batch.rows = rows;
+  for (data::ColumnBuilder* builder : {&topic, &partition, &offset, &reason, &bytes}) batch.columns.push_back(builder->Finish());
+  Status status = dead_letters_->Apply(data::ChangeBatch(std::move(batch)));
+  KAPPA_CHECK(status.ok());
+}
+
+Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes, size_t epochs) {
+  std::lock_guard guard(publish_);
+  for (auto& [id, batches] : changes.tables) {
+    for (auto& [name, table] : tables_) {
+      if (table->id == id) KAPPA_RETURN_IF_ERROR(ApplyTo(*table->store, batches));
+    }
+  }
+  for (auto& [id, batches] : changes.views) {
+    auto version = versions_.find(id);
+    if (version == versions_.end() || !version->second->live) continue;
+    KAPPA_RETURN_IF_ERROR(ApplyTo(*version->second->store, batches));
+  }
+  AddDeadLetters(changes.dead);
+  for (const auto& [key, end] : positions_.ends) visible_[key] = end;
+  for (const auto& [id, feed] : flow_->streams()) {
+    StreamFigures& figures = stream_figures_[id];
+    figures.rows = feed->rows();
+    figures.late = feed->late_rows();
+    figures.dead = feed->dead_rows();
+    figures.watermark = feed->clock().watermark();
+    figures.partition_watermarks.clear();
+    figures.idle.clear();
+    for (int p = 0; p < feed->clock().partitions(); ++p) {
+      figures.partition_watermarks.push_back(feed->clock().partition_watermark(p));
+      figures.idle.push_back(feed->clock().idle(p));
+    }
+  }
+  visible_epoch_ = last.epoch;
+  visible_wall_us_ = last.wall_us;
+  (void)epochs;
+  NotifySubscribers(last.epoch, changes);
+  visible_changed_.notify_all();
+  return {};
+}
+
+void Core::QueueForReplays(const flow::FlowChanges& changes) {
+  for (auto& [id, runtime] : versions_) {
+    if (!runtime->replay) continue;
+    for (size_t i = 0; i < runtime->inputs.size(); ++i) {
+      const flow::ViewInput& input = runtime->inputs[i];
+      const bool table = input.kind == flow::ViewInput::Kind::kTable;
+      if (!table && input.kind != flow::ViewInput::Kind::kView) continue;
+      const auto& source = table ? changes.tables : changes.views;
+      auto rows = source.find(input.id);
+      if (rows == source.end()) continue;
+      for (const data::ChangeBatch& batch : rows->second) QueueInjection(*runtime, static_cast<int>(i), batch);
+    }
+  }
+}
+
+void Core::Housekeeping() {
+  const int64_t now = clock_.SteadyMicros();
+  if (now - last_housekeeping_us_ >= kHousekeepingUs) {
+    last_housekeeping_us_ = now;
+    for (auto& replay : finished_replays_) {
+      if (replay->progress.finished_us != 0 && replay->thread.joinable()) replay->thread.join();
+    }
+    RebuildLost();
+    std::erase_if(finished_replays_, [](const auto& replay) { return !replay->thread.joinable(); });
+    std::lock_guard guard(publish_);
+    epoch_rate_.Add(now, static_cast<int64_t>(epoch_));
+    for (const auto& [id, figures] : stream_figures_) stream_rates_[id].Add(now, figures.rows + figures.dead);
+    for (auto& [id, runtime] : versions_) {
+      if (!runtime->live || !flow_->HasView(id)) continue;
+      runtime->errors = flow_->graph(id).errors();
+      runtime->state_bytes = flow_->graph(id).state_bytes() + runtime->store->memory_bytes();
+    }
+  }
+  MaybeCheckpoint(false);
+}
+
+flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {
+  flow::StreamSpec spec;
+  spec.id = stream.id;
+  spec.name = stream.name;
+  spec.topic = stream.topic;
+  spec.schema = stream.schema;
+  spec.event_time = stream.event_time;
+  spec.watermark_delay_us = stream.watermark_delay_us;
+  spec.future_limit_us = stream.future_limit_us;
+  spec.partitions = stream.partitions;
+  if (stream.json_timestamps == "s") spec.decode.json_timestamps = format::JsonTimestamps::kSeconds;
+  if (stream.json_timestamps == "ms") spec.decode.json_timestamps = format::JsonTimestamps::kMillis;
+  if (stream.json_timestamps == "us") spec.decode.json_timestamps = format::JsonTimestamps::kMicros;
+  return spec;
+}
+
+flow::FlowOptions Core::ViewFlowOptions() const {
+  flow::FlowOptions options;
+  options.shards = shards_;
+  options.batch_rows = options_.batch_rows;
+  options.operators.context.fail_on_error = false;
+  return options;
+}
+
+Status Core::AddStreamRuntime(const catalog::Stream& stream) {
+  auto topic = log_->FindTopic(stream.topic);
+  if (!topic) return Error(sqlstate::kDataCorrupted, fmt::format("topic \"{}\" of stream \"{}\" is missing", stream.topic, stream.name));
+  flow_->AddStream(SpecOf(stream), std::move(topic));
+  return {};
+}
+
+Status Core::AddTableRuntime(const catalog::Table& table) {
+  auto topic = log_->FindTopic(table.topic);
+  if (!topic) return Error(sqlstate::kDataCorrupted, fmt::format("topic \"{}\" of table \"{}\" is missing", table.topic, table.name));
+  KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key}, std::move(topic)));
+  auto runtime = std::make_unique<TableRuntime>();
+  runtime->id = table.id;
+  runtime->name = table.name;
+  runtime->store = std::make_unique<ops::ViewStore>(table.schema, table.primary_key);
+  std::lock_guard guard(publish_);
+  tables_[table.name] = std::move(runtime);
+  return {};
+}
+
+Status Core::WaitVisible(int64_t timeout_us) {
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> wanted;
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  auto want = [&](uint32_t id, const std::string& topic_name) {
+    auto topic = log_->FindTopic(topic_name);
+    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) wanted[{id, p}] = topic->partition(p).durable_end();
+  };
+  for (const auto& [name, stream] : snapshot->streams) want(stream.id, stream.topic);
+  for (const auto& [name, table] : snapshot->tables) want(table.id, table.topic);
+  std::unique_lock guard(publish_);
+  const bool done = visible_changed_.wait_for(guard, std::chrono::microseconds(timeout_us), [&] {
+    if (closing_) return true;
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& w) { return w.second == 0 || visible_[w.first] >= w.second; });
+  });
+  if (closing_) return Error(sqlstate::kAdminShutdown, "the server is shutting down");
+  if (!done) return Error(sqlstate::kQueryCanceled, "the log is not visible yet after the given time");
+  return {};
+}
+
+Status Core::WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets) {
+  std::unique_lock guard(publish_);
+  while (true) {
+    bool done = true;
+    for (size_t p = 0; p < offsets.size(); ++p) done &= visible_[{relation, static_cast<int32_t>(p)}] >= offsets[p];
+    if (done) return {};
+    if (closing_) return Error(sqlstate::kAdminShutdown, "the server is shutting down").Detail("The rows are in the log.");
+    visible_changed_.wait_for(guard, std::chrono::milliseconds(200));
+    std::lock_guard wake(wake_mutex_);
+    if (fatal_) return *fatal_;
+  }
+}
+
+}  // namespace kappa::engine

@@ -1,0 +1,448 @@
+// Checkpoints and restart: open the last checkpoint, replay the log's tail along the journal, serve.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/core.h"
+#include "io/folder.h"
+
+namespace kappa::engine {
+namespace {
+
+constexpr uint8_t kMetaFormat = 1;
+constexpr int64_t kTailRecords = 200'000;  // records of one step
+
+}  // namespace
+
+std::string Core::EncodeMeta() const {
+  ByteWriter out;
+  out.Little<uint8_t>(kMetaFormat);
+  out.Varint(static_cast<uint64_t>(shards_));
+  out.Varint(epoch_);
+  out.Little<int64_t>(visible_wall_us_);
+  out.Varint(static_cast<uint64_t>(journal_end_));
+  out.Varint(positions_.ends.size());
+  for (const auto& [key, end] : positions_.ends) {
+    out.Varint(key.first);
+    out.Varint(static_cast<uint64_t>(key.second));
+    out.Varint(static_cast<uint64_t>(end));
+  }
+  out.Varint(idle_.size());
+  for (const auto& [relation, partition] : idle_) {
+    out.Varint(relation);
+    out.Varint(static_cast<uint64_t>(partition));
+  }
+  out.Varint(flow_->streams().size());
+  for (const auto& [id, feed] : flow_->streams()) {
+    out.Varint(id);
+    ByteWriter state;
+    feed->Encode(state);
+    out.Prefixed(state.str());
+  }
+  const std::vector<uint32_t> tables = flow_->table_ids();
+  out.Varint(tables.size());
+  for (uint32_t id : tables) {
+    out.Varint(id);
+    out.Varint(static_cast<uint64_t>(flow_->table(id).position()));
+  }
+  uint64_t live = 0;
+  for (const auto& [id, runtime] : versions_) live += runtime->live;
+  out.Varint(live);
+  for (const auto& [id, runtime] : versions_) {
+    if (!runtime->live) continue;
+    out.Varint(id);
+    out.Little<uint64_t>(plan::PlanHash(*runtime->plan));
+    out.Little<uint8_t>(flow_->graph(id).started());
+    out.Varint(runtime->inputs.size());
+    for (const flow::ViewInput& input : runtime->inputs) {
+      out.Little<uint8_t>(static_cast<uint8_t>(input.kind));
+      out.Varint(input.id);
+    }
+  }
+  out.Varint(static_cast<uint64_t>(dead_letters_dropped_));
+  return out.Take();
+}
+
+Status Core::Recover() {
+  const std::string folder = options_.folder + "/state";
+  auto opened = state::CheckpointStore::Open(folder);
+  if (!opened.ok()) {
+    // State is derived: without it the log is replayed from the start.
+    fmt::print(stderr, "kappa: the checkpoints cannot be used ({}); rebuilding all views from the log\n", opened.error().message());
+    KAPPA_RETURN_IF_ERROR(io::RemoveTree(folder));
+    opened = state::CheckpointStore::Open(folder);
+    if (!opened.ok()) return opened.error();
+  }
+  checkpoints_ = std::move(opened).value();
+  auto meta = checkpoints_->LoadMeta();
+  Status restored = meta.ok() ? Status() : meta.status();
+  if (meta.ok() && meta->has_value()) restored = RestoreFrom(**meta);
+  if (restored.ok() && meta.ok() && meta->has_value()) return ReplayTail(journal_end_, epoch_);
+
+  if (!restored.ok()) {
+    fmt::print(stderr, "kappa: the last checkpoint cannot be used ({}); rebuilding all views from the log\n", restored.error().message());
+    checkpoints_.reset();
+    KAPPA_RETURN_IF_ERROR(io::RemoveTree(folder));
+    KAPPA_ASSIGN_OR_RETURN(checkpoints_, state::CheckpointStore::Open(folder));
+  }
+  // From the start of the log: everything in one pass.
+  flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);
+  versions_.clear();
+  tables_.clear();
+  positions_ = {};
+  idle_.clear();
+  epoch_ = 0;
+  dead_letters_->Clear();
+  dead_letters_dropped_ = 0;
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  for (const auto& [name, stream] : snapshot->streams) KAPPA_RETURN_IF_ERROR(AddStreamRuntime(stream));
+  for (const auto& [name, table] : snapshot->tables) KAPPA_RETURN_IF_ERROR(AddTableRuntime(table));
+  for (const auto& [name, view] : snapshot->views) {
+    for (const catalog::ViewVersion& version : view.versions) {
+      if (version.state != catalog::VersionState::kReady && version.state != catalog::VersionState::kServing) continue;
+      auto runtime = std::make_shared<VersionRuntime>();
+      runtime->id = version.id;
+      runtime->number = version.number;
+      runtime->view = name;
+      KAPPA_ASSIGN_OR_RETURN(runtime->plan, BindVersion(version, *snapshot));
+      KAPPA_ASSIGN_OR_RETURN(runtime->inputs, ResolveInputs(*runtime->plan, *snapshot));
+      runtime->store = std::make_unique<ops::ViewStore>(version.schema, version.key_columns);
+      runtime->live = true;
+      KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, runtime->plan, runtime->inputs));
+      versions_[version.id] = std::move(runtime);
+    }
+  }
+  return ReplayTail(journal_->partition(0).start_offset(), 0);
+}
+
+Status Core::RestoreFrom(std::string_view meta) {
+  ByteReader in(meta);
+  const auto format = in.Little<uint8_t>();
+  if (format != kMetaFormat) return Error(sqlstate::kFeatureNotSupported, fmt::format("checkpoint has format {}", format));
+  shards_ = static_cast<int>(in.Varint());  // state is split this way; the pool's threads may differ
+  if (shards_ < 1 || shards_ > 1024) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
+  flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);
+  epoch_ = in.Varint();
+  visible_wall_us_ = in.Little<int64_t>();
+  journal_end_ = static_cast<log::Offset>(in.Varint());
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  std::map<uint32_t, const catalog::Stream*> streams;
+  std::map<uint32_t, const catalog::Table*> tables;
+  for (const auto& [name, stream] : snapshot->streams) {
+    streams[stream.id] = &stream;
+    KAPPA_RETURN_IF_ERROR(AddStreamRuntime(stream));
+  }
+  for (const auto& [name, table] : snapshot->tables) {
+    tables[table.id] = &table;
+    KAPPA_RETURN_IF_ERROR(AddTableRuntime(table));
+  }
+  auto known = [&](uint32_t id) { return streams.contains(id) || tables.contains(id); };
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto relation = static_cast<uint32_t>(in.Varint());
+    const auto partition = static_cast<int32_t>(in.Varint());
+    const auto end = static_cast<log::Offset>(in.Varint());
+    if (known(relation)) positions_.ends[{relation, partition}] = end;
+  }
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto relation = static_cast<uint32_t>(in.Varint());
+    const auto partition = static_cast<int32_t>(in.Varint());
+    if (known(relation)) idle_.insert({relation, partition});
+  }
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto id = static_cast<uint32_t>(in.Varint());
+    ByteReader state(in.Prefixed());
+    if (!streams.contains(id)) continue;
+    flow_->stream(id).Decode(state);
+    if (!state.AtEnd()) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
+  }
+  auto load = [&](const std::string& name, state::Arena& arena, bool* all) -> Status {
+    KAPPA_ASSIGN_OR_RETURN(bool found, checkpoints_->LoadArena(name, arena));
+    *all &= found;
+    return {};
+  };
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto id = static_cast<uint32_t>(in.Varint());
+    const auto position = static_cast<log::Offset>(in.Varint());
+    auto table = tables.find(id);
+    if (table == tables.end()) continue;
+    bool all = true;
+    Status status;
+    flow_->VisitTableState(id, [&](std::string_view name, state::Arena& arena) {
+      if (status.ok()) status = load(std::string(name), arena, &all);
+    });
+    KAPPA_RETURN_IF_ERROR(std::move(status));
+    ops::ViewStore& store = *tables_.at(table->second->name)->store;
+    store.VisitState([&](std::string_view name, state::Arena& arena) {
+      if (status.ok()) status = load(fmt::format("ts{}.{}", id, name), arena, &all);
+    });
+    KAPPA_RETURN_IF_ERROR(std::move(status));
+    if (!all) return Error(sqlstate::kDataCorrupted, fmt::format("checkpoint lacks state of table \"{}\"", table->second->name));
+    KAPPA_RETURN_IF_ERROR(flow_->TableRestored(id));
+    KAPPA_RETURN_IF_ERROR(store.OnRestored());
+    flow_->table(id).set_position(position);
+  }
+  struct Stored { uint64_t hash; bool started; std::vector<flow::ViewInput> inputs; };
+  std::map<uint32_t, Stored> stored;
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto id = static_cast<uint32_t>(in.Varint());
+    Stored& s = stored[id];
+    s.hash = in.Little<uint64_t>();
+    s.started = in.Little<uint8_t>() != 0;
+    for (uint64_t k = 0, m = in.Varint(); in.ok() && k < m; ++k) {
+      flow::ViewInput input;
+      input.kind = static_cast<flow::ViewInput::Kind>(in.Little<uint8_t>());
+      input.id = static_cast<uint32_t>(in.Varint());
+      s.inputs.push_back(input);
+    }
+  }
+  dead_letters_dropped_ = static_cast<int64_t>(in.Varint());
+  if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
+  {
+    bool all = true;
+    Status status;
+    dead_letters_->VisitState([&](std::string_view name, state::Arena& arena) {
+      if (status.ok()) status = load(fmt::format("dead.{}", name), arena, &all);
+    });
+    KAPPA_RETURN_IF_ERROR(std::move(status));
+    if (all) KAPPA_RETURN_IF_ERROR(dead_letters_->OnRestored());
+  }
+
+  // Versions: those whose plan is still the same come back from their pages, the others are replayed.
+  std::set<uint32_t> lost;
+  for (const auto& [view_name, view] : snapshot->views) {
+    for (const catalog::ViewVersion& version : view.versions) {
+      if (version.state == catalog::VersionState::kRetired || version.state == catalog::VersionState::kFailed) continue;
+      auto found = stored.find(version.id);
+      KAPPA_ASSIGN_OR_RETURN(plan::NodePtr plan, BindVersion(version, *snapshot));
+      if (version.state == catalog::VersionState::kReplaying || found == stored.end() || found->second.hash != plan::PlanHash(*plan)) {
+        lost.insert(version.id);
+        continue;
+      }
+      auto runtime = std::make_shared<VersionRuntime>();
+      runtime->id = version.id;
+      runtime->number = version.number;
+      runtime->view = view_name;
+      runtime->plan = plan;
+      runtime->inputs = found->second.inputs;
+      runtime->store = std::make_unique<ops::ViewStore>(version.schema, version.key_columns);
+      KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, plan, runtime->inputs));
+      bool all = true;
+      Status status;
+      flow_->VisitViewState(version.id, [&](std::string_view name, state::Arena& arena) {
+        if (status.ok()) status = load(std::string(name), arena, &all);
+      });
+      runtime->store->VisitState([&](std::string_view name, state::Arena& arena) {
+        if (status.ok()) status = load(fmt::format("vs{}.{}", version.id, name), arena, &all);
+      });
+      KAPPA_RETURN_IF_ERROR(std::move(status));
+      if (!all) return Error(sqlstate::kDataCorrupted, fmt::format("checkpoint lacks state of materialized view \"{}\"", view_name));
+      KAPPA_RETURN_IF_ERROR(flow_->graph(version.id).Restored(found->second.started));
+      KAPPA_RETURN_IF_ERROR(runtime->store->OnRestored());
+      runtime->live = true;
+      versions_[version.id] = std::move(runtime);
+    }
+  }
+  // A version that read a lost one missed its changes: it is lost too.
+  for (bool more = true; more;) {
+    more = false;
+    for (auto it = versions_.begin(); it != versions_.end(); ++it) {
+      const auto& inputs = it->second->inputs;
+      if (std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.kind == flow::ViewInput::Kind::kView && !versions_.contains(input.id); })) {
+        lost.insert(it->first);
+        flow_->RemoveView(it->first);
+        versions_.erase(it);
+        more = true;
+        break;
+      }
+    }
+  }
+  rebuild_ = std::move(lost);
+  checkpoint_epoch_ = epoch_;
+  return {};
+}
+
+Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
+  flow::JournalReader journal(journal_->partition(0), journal_from);
+  std::vector<flow::EpochRecord> ahead;
+  std::vector<flow::EpochRecord> step;
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = positions_.ends;
+  int64_t records = 0;
+  while (true) {
+    ahead.clear();
+    KAPPA_RETURN_IF_ERROR(journal.Read(4096, ahead));
+    for (flow::EpochRecord& epoch : ahead) {
+      if (epoch.epoch <= after_epoch) continue;
+      std::erase_if(epoch.ends, [&](const auto& e) { return !flow_->HasRelation(e.relation); });
+      records += flow::EpochRecords(epoch, ends);
+      for (const flow::IdleChange& change : epoch.idle) {
+        if (!flow_->HasRelation(change.relation)) continue;
+        if (change.idle) {
+          idle_.insert({change.relation, change.partition});
+        } else {
+          idle_.erase({change.relation, change.partition});
+        }
+      }
+      step.push_back(std::move(epoch));
+    }
+    if (ahead.empty() && step.empty()) break;
+    if (!ahead.empty() && records < kTailRecords) continue;
+    flow::FlowChanges changes;
+    KAPPA_RETURN_IF_ERROR(flow_->Advance(step, true, changes));
+    epoch_ = step.back().epoch;
+    positions_.ends = ends;
+    KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes, step.size()));
+    step.clear();
+    records = 0;
+    if (ahead.empty()) break;
+  }
+  journal_end_ = journal_->partition(0).durable_end();
+  // Nothing may have come since the checkpoint: what it holds is visible.
+  flow::EpochRecord last;
+  last.epoch = epoch_;
+  last.wall_us = visible_wall_us_;
+  flow::FlowChanges changes;
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  // Promotions that the checkpoint had not seen: dependents get the difference now.
+  bool redirected = false;
+  for (auto& [id, runtime] : versions_) {
+    std::vector<const plan::Scan*> scans;
+    CollectScans(*runtime->plan, scans);
+    for (size_t i = 0; i < scans.size(); ++i) {
+      if (runtime->inputs[i].kind != flow::ViewInput::Kind::kView || scans[i]->version != 0) continue;
+      const catalog::View* upstream = snapshot->FindView(scans[i]->name);
+      if (upstream == nullptr || upstream->serving == 0) continue;
+      const uint32_t serving = upstream->FindVersion(upstream->serving)->id;
+      const uint32_t read = runtime->inputs[i].id;
+      if (serving == read) continue;
+      if (!versions_.contains(serving) || !versions_.contains(read)) {
+        rebuild_.insert(id);
+        continue;
+      }
+      for (auto [version, weight] : {std::pair{read, int64_t{-1}}, std::pair{serving, int64_t{1}}}) {
+        versions_.at(version)->store->Snapshot().Scan(scans[i]->columns, static_cast<int64_t>(options_.batch_rows), [&, w = weight](data::Batch rows) {
+          data::ChangeBatch batch(std::move(rows));
+          batch.weights = std::make_shared<std::vector<int64_t>>(static_cast<size_t>(batch.rows), w);
+          flow_->Inject(id, static_cast<int>(i), std::move(batch));
+          return true;
+        });
+      }
+      runtime->inputs[i].id = serving;
+      flow_->RedirectInput(id, read, serving);
+      redirected = true;
+    }
+  }
+  for (uint32_t id : rebuild_) {
+    flow_->RemoveView(id);
+    versions_.erase(id);
+  }
+  if (redirected) KAPPA_RETURN_IF_ERROR(flow_->Advance({}, true, changes));
+  KAPPA_RETURN_IF_ERROR(Publish(last, changes, 0));
+  // Versions that were replaying when the process ended begin again.
+  for (const auto& [name, view] : snapshot->views) {
+    for (const catalog::ViewVersion& version : view.versions) {
+      if (version.state == catalog::VersionState::kReplaying) rebuild_.insert(version.id);
+    }
+  }
+  RebuildLost();
+  return {};
+}
+
+void Core::RebuildLost() {
+  if (rebuild_.empty()) return;
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  for (const auto& [name, view] : snapshot->views) {
+    for (const catalog::ViewVersion& version : view.versions) {
+      if (!rebuild_.contains(version.id)) continue;
+      // Its inputs first.
+      bool ready = true;
+      for (const std::string& upstream_name : version.depends_on) {
+        const catalog::View* upstream = snapshot->FindView(upstream_name);
+        if (upstream == nullptr) continue;
+        const catalog::ViewVersion* serving = upstream->FindVersion(upstream->serving);
+        auto runtime = serving == nullptr ? versions_.end() : versions_.find(serving->id);
+        ready &= runtime != versions_.end() && runtime->second->live;
+      }
+      if (!ready) continue;
+      rebuild_.erase(version.id);
+      Status started = StartReplay(view, version);
+      if (!started.ok()) {
+        catalog::View failed = view;
+        for (catalog::ViewVersion& v : failed.versions) {
+          if (v.id != version.id) continue;
+          v.state = catalog::VersionState::kFailed;
+          v.failure = started.error().ToString();
+        }
+        (void)catalog_->Commit({failed});
+      }
+      return RebuildLost();  // the snapshot may have changed
+    }
+  }
+}
+
+void Core::MaybeCheckpoint(bool force) {
+  if (checkpoint_running_) return;
+  if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
+  const int64_t now = clock_.SteadyMicros();
+  if (!force && !checkpoint_forced_) {
+    if (epoch_ == checkpoint_epoch_ || now - last_checkpoint_us_ < options_.checkpoint_interval_us) return;
+  }
+  Status status = WriteCheckpoint(false);
+  if (!status.ok()) fmt::print(stderr, "kappa: checkpoint failed: {}\n", status.ToString());
+}
+
+Status Core::WriteCheckpoint(bool wait) {
+  if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
+  last_checkpoint_us_ = clock_.SteadyMicros();
+  checkpoint_forced_ = false;
+  auto parts = std::make_shared<std::vector<state::CheckpointStore::Part>>();
+  std::set<std::string> prefixes = {"dead"};
+  const bool full = checkpoint_full_.exchange(false);
+  auto take = [&](std::string name, state::Arena& arena) { parts->push_back({std::move(name), full ? state::FullDelta(arena) : arena.TakeDelta()}); };
+  std::string meta;
+  {
+    std::lock_guard guard(publish_);  // readers take snapshots of the same arenas
+    for (uint32_t id : flow_->table_ids()) {
+      flow_->VisitTableState(id, [&](std::string_view name, state::Arena& arena) { take(std::string(name), arena); });
+      prefixes.insert({fmt::format("t{}", id), fmt::format("ts{}", id)});
+    }
+    for (auto& [name, table] : tables_) {
+      const uint32_t id = table->id;
+      table->store->VisitState([&](std::string_view part, state::Arena& arena) { take(fmt::format("ts{}.{}", id, part), arena); });
+    }
+    for (auto& [id, runtime] : versions_) {
+      if (!runtime->live) continue;
+      prefixes.insert({fmt::format("v{}", id), fmt::format("vs{}", id)});
+      flow_->VisitViewState(id, [&](std::string_view name, state::Arena& arena) { take(std::string(name), arena); });
+      const uint32_t version = id;
+      runtime->store->VisitState([&](std::string_view part, state::Arena& arena) { take(fmt::format("vs{}.{}", version, part), arena); });
+    }
+    dead_letters_->VisitState([&](std::string_view part, state::Arena& arena) { take(fmt::format("dead.{}", part), arena); });
+    meta = EncodeMeta();
+  }
+  const uint64_t epoch = epoch_;
+  checkpoint_epoch_ = epoch;
+  auto write = [this, parts, meta = std::move(meta), prefixes = std::move(prefixes)]() -> Status {
+    Status status = checkpoints_->Write(meta, *parts);
+    if (!status.ok()) {
+      checkpoint_full_ = true;
+      return status;
+    }
+    std::set<std::string> dropped;
+    for (const std::string& name : checkpoints_->Names("")) {
+      const std::string prefix = name.substr(0, name.find('.'));
+      if (!prefixes.contains(prefix)) dropped.insert(prefix);
+    }
+    for (const std::string& prefix : dropped) KAPPA_RETURN_IF_ERROR(checkpoints_->Drop(prefix + "."));
+    return {};
+  };
+  if (wait) return write();
+  checkpoint_running_ = true;
+  checkpoint_thread_ = std::thread([this, write] {
+    Status status = write();
+    if (!status.ok()) fmt::print(stderr, "kappa: checkpoint failed: {}\n", status.ToString());
+    checkpoint_running_ = false;
+  });
+  return {};
+}
+
+}  // namespace kappa::engine

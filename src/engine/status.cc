@@ -1,0 +1,245 @@
+// The status document (docs/http.md) and the metrics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+
+#include "engine/core.h"
+#include "format/decoder.h"
+
+namespace kappa::engine {
+namespace {
+
+constexpr int64_t kRateWindowUs = 5'000'000;
+
+std::string Quoted(std::string_view text) {
+  std::string out;
+  format::AppendJsonString(text, out);
+  return out;
+}
+
+std::string TimeJson(int64_t micros) {
+  if (micros == 0 || micros == flow::kNoWatermark) return "null";
+  const std::time_t seconds = static_cast<std::time_t>(micros >= 0 ? micros / 1'000'000 : (micros - 999'999) / 1'000'000);
+  std::tm parts{};
+  if (gmtime_r(&seconds, &parts) == nullptr || parts.tm_year > 8099) return "null";
+  return fmt::format("\"{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}.{:06d}Z\"", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                     parts.tm_sec, micros - static_cast<int64_t>(seconds) * 1'000'000);
+}
+
+int64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t pages = 0, resident = 0;
+  statm >> pages >> resident;
+  return resident * 4096;
+}
+
+}  // namespace
+
+void RateMeter::Add(int64_t now_us, int64_t count) {
+  samples.emplace_back(now_us, count);
+  while (samples.size() > 2 && now_us - samples.front().first > kRateWindowUs) samples.pop_front();
+}
+
+double RateMeter::per_second() const {
+  if (samples.size() < 2) return 0;
+  const auto& [from_us, from] = samples.front();
+  const auto& [to_us, to] = samples.back();
+  return to_us <= from_us ? 0 : std::max(0.0, static_cast<double>(to - from) * 1e6 / static_cast<double>(to_us - from_us));
+}
+
+void Core::Histogram::Add(int64_t us) {
+  int bucket = 0;
+  while (bucket < kBuckets - 1 && (int64_t{64} << bucket) < us) ++bucket;
+  ++counts[bucket];
+  sum_us += us;
+  ++total;
+}
+
+std::string Core::StatusJson() {
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  const int64_t now = clock_.SteadyMicros();
+  const int64_t waiting = oldest_waiting_us_.load();
+  const char* state = closing_ ? "stopping" : recovering_ ? "recovering" : "serving";
+  bool unsafe = false;
+  for (const auto& topic : log_->ListTopics()) unsafe |= topic->config().unsafe;
+  std::lock_guard guard(publish_);
+  std::string out = fmt::format(
+      R"({{"version":"0.1.0","state":"{}","unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
+      state, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_), epoch_rate_.per_second(), checkpoint_epoch_,
+      last_checkpoint_us_ == 0 ? "null" : fmt::format("{:.1f}", static_cast<double>(now - last_checkpoint_us_) / 1e6), static_cast<double>(recovery_us_.load()) / 1e3,
+      ResidentBytes(), sessions.load(), subscriptions_.size(), dead_letters_->row_count() + dead_letters_dropped_);
+  std::map<std::string, int64_t> lag;  // by stream name
+  out += ",\"streams\":[";
+  const char* comma = "";
+  for (const auto& [name, stream] : snapshot->streams) {
+    const StreamFigures& figures = stream_figures_[stream.id];
+    int64_t records = 0;
+    std::string partitions;
+    auto topic = log_->FindTopic(stream.topic);
+    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) {
+      const log::Partition& partition = topic->partition(p);
+      const log::Offset visible = visible_[{stream.id, p}];
+      const auto at = static_cast<size_t>(p);
+      records += partition.durable_end() - partition.start_offset();
+      lag[name] += std::max<int64_t>(0, partition.durable_end() - visible);
+      partitions += fmt::format(R"({}{{"partition":{},"start":{},"end":{},"visible":{},"watermark":{},"idle":{}}})", p == 0 ? "" : ",", p, partition.start_offset(),
+                                partition.durable_end(), visible, at < figures.partition_watermarks.size() ? TimeJson(figures.partition_watermarks[at]) : "null",
+                                at < figures.idle.size() && figures.idle[at]);
+    }
+    out += fmt::format(R"({}{{"name":{},"topic":{},"records":{},"records_per_second":{:.1f},"late_rows":{},"dead_letters":{},"watermark":{},"partitions":[{}]}})", comma,
+                       Quoted(name), Quoted(stream.topic), records, stream_rates_[stream.id].per_second(), figures.late, figures.dead, TimeJson(figures.watermark), partitions);
+    comma = ",";
+  }
+  out += "],\"tables\":[";
+  comma = "";
+  for (const auto& [name, table] : snapshot->tables) {
+    auto runtime = tables_.find(name);
+    out += fmt::format(R"({}{{"name":{},"topic":{},"rows":{}}})", comma, Quoted(name), Quoted(table.topic), runtime == tables_.end() ? 0 : runtime->second->store->row_count());
+    comma = ",";
+  }
+  out += "],\"views\":[";
+  comma = "";
+  for (const auto& [name, view] : snapshot->views) {
+    const catalog::ViewVersion* serving = view.FindVersion(view.serving);
+    auto serving_runtime = serving == nullptr ? versions_.end() : versions_.find(serving->id);
+    int64_t lag_records = 0;
+    std::string depends, routes, versions;
+    if (serving != nullptr) {
+      for (const std::string& upstream : serving->depends_on) {
+        depends += (depends.empty() ? "" : ",") + Quoted(upstream);
+        lag_records += lag[upstream];
+      }
+    }
+    std::vector<catalog::Route> shares = view.routes;
+    if (shares.empty() && view.serving != 0) shares.push_back({view.serving, 100});
+    for (const catalog::Route& route : shares) routes += fmt::format(R"({}{{"version":{},"percent":{}}})", routes.empty() ? "" : ",", route.version, route.percent);
+    for (const catalog::ViewVersion& version : view.versions) {
+      auto it = versions_.find(version.id);
+      const VersionRuntime* runtime = it == versions_.end() ? nullptr : it->second.get();
+      const bool live = runtime != nullptr && runtime->live;
+      const ReplayProgress* progress = runtime != nullptr && runtime->replay ? &runtime->replay->progress : nullptr;
+      std::string eta = "null", rate = "null", percent = live ? "100" : "null";
+      if (progress != nullptr) {
+        percent = fmt::format("{:.2f}", progress->percent());
+        rate = fmt::format("{:.1f}", progress->records_per_second(now));
+        if (double seconds = progress->eta_seconds(now); seconds >= 0) eta = fmt::format("{:.2f}", seconds);
+      }
+      versions += fmt::format(
+          R"({}{{"version":{},"state":"{}","rows":{},"digest":{},"percent":{},"rows_per_second":{},"eta_seconds":{},"records_done":{},"records_total":{},"state_bytes":{},"errors":{},"failure":{},"created_at":{},"ready_at":{},"promoted_at":{}}})",
+          versions.empty() ? "" : ",", version.number, catalog::ToString(version.state), live ? std::to_string(runtime->store->row_count()) : "null",
+          live ? Quoted(runtime->store->digest().ToString()) : "null", percent, rate, eta, progress == nullptr ? "null" : std::to_string(progress->records_done.load()),
+          progress == nullptr ? "null" : std::to_string(progress->records_total.load()), runtime == nullptr ? 0 : runtime->state_bytes, runtime == nullptr ? 0 : runtime->errors,
+          version.failure.empty() ? "null" : Quoted(version.failure), TimeJson(version.created_us), TimeJson(version.ready_us), TimeJson(version.promoted_us));
+    }
+    out += fmt::format(R"({}{{"name":{},"serving":{},"previous":{},"rows":{},"freshness_ms":{:.3f},"lag_records":{},"depends_on":[{}],"routes":[{}],"versions":[{}]}})", comma,
+                       Quoted(name), view.serving, view.previous, serving_runtime == versions_.end() ? 0 : serving_runtime->second->store->row_count(),
+                       lag_records == 0 || waiting == 0 ? 0.0 : static_cast<double>(now - waiting) / 1e3, lag_records, depends, routes, versions);
+    comma = ",";
+  }
+  out += "]}";
+  return out;
+}
+
+std::string Core::MetricsText() {
+  std::string out;
+  auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  };
+  auto label = [](std::string_view text) {
+    std::string escaped;
+    for (char c : text) {
+      if (c == '\\' || c == '"') escaped += '\\';
+      escaped += c == '\n' ? ' ' : c;
+    }
+    return escaped;
+  };
+  auto histogram = [&](std::string_view name, const Histogram& h, std::string_view help) {
+    family(name, "histogram", help);
+    int64_t sum = 0;
+    for (int b = 0; b < Histogram::kBuckets; ++b) {
+      sum += h.counts[b].load();
+      out += b == Histogram::kBuckets - 1 ? fmt::format("{}_bucket{{le=\"+Inf\"}} {}\n", name, sum)
+                                          : fmt::format("{}_bucket{{le=\"{}\"}} {}\n", name, static_cast<double>(int64_t{64} << b) / 1e6, sum);
+    }
+    out += fmt::format("{}_sum {}\n{}_count {}\n", name, static_cast<double>(h.sum_us.load()) / 1e6, name, h.total.load());
+  };
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  const int64_t now = clock_.SteadyMicros();
+  family("kappa_build_info", "gauge", "The version that runs.");
+  out += "kappa_build_info{version=\"0.1.0\"} 1\n";
+  family("kappa_uptime_seconds", "gauge", "Time since the start.");
+  out += fmt::format("kappa_uptime_seconds {:.3f}\n", static_cast<double>(now - opened_us_) / 1e6);
+  family("kappa_recovery_duration_seconds", "gauge", "What the last start took until it served.");
+  out += fmt::format("kappa_recovery_duration_seconds {:.6f}\n", static_cast<double>(recovery_us_.load()) / 1e6);
+  family("kappa_memory_bytes", "gauge", "Resident memory of the process.");
+  out += fmt::format("kappa_memory_bytes {}\n", ResidentBytes());
+  family("kappa_sessions", "gauge", "Open SQL sessions.");
+  out += fmt::format("kappa_sessions {}\n", sessions.load());
+  family("kappa_epoch", "counter", "The epoch that readers see.");
+  out += fmt::format("kappa_epoch {}\n", visible_epoch_.load());
+  histogram("kappa_freshness_seconds", freshness_, "From a record being durable to its epoch being visible.");
+  histogram("kappa_epoch_duration_seconds", epoch_seconds_, "Cutting, computing and publishing one epoch.");
+  family("kappa_log_durable_offset", "gauge", "One past the last durable record of a partition.");
+  std::string sizes;
+  for (const auto& topic : log_->ListTopics()) {
+    for (int32_t p = 0; p < topic->partition_count(); ++p) {
+      out += fmt::format("kappa_log_durable_offset{{topic=\"{}\",partition=\"{}\"}} {}\n", label(topic->name()), p, topic->partition(p).durable_end());
+      sizes += fmt::format("kappa_log_bytes{{topic=\"{}\",partition=\"{}\"}} {}\n", label(topic->name()), p, topic->partition(p).size_bytes());
+    }
+  }
+  family("kappa_log_bytes", "gauge", "Bytes of a partition's segments.");
+  out += sizes;
+  std::lock_guard guard(publish_);
+  family("kappa_checkpoint_epoch", "gauge", "The epoch that the last checkpoint holds.");
+  out += fmt::format("kappa_checkpoint_epoch {}\n", checkpoint_epoch_);
+  family("kappa_dead_letters_total", "counter", "Records that no row came of.");
+  out += fmt::format("kappa_dead_letters_total {}\n", dead_letters_->row_count() + dead_letters_dropped_);
+  std::string rows, late, watermark;
+  for (const auto& [name, stream] : snapshot->streams) {
+    const StreamFigures& figures = stream_figures_[stream.id];
+    rows += fmt::format("kappa_stream_rows_total{{stream=\"{}\"}} {}\n", label(name), figures.rows);
+    late += fmt::format("kappa_late_rows_total{{stream=\"{}\"}} {}\n", label(name), figures.late);
+    if (figures.watermark != flow::kNoWatermark) watermark += fmt::format("kappa_stream_watermark_seconds{{stream=\"{}\"}} {:.6f}\n", label(name), static_cast<double>(figures.watermark) / 1e6);
+  }
+  family("kappa_stream_rows_total", "counter", "Rows decoded from a stream's records.");
+  out += rows;
+  family("kappa_late_rows_total", "counter", "Rows that came behind the watermark.");
+  out += late;
+  family("kappa_stream_watermark_seconds", "gauge", "The stream's watermark, seconds since 1970.");
+  out += watermark;
+  std::string view_rows, errors, bytes, replays;
+  for (const auto& [id, runtime] : versions_) {
+    const std::string labels = fmt::format("view=\"{}\",version=\"{}\"", label(runtime->view), runtime->number);
+    if (runtime->live) view_rows += fmt::format("kappa_view_rows{{{}}} {}\n", labels, runtime->store->row_count());
+    errors += fmt::format("kappa_expression_errors_total{{{}}} {}\n", labels, runtime->errors);
+    bytes += fmt::format("kappa_view_state_bytes{{{}}} {}\n", labels, runtime->state_bytes);
+    if (runtime->replay) replays += fmt::format("kappa_replay_progress_ratio{{{}}} {:.4f}\n", labels, runtime->replay->progress.percent() / 100);
+  }
+  family("kappa_view_rows", "gauge", "Rows of a view version.");
+  out += view_rows;
+  family("kappa_view_state_bytes", "gauge", "Memory of a view version's state and rows.");
+  out += bytes;
+  family("kappa_expression_errors_total", "counter", "Rows in which an expression failed and gave NULL.");
+  out += errors;
+  family("kappa_replay_progress_ratio", "gauge", "Done share of a running replay.");
+  out += replays;
+  return out;
+}
+
+bool Core::healthy(std::string* why) {
+  std::lock_guard guard(wake_mutex_);
+  if (fatal_) {
+    *why = "epochs stopped: " + fatal_->message();
+    return false;
+  }
+  if (recovering_ || closing_) {
+    *why = closing_ ? "stopping" : "recovering";
+    return false;
+  }
+  return true;
+}
+
+}  // namespace kappa::engine

@@ -1,0 +1,412 @@
+// kappa.*: the system's state as rows, and the functions that only the engine can answer.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/row_key.h"
+#include "engine/core.h"
+#include "engine/pg_catalog.h"
+#include "format/decoder.h"
+
+namespace kappa::engine {
+namespace {
+
+using data::TypeId;
+
+constexpr size_t kEpochsShown = 1000;
+
+sql::SystemRelation Relation(std::string name, std::vector<data::Field> fields) {
+  sql::SystemRelation relation;
+  relation.name = std::move(name);
+  relation.schema.fields = std::move(fields);
+  return relation;
+}
+
+/// Builds rows cell by cell, in the order of a schema.
+class RowBuilder {
+ public:
+  explicit RowBuilder(const data::Schema& schema) {
+    for (const data::Field& field : schema.fields) builders_.emplace_back(field.type);
+  }
+  RowBuilder& Text(std::string_view text) { Next().AppendBytes(text); return *this; }
+  RowBuilder& Int4(int64_t value) { Next().Append<int32_t>(static_cast<int32_t>(value)); return *this; }
+  RowBuilder& Int8(int64_t value) { Next().Append<int64_t>(value); return *this; }
+  RowBuilder& Float8(double value) { Next().Append<double>(value); return *this; }
+  RowBuilder& Bool(bool value) { Next().Append<uint8_t>(value); return *this; }
+  RowBuilder& Null() { Next().AppendNull(); return *this; }
+  RowBuilder& Time(int64_t micros) { return micros == 0 ? Null() : Int8(micros); }
+  RowBuilder& Watermark(int64_t micros) { return micros == flow::kNoWatermark ? Null() : Int8(micros); }
+  data::Batch Finish() {
+    data::Batch batch;
+    KAPPA_CHECK(cell_ == 0);
+    for (data::ColumnBuilder& builder : builders_) {
+      batch.rows = builder.size();
+      batch.columns.push_back(builder.Finish());
+    }
+    return batch;
+  }
+
+ private:
+  data::ColumnBuilder& Next() {
+    data::ColumnBuilder& builder = builders_[cell_];
+    cell_ = (cell_ + 1) % builders_.size();
+    return builder;
+  }
+  std::vector<data::ColumnBuilder> builders_;
+  size_t cell_ = 0;
+};
+
+std::string RouteText(const catalog::View& view) {
+  if (view.routes.empty()) return view.serving == 0 ? "" : fmt::format("{}:100", view.serving);
+  std::string text;
+  for (const catalog::Route& route : view.routes) text += fmt::format("{}{}:{}", text.empty() ? "" : ", ", route.version, route.percent);
+  return text;
+}
+
+/// EMIT ON WINDOW CLOSE ends the query's text.
+bool Closes(std::string_view query) {
+  std::string text;
+  for (char c : query) {
+    if (c == ';') continue;
+    const bool space = std::isspace(static_cast<unsigned char>(c)) != 0;
+    if (space && (text.empty() || text.back() == ' ')) continue;
+    text += space ? ' ' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text.ends_with("EMIT ON WINDOW CLOSE");
+}
+
+std::string RowJson(const data::Schema& schema, const data::Batch& rows, int64_t row) {
+  std::string json;
+  format::AppendJsonRow(schema, rows, row, json);
+  return json;
+}
+
+}  // namespace
+
+const std::vector<sql::SystemRelation>& KappaRelations() {
+  static const std::vector<sql::SystemRelation> relations = {
+      Relation("kappa.streams", {{"name", TypeId::kText}, {"topic", TypeId::kText}, {"partitions", TypeId::kInt4}, {"rows", TypeId::kInt8},
+                                 {"late_rows", TypeId::kInt8}, {"dead_letters", TypeId::kInt8}, {"watermark", TypeId::kTimestamptz},
+                                 {"created_at", TypeId::kTimestamptz}, {"sql", TypeId::kText}}),
+      Relation("kappa.tables", {{"name", TypeId::kText}, {"topic", TypeId::kText}, {"rows", TypeId::kInt8}, {"created_at", TypeId::kTimestamptz}, {"sql", TypeId::kText}}),
+      Relation("kappa.views", {{"name", TypeId::kText}, {"serving", TypeId::kInt4}, {"previous", TypeId::kInt4}, {"versions", TypeId::kInt4},
+                               {"rows", TypeId::kInt8}, {"route", TypeId::kText}, {"rows_late", TypeId::kInt8}}),
+      Relation("kappa.versions", {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"state", TypeId::kText}, {"rows", TypeId::kInt8},
+                                  {"digest", TypeId::kText}, {"percent", TypeId::kFloat8}, {"query", TypeId::kText}, {"emit", TypeId::kText},
+                                  {"plan_hash", TypeId::kText}, {"depends_on", TypeId::kText}, {"errors", TypeId::kInt8}, {"state_bytes", TypeId::kInt8},
+                                  {"created_at", TypeId::kTimestamptz}, {"ready_at", TypeId::kTimestamptz}, {"promoted_at", TypeId::kTimestamptz}, {"failure", TypeId::kText}}),
+      Relation("kappa.replays", {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"percent", TypeId::kFloat8}, {"records_done", TypeId::kInt8},
+                                 {"records_total", TypeId::kInt8}, {"records_per_second", TypeId::kFloat8}, {"eta_seconds", TypeId::kFloat8}}),
+      Relation("kappa.epochs", {{"epoch", TypeId::kInt8}, {"wall_time", TypeId::kTimestamptz}, {"partitions", TypeId::kInt4}}),
+      Relation("kappa.topics", {{"name", TypeId::kText}, {"partitions", TypeId::kInt4}, {"bytes", TypeId::kInt8}, {"internal", TypeId::kBool}, {"unsafe", TypeId::kBool}}),
+      Relation("kappa.partitions", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"start_offset", TypeId::kInt8}, {"end_offset", TypeId::kInt8},
+                                    {"durable_end", TypeId::kInt8}, {"bytes", TypeId::kInt8}, {"segments", TypeId::kInt4}}),
+      Relation("kappa.dead_letters", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"offset", TypeId::kInt8}, {"reason", TypeId::kText}, {"bytes", TypeId::kBytea}}),
+  };
+  return relations;
+}
+
+sql::BindContext Core::MakeBindContext(const catalog::Snapshot& snapshot) const {
+  sql::BindContext context;
+  context.catalog = &snapshot;
+  context.system_relation = [](std::string_view name) -> const sql::SystemRelation* {
+    for (const sql::SystemRelation& relation : KappaRelations()) {
+      if (relation.name == name) return &relation;
+    }
+    return FindPgCatalogRelation(name);
+  };
+  context.table_function = [this](std::string_view name, const std::vector<data::Value>& arguments) { return TableFunctionSchema(name, arguments); };
+  return context;
+}
+
+Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads) {
+  const sql::SystemRelation* relation = nullptr;
+  for (const sql::SystemRelation& r : KappaRelations()) {
+    if (r.name == name) relation = &r;
+  }
+  const catalog::Snapshot& snapshot = *reads.catalog;
+  if (relation == nullptr) {
+    PgCatalogContext context;
+    context.catalog = &snapshot;
+    context.system_relations = &KappaRelations();
+    context.relation_size = [&](std::string_view object) -> std::pair<int64_t, int64_t> {
+      std::lock_guard guard(publish_);
+      if (auto table = tables_.find(object); table != tables_.end()) {
+        return {table->second->store->row_count(), static_cast<int64_t>(table->second->store->memory_bytes())};
+      }
+      const catalog::View* view = snapshot.FindView(object);
+      const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(view->serving);
+      if (version == nullptr || !versions_.contains(version->id)) return {0, 0};
+      const auto& store = versions_.at(version->id)->store;
+      return {store->row_count(), static_cast<int64_t>(store->memory_bytes())};
+    };
+    return PgCatalogRows(name, context);
+  }
+  RowBuilder rows(relation->schema);
+  if (name == "kappa.topics" || name == "kappa.partitions") {
+    for (const auto& topic : log_->ListTopics()) {
+      uint64_t bytes = 0;
+      for (int32_t p = 0; p < topic->partition_count(); ++p) {
+        log::Partition& partition = topic->partition(p);
+        bytes += partition.size_bytes();
+        if (name == "kappa.partitions") {
+          rows.Text(topic->name()).Int4(p).Int8(partition.start_offset()).Int8(partition.end_offset()).Int8(partition.durable_end())
+              .Int8(static_cast<int64_t>(partition.size_bytes())).Int4(static_cast<int64_t>(partition.segments().size()));
+        }
+      }
+      if (name == "kappa.topics") {
+        rows.Text(topic->name()).Int4(topic->partition_count()).Int8(static_cast<int64_t>(bytes)).Bool(topic->config().internal).Bool(topic->config().unsafe);
+      }
+    }
+    return rows.Finish();
+  }
+  if (name == "kappa.epochs") {
+    const log::Partition& journal = journal_->partition(0);
+    const log::Offset from = std::max(journal.start_offset(), journal.durable_end() - static_cast<log::Offset>(kEpochsShown));
+    flow::JournalReader reader(journal, from);
+    std::vector<flow::EpochRecord> epochs;
+    KAPPA_RETURN_IF_ERROR(reader.Read(kEpochsShown, epochs));
+    for (const flow::EpochRecord& epoch : epochs) {
+      if (epoch.epoch <= reads.epoch) rows.Int8(static_cast<int64_t>(epoch.epoch)).Int8(epoch.wall_us).Int4(static_cast<int64_t>(epoch.ends.size()));
+    }
+    return rows.Finish();
+  }
+  std::lock_guard guard(publish_);
+  if (name == "kappa.dead_letters") {
+    const int columns[] = {0, 1, 2, 3, 4};
+    std::vector<data::Batch> parts;
+    dead_letters_->Snapshot().Scan(columns, 8192, [&](data::Batch batch) {
+      parts.push_back(std::move(batch));
+      return true;
+    });
+    if (parts.empty()) return data::EmptyBatch(relation->schema);
+    std::vector<data::ChangeBatch> changes;
+    for (data::Batch& part : parts) changes.emplace_back(std::move(part));
+    return data::Concatenate(changes).AsBatch();
+  }
+  if (name == "kappa.streams") {
+    for (const auto& [stream_name, stream] : snapshot.streams) {
+      const StreamFigures& figures = stream_figures_[stream.id];
+      rows.Text(stream_name).Text(stream.topic).Int4(stream.partitions).Int8(figures.rows).Int8(figures.late).Int8(figures.dead)
+          .Watermark(figures.watermark).Time(stream.created_us).Text(stream.sql);
+    }
+  }
+  if (name == "kappa.tables") {
+    for (const auto& [table_name, table] : snapshot.tables) {
+      auto runtime = tables_.find(table_name);
+      rows.Text(table_name).Text(table.topic).Int8(runtime == tables_.end() ? 0 : runtime->second->store->row_count()).Time(table.created_us).Text(table.sql);
+    }
+  }
+  if (name == "kappa.views") {
+    for (const auto& [view_name, view] : snapshot.views) {
+      const catalog::ViewVersion* serving = view.FindVersion(view.serving);
+      auto runtime = serving == nullptr ? versions_.end() : versions_.find(serving->id);
+      int64_t late = 0;
+      if (serving != nullptr) {
+        for (const std::string& upstream : serving->depends_on) {
+          if (const catalog::Stream* stream = snapshot.FindStream(upstream)) late += stream_figures_[stream->id].late;
+        }
+      }
+      rows.Text(view_name).Int4(view.serving).Int4(view.previous).Int4(static_cast<int64_t>(view.versions.size()))
+          .Int8(runtime == versions_.end() ? 0 : runtime->second->store->row_count()).Text(RouteText(view)).Int8(late);
+    }
+  }
+  if (name == "kappa.versions" || name == "kappa.replays") {
+    const int64_t now = clock_.SteadyMicros();
+    for (const auto& [view_name, view] : snapshot.views) {
+      for (const catalog::ViewVersion& version : view.versions) {
+        auto it = versions_.find(version.id);
+        const VersionRuntime* runtime = it == versions_.end() ? nullptr : it->second.get();
+        const ReplayProgress* progress = runtime != nullptr && runtime->replay ? &runtime->replay->progress : nullptr;
+        if (name == "kappa.replays") {
+          if (progress == nullptr) continue;
+          rows.Text(view_name).Int4(version.number).Float8(progress->percent()).Int8(progress->records_done).Int8(progress->records_total)
+              .Float8(progress->records_per_second(now));
+          const double eta = progress->eta_seconds(now);
+          if (eta < 0) rows.Null(); else rows.Float8(eta);
+          continue;
+        }
+        const bool live = runtime != nullptr && runtime->live;
+        std::string depends;
+        for (const std::string& upstream : version.depends_on) depends += (depends.empty() ? "" : ", ") + upstream;
+        rows.Text(view_name).Int4(version.number).Text(catalog::ToString(version.state));
+        if (live) rows.Int8(runtime->store->row_count()).Text(runtime->store->digest().ToString()); else rows.Null().Null();
+        if (progress != nullptr) rows.Float8(progress->percent()); else if (live) rows.Float8(100); else rows.Null();
+        const bool closing = Closes(version.query);
+        rows.Text(version.query).Text(closing ? "on window close" : "changes").Text(fmt::format("{:016x}", version.plan_hash)).Text(depends)
+            .Int8(runtime == nullptr ? 0 : runtime->errors).Int8(runtime == nullptr ? 0 : static_cast<int64_t>(runtime->state_bytes))
+            .Time(version.created_us).Time(version.ready_us).Time(version.promoted_us);
+        if (version.failure.empty()) rows.Null(); else rows.Text(version.failure);
+      }
+    }
+  }
+  return rows.Finish();
+}
+
+Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std::vector<data::Value>& arguments) const {
+  if (name == "kappa.diff") {
+    if (arguments.size() != 3) {
+      return Error(sqlstate::kUndefinedFunction, "kappa.diff takes a view's name and two version numbers").Hint("SELECT * FROM kappa.diff('my_view', 1, 2).");
+    }
+    data::Schema schema;
+    schema.fields = {{"change", TypeId::kText}, {"old", TypeId::kJsonb}, {"new", TypeId::kJsonb}};
+    return schema;
+  }
+  if (name == "kappa.verify") {
+    if (arguments.empty() || arguments.size() > 2) {
+      return Error(sqlstate::kUndefinedFunction, "kappa.verify takes a view's name and, if wanted, a version number").Hint("SELECT * FROM kappa.verify('my_view').");
+    }
+    data::Schema schema;
+    schema.fields = {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"equal", TypeId::kBool}, {"epoch", TypeId::kInt8}, {"rows", TypeId::kInt8},
+                     {"live_digest", TypeId::kText}, {"replayed_digest", TypeId::kText}, {"records", TypeId::kInt8}, {"seconds", TypeId::kFloat8}};
+    return schema;
+  }
+  if (name == "pg_options_to_table" || name == "pg_catalog.pg_options_to_table") {
+    data::Schema schema;
+    schema.fields = {{"option_name", TypeId::kText}, {"option_value", TypeId::kText}};
+    return schema;
+  }
+  return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name)).Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.verify.");
+}
+
+Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments) {
+  KAPPA_ASSIGN_OR_RETURN(data::Schema schema, TableFunctionSchema(name, arguments));
+  RowBuilder rows(schema);
+  auto integer = [](const data::Value& value) -> int {
+    if (value.null) return 0;
+    return std::atoi(data::ToText(value).c_str());
+  };
+  if (name == "pg_options_to_table" || name == "pg_catalog.pg_options_to_table") {
+    if (arguments.empty() || arguments[0].null) return rows.Finish();
+    // An array of "name=value" in text form: {topic=orders,partitions=4}.
+    std::string text = data::ToText(arguments[0]);
+    if (text.size() >= 2) text = text.substr(1, text.size() - 2);
+    for (size_t at = 0; at < text.size();) {
+      size_t end = text.find(',', at);
+      if (end == std::string::npos) end = text.size();
+      std::string option = text.substr(at, end - at);
+      if (option.size() >= 2 && option.front() == '"') option = option.substr(1, option.size() - 2);
+      const size_t equals = option.find('=');
+      rows.Text(option.substr(0, equals)).Text(equals == std::string::npos ? "" : option.substr(equals + 1));
+      at = end + 1;
+    }
+    return rows.Finish();
+  }
+  const std::string view = arguments[0].null ? "" : arguments[0].bytes;
+  if (name == "kappa.verify") {
+    KAPPA_ASSIGN_OR_RETURN(Verification v, Verify(view, arguments.size() > 1 ? integer(arguments[1]) : 0, [] { return false; }));
+    rows.Text(v.view).Int4(v.version).Bool(v.equal).Int8(static_cast<int64_t>(v.epoch)).Int8(v.rows).Text(v.live_digest).Text(v.replayed_digest)
+        .Int8(v.records).Float8(v.seconds);
+    return rows.Finish();
+  }
+  // kappa.diff: both versions at one epoch.
+  plan::Scan from, to;
+  from.relation_kind = to.relation_kind = plan::RelationKind::kView;
+  from.name = to.name = view;
+  from.version = integer(arguments[1]);
+  to.version = integer(arguments[2]);
+  if (from.version <= 0 || to.version <= 0) return Error(sqlstate::kInvalidParameterValue, "version numbers are 1 and above");
+  KAPPA_ASSIGN_OR_RETURN(ReadSet reads, OpenReadSet({&from, &to}, 0, 0));
+  const catalog::View* found = reads.catalog->FindView(view);
+  struct Side { data::Schema schema; std::vector<int> keys; std::vector<data::Batch> batches; };
+  auto load = [&](int number) {
+    Side side;
+    const catalog::ViewVersion* version = found->FindVersion(number);
+    side.schema = version->schema;
+    side.keys = version->key_columns;
+    std::vector<int> columns;
+    for (int i = 0; i < side.schema.size(); ++i) columns.push_back(i);
+    reads.views.at({view, number}).Scan(columns, 8192, [&](data::Batch batch) {
+      side.batches.push_back(std::move(batch));
+      return true;
+    });
+    return side;
+  };
+  const Side a = load(from.version), b = load(to.version);
+  // Rows by their JSON, which names the columns: versions with other columns compare too.
+  struct Row { int64_t net = 0; std::string key; };
+  std::map<std::string, Row> net;
+  auto count = [&](const Side& side, int64_t weight) {
+    for (const data::Batch& batch : side.batches) {
+      for (int64_t row = 0; row < batch.rows; ++row) {
+        Row& entry = net[RowJson(side.schema, batch, row)];
+        entry.net += weight;
+        if (entry.key.empty()) {
+          data::Schema key_schema;
+          data::Batch key_rows;
+          key_rows.rows = batch.rows;
+          for (int column : side.keys) {
+            key_schema.fields.push_back(side.schema.fields[static_cast<size_t>(column)]);
+            key_rows.columns.push_back(batch.columns[static_cast<size_t>(column)]);
+          }
+          if (!side.keys.empty()) entry.key = RowJson(key_schema, key_rows, row);
+        }
+      }
+    }
+  };
+  count(a, -1);
+  count(b, 1);
+  std::map<std::string, std::pair<std::vector<const std::string*>, std::vector<const std::string*>>> by_key;
+  std::vector<std::pair<const std::string*, int64_t>> loose;
+  for (const auto& [json, row] : net) {
+    if (row.net == 0) continue;
+    if (row.key.empty()) {
+      loose.emplace_back(&json, row.net);
+      continue;
+    }
+    auto& pair = by_key[row.key];
+    for (int64_t i = 0; i < std::abs(row.net); ++i) (row.net < 0 ? pair.first : pair.second).push_back(&json);
+  }
+  auto jsonb = [&](const std::string* json) -> Status {
+    if (json == nullptr) {
+      rows.Null();
+      return {};
+    }
+    KAPPA_ASSIGN_OR_RETURN(data::Value value, data::FromText(*json, TypeId::kJsonb));
+    rows.Text(value.bytes);
+    return {};
+  };
+  auto emit = [&](std::string_view change, const std::string* old_row, const std::string* new_row) -> Status {
+    rows.Text(change);
+    KAPPA_RETURN_IF_ERROR(jsonb(old_row));
+    return jsonb(new_row);
+  };
+  const std::string only_a = fmt::format("only in {}", from.version), only_b = fmt::format("only in {}", to.version);
+  for (const auto& [key, pair] : by_key) {
+    const size_t both = std::min(pair.first.size(), pair.second.size());
+    for (size_t i = 0; i < both; ++i) KAPPA_RETURN_IF_ERROR(emit("changed", pair.first[i], pair.second[i]));
+    for (size_t i = both; i < pair.first.size(); ++i) KAPPA_RETURN_IF_ERROR(emit(only_a, pair.first[i], nullptr));
+    for (size_t i = both; i < pair.second.size(); ++i) KAPPA_RETURN_IF_ERROR(emit(only_b, nullptr, pair.second[i]));
+  }
+  for (const auto& [json, copies] : loose) {
+    for (int64_t i = 0; i < std::abs(copies); ++i) {
+      KAPPA_RETURN_IF_ERROR(copies < 0 ? emit(only_a, json, nullptr) : emit(only_b, nullptr, json));
+    }
+  }
+  return rows.Finish();
+}
+
+Result<data::Value> Core::EngineFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot,
+                                         const std::function<std::string(std::string_view)>& setting) {
+  if (name == "current_setting") {
+    if (arguments.empty() || arguments[0].null) return data::Value::Null(TypeId::kText);
+    const std::string value = setting(arguments[0].bytes);
+    const bool missing_ok = arguments.size() > 1 && !arguments[1].null && arguments[1].As<uint8_t>() != 0;
+    if (value.empty() && arguments[0].bytes != "application_name") {
+      if (missing_ok) return data::Value::Null(TypeId::kText);
+      return Error(sqlstate::kUndefinedObject, fmt::format("unrecognized configuration parameter \"{}\"", arguments[0].bytes));
+    }
+    return data::Value::Text(value);
+  }
+  if (name == "set_config") {
+    if (arguments.size() < 2 || arguments[1].null) return data::Value::Null(TypeId::kText);
+    return data::Value::Text(arguments[1].bytes);
+  }
+  PgCatalogContext context;
+  context.catalog = &snapshot;
+  context.system_relations = &KappaRelations();
+  return PgCatalogFunction(name, arguments, context);
+}
+
+}  // namespace kappa::engine
