@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/int128.h"
+#include "data/datetime.h"
 #include "data/numeric_bytes.h"
 #include "data/text.h"
 #include "format/decimal.h"
@@ -33,6 +34,12 @@ bool PlainInteger(std::string_view text, int64_t& value) {
   }
   value = negative ? -sum : sum;
   return true;
+}
+
+/// YYYY-MM-DDTHH:MM:SS.ffffff without the Z or +HH:MM behind it.
+std::string_view WithoutZone(std::string_view text) {
+  constexpr size_t kSecondsEnd = 19;
+  return text.size() <= kSecondsEnd ? text : text.substr(0, text.find_first_of("Z+-", kSecondsEnd));
 }
 
 /// Characters of valid UTF-8.
@@ -202,6 +209,15 @@ bool CellWriter::Text(int64_t row, std::string_view text, Lifetime lifetime, std
     }
     case TypeId::kFloat4: case TypeId::kFloat8: return Float(row, text, reason);
     case TypeId::kNumeric: return Numeric(row, text, reason);
+    case TypeId::kTimestamp: case TypeId::kTimestamptz: {
+      // A timestamp without time zone ignores a zone in the text.
+      const std::string_view iso = field_.type.id == TypeId::kTimestamptz ? text : WithoutZone(text);
+      int64_t micros;
+      if (!data::ParseIsoTimestamp(iso, &micros)) return General(row, text, reason);
+      if (field_.type.modifier >= 0) [[unlikely]] micros = data::RoundTimestamp(micros, field_.type.modifier);
+      Fixed(row, micros);
+      return true;
+    }
     default: return General(row, text, reason);
   }
 }

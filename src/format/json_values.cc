@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "data/datetime.h"
 #include "format/decimal.h"
 #include "format/json_escape.h"
 
@@ -111,28 +112,16 @@ bool JsonValues::Time(std::string_view number, CellWriter& writer, int64_t row) 
     case JsonTimestamps::kMillis: shift = 3; break;
     case JsonTimestamps::kMicros: shift = 0; break;
   }
-  // PostgreSQL's range of timestamps, 4713 BC to the end of what 64 bits hold (it stops in 294276 AD, these in 294247 AD).
-  constexpr int64_t kMicrosMin = -210'866'803'200'000'000;
-  constexpr int64_t kMicrosDay = 86'400'000'000;
   int64_t micros;
-  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk || micros < kMicrosMin || micros == INT64_MAX) {
+  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk || micros < data::kFirstDay * data::kMicrosPerDay || !data::IsFinite(micros)) {
     reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") + std::string(number) + "\"";
     return false;
   }
   if (type.id == TypeId::kDate) {
-    int64_t days = micros / kMicrosDay;
-    if (micros % kMicrosDay < 0) --days;
-    writer.Fixed(row, static_cast<int32_t>(days));
+    writer.Fixed(row, data::TimestampToDate(micros));
     return true;
   }
-  if (type.modifier >= 0 && type.modifier < 6) {  // timestamp(p)
-    int64_t step = 1;
-    for (int digit = type.modifier; digit < 6; ++digit) step *= 10;
-    int64_t rest = micros % step;
-    if (rest < 0) rest += step;
-    micros += rest * 2 >= step ? (micros > INT64_MAX - step ? -rest : step - rest) : -rest;
-  }
-  writer.Fixed(row, micros);
+  writer.Fixed(row, data::RoundTimestamp(micros, type.modifier));
   return true;
 }
 
