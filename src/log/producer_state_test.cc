@@ -1,0 +1,124 @@
+// Idempotent producers: Kafka's rules one by one, and after a reopen.
+#include "log/producer_state.h"
+
+#include <climits>
+
+#include "io/failpoint.h"
+#include "log/log_testing.h"
+
+namespace kappa::log {
+namespace {
+
+BatchHeader Header(int64_t id, int16_t epoch, int32_t sequence, int32_t count, Offset base = 0) {
+  BatchHeader header{};
+  header.producer_id = id;
+  header.producer_epoch = epoch;
+  header.base_sequence = sequence;
+  header.last_offset_delta = count - 1;
+  header.record_count = count;
+  header.base_offset = base;
+  return header;
+}
+
+TEST(ProducerStatesTest, WindowOfFive) {
+  ProducerStates states;
+  EXPECT_EQ(states.Check(Header(1, 0, 100, 10)).error, KafkaError::kNone);  // unknown producer: any sequence
+  for (int i = 0; i < 7; ++i) states.Record(Header(1, 0, 100 + 10 * i, 10, 1000 + 10 * i), 0);
+  for (int i = 2; i < 7; ++i) {
+    auto verdict = states.Check(Header(1, 0, 100 + 10 * i, 10));
+    EXPECT_TRUE(verdict.duplicate);
+    EXPECT_EQ(verdict.base_offset, 1000 + 10 * i);
+    EXPECT_EQ(verdict.next_offset, 1010 + 10 * i);
+  }
+  EXPECT_EQ(states.Check(Header(1, 0, 110, 10)).error, KafkaError::kDuplicateSequence);
+  EXPECT_FALSE(states.Check(Header(1, 0, 170, 10)).duplicate);
+  EXPECT_EQ(states.Check(Header(1, 0, 170, 10)).error, KafkaError::kNone);
+  EXPECT_EQ(states.Check(Header(1, 0, 171, 10)).error, KafkaError::kOutOfOrderSequence);
+  EXPECT_EQ(states.Check(Header(1, 0, 165, 10)).error, KafkaError::kOutOfOrderSequence);  // overlaps
+  EXPECT_EQ(states.Check(Header(2, 0, 5, 1)).error, KafkaError::kNone);
+}
+
+TEST(ProducerStatesTest, Epochs) {
+  ProducerStates states;
+  states.Record(Header(1, 3, 0, 10), 0);
+  EXPECT_EQ(states.Check(Header(1, 2, 10, 1)).error, KafkaError::kInvalidProducerEpoch);
+  EXPECT_EQ(states.Check(Header(1, 4, 10, 1)).error, KafkaError::kOutOfOrderSequence);
+  EXPECT_EQ(states.Check(Header(1, 4, 0, 10)).error, KafkaError::kNone);
+  EXPECT_FALSE(states.Check(Header(1, 4, 0, 10)).duplicate);
+  states.Record(Header(1, 4, 0, 10), 0);
+  EXPECT_EQ(states.Check(Header(1, 3, 10, 1)).error, KafkaError::kInvalidProducerEpoch);
+}
+
+TEST(ProducerStatesTest, SequencesWrap) {
+  ProducerStates states;
+  states.Record(Header(1, 0, INT32_MAX - 4, 10, 50), 0);  // .. INT32_MAX, 0 .. 4
+  EXPECT_EQ(states.Check(Header(1, 0, 5, 1)).error, KafkaError::kNone);
+  EXPECT_EQ(states.Check(Header(1, 0, 6, 1)).error, KafkaError::kOutOfOrderSequence);
+  EXPECT_TRUE(states.Check(Header(1, 0, INT32_MAX - 4, 10)).duplicate);
+  EXPECT_EQ(states.Check(Header(1, 0, INT32_MAX - 14, 10)).error, KafkaError::kDuplicateSequence);
+  ProducerStates exact;
+  exact.Record(Header(1, 0, INT32_MAX, 1), 0);
+  EXPECT_EQ(exact.Check(Header(1, 0, 0, 1)).error, KafkaError::kNone);
+}
+
+TEST(ProducerStatesTest, SnapshotsRoundTripAndNoticeDamage) {
+  ProducerStates states;
+  for (int id = 0; id < 20; ++id) {
+    for (int i = 0; i <= id % 7; ++i) states.Record(Header(id, 1, i, 1, 100 * id + i), id);
+  }
+  std::string bytes = states.Encode(4711);
+  ProducerStates restored;
+  EXPECT_EQ(restored.Restore(bytes), 4711);
+  EXPECT_EQ(restored.size(), 20u);
+  EXPECT_EQ(restored.Check(Header(13, 1, 6, 1)).base_offset, 1306);
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    std::string bad = bytes;
+    bad[at] ^= 4;
+    EXPECT_FALSE(ProducerStates().Restore(bad).has_value()) << at;
+    EXPECT_FALSE(ProducerStates().Restore(bytes.substr(0, at)).has_value()) << at;
+  }
+  restored.Expire(10);
+  EXPECT_EQ(restored.size(), 10u);
+}
+
+// A duplicate is answered with the first answer and stored once, before and after a clean reopen, and when the snapshots are gone.
+TEST(ProducerStatesTest, DuplicatesAreRecognisedAfterReopen) {
+  ScratchFolder folder;
+  TopicConfig config{.segment_bytes = 16 << 10};
+  auto batch = [](int i) { return OneBatch({std::to_string(i), std::string(1000, 'x')}, 0, 0, {.id = 5, .epoch = 0, .base_sequence = 2 * i}); };
+  {
+    auto log = OpenLog(folder.path());
+    Partition& partition = CreateOne(*log, "t", config);
+    for (int i = 0; i < 40; ++i) {
+      EXPECT_EQ(AppendDurably(partition, batch(i)).base_offset, 2 * i);
+      AppendResult again = AppendDurably(partition, batch(i));
+      EXPECT_EQ(again.error, KafkaError::kNone);
+      EXPECT_EQ(again.base_offset, 2 * i);
+      EXPECT_EQ(again.next_offset, 2 * i + 2);
+    }
+    EXPECT_EQ(AppendDurably(partition, batch(45)).error, KafkaError::kOutOfOrderSequence);
+    EXPECT_EQ(partition.end_offset(), 80);
+  }
+  for (bool with_snapshot : {true, false}) {
+    if (!with_snapshot) {
+      ASSERT_TRUE(io::DurableUnlink(folder.path() + "/topics/t/0/producers").ok());
+    }
+    auto log = OpenLog(folder.path());
+    Partition& partition = log->FindTopic("t")->partition(0);
+    for (int i = 35; i < 40; ++i) EXPECT_EQ(AppendDurably(partition, batch(i)).base_offset, 2 * i);
+    EXPECT_EQ(AppendDurably(partition, batch(3)).error, KafkaError::kDuplicateSequence);
+    EXPECT_EQ(AppendDurably(partition, batch(45)).error, KafkaError::kOutOfOrderSequence);
+    EXPECT_EQ(partition.end_offset(), 80);
+  }
+}
+
+TEST(ProducerStatesTest, SeveralBatchesWithAProducerAreRefused) {
+  ScratchFolder folder;
+  auto log = OpenLog(folder.path());
+  Partition& partition = CreateOne(*log, "t");
+  std::string batch = OneBatch({"x"}, 0, 0, {.id = 5, .epoch = 0, .base_sequence = 0});
+  EXPECT_EQ(partition.Append(batch + batch, nullptr).error, KafkaError::kInvalidRecord);
+}
+
+}  // namespace
+}  // namespace kappa::log
