@@ -44,7 +44,7 @@ struct Server {
 
   std::mutex mutex;
   std::condition_variable all_closed;
-  std::unordered_map<Connection*, std::weak_ptr<Connection>> connections;  // guarded by mutex
+  std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;  // the open ones; guarded by mutex
 };
 
 /// Lets answers in while the server lives. Answers may come from threads of the log, even after the server is gone.
@@ -79,9 +79,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ~Connection() {
     server_.metrics.in_flight_bytes.fetch_sub(static_cast<int64_t>(held_bytes_));
     server_.metrics.connections_open.fetch_sub(1);
-    std::lock_guard lock(server_.mutex);
-    server_.connections.erase(this);
-    if (server_.connections.empty()) server_.all_closed.notify_all();
   }
 
   asio::any_io_executor executor() { return socket_.get_executor(); }
@@ -137,6 +134,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     socket_.shutdown(tcp::socket::shutdown_both, error);
     socket_.close(error);
     retry_timer_.cancel();
+    // Each caller holds a reference of its own, so this is not the last one.
+    std::lock_guard lock(server_.mutex);
+    server_.connections.erase(this);
+    if (server_.connections.empty()) server_.all_closed.notify_all();
   }
   void CloseFor(std::string_view reason) {
     server_.metrics.client_errors.fetch_add(1);
@@ -414,9 +415,7 @@ struct KafkaServer::Impl final : kafka::Runtime {
     std::vector<std::shared_ptr<Connection>> all;
     {
       std::lock_guard lock(server.mutex);
-      for (auto& [key, weak] : server.connections) {
-        if (auto connection = weak.lock()) all.push_back(std::move(connection));
-      }
+      for (auto& [key, connection] : server.connections) all.push_back(connection);
     }
     for (auto& connection : all) asio::post(connection->executor(), [connection, visit] { visit(*connection); });
   }
@@ -457,6 +456,9 @@ struct KafkaServer::Impl final : kafka::Runtime {
     for (std::thread& thread : threads) thread.join();
     offload.stop();
     offload.join();
+    decltype(server.connections) left;  // their sockets must go before the context that they belong to
+    std::lock_guard lock(server.mutex);
+    left.swap(server.connections);
   }
 };
 

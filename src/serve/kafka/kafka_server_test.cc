@@ -1,0 +1,487 @@
+// Goal: the server answers each API from the log, in order, and outlives whatever bytes a client sends.
+// Method: a real log in a scratch folder, and a client that writes frames byte by byte.
+#include "serve/kafka/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "log/log_testing.h"
+#include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/record_messages.h"
+#include "serve/kafka/wire_client.h"
+
+namespace kappa::serve::kafka {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class KafkaServerTest : public testing::Test {
+ protected:
+  void Serve(KafkaServerOptions options = {}) {
+    server_.reset();
+    options.address = "127.0.0.1:0";
+    auto server = KafkaServer::Start(std::move(options), *log_, io::RealClock());
+    ASSERT_TRUE(server.ok()) << server.error().ToString();
+    server_ = std::move(*server);
+  }
+  void SetUp() override {
+    log_ = log::OpenLog(folder_.path());
+    Serve();
+  }
+  void TearDown() override {
+    server_.reset();
+    log_->Close();
+  }
+  /// The server still takes and answers requests.
+  void ExpectAlive() {
+    WireClient client(server_->address());
+    auto answer = client.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{});
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->error, Code::kNone);
+  }
+  ProduceRequest Batch(const std::string& topic, std::string_view batch, int16_t acks = -1, int32_t partition = 0) {
+    return {.acks = acks, .timeout_ms = 1000, .topics = {{topic, {{partition, batch}}}}};
+  }
+  FetchRequest From(const std::string& topic, int64_t offset, int32_t wait_ms = 0) {
+    return {.max_wait_ms = wait_ms, .min_bytes = 1, .topics = {{topic, {{.index = 0, .offset = offset, .max_bytes = 1 << 20}}}}};
+  }
+
+  log::ScratchFolder folder_;
+  std::unique_ptr<log::Log> log_;
+  std::unique_ptr<KafkaServer> server_;
+};
+
+TEST_F(KafkaServerTest, APortInUseIsSaidClearly) {
+  auto second = KafkaServer::Start({.address = server_->address()}, *log_, io::RealClock());
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().message(), "could not listen on \"" + server_->address() + "\": address already in use");
+  EXPECT_THAT(second.error().hint(), HasSubstr("--kafka"));
+}
+
+TEST_F(KafkaServerTest, AddressesThatAreRefused) {
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, io::RealClock()).ok());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, io::RealClock()).ok());
+  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, io::RealClock());
+  ASSERT_FALSE(open.ok());
+  EXPECT_THAT(open.error().message(), HasSubstr("not a loopback address"));
+}
+
+TEST_F(KafkaServerTest, ApiVersionsInANewerVersionGetsError35AndTheRanges) {
+  WireClient client(server_->address());
+  ByteWriter frame;
+  frame.Big<int16_t>(18);
+  frame.Big<int16_t>(99);
+  frame.Big<int32_t>(7);
+  frame.Bytes("whatever follows");
+  ASSERT_TRUE(client.Send(WithLength(frame.str())));
+  auto answer = DecodeResponse<ApiVersionsResponse>(ApiKey::kApiVersions, 0, 7, client.ReadFrame().value_or(""));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->error, Code::kUnsupportedVersion);
+  EXPECT_EQ(answer->apis.size(), SupportedApis().size());
+  EXPECT_TRUE(client.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 3, ApiVersionsRequest{"a", "1"}).has_value()) << "the connection goes on";
+}
+
+TEST_F(KafkaServerTest, ProduceThenFetchInEveryVersionGivesTheSameBatch) {
+  log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  int64_t offset = 0;
+  for (int16_t version = 3; version <= 9; ++version) {
+    SCOPED_TRACE(version);
+    const std::string batch = log::OneBatch({"a", "b"});
+    auto produced = client.Call<ProduceResponse>(ApiKey::kProduce, version, Batch("t", batch, version % 2 == 0 ? 1 : -1));
+    ASSERT_TRUE(produced.has_value());
+    EXPECT_EQ(produced->topics[0].partitions[0].error, Code::kNone);
+    EXPECT_EQ(produced->topics[0].partitions[0].base_offset, offset);
+    const int16_t fetch_version = static_cast<int16_t>(version + 3);
+    auto fetched = client.Call<FetchResponse>(ApiKey::kFetch, fetch_version, From("t", offset));
+    ASSERT_TRUE(fetched.has_value());
+    EXPECT_EQ(fetched->topics[0].partitions[0].error, Code::kNone);
+    EXPECT_EQ(fetched->topics[0].partitions[0].high_watermark, offset + 2);
+    const std::string& bytes = *fetched->topics[0].partitions[0].records.bytes;
+    EXPECT_EQ(bytes.substr(16), batch.substr(16)) << "everything but base offset and leader epoch is verbatim";
+    EXPECT_EQ(ByteReader(bytes).Big<int64_t>(), offset);
+    offset += 2;
+  }
+  EXPECT_EQ(server_->metrics().records_in.load(), 14u);
+}
+
+TEST_F(KafkaServerTest, ProduceErrorsAreGivenForEachPartition) {
+  log::CreateOne(*log_, "t", {.partitions = 2});
+  log::CreateOne(*log_, "__hidden", {.internal = true});
+  WireClient client(server_->address());
+  const std::string good = log::OneBatch({"a"});
+  std::string damaged = good;
+  damaged.back() ^= 1;
+  ProduceRequest request{.acks = -1, .topics = {{"t", {{0, good}, {1, damaged}, {2, good}, {0, std::nullopt}}}, {"nope", {{0, good}}}, {"__hidden", {{0, good}}}}};
+  auto answer = client.Call<ProduceResponse>(ApiKey::kProduce, 8, request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->topics[0].partitions[0].error, Code::kNone);
+  EXPECT_EQ(answer->topics[0].partitions[1].error, Code::kCorruptMessage);
+  EXPECT_THAT(answer->topics[0].partitions[1].message.value_or(""), HasSubstr("checksum"));
+  EXPECT_EQ(answer->topics[0].partitions[2].error, Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(answer->topics[0].partitions[3].error, Code::kInvalidRequest);
+  EXPECT_EQ(answer->topics[1].partitions[0].error, Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(answer->topics[2].partitions[0].error, Code::kTopicAuthorizationFailed);
+  EXPECT_EQ(log_->FindTopic("__hidden")->partition(0).end_offset(), 0);
+  EXPECT_EQ(server_->metrics().produce_errors.load(), 5u);
+
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 2, Batch("t", good))->topics[0].partitions[0].error, Code::kUnsupportedVersion);
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, Batch("t", good, 2))->topics[0].partitions[0].error, Code::kInvalidRequiredAcks);
+  ProduceRequest transactional = Batch("t", good);
+  transactional.transactional_id = "x";
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, transactional)->topics[0].partitions[0].error, Code::kTransactionalIdAuthorizationFailed);
+  EXPECT_EQ(log_->FindTopic("t")->partition(0).end_offset(), 1);
+}
+
+TEST_F(KafkaServerTest, ManyRequestsInFlightAreAnsweredInOrder) {
+  log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  const std::string batch = log::OneBatch({"a"});
+  std::string all;
+  for (int32_t id = 0; id < 300; ++id) {  // fast and slow ones in turn
+    if (id % 3 == 0) all += WithLength(EncodeRequest(ApiKey::kProduce, 7, id, Batch("t", batch)));
+    if (id % 3 == 1) all += WithLength(EncodeRequest(ApiKey::kApiVersions, 2, id, ApiVersionsRequest{}));
+    if (id % 3 == 2) all += WithLength(EncodeRequest(ApiKey::kInitProducerId, 1, id, InitProducerIdRequest{}));
+  }
+  ASSERT_TRUE(client.Send(all));
+  for (int32_t id = 0; id < 300; ++id) {
+    std::optional<std::string> frame = client.ReadFrame();
+    ASSERT_TRUE(frame.has_value());
+    ASSERT_EQ(ByteReader(*frame).Big<int32_t>(), id);
+  }
+}
+
+TEST_F(KafkaServerTest, AcksZeroGetsNoAnswerAndARefusedOneClosesTheConnection) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({"a"}), 0)))));
+  auto next = client.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{});
+  EXPECT_TRUE(next.has_value()) << "the next answer is to the next request";
+  EXPECT_EQ(partition.end_offset(), 1);
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kProduce, 7, 2, Batch("nope", log::OneBatch({"a"}), 0)))));
+  EXPECT_TRUE(client.Ended());
+  ExpectAlive();
+}
+
+TEST_F(KafkaServerTest, AFetchWaitsForRecordsAndIsWokenByThem) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kFetch, 11, 5, From("t", 0, /*wait_ms=*/60'000)))));
+  log::AppendDurably(partition, log::OneBatch({"late"}));
+  auto answer = DecodeResponse<FetchResponse>(ApiKey::kFetch, 11, 5, client.ReadFrame().value_or(""));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(answer->topics[0].partitions[0].records.bytes->empty());
+  EXPECT_EQ(answer->session_id, 0);
+
+  // Several wakings that are not enough by themselves: nothing is read twice, nothing is left out.
+  FetchRequest much = From("t", 0, 60'000);
+  much.min_bytes = static_cast<int32_t>(3 * log::OneBatch({"late"}).size());
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kFetch, 11, 6, much))));
+  log::AppendDurably(partition, log::OneBatch({"more"}));
+  log::AppendDurably(partition, log::OneBatch({"most"}));
+  answer = DecodeResponse<FetchResponse>(ApiKey::kFetch, 11, 6, client.ReadFrame().value_or(""));
+  ASSERT_TRUE(answer.has_value());
+  std::vector<int64_t> offsets;
+  for (std::string_view rest = *answer->topics[0].partitions[0].records.bytes; !rest.empty();) {
+    auto header = log::ParseBatchHeader(rest);
+    ASSERT_TRUE(header.ok());
+    offsets.push_back(header->base_offset);
+    rest.remove_prefix(header->total_bytes());
+  }
+  EXPECT_THAT(offsets, ElementsAre(0, 1, 2));
+}
+
+TEST_F(KafkaServerTest, AFetchThatFindsNothingIsAnsweredWhenItsTimeIsOver) {
+  log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  auto answer = client.Call<FetchResponse>(ApiKey::kFetch, 11, From("t", 0, 20));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_TRUE(answer->topics[0].partitions[0].records.bytes->empty());
+  EXPECT_EQ(answer->topics[0].partitions[0].high_watermark, 0);
+}
+
+TEST_F(KafkaServerTest, FetchErrors) {
+  log::AppendDurably(log::CreateOne(*log_, "t"), log::OneBatch({"a"}));
+  log::CreateOne(*log_, "__hidden", {.internal = true});
+  WireClient client(server_->address());
+  auto code = [&](const std::string& topic, int64_t offset) {
+    return client.Call<FetchResponse>(ApiKey::kFetch, 12, From(topic, offset, 10'000))->topics[0].partitions[0].error;
+  };
+  EXPECT_EQ(code("t", 2), Code::kOffsetOutOfRange);
+  EXPECT_EQ(code("t", -1), Code::kOffsetOutOfRange);
+  EXPECT_EQ(code("nope", 0), Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(code("__hidden", 0), Code::kTopicAuthorizationFailed);
+  FetchRequest session = From("t", 0);
+  session.session_id = 5;
+  EXPECT_EQ(client.Call<FetchResponse>(ApiKey::kFetch, 12, session)->error, Code::kFetchSessionIdNotFound);
+}
+
+TEST_F(KafkaServerTest, AFetchGivesOneBatchHoweverSmallItsLimitAndStopsAtTheLimit) {
+  log::Partition& partition = log::CreateOne(*log_, "t", {.partitions = 2});
+  const std::string batch = log::OneBatch({std::string(10'000, 'x')});
+  for (int i = 0; i < 3; ++i) log::AppendDurably(partition, batch);
+  log::AppendDurably(log_->FindTopic("t")->partition(1), batch);
+  WireClient client(server_->address());
+  FetchRequest request = From("t", 0);
+  request.max_bytes = 10;
+  request.topics[0].partitions.push_back({.index = 1, .offset = 0, .max_bytes = 1 << 20});
+  auto answer = client.Call<FetchResponse>(ApiKey::kFetch, 11, request);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->topics[0].partitions[0].records.bytes->size(), batch.size());
+  EXPECT_TRUE(answer->topics[0].partitions[1].records.bytes->empty());
+  EXPECT_EQ(answer->topics[0].partitions[1].high_watermark, 1);
+}
+
+TEST_F(KafkaServerTest, ListOffsets) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  for (int64_t time : {1000, 3000, 2000, 3000}) log::AppendDurably(partition, log::OneBatch({"a"}, time));
+  log::CreateOne(*log_, "empty");
+  WireClient client(server_->address());
+  auto find = [&](const std::string& topic, int64_t timestamp_ms) {
+    auto answer = client.Call<ListOffsetsResponse>(ApiKey::kListOffsets, 7, ListOffsetsRequest{.topics = {{topic, {{.index = 0, .timestamp_ms = timestamp_ms}}}}});
+    const auto& out = answer->topics[0].partitions[0];
+    EXPECT_EQ(out.error, Code::kNone);
+    return std::make_pair(out.offset, out.timestamp_ms);
+  };
+  using Found = std::pair<int64_t, int64_t>;
+  EXPECT_EQ(find("t", -1), Found(4, -1));
+  EXPECT_EQ(find("t", -2), Found(0, -1));
+  EXPECT_EQ(find("t", -3), Found(1, 3000)) << "the first record with the highest timestamp";
+  EXPECT_EQ(find("t", 1001), Found(1, 3000));
+  EXPECT_EQ(find("t", 3001), Found(-1, -1));
+  EXPECT_EQ(find("empty", -3), Found(-1, -1));
+  EXPECT_EQ(find("empty", -1), Found(0, -1));
+}
+
+TEST_F(KafkaServerTest, MetadataHidesInternalTopicsAndMakesMissingOnes) {
+  log::CreateOne(*log_, "t", {.partitions = 3});
+  log::CreateOne(*log_, "__journal", {.internal = true});
+  WireClient client(server_->address());
+  auto all = client.Call<MetadataResponse>(ApiKey::kMetadata, 9, MetadataRequest{});
+  ASSERT_TRUE(all.has_value());
+  ASSERT_EQ(all->topics.size(), 1u);
+  EXPECT_EQ(all->topics[0].name, "t");
+  EXPECT_EQ(all->topics[0].partitions.size(), 3u);
+  ASSERT_EQ(all->brokers.size(), 1u);
+  EXPECT_EQ(all->brokers[0].host + ":" + std::to_string(all->brokers[0].port), server_->address());
+
+  MetadataRequest asked{.topics = {{{"t"}, {"new"}, {"__journal"}, {"bad name"}}}, .allow_auto_topic_creation = false};
+  auto some = client.Call<MetadataResponse>(ApiKey::kMetadata, 4, asked);
+  EXPECT_EQ(some->topics[1].error, Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(some->topics[2].error, Code::kTopicAuthorizationFailed);
+  asked.allow_auto_topic_creation = true;
+  some = client.Call<MetadataResponse>(ApiKey::kMetadata, 4, asked);
+  EXPECT_EQ(some->topics[0].error, Code::kNone);
+  EXPECT_EQ(some->topics[1].error, Code::kNone);
+  EXPECT_EQ(some->topics[1].partitions.size(), 1u);
+  EXPECT_EQ(some->topics[3].error, Code::kInvalidTopic);
+  EXPECT_NE(log_->FindTopic("new"), nullptr);
+
+  Serve({.auto_create_topics = false});
+  WireClient other(server_->address());
+  EXPECT_EQ(other.Call<MetadataResponse>(ApiKey::kMetadata, 4, MetadataRequest{.topics = {{{"newer"}}}})->topics[0].error, Code::kUnknownTopicOrPartition);
+}
+
+TEST_F(KafkaServerTest, CreateAndDeleteTopics) {
+  WireClient client(server_->address());
+  auto create = [&](CreateTopicsRequest::Topic topic, bool validate_only = false) {
+    return client.Call<CreateTopicsResponse>(ApiKey::kCreateTopics, 6, CreateTopicsRequest{.topics = {std::move(topic)}, .validate_only = validate_only})->topics[0];
+  };
+  EXPECT_EQ(create({.name = "t", .partitions = 2}, true).error, Code::kNone);
+  EXPECT_EQ(log_->FindTopic("t"), nullptr) << "validated only";
+  EXPECT_EQ(create({.name = "t", .partitions = 2, .configs = {{"retention.ms", "5000"}, {"segment.bytes", "1048576"}, {"max.message.bytes", "1000000"}}}).error, Code::kNone);
+  ASSERT_NE(log_->FindTopic("t"), nullptr);
+  EXPECT_EQ(log_->FindTopic("t")->partition_count(), 2);
+  EXPECT_EQ(log_->FindTopic("t")->config().retention_ms, 5000);
+  EXPECT_EQ(log_->FindTopic("t")->config().segment_bytes, 1048576);
+  EXPECT_EQ(log_->FindTopic("t")->config().max_message_bytes, 1000000);
+
+  EXPECT_EQ(create({.name = "t"}).error, Code::kTopicAlreadyExists);
+  EXPECT_EQ(create({.name = "a/b"}).error, Code::kInvalidTopic);
+  EXPECT_EQ(create({.name = "__x"}).error, Code::kInvalidTopic);
+  EXPECT_EQ(create({.name = "x", .partitions = 0}).error, Code::kInvalidPartitions);
+  EXPECT_EQ(create({.name = "x", .replication_factor = 3}).error, Code::kInvalidReplicationFactor);
+  EXPECT_EQ(create({.name = "x", .configs = {{"retention.ms", "soon"}}}).error, Code::kInvalidConfig);
+  auto unknown = create({.name = "x", .configs = {{"retention.msec", "1"}}});
+  EXPECT_EQ(unknown.error, Code::kInvalidConfig);
+  EXPECT_THAT(unknown.message.value_or(""), HasSubstr("unknown topic configuration \"retention.msec\""));
+  EXPECT_EQ(create({.name = "x", .partitions = -1, .replication_factor = -1, .assignments = {{0, {7}}}}).error, Code::kInvalidReplicaAssignment);
+  EXPECT_EQ(create({.name = "y", .partitions = -1, .replication_factor = -1, .assignments = {{1, {0}}, {0, {0}}}}).partitions, 2);
+
+  auto configs = client.Call<DescribeConfigsResponse>(ApiKey::kDescribeConfigs, 4, DescribeConfigsRequest{.resources = {{kTopicResource, "t", {{"retention.ms"}}}}});
+  ASSERT_EQ(configs->resources[0].entries.size(), 1u);
+  EXPECT_EQ(configs->resources[0].entries[0].value, "5000");
+
+  auto removed = client.Call<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 5, DeleteTopicsRequest{.names = {"t", "nope", "__journal"}});
+  EXPECT_EQ(removed->topics[0].error, Code::kNone);
+  EXPECT_EQ(removed->topics[1].error, Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(removed->topics[2].error, Code::kTopicAuthorizationFailed);
+  EXPECT_EQ(log_->FindTopic("t"), nullptr);
+}
+
+TEST_F(KafkaServerTest, TheEngineMayTakeOverCreationAndRefuseDeletion) {
+  std::vector<std::string> created;
+  Serve({.create_topic = [&](const std::string& name, const log::TopicConfig& config) {
+           created.push_back(name);
+           return log_->CreateTopic(name, config).status();
+         },
+         .delete_topic = [](const std::string&) { return Status(Error(sqlstate::kDependentObjectsStillExist, "stream \"s\" reads topic \"t\"")); }});
+  WireClient client(server_->address());
+  client.Call<CreateTopicsResponse>(ApiKey::kCreateTopics, 4, CreateTopicsRequest{.topics = {{.name = "t"}}});
+  client.Call<MetadataResponse>(ApiKey::kMetadata, 1, MetadataRequest{.topics = {{{"u"}}}});
+  EXPECT_THAT(created, ElementsAre("t", "u"));
+  auto removed = client.Call<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 5, DeleteTopicsRequest{.names = {"t"}});
+  EXPECT_EQ(removed->topics[0].error, Code::kPolicyViolation);
+  EXPECT_EQ(removed->topics[0].message, "stream \"s\" reads topic \"t\"");
+}
+
+TEST_F(KafkaServerTest, TransactionsAndGroupsAreRefused) {
+  WireClient client(server_->address());
+  EXPECT_EQ(client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{.transactional_id = "x"})->error, Code::kTransactionalIdAuthorizationFailed);
+  auto coordinator = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, 2, FindCoordinatorRequest{.key = "g"});
+  EXPECT_EQ(coordinator->error, Code::kUnsupportedVersion);
+  EXPECT_THAT(coordinator->message.value_or(""), HasSubstr("consumer groups are not supported yet"));
+  auto first = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{});
+  auto second = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 0, InitProducerIdRequest{});
+  EXPECT_NE(first->producer_id, second->producer_id);
+  EXPECT_EQ(client.Call<DescribeClusterResponse>(ApiKey::kDescribeCluster, 1, DescribeClusterRequest{})->brokers.size(), 1u);
+}
+
+TEST_F(KafkaServerTest, MalformedFramesCloseTheirConnectionOnly) {
+  std::string reason;
+  std::mutex mutex;
+  Serve({.on_client_error = [&](std::string_view, std::string_view why) {
+    std::lock_guard lock(mutex);
+    reason = why;
+  }});
+  auto bytes = [](std::initializer_list<int> values) {
+    std::string out;
+    for (int value : values) out.push_back(static_cast<char>(value));
+    return out;
+  };
+  const std::string good = EncodeRequest(ApiKey::kMetadata, 9, 1, MetadataRequest{.topics = {{{"t"}}}});
+  std::vector<std::string> bad = {
+      bytes({0x7f, 0xff, 0xff, 0xff}),              // 2 GB announced
+      bytes({0xff, 0xff, 0xff, 0xff}),              // a negative length
+      bytes({0, 0, 0, 0}),                          // nothing in it
+      "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",  // not Kafka at all
+      WithLength(bytes({0x70, 0, 0, 0, 0, 0, 0, 1, 0, 0})),                                    // unknown API
+      WithLength(bytes({0, 1, 0, 99, 0, 0, 0, 1, 0, 0})),                                      // unknown version
+      WithLength(bytes({0, 3, 0, 1, 0, 0, 0, 1, 0x7f, 0xff})),                                 // client id beyond the frame
+      WithLength(bytes({0, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0x7f, 0xff, 0xff, 0xff})),               // 2 billion topics
+      WithLength(bytes({0, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0x80, 0, 0, 0})),                        // a negative number of topics
+      WithLength(bytes({0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0xff, 0xff, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 0, 0x7f, 0, 0, 0})),
+      WithLength(good + "trailing"),
+  };
+  for (size_t cut = 10; cut < good.size(); ++cut) bad.push_back(WithLength(good.substr(0, cut)));
+  for (size_t i = 0; i < bad.size(); ++i) {
+    SCOPED_TRACE(i);
+    WireClient client(server_->address());
+    ASSERT_TRUE(client.Send(bad[i]));
+    EXPECT_TRUE(client.Ended());
+  }
+  EXPECT_EQ(server_->metrics().client_errors.load(), bad.size());
+  ExpectAlive();
+  std::lock_guard lock(mutex);
+  EXPECT_THAT(reason, HasSubstr("malformed Metadata request, version 9"));
+}
+
+TEST_F(KafkaServerTest, RequestsBeforeAMalformedOneAreStillAnswered) {
+  log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({"a"})))) + WithLength("rubbish that is no request")));
+  EXPECT_TRUE(client.ReadFrame().has_value());
+  EXPECT_TRUE(client.Ended());
+}
+
+TEST_F(KafkaServerTest, FramesInPiecesAndLargerThanTheBuffer) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  const std::string large = WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({std::string(3 << 20, 'x')}))));
+  const std::string small = WithLength(EncodeRequest(ApiKey::kProduce, 7, 2, Batch("t", log::OneBatch({"y"}))));
+  for (char byte : small) ASSERT_TRUE(client.Send({&byte, 1}));
+  EXPECT_TRUE(client.ReadFrame().has_value());
+  ASSERT_TRUE(client.Send(small + large + large + small + large));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(client.ReadFrame().has_value());
+  EXPECT_EQ(partition.durable_end(), 6);
+}
+
+TEST_F(KafkaServerTest, AConnectionCutInsideAFrameLeavesNothing) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  const std::string frame = WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({std::string(200'000, 'x')}))));
+  for (size_t cut : {size_t{2}, size_t{20}, frame.size() / 2, frame.size() - 1}) {
+    WireClient client(server_->address());
+    ASSERT_TRUE(client.Send(std::string_view(frame).substr(0, cut)));
+  }
+  ExpectAlive();
+  EXPECT_EQ(partition.end_offset(), 0);
+}
+
+TEST_F(KafkaServerTest, LimitsOfFramesAndConnections) {
+  Serve({.connections_max = 2, .frame_bytes_max = 1000});
+  WireClient first(server_->address());
+  WireClient second(server_->address());
+  ASSERT_TRUE(first.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{}).has_value());
+  ASSERT_TRUE(second.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{}).has_value());
+  WireClient third(server_->address());
+  EXPECT_TRUE(third.Ended());
+  EXPECT_EQ(server_->metrics().connections_refused.load(), 1u);
+  ASSERT_TRUE(first.Send(std::string("\0\0\x03\xe9", 4)));  // 1001 bytes
+  EXPECT_TRUE(first.Ended());
+}
+
+TEST_F(KafkaServerTest, IdleConnectionsAreClosed) {
+  Serve({.idle_timeout_ms = 40});
+  WireClient client(server_->address());
+  EXPECT_TRUE(client.Ended());
+}
+
+TEST_F(KafkaServerTest, AClientThatDoesNotReadIsNotBufferedWithoutBound) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  log::AppendDurably(partition, log::OneBatch({std::string(1 << 20, 'x')}));
+  Serve({.connection_unanswered_bytes_max = 2 << 20});
+  {
+    WireClient client(server_->address());
+    std::string all;
+    for (int32_t id = 0; id < 200; ++id) all += WithLength(EncodeRequest(ApiKey::kFetch, 11, id, From("t", 0)));
+    ASSERT_TRUE(client.Send(all));
+    WireClient other(server_->address());  // served meanwhile
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(other.Call<FetchResponse>(ApiKey::kFetch, 11, From("t", 0)).has_value());
+    EXPECT_LT(server_->metrics().in_flight_bytes.load(), 8 << 20);
+    for (int32_t id = 0; id < 200; ++id) ASSERT_TRUE(client.ReadFrame().has_value());
+  }
+}
+
+TEST_F(KafkaServerTest, MemoryIsBoundedForAllConnectionsTogether) {
+  log::CreateOne(*log_, "t");
+  Serve({.in_flight_bytes_max = 1});  // so little that one large frame at a time may be under way
+  const std::string frame = WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({std::string(100'000, 'x')}))));
+  std::vector<std::unique_ptr<WireClient>> clients;
+  for (int i = 0; i < 4; ++i) clients.push_back(std::make_unique<WireClient>(server_->address()));
+  for (auto& client : clients) ASSERT_TRUE(client->Send(frame));
+  for (auto& client : clients) EXPECT_TRUE(client->ReadFrame().has_value());
+}
+
+TEST_F(KafkaServerTest, StopAnswersWaitingFetches) {
+  log::CreateOne(*log_, "t");
+  WireClient client(server_->address());
+  ASSERT_TRUE(client.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{}).has_value());
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kFetch, 11, 5, From("t", 0, /*wait_ms=*/60'000)))));
+  while (server_->metrics().requests.load() < 2) std::this_thread::yield();
+  server_->Stop();
+  EXPECT_TRUE(client.ReadFrame().has_value()) << "answered with what there is";
+  EXPECT_TRUE(client.Ended());
+}
+
+TEST_F(KafkaServerTest, LocalhostIsServedInBothFamilies) {
+  KafkaServerOptions options{.address = "localhost:0"};
+  auto server = KafkaServer::Start(options, *log_, io::RealClock());
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  EXPECT_THAT((*server)->address(), HasSubstr("127.0.0.1:"));
+  WireClient client((*server)->address());
+  EXPECT_TRUE(client.Call<ApiVersionsResponse>(ApiKey::kApiVersions, 0, ApiVersionsRequest{}).has_value());
+}
+
+}  // namespace
+}  // namespace kappa::serve::kafka
