@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 #include "serve/net/socket.h"
 #include "serve/pg/backend_message.h"
-#include "serve/pg/client_registry.h"
+#include "serve/net/client_registry.h"
 
 namespace kappa::serve::pg {
 

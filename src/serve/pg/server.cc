@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "serve/net/tcp_server.h"
-#include "serve/pg/client_registry.h"
+#include "serve/net/client_registry.h"
 #include "serve/pg/connection.h"
 
 namespace kappa::serve {
@@ -25,7 +25,7 @@ struct PgServer::Impl {
 
   const PgServerOptions options;
   engine::Engine& engine;
-  pg::ClientRegistry registry;
+  ClientRegistry registry;
   std::mutex mutex;
   std::condition_variable wake;
   bool stopped = false;          // guarded by mutex

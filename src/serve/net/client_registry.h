@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "serve/net/socket.h"
 
-namespace kappa::serve::pg {
+namespace kappa::serve {
 
 /// One connection, as other threads see it.
 struct Client {
@@ -57,4 +57,4 @@ class ClientRegistry {
   std::map<int32_t, std::shared_ptr<Client>> clients_;  // guarded by mutex_
 };
 
-}  // namespace kappa::serve::pg
+}  // namespace kappa::serve

@@ -1,10 +1,10 @@
-#include "serve/pg/client_registry.h"
+#include "serve/net/client_registry.h"
 
 #include <sys/random.h>
 
 #include "base/check.h"
 
-namespace kappa::serve::pg {
+namespace kappa::serve {
 
 std::shared_ptr<Client> ClientRegistry::Add(engine::Session& session, const Socket& socket) {
   auto client = std::make_shared<Client>();
@@ -49,4 +49,4 @@ void ClientRegistry::CancelAbandoned() {
   }
 }
 
-}  // namespace kappa::serve::pg
+}  // namespace kappa::serve
