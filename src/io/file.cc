@@ -112,8 +112,8 @@ Status File::WriteAt(uint64_t position, std::span<iovec> pieces, std::string_vie
   return {};
 }
 
-Status File::Sync() {
-  if (int error = Failpoint("sync")) return FileError("fsync file", path_, error);
+Status File::Sync(std::string_view failpoint) {
+  if (int error = Failpoint(failpoint)) return FileError("fsync file", path_, error);
   if (::fdatasync(fd_) != 0) return FileError("fsync file", path_, errno);
   return {};
 }

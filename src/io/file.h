@@ -37,7 +37,7 @@ class File {
   /// Writes the pieces one behind the other; they are consumed (changed). After an error a part may have been written.
   Status WriteAt(uint64_t position, std::span<iovec> pieces, std::string_view failpoint = "write");
   /// fdatasync. After a failure the unsynced contents are unknown: never retry, see AbortOnSyncFailure.
-  Status Sync();
+  Status Sync(std::string_view failpoint = "sync");
   Status Truncate(uint64_t bytes);
   /// Reserves disk blocks for [position, position + bytes) without changing the size. A hint: false when it could not.
   bool Preallocate(uint64_t position, uint64_t bytes);

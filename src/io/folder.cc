@@ -27,7 +27,7 @@ std::string ParentOf(std::string_view path) {
 Result<File> CreateWith(const std::string& path, std::string_view contents, bool sync) {
   KAPPA_ASSIGN_OR_RETURN(File file, File::Open(path, File::Mode::kCreate));
   Status status = file.WriteAt(0, contents);
-  if (status.ok() && sync) status = file.Sync();
+  if (status.ok() && sync) status = file.Sync("file_sync");
   if (!status.ok()) {
     ::unlink(path.c_str());
     return status.error();

@@ -56,7 +56,7 @@ TEST_F(IoTest, ErrorsNameTheFileAndCarryAState) {
 
 TEST_F(IoTest, AtomicWriteLeavesOldOrNew) {
   ASSERT_TRUE(WriteFileAtomically(In("f"), "old").ok());
-  for (const char* point : {"create:1:enospc", "write:1:enospc", "sync:1:error", "rename:1:error"}) {
+  for (const char* point : {"create:1:enospc", "write:1:enospc", "file_sync:1:error", "rename:1:error"}) {
     ASSERT_TRUE(SetFailpoints(point).ok());
     EXPECT_FALSE(WriteFileAtomically(In("f"), "new").ok()) << point;
     EXPECT_EQ(*ReadWholeFile(In("f")), "old") << point;

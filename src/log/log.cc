@@ -123,8 +123,9 @@ Status LogOnDisk::Open() {
   KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(folder_));
   KAPPA_RETURN_IF_ERROR(CheckFormat());
   KAPPA_RETURN_IF_ERROR(ReadProducerIds());
-  KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging()));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Staging()));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> staged, io::ListFolder(Staging()));
+  for (const std::string& name : staged) KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging() + "/" + name));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Topics()));
   KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(Topics()));
   for (const std::string& name : names) {

@@ -142,6 +142,7 @@ Status Segment::Verify() {
     if (found == BatchScanner::Found::kEnd) break;
     std::string place = "At position " + std::to_string(scanner.position()) + ", offset " + std::to_string(expected) + ": ";
     if (found == BatchScanner::Found::kBroken) return Damaged(path_, place + scanner.reason() + ".");
+    if (scanner.header().leader_epoch != 0) return Damaged(path_, place + "the leader epoch is not 0.");
     if (scanner.header().base_offset != expected) {
       return Damaged(path_, place + "the batch there says offset " + std::to_string(scanner.header().base_offset) + ".");
     }
