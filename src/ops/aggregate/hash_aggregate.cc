@@ -1,0 +1,400 @@
+// Hash aggregate: GROUP BY with retractions, and windows that emit once when they close.
+#include <map>
+#include <numeric>
+
+#include "data/row_key.h"
+#include "ops/aggregate/accumulator.h"
+#include "ops/factories.h"
+#include "ops/row_decoder.h"
+#include "ops/value_order.h"
+#include "state/keyed_table.h"
+
+namespace kappa::ops {
+namespace {
+
+/// What every group's payload begins with; the accumulators' states follow.
+struct GroupHead {
+  int64_t rows;      // sum of weights
+  uint32_t touched;  // 1 in an epoch that changed the group
+  uint32_t known;    // 1 once it was emitted (or, where windows close, entered into the index)
+};
+static_assert(sizeof(GroupHead) == 16);
+
+constexpr size_t kEmitRows = 65536;  // groups that are finished at once
+
+// Input        changes of any weight, one port.
+// State        a table from the row key of `keys` to GroupHead and accumulators. Accumulators whose state has no bound per
+//              group (DISTINCT, min and max with deletes) keep tables of their own.
+// Watermark    an updating aggregate ignores it. With close_key: when the watermark of close_stream reaches a window_end, its
+//              groups are emitted once and dropped; nothing is emitted before.
+// Retractions  a group touched in an epoch emits its old row (-1) and its new row (+1) at the end of the epoch, nothing when
+//              they are the same; its old row alone when no row is left. Without keys there is always one group.
+// Cost         one probe per row; one pass over the rows per accumulator.
+// Threads      one at a time.
+class HashAggregate final : public Operator {
+ public:
+  struct Call {
+    expr::AggregateCall call;
+    AccumulatorPtr accumulator;
+  };
+  HashAggregate(const plan::Aggregate& node, const OperatorOptions& options)
+      : keys_(node.keys), close_key_(node.close_key), close_stream_(node.close_stream), context_(options.context) {
+    for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields.push_back(node.schema.fields[i]);
+    for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields[i].type = keys_[i]->type();
+  }
+  Status MakeAccumulators(const plan::Aggregate& node, const OperatorOptions& options);
+
+  Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
+  Status OnEpochEnd(const EpochContext& epoch, Output& out) override;
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override;
+  Status OnRestored() override;
+  int64_t state_rows() const override { return groups_->rows(); }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  GroupHead* Head(char* payload) { return reinterpret_cast<GroupHead*>(payload); }
+  Status Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch);
+  Status UpdateAccumulators(const data::ChangeBatch& batch);
+  Result<std::vector<data::ColumnPtr>> Finish(std::span<char* const> payloads, expr::EvalContext& context);
+  Status Flush(Output& out);
+  Status EmitChanges(std::span<const state::Ref> groups, std::span<char* const> payloads, std::span<const int32_t> old_rows,
+                     const std::vector<data::ColumnPtr>& old_columns, Output& out);
+  Status CloseWindows(int64_t watermark, Output& out);
+  void DropGroup(state::Ref group, char* payload);
+  int64_t WindowEnd(const data::Column& column, int64_t row) const;
+
+  std::vector<expr::ExprPtr> keys_;
+  data::Schema key_schema_;
+  int close_key_;
+  uint32_t close_stream_;
+  expr::EvalContext context_;
+  std::vector<Call> calls_;
+  state::Arena arena_;
+  std::unique_ptr<state::KeyedTable> groups_;
+
+  // Of the epoch: the touched groups, and the results that those of them had which were known before.
+  std::vector<state::Ref> touched_;
+  std::vector<int32_t> touched_old_;                   // row in the old results, -1 for a new group
+  std::vector<std::vector<data::ColumnPtr>> old_;      // per call: parts
+  int32_t old_rows_ = 0;
+  std::map<int64_t, std::vector<state::Ref>> windows_;  // window_end -> its groups
+
+  // Scratch of a batch.
+  std::vector<state::Ref> refs_;
+  std::vector<char*> payloads_;
+  std::vector<int32_t> all_;
+};
+
+Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const OperatorOptions& options) {
+  AccumulatorSetup setup;
+  setup.blobs = &arena_;
+  setup.append_only = node.inputs[0]->append_only;
+  setup.drops_groups = close_key_ >= 0;
+  setup.bounded = options.bounded;
+  uint32_t offset = sizeof(GroupHead);
+  for (const expr::AggregateCall& call : node.aggregates) {
+    KAPPA_ASSIGN_OR_RETURN(AccumulatorPtr accumulator, MakeAccumulator(call, setup));
+    accumulator->set_offset(offset);
+    offset += accumulator->bytes();
+    calls_.push_back({call, std::move(accumulator)});
+  }
+  if (offset > setup.max_payload_bytes) return Error(sqlstate::kStatementTooComplex, "too many aggregate functions in one GROUP BY");
+  groups_ = std::make_unique<state::KeyedTable>(arena_, 0, offset);
+  old_.resize(calls_.size());
+  return {};
+}
+
+Status HashAggregate::OnBatch(int, data::ChangeBatch batch, Output&) {
+  if (batch.weights && std::find(batch.weights->begin(), batch.weights->end(), 0) != batch.weights->end()) {
+    std::vector<int32_t> rows;
+    for (int64_t i = 0; i < batch.rows; ++i) if (batch.weight(i) != 0) rows.push_back(static_cast<int32_t>(i));
+    batch = data::Gather(batch, rows);
+  }
+  if (batch.rows == 0) return {};
+  std::vector<data::ColumnPtr> key_columns;
+  for (const expr::ExprPtr& key : keys_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
+    key_columns.push_back(std::move(column));
+  }
+  data::RowKeys keys(key_columns, batch.rows);
+  auto rows = static_cast<size_t>(batch.rows);
+  if (all_.size() < rows) {
+    all_.resize(rows);
+    std::iota(all_.begin(), all_.end(), 0);
+  }
+  refs_.resize(rows);
+  payloads_.resize(rows);
+  groups_->FindOrInsertBatch(keys, std::span(all_).first(rows), refs_.data());
+  KAPPA_RETURN_IF_ERROR(Touch(key_columns, batch));
+  return UpdateAccumulators(batch);
+}
+
+/// Resolves the groups' payloads, counts their rows, and remembers the groups that the epoch touches for the first time
+/// together with their results so far.
+Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch) {
+  std::vector<char*> known;
+  const bool closes = close_key_ >= 0;
+  for (size_t i = 0; i < refs_.size(); ++i) {
+    char* payload = groups_->MutablePayload(refs_[i]);
+    payloads_[i] = payload;
+    GroupHead* head = Head(payload);
+    head->rows += batch.weight(static_cast<int64_t>(i));
+    if (closes) {
+      if (head->known == 0) {
+        head->known = 1;
+        windows_[WindowEnd(*key_columns[static_cast<size_t>(close_key_)], static_cast<int64_t>(i))].push_back(refs_[i]);
+      }
+    } else if (head->touched == 0) {
+      head->touched = 1;
+      touched_.push_back(refs_[i]);
+      touched_old_.push_back(head->known != 0 ? old_rows_++ : -1);
+      if (head->known != 0) known.push_back(payload);
+    }
+  }
+  if (known.empty()) return {};
+  expr::EvalContext context = context_;  // its errors were counted when the results were new
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(known, context));
+  for (size_t c = 0; c < columns.size(); ++c) old_[c].push_back(std::move(columns[c]));
+  return {};
+}
+
+Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
+  const data::Batch input = batch.AsBatch();
+  AccumulatorRows rows;
+  rows.weights = batch.weights ? batch.weights->data() : nullptr;
+  rows.payloads = payloads_.data();
+  rows.groups = refs_.data();
+  std::vector<int32_t> filtered, present;
+  for (Call& call : calls_) {
+    std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(batch.rows));
+    if (call.call.filter != nullptr) {
+      KAPPA_ASSIGN_OR_RETURN(filtered, expr::SelectTrue(*call.call.filter, input, context_));
+      select = filtered;
+    }
+    std::vector<data::ColumnPtr> arguments;
+    const bool whole = static_cast<int64_t>(select.size()) == batch.rows;
+    std::vector<expr::ExprPtr> expressions = call.call.arguments;
+    for (const auto& [expression, descending] : call.call.order_by) expressions.push_back(expression);
+    for (const expr::ExprPtr& argument : expressions) {
+      // Rows that FILTER rejects must not be evaluated: they may fail.
+      Result<data::ColumnPtr> column = whole ? argument->Evaluate(input, context_) : argument->Evaluate(input, select, context_);
+      KAPPA_RETURN_IF_ERROR(column.status());
+      if (whole) {
+        arguments.push_back(std::move(column).value());
+      } else {
+        std::vector<int32_t> back(static_cast<size_t>(batch.rows), -1);
+        for (size_t i = 0; i < select.size(); ++i) back[static_cast<size_t>(select[i])] = static_cast<int32_t>(i);
+        arguments.push_back(data::Gather(**column, back));
+      }
+    }
+    if (!call.accumulator->takes_nulls() && !arguments.empty() && arguments[0]->has_nulls()) {
+      present.clear();
+      for (int32_t row : select) if (!arguments[0]->IsNull(row)) present.push_back(row);
+      select = present;
+    }
+    rows.rows = select;
+    KAPPA_RETURN_IF_ERROR(call.accumulator->Update(arguments, rows));
+  }
+  return {};
+}
+
+Result<std::vector<data::ColumnPtr>> HashAggregate::Finish(std::span<char* const> payloads, expr::EvalContext& context) {
+  std::vector<data::ColumnPtr> columns;
+  for (Call& call : calls_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, call.accumulator->Finish({payloads}, context));
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+Status HashAggregate::OnEpochEnd(const EpochContext& epoch, Output& out) {
+  if (close_key_ >= 0) {
+    if (epoch.watermarks == nullptr) return {};
+    auto watermark = epoch.watermarks->find(close_stream_);
+    return watermark == epoch.watermarks->end() ? Status() : CloseWindows(watermark->second, out);
+  }
+  return epoch.flush ? Flush(out) : Status();
+}
+
+Status HashAggregate::Flush(Output& out) {
+  if (keys_.empty()) {
+    state::Ref group = groups_->FindOrInsert({}, Hash64({}));
+    GroupHead* head = Head(groups_->MutablePayload(group));
+    if (head->known == 0 && head->touched == 0) {
+      head->touched = 1;
+      touched_.push_back(group);
+      touched_old_.push_back(-1);
+    }
+  }
+  std::vector<data::ColumnPtr> old_columns;
+  if (old_rows_ > 0) {
+    for (auto& parts : old_) old_columns.push_back(parts.size() == 1 ? parts[0] : data::Concatenate(parts));
+  }
+  std::vector<char*> payloads;
+  for (size_t from = 0; from < touched_.size(); from += kEmitRows) {
+    size_t count = std::min(kEmitRows, touched_.size() - from);
+    payloads.clear();
+    for (size_t i = from; i < from + count; ++i) payloads.push_back(groups_->MutablePayload(touched_[i]));
+    KAPPA_RETURN_IF_ERROR(EmitChanges(std::span(touched_).subspan(from, count), payloads, std::span(touched_old_).subspan(from, count), old_columns, out));
+  }
+  touched_.clear();
+  touched_old_.clear();
+  for (auto& parts : old_) parts.clear();
+  old_rows_ = 0;
+  return {};
+}
+
+/// Rows whose values differ in any of the columns: a[rows_a[i]] against b[i].
+std::vector<bool> Differs(const std::vector<data::ColumnPtr>& a, std::span<const int32_t> rows_a, const std::vector<data::ColumnPtr>& b) {
+  std::vector<bool> differs(rows_a.size(), false);
+  for (size_t c = 0; c < b.size(); ++c) {
+    for (size_t i = 0; i < rows_a.size(); ++i) {
+      if (rows_a[i] < 0) continue;
+      bool null_a = a[c]->IsNull(rows_a[i]), null_b = b[c]->IsNull(static_cast<int64_t>(i));
+      if (null_a != null_b || (!null_a && ValueBytes(*a[c], rows_a[i]) != ValueBytes(*b[c], static_cast<int64_t>(i)))) differs[i] = true;
+    }
+  }
+  return differs;
+}
+
+Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<char* const> payloads, std::span<const int32_t> old_rows,
+                                  const std::vector<data::ColumnPtr>& old_columns, Output& out) {
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> fresh, Finish(payloads, context_));
+  const bool any_old = std::any_of(old_rows.begin(), old_rows.end(), [](int32_t row) { return row >= 0; });
+  std::vector<bool> differs(groups.size(), true);
+  if (any_old) differs = Differs(old_columns, old_rows, fresh);
+  RowDecoder keys(key_schema_);
+  std::vector<int32_t> deleted_keys, deleted_old, inserted_keys, inserted;
+  std::string scratch;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    GroupHead* head = Head(payloads[i]);
+    if (head->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
+    const bool lives = head->rows > 0 || keys_.empty();
+    const bool was = old_rows[i] >= 0;
+    if (was != lives || (was && differs[i])) {
+      auto key = static_cast<int32_t>(keys.rows());
+      keys.Append(groups_->Key(groups[i], scratch), /*borrow=*/false);
+      if (was) {
+        deleted_keys.push_back(key);
+        deleted_old.push_back(old_rows[i]);
+      }
+      if (lives) {
+        inserted_keys.push_back(key);
+        inserted.push_back(static_cast<int32_t>(i));
+      }
+    }
+    head->touched = 0;
+    head->known = 1;
+    if (!lives) DropGroup(groups[i], payloads[i]);
+  }
+  if (keys.rows() == 0) return {};
+  data::ChangeBatch result(keys.Finish());
+  const bool plain = deleted_keys.empty() && inserted.size() == groups.size();
+  if (!plain) {
+    std::vector<int32_t> key_rows = deleted_keys;
+    key_rows.insert(key_rows.end(), inserted_keys.begin(), inserted_keys.end());
+    result = data::Gather(result, key_rows);
+    result.rows = static_cast<int64_t>(key_rows.size());
+    auto weights = std::make_shared<std::vector<int64_t>>(key_rows.size(), 1);
+    std::fill_n(weights->begin(), deleted_keys.size(), -1);
+    if (!deleted_keys.empty()) result.weights = std::move(weights);
+  }
+  for (size_t c = 0; c < fresh.size(); ++c) {
+    if (plain) {
+      result.columns.push_back(std::move(fresh[c]));
+      continue;
+    }
+    data::ColumnPtr parts[2];
+    size_t count = 0;
+    if (!deleted_old.empty()) parts[count++] = data::Gather(*old_columns[c], deleted_old);
+    if (!inserted.empty()) parts[count++] = data::Gather(*fresh[c], inserted);
+    result.columns.push_back(count == 1 ? parts[0] : data::Concatenate(parts));
+  }
+  out.push_back(std::move(result));
+  return {};
+}
+
+void HashAggregate::DropGroup(state::Ref group, char* payload) {
+  for (Call& call : calls_) call.accumulator->Drop(payload);
+  groups_->Erase(group);
+}
+
+int64_t HashAggregate::WindowEnd(const data::Column& column, int64_t row) const {
+  if (column.IsNull(row)) return INT64_MAX;
+  if (column.type().id != data::TypeId::kDate) return column.data<int64_t>()[row];
+  int32_t days = column.data<int32_t>()[row];
+  if (days == INT32_MAX) return INT64_MAX;
+  if (days == INT32_MIN) return INT64_MIN;
+  return days * int64_t{86'400'000'000};
+}
+
+Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
+  std::vector<char*> payloads;
+  std::vector<state::Ref> groups;
+  std::string scratch;
+  while (!windows_.empty() && windows_.begin()->first <= watermark) {
+    auto node = windows_.extract(windows_.begin());
+    const std::vector<state::Ref>& all = node.mapped();
+    for (size_t from = 0; from < all.size(); from += kEmitRows) {
+      payloads.clear();
+      groups.clear();
+      RowDecoder keys(key_schema_);
+      for (size_t i = from; i < std::min(all.size(), from + kEmitRows); ++i) {
+        char* payload = groups_->MutablePayload(all[i]);
+        if (Head(payload)->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
+        if (Head(payload)->rows == 0) {
+          DropGroup(all[i], payload);
+          continue;
+        }
+        groups.push_back(all[i]);
+        payloads.push_back(payload);
+        keys.Append(groups_->Key(all[i], scratch), /*borrow=*/false);
+      }
+      if (groups.empty()) continue;
+      KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(payloads, context_));
+      data::ChangeBatch result(keys.Finish());
+      std::move(columns.begin(), columns.end(), std::back_inserter(result.columns));
+      out.push_back(std::move(result));
+      for (size_t i = 0; i < groups.size(); ++i) DropGroup(groups[i], payloads[i]);
+    }
+  }
+  return {};
+}
+
+void HashAggregate::VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) {
+  visit("groups", arena_);
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    calls_[i].accumulator->VisitState([&](state::Arena& arena) { visit("values" + std::to_string(i), arena); });
+  }
+}
+
+Status HashAggregate::OnRestored() {
+  KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
+  groups_->Attach();
+  for (Call& call : calls_) KAPPA_RETURN_IF_ERROR(call.accumulator->OnRestored());
+  windows_.clear();
+  if (close_key_ < 0) return {};
+  std::vector<state::Ref> refs;
+  groups_->ForEach([&](state::Ref group) { refs.push_back(group); });
+  std::sort(refs.begin(), refs.end());
+  const int column[] = {close_key_};
+  std::string scratch;
+  for (size_t from = 0; from < refs.size(); from += kEmitRows) {
+    RowDecoder decoder(key_schema_, column);
+    size_t to = std::min(refs.size(), from + kEmitRows);
+    for (size_t i = from; i < to; ++i) decoder.Append(groups_->Key(refs[i], scratch), /*borrow=*/false);
+    data::Batch ends = decoder.Finish();
+    for (size_t i = from; i < to; ++i) windows_[WindowEnd(*ends.columns[0], static_cast<int64_t>(i - from))].push_back(refs[i]);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> MakeHashAggregate(const plan::Aggregate& node, const OperatorOptions& options) {
+  auto aggregate = std::make_unique<HashAggregate>(node, options);
+  KAPPA_RETURN_IF_ERROR(aggregate->MakeAccumulators(node, options));
+  return std::unique_ptr<Operator>(std::move(aggregate));
+}
+
+}  // namespace kappa::ops

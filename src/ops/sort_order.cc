@@ -1,0 +1,81 @@
+// Sorting: by eight bytes of the first column that order like its values, then by the values.
+#include "ops/sort_order.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "ops/value_order.h"
+
+namespace kappa::ops {
+namespace {
+
+constexpr uint64_t kSignBit = 1ULL << 63;
+
+uint64_t FloatPrefix(double value) {
+  if (std::isnan(value)) return UINT64_MAX;
+  if (value == 0) return kSignBit;
+  auto bits = std::bit_cast<uint64_t>(value);
+  return (bits & kSignBit) != 0 ? ~bits : bits | kSignBit;
+}
+
+/// If a < b then Prefix(a) <= Prefix(b).
+uint64_t Prefix(const data::Column& column, int64_t row) {
+  using data::TypeId;
+  switch (column.type().id) {
+    case TypeId::kInt2: return static_cast<uint64_t>(static_cast<int64_t>(column.data<int16_t>()[row])) ^ kSignBit;
+    case TypeId::kInt4:
+    case TypeId::kDate: return static_cast<uint64_t>(static_cast<int64_t>(column.data<int32_t>()[row])) ^ kSignBit;
+    case TypeId::kInt8:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return static_cast<uint64_t>(column.data<int64_t>()[row]) ^ kSignBit;
+    case TypeId::kFloat4: return FloatPrefix(column.data<float>()[row]);
+    case TypeId::kFloat8: return FloatPrefix(column.data<double>()[row]);
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kUuid: {
+      std::string_view bytes = column.bytes(row);
+      uint64_t prefix = 0;
+      std::memcpy(&prefix, bytes.data(), std::min<size_t>(bytes.size(), 8));
+      return __builtin_bswap64(prefix);
+    }
+    default: return 0;
+  }
+}
+
+int CompareRows(const SortColumn& by, int32_t a, int32_t b) {
+  bool null_a = by.column->IsNull(a), null_b = by.column->IsNull(b);
+  if (null_a || null_b) return null_a == null_b ? 0 : null_a == by.nulls_first ? -1 : 1;
+  int order = CompareValues(by.column->type(), ValueBytes(*by.column, a), ValueBytes(*by.column, b));
+  return by.descending ? -order : order;
+}
+
+}  // namespace
+
+void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows) {
+  if (columns.empty()) return;
+  struct Item {
+    uint64_t prefix;
+    uint32_t position;  // keeps the sort stable
+    int32_t row;
+    uint8_t group;      // 0 NULLs that come first, 1 values, 2 NULLs that come last
+  };
+  std::vector<Item> items(rows.size());
+  const SortColumn& first = columns[0];
+  for (size_t i = 0; i < rows.size(); ++i) {
+    bool null = first.column->IsNull(rows[i]);
+    uint64_t prefix = null ? 0 : Prefix(*first.column, rows[i]);
+    items[i] = {first.descending ? ~prefix : prefix, static_cast<uint32_t>(i), rows[i], static_cast<uint8_t>(null ? (first.nulls_first ? 0 : 2) : 1)};
+  }
+  std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    if (a.group != b.group) return a.group < b.group;
+    if (a.prefix != b.prefix && a.group == 1) return a.prefix < b.prefix;
+    for (const SortColumn& by : columns) {
+      if (int order = CompareRows(by, a.row, b.row); order != 0) return order < 0;
+    }
+    return a.position < b.position;
+  });
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = items[i].row;
+}
+
+}  // namespace kappa::ops
