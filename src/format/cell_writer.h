@@ -34,6 +34,12 @@ class CellWriter {
     if (build_) column_->SetNull(row);
   }
   template <typename T> void Fixed(int64_t row, T value) { column_->mutable_data<T>()[build_ ? row : 0] = value; }
+  /// The rows of a writer that builds, to be filled at once.
+  template <typename T> T* values() { return column_->mutable_data<T>(); }
+  /// Keeps memory alive that views given to Fixed point into.
+  void Keep(data::Keepalive keepalive) {
+    if (build_) column_->AddKeepalive(std::move(keepalive));
+  }
   /// Copies bytes that do not fit into the view.
   void Bytes(int64_t row, std::string_view bytes);
   void Borrow(int64_t row, const char* bytes, size_t size) {
