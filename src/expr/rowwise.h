@@ -10,14 +10,22 @@
 namespace kappa::expr {
 namespace rowwise {
 
-/// Physical C++ type of a value of a lambda's argument: bool stands for SQL's boolean, std::string_view for every
-/// variable-width type (its bytes), otherwise the physical type of data/type.h.
+/// Reads an argument: bool stands for SQL's boolean, std::string_view for the bytes of every variable-width type, otherwise
+/// the physical type of data/type.h. Other files specialize it (Numeric in numeric_rows.h).
 template <typename T>
-T Read(const Argument& argument, int64_t row) {
-  if constexpr (std::is_same_v<T, std::string_view>) return argument.bytes(row);
-  else if constexpr (std::is_same_v<T, bool>) return argument.Get<uint8_t>(row) != 0;
-  else return argument.Get<T>(row);
-}
+struct Reader {
+  static T Read(const Argument& argument, int64_t row) { return argument.Get<T>(row); }
+};
+template <>
+struct Reader<bool> {
+  static bool Read(const Argument& argument, int64_t row) { return argument.Get<uint8_t>(row) != 0; }
+};
+template <>
+struct Reader<std::string_view> {
+  static std::string_view Read(const Argument& argument, int64_t row) { return argument.bytes(row); }
+};
+template <typename T>
+auto Read(const Argument& argument, int64_t row) { return Reader<std::remove_cvref_t<T>>::Read(argument, row); }
 
 template <typename T> struct Unwrap { using type = T; static constexpr bool result = false, optional = false; };
 template <typename T> struct Unwrap<std::optional<T>> { using type = T; static constexpr bool result = false, optional = true; };

@@ -1,6 +1,8 @@
 // The six comparison operators of every type.
 #include <fmt/format.h>
 
+#include "data/datetime.h"
+#include "data/numeric.h"
 #include "expr/functions/register.h"
 #include "expr/loops.h"
 
@@ -19,6 +21,16 @@ template <typename T>
 struct Float {
   static bool Equal(T a, T b) { return (a == b) | ((a != a) & (b != b)); }
   static bool Less(T a, T b) { return (a < b) | ((b != b) & (a == a)); }
+};
+
+/// Bytes of numerics.
+struct NumericOrder {
+  static bool Equal(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) == 0; }
+  static bool Less(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) < 0; }
+};
+struct IntervalOrder {
+  static bool Equal(const data::Interval& a, const data::Interval& b) { return data::Compare(a, b) == 0; }
+  static bool Less(const data::Interval& a, const data::Interval& b) { return data::Compare(a, b) < 0; }
 };
 
 /// Registers = <> < <= > >= with `Order` after converting both sides to C.
@@ -57,6 +69,8 @@ void RegisterComparisons(Registry& registry) {
   RegisterSame<Plain<StringView>, StringView>(registry, "text");
   RegisterSame<Plain<StringView>, StringView>(registry, "bytea");
   RegisterSame<Plain<StringView>, StringView>(registry, "uuid");
+  RegisterSame<NumericOrder, StringView>(registry, "numeric");
+  RegisterSame<IntervalOrder, data::Interval>(registry, "interval");
 }
 
 }  // namespace kappa::expr

@@ -7,10 +7,26 @@ namespace kappa::expr {
 
 void RegisterArithmetic(Registry& registry);
 void RegisterComparisons(Registry& registry);
+void RegisterNumeric(Registry& registry);
+void RegisterMath(Registry& registry);
+void RegisterText(Registry& registry);
+void RegisterTextBuilding(Registry& registry);
+void RegisterPatterns(Registry& registry);
+void RegisterBoolean(Registry& registry);
+void RegisterDateTime(Registry& registry);
+void RegisterToChar(Registry& registry);
 
 inline void RegisterAll(Registry& registry) {
   RegisterArithmetic(registry);
   RegisterComparisons(registry);
+  RegisterNumeric(registry);
+  RegisterMath(registry);
+  RegisterText(registry);
+  RegisterTextBuilding(registry);
+  RegisterPatterns(registry);
+  RegisterBoolean(registry);
+  RegisterDateTime(registry);
+  RegisterToChar(registry);
 }
 
 }  // namespace kappa::expr

@@ -1,0 +1,389 @@
+// LIKE, ILIKE and regular expressions.
+#include <re2/re2.h>
+
+#include <absl/container/flat_hash_map.h>
+
+#include "expr/functions/regex.h"
+#include "expr/functions/register.h"
+#include "expr/functions/utf8.h"
+#include "expr/rowwise.h"
+
+namespace kappa::expr {
+namespace {
+
+// ---- LIKE
+
+constexpr const char* kInvalidEscape = "22025";
+
+/// -1: the pattern ends inside an escape; else whether it matches.
+int MatchLike(std::string_view text, std::string_view pattern) {
+  size_t t = 0, p = 0;
+  size_t retry_text = std::string_view::npos, retry_pattern = 0;
+  for (;;) {
+    if (p < pattern.size() && pattern[p] == '%') {
+      retry_pattern = ++p;
+      retry_text = t;
+      continue;
+    }
+    bool matched = false;
+    if (p == pattern.size()) {
+      if (t == text.size()) return 1;
+    } else if (t < text.size()) {
+      if (pattern[p] == '_') {
+        t += CharacterSize(text, t);
+        ++p;
+        matched = true;
+      } else {
+        size_t literal = p;
+        if (pattern[p] == '\\' && ++literal == pattern.size()) return -1;
+        if (pattern[literal] == text[t]) {
+          p = literal + 1;
+          ++t;
+          matched = true;
+        }
+      }
+    }
+    if (matched) continue;
+    // Give one more character to the last %.
+    if (retry_text == std::string_view::npos || retry_text >= text.size()) return 0;
+    retry_text += CharacterSize(text, retry_text);
+    t = retry_text;
+    p = retry_pattern;
+  }
+}
+
+/// A pattern that is the same for all rows, by its shape.
+struct LikePattern {
+  enum class Shape : uint8_t { kExact, kPrefix, kSuffix, kContains, kGeneral } shape = Shape::kGeneral;
+  std::string literal;
+  std::string pattern;
+
+  static Result<LikePattern> Parse(std::string_view pattern) {
+    LikePattern out;
+    out.pattern = pattern;
+    const bool starts = !pattern.empty() && pattern.front() == '%';
+    bool ends = false, inner = false;
+    for (size_t i = 0; i < pattern.size(); ++i) {
+      if (pattern[i] == '\\') {
+        if (++i == pattern.size()) return Error(kInvalidEscape, "LIKE pattern must not end with escape character");
+        out.literal += pattern[i];
+      } else if (pattern[i] == '_') {
+        inner = true;
+      } else if (pattern[i] == '%') {
+        if (i == pattern.size() - 1) ends = true;
+        else if (i > 0) inner = true;
+      } else {
+        out.literal += pattern[i];
+      }
+    }
+    if (inner) return out;
+    out.shape = starts && ends ? Shape::kContains : starts ? Shape::kSuffix : ends ? Shape::kPrefix : Shape::kExact;
+    return out;
+  }
+
+  bool Matches(std::string_view text) const {
+    switch (shape) {
+      case Shape::kExact: return text == literal;
+      case Shape::kPrefix: return text.starts_with(literal);
+      case Shape::kSuffix: return text.ends_with(literal);
+      case Shape::kContains: return text.size() >= literal.size() && memmem(text.data(), text.size(), literal.data(), literal.size()) != nullptr;
+      case Shape::kGeneral: return MatchLike(text, pattern) == 1;
+    }
+    return false;
+  }
+};
+
+Kernel Like(bool ignore_case, bool negated) {
+  return [ignore_case, negated](KernelCall& call) -> Result<data::ColumnPtr> {
+    auto out = std::make_shared<data::Column>(call.type, call.rows);
+    uint8_t* values = out->mutable_data<uint8_t>();
+    const Argument& text = call.arguments[0];
+    const Argument& pattern = call.arguments[1];
+    if (pattern.constant) {
+      auto parsed = LikePattern::Parse(ignore_case ? Lower(pattern.bytes(0)) : std::string(pattern.bytes(0)));
+      if (parsed.ok()) {
+        for (int64_t row = 0; row < call.rows; ++row) {
+          values[row] = (ignore_case ? parsed->Matches(Lower(text.bytes(row))) : parsed->Matches(text.bytes(row))) != negated;
+        }
+        FinishNulls(call, *out);
+        return data::ColumnPtr(std::move(out));
+      }
+    }
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (call.AnyNull(row)) continue;
+      const int match = ignore_case ? MatchLike(Lower(text.bytes(row)), Lower(pattern.bytes(row))) : MatchLike(text.bytes(row), pattern.bytes(row));
+      if (match < 0) {
+        Error error(kInvalidEscape, "LIKE pattern must not end with escape character");
+        if (!call.Tolerate(error)) return error;
+        out->SetNull(row);
+        continue;
+      }
+      values[row] = (match == 1) != negated;
+    }
+    FinishNulls(call, *out);
+    return data::ColumnPtr(std::move(out));
+  };
+}
+
+/// LIKE .. ESCAPE: the pattern with backslash as the escape character.
+Result<std::string> LikeEscape(std::string_view pattern, std::string_view escape) {
+  if (CharacterCount(escape) > 1) return Error(kInvalidEscape, "invalid escape string").Hint("Escape string must be empty or one character.");
+  if (escape == "\\") return std::string(pattern);
+  std::string out;
+  bool escaped = false;
+  for (size_t at = 0; at < pattern.size();) {
+    const size_t size = CharacterSize(pattern, at);
+    const std::string_view character = pattern.substr(at, size);
+    at += size;
+    if (!escape.empty() && character == escape && !escaped) {
+      out += '\\';
+      escaped = true;
+      continue;
+    }
+    if (character == "\\" && !escaped) out += '\\';
+    out += character;
+    escaped = false;
+  }
+  return out;
+}
+
+// ---- Regular expressions
+
+/// PostgreSQL's syntax as RE2's. What RE2 cannot do is refused by RE2 or here.
+Result<std::string> TranslateRegex(std::string_view pattern) {
+  if (pattern.starts_with("***=")) return RE2::QuoteMeta(re2::StringPiece(pattern.data() + 4, pattern.size() - 4));
+  if (pattern.starts_with("***:")) pattern.remove_prefix(4);
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (in_class) {
+      if (c == '[' && i + 1 < pattern.size() && (pattern[i + 1] == ':' || pattern[i + 1] == '.' || pattern[i + 1] == '=')) {
+        const size_t end = pattern.find(std::string{pattern[i + 1], ']'}, i + 2);
+        if (end == std::string_view::npos) return Error(sqlstate::kInvalidRegularExpression, "invalid regular expression: brackets [] not balanced");
+        out += pattern.substr(i, end + 2 - i);
+        i = end + 1;
+        continue;
+      }
+      if (c == ']') in_class = false;
+      else if (c == '[') out += '\\';  // a plain character here, which RE2 would take for a class name's start
+      out += c;
+      if (c == '\\' && i + 1 < pattern.size()) out += pattern[++i];
+      continue;
+    }
+    if (c == '[') {
+      in_class = true;
+      out += c;
+      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') {
+        out += "\\]";
+        ++i;
+      }
+      continue;
+    }
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const char next = pattern[++i];
+      if (next == 'y') out += "\\b";
+      else if (next == 'Y') out += "\\B";
+      else if (next == 'm' || next == 'M') return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression escape \\{} is not supported", next)).Hint("Use \\y, which matches at both ends of a word.");
+      else if (next == 'Z') out += "\\z";
+      else if (next >= '1' && next <= '9') return Error(sqlstate::kFeatureNotSupported, "back references in regular expressions are not supported");
+      else { out += '\\'; out += next; }
+      continue;
+    }
+    if (c == '(' && pattern.substr(i).starts_with("(?") && i + 2 < pattern.size()) {
+      const char next = pattern[i + 2];
+      if (next == '=' || next == '!' || next == '<') return Error(sqlstate::kFeatureNotSupported, "look-around in regular expressions is not supported");
+    }
+    out += c;
+  }
+  return out;
+}
+
+bool HasNonGreedy(std::string_view pattern) {
+  for (size_t i = 1; i < pattern.size(); ++i) {
+    if (pattern[i] != '?') continue;
+    const char before = pattern[i - 1];
+    if (before == '*' || before == '+' || before == '?' || before == '}') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+struct CompiledRegex {
+  RE2 re;
+  CompiledRegex(const std::string& pattern, const RE2::Options& options) : re(pattern, options) {}
+};
+
+Result<RegexFlags> ParseRegexFlags(std::string_view flags) {
+  RegexFlags out;
+  for (size_t at = 0; at < flags.size();) {
+    const size_t size = CharacterSize(flags, at);
+    switch (flags[at]) {
+      case 'g': out.global = true; break;
+      case 'i': out.ignore_case = true; break;
+      case 'c': out.ignore_case = false; break;
+      case 'n': case 'm': out.newline = true; break;
+      case 's': out.newline = false; break;
+      case 'q': out.literal = true; break;
+      case 't': break;
+      case 'p': case 'w': case 'x': case 'b': case 'e':
+        return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression option \"{}\" is not supported", flags[at]));
+      default: return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid regular expression option: \"{}\"", flags.substr(at, size)));
+    }
+    at += size;
+  }
+  return out;
+}
+
+Result<Regex> Regex::Compile(std::string_view pattern, RegexFlags flags) {
+  constexpr size_t kCachedMax = 256;
+  thread_local absl::flat_hash_map<std::string, std::shared_ptr<const CompiledRegex>> cache;
+  std::string key{static_cast<char>('0' + (flags.ignore_case ? 1 : 0) + (flags.newline ? 2 : 0) + (flags.literal ? 4 : 0))};
+  key += pattern;
+  auto found = cache.find(key);
+  if (found != cache.end()) return Regex(found->second);
+  // (?i) and such at the start apply to the whole pattern.
+  std::string_view body = pattern;
+  RE2::Options options(RE2::Quiet);
+  options.set_dot_nl(!flags.newline);
+  options.set_never_nl(false);
+  std::string translated;
+  if (flags.literal) {
+    translated = RE2::QuoteMeta(re2::StringPiece(body.data(), body.size()));
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(translated, TranslateRegex(body));
+    if (flags.newline) translated.insert(0, "(?m)");
+    options.set_longest_match(!HasNonGreedy(body));
+  }
+  options.set_case_sensitive(!flags.ignore_case);
+  auto compiled = std::make_shared<CompiledRegex>(translated, options);
+  if (!compiled->re.ok()) return Error(sqlstate::kInvalidRegularExpression, "invalid regular expression: " + compiled->re.error());
+  if (cache.size() >= kCachedMax) cache.clear();
+  cache.emplace(std::move(key), compiled);
+  return Regex(std::move(compiled));
+}
+
+bool Regex::Matches(std::string_view text) const { return compiled_->re.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, nullptr, 0); }
+
+int Regex::group_count() const { return compiled_->re.NumberOfCapturingGroups(); }
+
+bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const {
+  std::vector<re2::StringPiece> pieces(static_cast<size_t>(group_count()) + 1);
+  if (from > text.size() || !compiled_->re.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, pieces.data(), static_cast<int>(pieces.size()))) return false;
+  groups.clear();
+  for (const re2::StringPiece& piece : pieces) {
+    if (piece.data() == nullptr) groups.push_back({});
+    else groups.push_back({static_cast<size_t>(piece.data() - text.data()), piece.size(), true});
+  }
+  return true;
+}
+
+namespace {
+
+Kernel Match(bool ignore_case, bool negated) {
+  return Rowwise([ignore_case, negated](std::string_view text, std::string_view pattern) -> Result<bool> {
+    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {.ignore_case = ignore_case}));
+    return regex.Matches(text) != negated;
+  });
+}
+
+/// Appends the replacement with \1..\9, \& and \\ filled in.
+void AppendReplacement(std::string_view replacement, std::string_view text, const std::vector<RegexSpan>& groups, std::string& out) {
+  for (size_t i = 0; i < replacement.size(); ++i) {
+    if (replacement[i] != '\\' || i + 1 == replacement.size()) {
+      out += replacement[i];
+      continue;
+    }
+    const char next = replacement[++i];
+    if (next >= '1' && next <= '9') {
+      const auto group = static_cast<size_t>(next - '0');
+      if (group < groups.size() && groups[group].matched) out += text.substr(groups[group].at, groups[group].size);
+    } else if (next == '&') {
+      out += text.substr(groups[0].at, groups[0].size);
+    } else if (next == '\\') {
+      out += '\\';
+    } else {
+      out += '\\';
+      out += next;
+    }
+  }
+}
+
+Result<std::string> RegexReplace(std::string_view text, std::string_view pattern, std::string_view replacement, std::string_view options) {
+  KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  std::string out;
+  size_t done = 0, from = 0;
+  std::vector<RegexSpan> groups;
+  while (regex.Find(text, from, groups)) {
+    out += text.substr(done, groups[0].at - done);
+    AppendReplacement(replacement, text, groups, out);
+    done = groups[0].at + groups[0].size;
+    if (!flags.global) break;
+    from = done;
+    if (groups[0].size == 0) {
+      if (done >= text.size()) break;
+      from += CharacterSize(text, done);
+    }
+  }
+  return out + std::string(text.substr(done));
+}
+
+/// substring(text from pattern): the first group, or the whole match when there is none.
+Result<std::optional<std::string_view>> RegexSubstring(std::string_view text, std::string_view pattern) {
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
+  std::vector<RegexSpan> groups;
+  if (!regex.Find(text, 0, groups)) return std::optional<std::string_view>();
+  const RegexSpan& span = groups.size() > 1 ? groups[1] : groups[0];
+  if (!span.matched) return std::optional<std::string_view>();
+  return std::optional(text.substr(span.at, span.size));
+}
+
+Result<int32_t> RegexCount(std::string_view text, std::string_view pattern, int32_t start, std::string_view options) {
+  if (start <= 0) return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"start\": {}", start));
+  KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  int32_t count = 0;
+  std::vector<RegexSpan> groups;
+  for (size_t from = CharacterOffset(text, start - 1); regex.Find(text, from, groups);) {
+    ++count;
+    from = groups[0].at + groups[0].size;
+    if (groups[0].size == 0) {
+      if (from >= text.size()) break;
+      from += CharacterSize(text, from);
+    }
+  }
+  return count;
+}
+
+}  // namespace
+
+void RegisterPatterns(Registry& registry) {
+  using View = std::string_view;
+  const char* kMatch = "text, text -> bool";
+  registry.Operator("~~", kMatch, Like(false, false), "LIKE");
+  registry.Operator("!~~", kMatch, Like(false, true), "NOT LIKE");
+  registry.Operator("~~*", kMatch, Like(true, false), "ILIKE");
+  registry.Operator("!~~*", kMatch, Like(true, true), "NOT ILIKE");
+  registry.Function("like_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return LikeEscape(pattern, escape); }), "a LIKE pattern with backslash as its escape character");
+  registry.Operator("~", kMatch, Match(false, false), "matches a regular expression");
+  registry.Operator("!~", kMatch, Match(false, true), "does not match a regular expression");
+  registry.Operator("~*", kMatch, Match(true, false), "matches a regular expression, ignoring case");
+  registry.Operator("!~*", kMatch, Match(true, true), "does not match a regular expression, ignoring case");
+  registry.Function("regexp_like", kMatch, Match(false, false), "matches a regular expression");
+  registry.Function("regexp_like", "text, text, text -> bool", Rowwise([](View text, View pattern, View options) -> Result<bool> {
+    KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
+    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+    return regex.Matches(text);
+  }), "matches a regular expression with options");
+  registry.Function("regexp_replace", "text, text, text -> text", Rowwise([](View text, View pattern, View with) { return RegexReplace(text, pattern, with, ""); }), "first match replaced");
+  registry.Function("regexp_replace", "text, text, text, text -> text", Rowwise([](View text, View pattern, View with, View options) { return RegexReplace(text, pattern, with, options); }), "first match, or all with option g, replaced");
+  registry.Function("regexp_count", "text, text -> int4", Rowwise([](View text, View pattern) { return RegexCount(text, pattern, 1, ""); }), "number of matches");
+  registry.Function("regexp_count", "text, text, int4 -> int4", Rowwise([](View text, View pattern, int32_t start) { return RegexCount(text, pattern, start, ""); }), "number of matches from a character on");
+  registry.Function("regexp_count", "text, text, int4, text -> int4", Rowwise([](View text, View pattern, int32_t start, View options) { return RegexCount(text, pattern, start, options); }), "number of matches from a character on");
+  registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }), "the part that matches a regular expression or its first group");
+}
+
+}  // namespace kappa::expr
