@@ -105,6 +105,7 @@ class Core final : public Engine {
   std::unique_ptr<Session> NewSession() override;
   Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) override;
   log::Log& log() override { return *log_; }
+  Status DeleteTopic(const std::string& name) override;
   io::Clock& clock() override { return clock_; }
   std::string StatusJson() override;
   std::string MetricsText() override;
@@ -145,6 +146,7 @@ class Core final : public Engine {
 
   Result<data::Batch> SystemRows(std::string_view name, const ReadSet& reads);
   Result<data::Batch> TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments);
+  Result<data::Batch> PlanRows(const std::string& text);
   Result<data::Schema> TableFunctionSchema(std::string_view name, const std::vector<data::Value>& arguments) const;
   Result<data::Value> EngineFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot,
                                      const std::function<std::string(std::string_view)>& setting);
@@ -258,6 +260,7 @@ class Core final : public Engine {
 
   // Figures.
   int64_t opened_us_ = 0;  // steady
+  std::atomic<double> last_replay_rate_{0};  // records/s, for estimates
   RateMeter epoch_rate_;
   std::map<uint32_t, RateMeter> stream_rates_;
   std::atomic<int64_t> recovery_us_{0};
@@ -272,5 +275,6 @@ void CollectScans(const plan::Node& node, std::vector<const plan::Scan*>& scans)
 /// The same, with the scans of sub-queries in expressions.
 void CollectAllScans(const plan::Node& node, std::vector<const plan::Scan*>& scans);
 const std::vector<sql::SystemRelation>& KappaRelations();
+data::Schema PlanSchema();  // of kappa.plan
 
 }  // namespace kappa::engine

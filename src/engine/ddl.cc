@@ -191,6 +191,24 @@ Status Core::AlterView(const sql::AlterViewStatement& statement) {
   });
 }
 
+Status Core::DeleteTopic(const std::string& name) {
+  return AtBoundary([&]() -> Status {
+    const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+    std::string reader;
+    for (const auto& [stream_name, stream] : snapshot->streams) {
+      if (stream.topic == name) reader = "stream \"" + stream_name + "\"";
+    }
+    for (const auto& [table_name, table] : snapshot->tables) {
+      if (table.topic == name) reader = "table \"" + table_name + "\"";
+    }
+    if (!reader.empty()) {
+      return Error(sqlstate::kDependentObjectsStillExist, fmt::format("topic \"{}\" cannot be deleted because {} reads it", name, reader))
+          .Hint("Drop that first.");
+    }
+    return log_->DeleteTopic(name);
+  });
+}
+
 Status Core::Drop(const sql::DropStatement& statement, std::vector<std::string>* notices) {
   return AtBoundary([&]() -> Status {
     using Kind = sql::DropStatement::Kind;

@@ -27,6 +27,7 @@ struct EngineOptions {
   int64_t subscription_queue_rows = 100'000;  // a slower subscriber is cut off
   int64_t dead_letters_max = 100'000;         // rows kept in kappa.dead_letters
   size_t batch_rows = 8192;                   // rows per batch; tests use 1 and 7
+  int default_partitions = 1;                 // of streams that do not say
   log::LogOptions log;
 };
 
@@ -104,6 +105,8 @@ class Engine {
   /// version 0: whatever serves. `with_snapshot`: first the current rows.
   virtual Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) = 0;
   virtual log::Log& log() = 0;
+  /// Deletes a topic unless a stream or table reads it (dependent_objects_still_exist).
+  virtual Status DeleteTopic(const std::string& name) = 0;
   virtual io::Clock& clock() = 0;
   /// Everything `kappa status`, the console and /v1/status show, as one JSON document (docs/http.md).
   virtual std::string StatusJson() = 0;

@@ -249,6 +249,7 @@ Status Core::FinishReplay(std::shared_ptr<Replay> replay) {
   KAPPA_RETURN_IF_ERROR(ReplayTo(*replay, runtime, epoch_));
   flow_->AdoptView(replay->version_id, replay->flow->ReleaseView(replay->version_id), runtime.inputs);
   replay->progress.finished_us = clock_.SteadyMicros();
+  if (replay->progress.records_done > 0) last_replay_rate_ = replay->progress.records_per_second(clock_.SteadyMicros());
 
   catalog::View view = *catalog_->snapshot()->FindView(runtime.view);
   bool promote = false;

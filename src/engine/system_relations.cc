@@ -110,6 +110,7 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
 sql::BindContext Core::MakeBindContext(const catalog::Snapshot& snapshot) const {
   sql::BindContext context;
   context.catalog = &snapshot;
+  context.default_partitions = options_.default_partitions;
   context.system_relation = [](std::string_view name) -> const sql::SystemRelation* {
     for (const sql::SystemRelation& relation : KappaRelations()) {
       if (relation.name == name) return &relation;
@@ -262,12 +263,16 @@ Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std:
                      {"live_digest", TypeId::kText}, {"replayed_digest", TypeId::kText}, {"records", TypeId::kInt8}, {"seconds", TypeId::kFloat8}};
     return schema;
   }
+  if (name == "kappa.plan") {
+    if (arguments.size() != 1) return Error(sqlstate::kUndefinedFunction, "kappa.plan takes the text of the statements");
+    return PlanSchema();
+  }
   if (name == "pg_options_to_table" || name == "pg_catalog.pg_options_to_table") {
     data::Schema schema;
     schema.fields = {{"option_name", TypeId::kText}, {"option_value", TypeId::kText}};
     return schema;
   }
-  return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name)).Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.verify.");
+  return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name)).Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.plan, kappa.verify.");
 }
 
 Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments) {
@@ -294,6 +299,7 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
     return rows.Finish();
   }
   const std::string view = arguments[0].null ? "" : arguments[0].bytes;
+  if (name == "kappa.plan") return PlanRows(view);
   if (name == "kappa.verify") {
     KAPPA_ASSIGN_OR_RETURN(Verification v, Verify(view, arguments.size() > 1 ? integer(arguments[1]) : 0, [] { return false; }));
     rows.Text(v.view).Int4(v.version).Bool(v.equal).Int8(static_cast<int64_t>(v.epoch)).Int8(v.rows).Text(v.live_digest).Text(v.replayed_digest)

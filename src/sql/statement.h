@@ -84,11 +84,24 @@ struct BindContext {
   data::TextOptions text;
 };
 
+/// When a query's results are given: as they change, or once when a window closes.
+enum class Emit : uint8_t { kDefault, kChanges, kOnWindowClose };
+
 /// One statement of a text, cut out by the parser.
 struct RawStatement {
   std::string text;   // rewritten to what libpg_query takes
   std::string source; // as the user wrote it
   int offset = 0;     // of `source` in the whole text, characters
+
+  // What the token pre-pass took out of `source` because PostgreSQL's grammar has no place for it.
+  bool stream = false;        // CREATE STREAM or SOURCE, written as CREATE TABLE in `text`
+  bool or_replace = false;    // CREATE OR REPLACE MATERIALIZED VIEW
+  bool explain_view = false;  // EXPLAIN MATERIALIZED VIEW name, written as EXPLAIN TABLE name
+  Emit emit = Emit::kDefault;
+  int emit_at = 0;            // byte offset of EMIT in `source`
+  int query_at = -1;          // byte offset in `source` of a view's defining query
+  /// Byte offset in `text`, byte offset in `source`, ascending: from each entry to the next both advance together.
+  std::vector<std::pair<int, int>> offsets;
 };
 
 /// Splits a text into statements (empty ones left out) and applies the token pre-pass. Fails with syntax_error at the

@@ -1,0 +1,152 @@
+// kappa serve: opens the data folder, starts the listeners, says where they are, and stops cleanly on SIGTERM and SIGINT.
+#include "cli/serve.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/client.h"
+#include "engine/engine.h"
+#include "format/decoder.h"
+#include "io/folder.h"
+#include "serve/http/server.h"
+#include "serve/kafka/server.h"
+#include "serve/pg/server.h"
+
+namespace kappa::cli {
+namespace {
+
+struct ServeOptions {
+  std::string data = DefaultDataFolder();
+  std::string pg = "127.0.0.1:5432";
+  std::string kafka = "127.0.0.1:9092";
+  std::string http = "127.0.0.1:8080";
+  std::string advertise;
+  int threads = 0;
+  size_t batch_rows = 8192;
+  int64_t checkpoint_interval_ms = 10'000;
+  int64_t epoch_interval_max_ms = 100;
+  int64_t query_memory_mb = 1024;
+  int64_t statement_timeout_ms = 0;
+  int64_t dead_letters_max = 100'000;
+  int default_partitions = 1;
+  bool insecure = false;
+  bool quiet = false;
+};
+
+std::string KafkaMetricsText(const serve::KafkaMetrics& metrics) {
+  std::string out;
+  auto add = [&](const char* name, const char* type, const char* help, auto value) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
+  };
+  add("kappa_kafka_connections_total", "counter", "Kafka connections accepted.", metrics.connections_total.load());
+  add("kappa_kafka_connections_open", "gauge", "Kafka connections open.", metrics.connections_open.load());
+  add("kappa_kafka_requests_total", "counter", "Kafka requests.", metrics.requests.load());
+  add("kappa_kafka_received_bytes_total", "counter", "Bytes received from Kafka clients.", metrics.bytes_in.load());
+  add("kappa_kafka_sent_bytes_total", "counter", "Bytes sent to Kafka clients.", metrics.bytes_out.load());
+  add("kappa_log_appended_records_total", "counter", "Records accepted from producers.", metrics.records_in.load());
+  add("kappa_kafka_produce_errors_total", "counter", "Partitions of produce requests that were refused.", metrics.produce_errors.load());
+  add("kappa_kafka_client_errors_total", "counter", "Connections closed for malformed requests.", metrics.client_errors.load());
+  return out;
+}
+
+int Fail(const Error& error) {
+  PrintError(error);
+  return 1;
+}
+
+int Serve(const ServeOptions& options) {
+  // The signals are taken by sigwait below; every thread inherits the mask.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  io::RaiseOpenFileLimit();
+
+  engine::EngineOptions engine_options;
+  engine_options.folder = options.data;
+  engine_options.threads = options.threads;
+  engine_options.batch_rows = options.batch_rows;
+  engine_options.checkpoint_interval_us = options.checkpoint_interval_ms * 1000;
+  engine_options.epoch_interval_max_us = options.epoch_interval_max_ms * 1000;
+  engine_options.query_memory_bytes = options.query_memory_mb << 20;
+  engine_options.statement_timeout_us = options.statement_timeout_ms * 1000;
+  engine_options.dead_letters_max = options.dead_letters_max;
+  engine_options.default_partitions = options.default_partitions;
+  auto engine = engine::Engine::Open(engine_options, io::RealClock());
+  if (!engine.ok()) return Fail(engine.error());
+
+  serve::KafkaServerOptions kafka_options;
+  kafka_options.address = options.kafka;
+  kafka_options.advertised_address = options.advertise;
+  kafka_options.insecure = options.insecure;
+  kafka_options.auto_create_config.partitions = options.default_partitions;
+  kafka_options.delete_topic = [&](const std::string& name) { return (*engine)->DeleteTopic(name); };
+  auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), io::RealClock());
+  if (!kafka.ok()) return Fail(kafka.error());
+  serve::PgServerOptions pg_options;
+  pg_options.address = options.pg;
+  pg_options.insecure = options.insecure;
+  auto pg = serve::PgServer::Start(pg_options, **engine);
+  if (!pg.ok()) return Fail(pg.error());
+  serve::HttpServerOptions http_options;
+  http_options.address = options.http;
+  http_options.insecure = options.insecure;
+  auto http = serve::HttpServer::Start(http_options, **engine, [&] { return KafkaMetricsText((*kafka)->metrics()); });
+  if (!http.ok()) return Fail(http.error());
+
+  const std::string endpoints = options.data + "/endpoints.json";
+  Status written = io::WriteFileAtomically(endpoints, fmt::format("{{\"pg\": \"{}\", \"kafka\": \"{}\", \"http\": \"{}\", \"pid\": {}}}\n", (*pg)->address(),
+                                                                  (*kafka)->address(), (*http)->address(), getpid()));
+  if (!written.ok()) return Fail(written.error());
+  if (!options.quiet) {
+    fmt::print("kappa serves {}\n  PostgreSQL  psql -h {} -p {} -U kappa kappa\n  Kafka       {}\n  console     http://{}/\n", options.data,
+               (*pg)->address().substr(0, (*pg)->address().rfind(':')), (*pg)->address().substr((*pg)->address().rfind(':') + 1), (*kafka)->address(), (*http)->address());
+    std::fflush(stdout);
+  }
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  if (!options.quiet) {
+    fmt::print("stopping\n");
+    std::fflush(stdout);
+  }
+  (void)io::DurableUnlink(endpoints);
+  (*http)->Stop();
+  (*pg)->Stop();
+  (*kafka)->Stop();
+  Status closed = (*engine)->Close();
+  if (!closed.ok()) return Fail(closed.error());
+  return 0;
+}
+
+}  // namespace
+
+void AddServeCommand(CLI::App& app, std::function<int()>* run) {
+  auto options = std::make_shared<ServeOptions>();
+  CLI::App* command = app.add_subcommand("serve", "Run the server: log, views, and the PostgreSQL, Kafka and HTTP listeners");
+  command->footer(
+      "Everything is kept in the data folder. DIR/endpoints.json names the addresses while the server runs;\n"
+      "port 0 takes a free port. SIGTERM or Ctrl-C stops cleanly; after kill -9 nothing acknowledged is lost.\n\n"
+      "Example: kappa serve --data ./kappa-data");
+  command->add_option("--data", options->data, "Data folder, made when missing (or $KAPPA_DATA)")->capture_default_str();
+  command->add_option("--pg", options->pg, "PostgreSQL listener, HOST:PORT")->capture_default_str();
+  command->add_option("--kafka", options->kafka, "Kafka listener, HOST:PORT")->capture_default_str();
+  command->add_option("--http", options->http, "HTTP listener and console, HOST:PORT")->capture_default_str();
+  command->add_option("--kafka-advertise", options->advertise, "HOST:PORT that Kafka clients are told to connect to");
+  command->add_option("--threads", options->threads, "Threads for views; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
+  command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")->capture_default_str()->check(CLI::Range(1, 1000));
+  command->add_option("--checkpoint-interval-ms", options->checkpoint_interval_ms, "Time between checkpoints of state")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--query-memory-mb", options->query_memory_mb, "Bound of one query's result")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--statement-timeout-ms", options->statement_timeout_ms, "Bound of a statement's time; 0 is none")->capture_default_str();
+  command->add_option("--dead-letters-max", options->dead_letters_max, "Rows kept in kappa.dead_letters")->capture_default_str();
+  command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback; there is no authentication yet");
+  command->add_flag("--quiet", options->quiet, "Print nothing but errors");
+  command->callback([options, run] { *run = [options] { return Serve(*options); }; });
+}
+
+}  // namespace kappa::cli

@@ -1,0 +1,457 @@
+// Declares what the file declares, loads tables, feeds the streams, closes the windows, writes the views.
+#include "engine/batch_run.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "connect/file_source.h"
+#include "engine/core.h"
+#include "format/decoder.h"
+#include "io/folder.h"
+#include "ops/value_order.h"
+
+namespace kappa::engine {
+namespace {
+
+constexpr size_t kStepBytes = 8 << 20;  // of input between two steps
+constexpr size_t kDeadSamples = 5;
+constexpr const char* kBlackhole = "blackhole:";
+
+/// Where an error at a character of the file is: "file.sql:3:8".
+Error InFile(const Error& error, const std::string& path, std::string_view text) {
+  if (error.position() <= 0) return error;
+  int line = 1, column = 1, character = 1;
+  for (size_t i = 0; i < text.size() && character < error.position(); ++i) {
+    if ((text[i] & 0xC0) == 0x80) continue;  // inside a UTF-8 character
+    ++character;
+    ++column;
+    if (text[i] == '\n') {
+      ++line;
+      column = 1;
+    }
+  }
+  Error located(error.sqlstate().c_str(), fmt::format("{}:{}:{}: {}", path, line, column, error.message()));
+  return std::move(located).Detail(error.detail()).Hint(error.hint());
+}
+
+/// Rows in ascending order of all columns, NULLs last.
+data::Batch Sorted(const data::Batch& rows) {
+  std::vector<int32_t> order(static_cast<size_t>(rows.rows));
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    for (const data::ColumnPtr& column : rows.columns) {
+      const bool null_a = column->IsNull(a), null_b = column->IsNull(b);
+      if (null_a || null_b) {
+        if (null_a != null_b) return null_b;
+        continue;
+      }
+      const int order_ab = ops::CompareValues(column->type(), ops::ValueBytes(*column, a), ops::ValueBytes(*column, b));
+      if (order_ab != 0) return order_ab < 0;
+    }
+    return false;
+  });
+  return data::Gather(data::ChangeBatch(rows), order).AsBatch();
+}
+
+class BatchRun {
+ public:
+  explicit BatchRun(const BatchRunOptions& options) : options_(options), pool_(options.threads) {
+    flow::FlowOptions flow_options;
+    flow_options.shards = options.threads;
+    flow_options.batch_rows = options.batch_rows;
+    flow_options.operators.context.fail_on_error = false;
+    flow_ = std::make_unique<flow::LogFlow>(flow_options, pool_);
+  }
+
+  Result<BatchRunStats> Run() {
+    const auto begin = std::chrono::steady_clock::now();
+    KAPPA_ASSIGN_OR_RETURN(text_, io::ReadWholeFile(options_.sql_path, 16 << 20));
+    Status status = Declare();
+    if (!status.ok()) return InFile(status.error(), options_.sql_path, text_);
+    KAPPA_RETURN_IF_ERROR(CheckNames());
+    KAPPA_RETURN_IF_ERROR(LoadTables());
+    KAPPA_RETURN_IF_ERROR(ReadStreams());
+    flow_->EndInput();
+    KAPPA_RETURN_IF_ERROR(Step({}, {}, true));
+    stats_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    KAPPA_RETURN_IF_ERROR(WriteOutputs());
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    stats_.peak_rss_bytes = static_cast<int64_t>(usage.ru_maxrss) * 1024;
+    return stats_;
+  }
+
+ private:
+  struct View {
+    uint32_t id = 0;
+    std::string path;      // empty: not asked for
+    bool wanted = false;
+    std::unique_ptr<ops::ViewStore> store;  // null when dropped into the black hole or not wanted
+    int64_t changes = 0;
+    data::Schema schema;
+  };
+
+  sql::BindContext Context() {
+    sql::BindContext context;
+    context.catalog = &catalog_;
+    context.system_relation = [](std::string_view) -> const sql::SystemRelation* { return nullptr; };
+    context.table_function = [](std::string_view name, const std::vector<data::Value>&) -> Result<data::Schema> {
+      return Error(sqlstate::kFeatureNotSupported, fmt::format("function {} is not available in batch mode", name));
+    };
+    return context;
+  }
+
+  Status Declare() {
+    KAPPA_ASSIGN_OR_RETURN(std::vector<sql::RawStatement> statements, sql::SplitStatements(text_));
+    for (const sql::RawStatement& raw : statements) {
+      KAPPA_ASSIGN_OR_RETURN(sql::BoundStatement bound, sql::Bind(raw, Context()));
+      if (auto* create = std::get_if<sql::CreateStreamStatement>(&bound)) {
+        KAPPA_RETURN_IF_ERROR(DeclareStream(create->stream, create->if_not_exists));
+      } else if (auto* table = std::get_if<sql::CreateTableStatement>(&bound)) {
+        KAPPA_RETURN_IF_ERROR(DeclareTable(table->table, table->if_not_exists));
+      } else if (auto* view = std::get_if<sql::CreateViewStatement>(&bound)) {
+        KAPPA_RETURN_IF_ERROR(DeclareView(*view));
+      } else if (auto* insert = std::get_if<sql::InsertStatement>(&bound)) {
+        KAPPA_ASSIGN_OR_RETURN(data::Batch rows, Evaluate(insert->plan));
+        inserted_[insert->target].push_back(std::move(rows));
+      } else if (std::holds_alternative<sql::SetStatement>(bound) || std::holds_alternative<sql::TransactionStatement>(bound)) {
+        continue;
+      } else {
+        return Error(sqlstate::kFeatureNotSupported, "batch mode takes CREATE and INSERT statements").At(raw.offset + 1)
+            .Hint("Put queries into views; their rows are the output.");
+      }
+    }
+    return {};
+  }
+
+  Status DeclareStream(catalog::Stream stream, bool if_not_exists) {
+    if (catalog_.Exists(stream.name)) {
+      if (if_not_exists) return {};
+      return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", stream.name));
+    }
+    stream.id = next_id_++;
+    auto input = options_.inputs.find(stream.name);
+    if (input != options_.inputs.end()) stream.partitions = static_cast<int32_t>(input->second.size());
+    flow::StreamSpec spec;
+    spec.id = stream.id;
+    spec.name = stream.name;
+    spec.topic = stream.topic;
+    spec.schema = stream.schema;
+    spec.partitions = stream.partitions;
+    flow_->AddStream(std::move(spec), nullptr);
+    catalog_.streams[stream.name] = std::move(stream);
+    return {};
+  }
+
+  Status DeclareTable(catalog::Table table, bool if_not_exists) {
+    if (catalog_.Exists(table.name)) {
+      if (if_not_exists) return {};
+      return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", table.name));
+    }
+    table.id = next_id_++;
+    KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key}, nullptr));
+    catalog_.tables[table.name] = std::move(table);
+    return {};
+  }
+
+  Status DeclareView(const sql::CreateViewStatement& create) {
+    const bool exists = catalog_.Exists(create.name);
+    if (exists && create.if_not_exists) return {};
+    if (exists && (!create.or_replace || catalog_.FindView(create.name) == nullptr)) {
+      return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", create.name));
+    }
+    std::vector<const plan::Scan*> scans;
+    CollectScans(*create.plan, scans);
+    std::vector<flow::ViewInput> inputs;
+    for (const plan::Scan* scan : scans) {
+      switch (scan->relation_kind) {
+        case plan::RelationKind::kStream: inputs.push_back({flow::ViewInput::Kind::kStream, scan->relation_id}); break;
+        case plan::RelationKind::kTable: inputs.push_back({flow::ViewInput::Kind::kTable, scan->relation_id}); break;
+        case plan::RelationKind::kView: {
+          const catalog::View* view = catalog_.FindView(scan->name);
+          const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(scan->version != 0 ? scan->version : view->serving);
+          if (version == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("relation \"{}\" does not exist", scan->name));
+          inputs.push_back({flow::ViewInput::Kind::kView, version->id});
+          break;
+        }
+        case plan::RelationKind::kSystem: return Error(sqlstate::kFeatureNotSupported, "a view cannot read a system relation");
+      }
+    }
+    catalog::View view = exists ? *catalog_.FindView(create.name) : catalog::View{};
+    catalog::ViewVersion version;
+    version.id = next_id_++;
+    version.number = static_cast<int>(view.versions.size()) + 1;
+    version.schema = create.plan->schema;
+    version.state = catalog::VersionState::kServing;
+    version.query = create.query;
+    version.depends_on = create.depends_on;
+    version.key_columns = create.key_columns;
+    if (!exists) {
+      view.id = next_id_++;
+      view.name = create.name;
+    }
+    // The file's last word counts; what read the older version before keeps reading it.
+    view.serving = version.number;
+    KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, create.plan, std::move(inputs)));
+    View& out = views_[create.name];
+    out.id = version.id;
+    out.schema = version.schema;
+    view.versions.push_back(std::move(version));
+    catalog_.views[create.name] = std::move(view);
+    return {};
+  }
+
+  /// Rows of a plan without relations (VALUES).
+  Result<data::Batch> Evaluate(const plan::NodePtr& plan) {
+    std::vector<const plan::Scan*> scans;
+    CollectScans(*plan, scans);
+    if (!scans.empty()) {
+      return Error(sqlstate::kFeatureNotSupported, "INSERT ... SELECT from a relation is not supported in batch mode").Hint("Give the rows as VALUES, or as a file with --input.");
+    }
+    flow::GraphOptions graph_options;
+    graph_options.operators.bounded = true;
+    graph_options.operators.context.now_us = options_.now_us;
+    KAPPA_ASSIGN_OR_RETURN(auto graph, flow::Graph::Make(plan, std::move(graph_options)));
+    std::vector<data::ChangeBatch> out;
+    absl::flat_hash_map<uint32_t, int64_t> none;
+    ops::EpochContext end{1, options_.now_us, &none, true};
+    flow::ThreadPool one(1);
+    KAPPA_RETURN_IF_ERROR(graph->Step(one, &end, out));
+    return out.empty() ? data::EmptyBatch(plan->schema) : data::Concatenate(out).AsBatch();
+  }
+
+  Status CheckNames() {
+    for (const auto& [name, paths] : options_.inputs) {
+      if (catalog_.FindStream(name) == nullptr && catalog_.FindTable(name) == nullptr) {
+        std::vector<std::string> names;
+        for (const auto& [stream, _] : catalog_.streams) names.push_back(stream);
+        for (const auto& [table, _] : catalog_.tables) names.push_back(table);
+        const std::string near = sql::NearestName(name, names);
+        return Error(sqlstate::kUndefinedTable, fmt::format("--input names \"{}\", which {} does not declare", name, options_.sql_path))
+            .Hint(near.empty() ? "Inputs are streams and tables of the SQL file." : fmt::format("Perhaps you meant \"{}\".", near));
+      }
+    }
+    for (const auto& [name, stream] : catalog_.streams) {
+      if (!options_.inputs.contains(name) && !inserted_.contains(name)) {
+        return Error(sqlstate::kInvalidParameterValue, fmt::format("stream \"{}\" has no input", name))
+            .Hint(fmt::format("Add --input {}=FILE (.jsonl, .csv or .parquet, also .zst and .gz).", name));
+      }
+    }
+    for (const auto& [name, path] : options_.outputs) {
+      auto view = views_.find(name);
+      if (view == views_.end()) {
+        std::vector<std::string> names;
+        for (const auto& [v, _] : views_) names.push_back(v);
+        const std::string near = sql::NearestName(name, names);
+        return Error(sqlstate::kUndefinedTable, fmt::format("--output names \"{}\", which {} does not declare as a view", name, options_.sql_path))
+            .Hint(near.empty() ? "Outputs are views of the SQL file." : fmt::format("Perhaps you meant \"{}\".", near));
+      }
+      view->second.wanted = true;
+      view->second.path = path;
+    }
+    for (auto& [name, view] : views_) {
+      if (options_.print_all) view.wanted = true;
+      if (view.wanted && view.path != kBlackhole) view.store = std::make_unique<ops::ViewStore>(view.schema, std::vector<int>{});
+    }
+    return {};
+  }
+
+  Status Step(std::map<uint32_t, std::vector<flow::JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush) {
+    if (options_.cancelled && options_.cancelled()) return Error(sqlstate::kQueryCanceled, "interrupted").Detail("No output was written.");
+    flow::FlowChanges changes;
+    KAPPA_RETURN_IF_ERROR(flow_->AdvanceRows(std::move(streams), std::move(tables), flush, changes));
+    for (auto& [name, view] : views_) {
+      auto it = changes.views.find(view.id);
+      if (it == changes.views.end()) continue;
+      for (const data::ChangeBatch& batch : it->second) view.changes += batch.rows;
+      if (view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second.size() == 1 ? it->second[0] : data::Concatenate(it->second)));
+    }
+    return {};
+  }
+
+  void CountBad(const std::string& path, const connect::FileBatch& batch) {
+    stats_.dead_letters += static_cast<int64_t>(batch.bad.size());
+    for (const auto& bad : batch.bad) {
+      if (stats_.dead_letter_samples.size() < kDeadSamples) stats_.dead_letter_samples.push_back(fmt::format("{}: record {}: {}", path, bad.offset, bad.reason));
+    }
+  }
+
+  Status LoadTables() {
+    for (const auto& [name, table] : catalog_.tables) {
+      std::vector<data::ChangeBatch> changes;
+      if (auto rows = inserted_.find(name); rows != inserted_.end()) {
+        for (const data::Batch& batch : rows->second) changes.emplace_back(batch);
+      }
+      if (auto input = options_.inputs.find(name); input != options_.inputs.end()) {
+        std::vector<int> columns(static_cast<size_t>(table.schema.size()));
+        std::iota(columns.begin(), columns.end(), 0);
+        for (const std::string& path : input->second) {
+          KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(path, table.schema, columns, {}, 1));
+          while (true) {
+            KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, source->Next(kStepBytes));
+            if (!batch) break;
+            CountBad(path, *batch);
+            stats_.events += batch->records;
+            if (batch->rows.rows > 0) changes.emplace_back(std::move(batch->rows));
+          }
+        }
+      }
+      if (!changes.empty()) KAPPA_RETURN_IF_ERROR(Step({}, {{table.id, std::move(changes)}}, false));
+    }
+    return {};
+  }
+
+  struct OpenFile {
+    const catalog::Stream* stream;
+    int partition;
+    std::string path;
+    std::unique_ptr<connect::FileSource> source;
+    bool done = false;
+  };
+
+  Status ReadStreams() {
+    std::vector<OpenFile> files;
+    std::map<uint32_t, flow::StreamClock> clocks;
+    std::map<uint32_t, std::vector<int>> columns;  // what each stream's files decode: the flow's columns, then the event time
+    size_t count = 0;
+    for (const auto& [name, stream] : catalog_.streams) {
+      if (auto input = options_.inputs.find(name); input != options_.inputs.end()) count += input->second.size();
+    }
+    for (const auto& [name, stream] : catalog_.streams) {
+      clocks.emplace(stream.id, flow::StreamClock(stream.partitions, stream.watermark_delay_us, stream.future_limit_us));
+      std::vector<int>& needed = columns[stream.id];
+      needed = flow_->NeededColumns(stream.id);
+      for (int column : needed) {
+        if (column >= stream.schema.size()) {
+          return Error(sqlstate::kFeatureNotSupported, "the hidden columns _partition, _offset and _timestamp are not available in batch mode");
+        }
+      }
+      if (stream.event_time >= 0) needed.push_back(stream.event_time);
+      if (auto rows = inserted_.find(name); rows != inserted_.end()) {
+        for (const data::Batch& batch : rows->second) {
+          data::Batch projected;
+          projected.rows = batch.rows;
+          for (int column : needed) projected.columns.push_back(batch.columns[static_cast<size_t>(column)]);
+          KAPPA_RETURN_IF_ERROR(Feed(stream, 0, std::move(projected), clocks.at(stream.id)));
+        }
+      }
+      auto input = options_.inputs.find(name);
+      if (input == options_.inputs.end()) continue;
+      format::DecodeOptions decode;
+      if (stream.json_timestamps == "s") decode.json_timestamps = format::JsonTimestamps::kSeconds;
+      if (stream.json_timestamps == "ms") decode.json_timestamps = format::JsonTimestamps::kMillis;
+      if (stream.json_timestamps == "us") decode.json_timestamps = format::JsonTimestamps::kMicros;
+      const int threads = std::max(1, options_.threads / static_cast<int>(std::max<size_t>(1, count)));
+      for (size_t p = 0; p < input->second.size(); ++p) {
+        KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(input->second[p], stream.schema, needed, decode, threads));
+        files.push_back({&stream, static_cast<int>(p), input->second[p], std::move(source), false});
+      }
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    for (bool more = true; more;) {
+      more = false;
+      for (OpenFile& file : files) {
+        if (file.done) continue;
+        KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(kStepBytes));
+        if (!batch) {
+          file.done = true;
+          continue;
+        }
+        more = true;
+        CountBad(file.path, *batch);
+        stats_.events += batch->records;
+        KAPPA_RETURN_IF_ERROR(Feed(*file.stream, file.partition, std::move(batch->rows), clocks.at(file.stream->id)));
+        if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      }
+    }
+    return {};
+  }
+
+  /// `rows`: the flow's columns, then the event time where the stream has one.
+  Status Feed(const catalog::Stream& stream, int partition, data::Batch rows, flow::StreamClock& clock) {
+    if (rows.rows == 0) return {};
+    flow::JudgedBatch judged;
+    judged.partition = partition;
+    if (stream.event_time >= 0) {
+      judged.late.resize(static_cast<size_t>(rows.rows), 0);
+      const int64_t late = clock.Judge(partition, *rows.columns.back(), 0, rows.rows, options_.now_us, judged.late.data());
+      clock.EndEpoch();
+      flow_->set_watermark(stream.id, clock.watermark());
+      stats_.late += late;
+      if (late == 0) judged.late.clear();
+      rows.columns.pop_back();
+    } else {
+      flow_->set_watermark(stream.id, flow::kNoWatermark);
+    }
+    judged.rows = std::move(rows);
+    std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
+    streams[stream.id].push_back(std::move(judged));
+    return Step(std::move(streams), {}, false);
+  }
+
+  Status WriteOutputs() {
+    for (auto& [name, view] : views_) {
+      if (!view.wanted) continue;
+      BatchRunStats::View& stats = stats_.views[name];
+      stats.changes = view.changes;
+      stats.kept = view.store != nullptr;
+      if (!view.store) continue;
+      stats.rows = view.store->row_count();
+      stats.digest = view.store->digest().ToString();
+      std::vector<int> columns(static_cast<size_t>(view.schema.size()));
+      std::iota(columns.begin(), columns.end(), 0);
+      std::vector<data::ChangeBatch> parts;
+      view.store->Snapshot().Scan(columns, 65536, [&](data::Batch batch) {
+        parts.emplace_back(std::move(batch));
+        return true;
+      });
+      const data::Batch rows = Sorted(parts.empty() ? data::EmptyBatch(view.schema) : data::Concatenate(parts).AsBatch());
+      if (view.path.empty()) {
+        if (options_.print) options_.print(name, view.schema, rows);
+        continue;
+      }
+      KAPPA_ASSIGN_OR_RETURN(auto sink, connect::OpenFileSink(view.path, view.schema));
+      KAPPA_RETURN_IF_ERROR(sink->Write(rows));
+      KAPPA_RETURN_IF_ERROR(sink->Close());
+    }
+    return {};
+  }
+
+  const BatchRunOptions& options_;
+  flow::ThreadPool pool_;
+  std::unique_ptr<flow::LogFlow> flow_;
+  std::string text_;
+  catalog::Snapshot catalog_;
+  uint32_t next_id_ = 1;
+  std::map<std::string, View> views_;
+  std::map<std::string, std::vector<data::Batch>> inserted_;
+  BatchRunStats stats_;
+};
+
+}  // namespace
+
+Result<BatchRunStats> RunBatch(const BatchRunOptions& options) {
+  BatchRun run(options);
+  return run.Run();
+}
+
+std::string BatchRunStats::ToJson() const {
+  std::string out = fmt::format(R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"views":{{)", events, seconds,
+                                seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes);
+  const char* comma = "";
+  for (const auto& [name, view] : views) {
+    out += comma;
+    format::AppendJsonString(name, out);
+    out += view.kept ? fmt::format(R"(:{{"rows":{},"digest":"{}","changes":{}}})", view.rows, view.digest, view.changes)
+                     : fmt::format(R"(:{{"rows":null,"digest":null,"changes":{}}})", view.changes);
+    comma = ",";
+  }
+  out += "}}\n";
+  return out;
+}
+
+}  // namespace kappa::engine
