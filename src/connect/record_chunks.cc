@@ -176,10 +176,14 @@ Result<std::optional<Chunk>> RecordChunks::SkipTooLong(std::string_view beginnin
       if (piece[end] == '\n' && (framing_ == Framing::kLines || !quoted)) break;
     }
     record.bytes += end;
+    record.beginning.append(piece, 0, std::min(end, kTooLongBytesKept - record.beginning.size()));
     if (end > 0) last = piece[end - 1];
     if (end < got) {
       carry_.assign(piece, end + 1, got - end - 1);
-      if (last == '\r') --record.bytes;
+      if (last == '\r') {
+        --record.bytes;
+        record.beginning.resize(std::min(record.beginning.size(), record.bytes));
+      }
       break;
     }
   }
