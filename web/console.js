@@ -97,8 +97,8 @@ function tiles(status) {
   const late = (status.streams || []).reduce((sum, stream) => sum + (stream.late_rows || 0), 0);
   return [
     tile("Epoch", count(status.epoch)),
-    tile("Epochs per second", rate(status.epochs_per_second)),
-    tile("Records per second", rate(total)),
+    tile("Epochs/s", rate(status.epochs_per_second)),
+    tile("Records/s", rate(total)),
     tile("Late rows", count(late)),
     tile("Dead letters", count(status.dead_letters), status.dead_letters > 0),
     tile("Checkpoint age", duration(status.checkpoint_age_s)),
@@ -134,7 +134,7 @@ function versionItem(view, version, shares) {
     h("div", { class: "version" },
       h("span", { class: "name" }, `Version ${version.version}`),
       h("span", { class: `pill ${version.state}` }, version.state),
-      share && shares.length > 1 ? h("span", null, `${share.percent} % of reads`) : null,
+      share && shares.length > 1 ? h("span", { title: "share of reads" }, `${share.percent} %`) : null,
       h("span", null, `${count(version.rows)} rows`),
       version.digest ? h("span", { class: "digest", title: `digest ${version.digest}` }, version.digest.slice(0, 12)) : null,
       known(version.state_bytes) ? h("span", { class: "note" }, bytes(version.state_bytes)) : null,
