@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -43,8 +44,8 @@ std::string HumanSeconds(double seconds) {
 Progress::Progress(std::string label, std::string unit)
     : label_(std::move(label)), unit_(std::move(unit)), start_us_(io::RealClock().SteadyMicros()), shown_(isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
+void Progress::Clear() {
+  if (std::exchange(drawn_, false)) fmt::print(stderr, "\r\033[K");
 }
 
 double Progress::seconds() const { return static_cast<double>(io::RealClock().SteadyMicros() - start_us_) / 1e6; }

@@ -16,7 +16,9 @@ class Progress {
  public:
   /// `unit`: "records".
   Progress(std::string label, std::string unit);
-  ~Progress();  // clears the line
+  ~Progress() { Clear(); }
+  /// Removes the line.
+  void Clear();
 
   /// Redraws, at most ten times a second. `fraction` (0 to 1): how much is done, when that can be known.
   void Update(uint64_t count, uint64_t bytes, std::optional<double> fraction);
