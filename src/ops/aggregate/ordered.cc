@@ -1,4 +1,5 @@
 // string_agg and array_agg: they depend on the order of rows, so only queries over bounded input may use them.
+#include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
@@ -81,14 +82,12 @@ class OrderedAggregate final : public Accumulator {
       for (const Item& item : items) rows.insert(rows.end(), static_cast<size_t>(item.weight), item.row);
       return rows;
     }
-    absl::flat_hash_map<std::string_view, size_t> first;
-    std::vector<Item> merged;
-    for (const Item& item : items) {
-      auto [it, fresh] = first.try_emplace(keys->key(item.row), merged.size());
-      if (fresh) merged.push_back({item.row, 0});
-      merged[it->second].weight += item.weight;
+    absl::flat_hash_map<std::string_view, int64_t> left;
+    for (const Item& item : items) left[keys->key(item.row)] += item.weight;
+    for (const Item& item : items) {  // of equal rows the first to come stay
+      int64_t& count = left[keys->key(item.row)];
+      for (int64_t k = 0; k < item.weight && count > 0; ++k, --count) rows.push_back(item.row);
     }
-    for (const Item& item : merged) if (item.weight > 0) rows.insert(rows.end(), static_cast<size_t>(item.weight), item.row);
     return rows;
   }
   void Append(const std::vector<int32_t>& rows, data::ColumnBuilder& builder) const {

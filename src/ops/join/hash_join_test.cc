@@ -1,0 +1,128 @@
+// Goal: the sum of what a join emits is the join of what its sides hold, in any order of changes and over restarts.
+// Method: random change streams on both ports against a nested loop, for every join type, with and without residual.
+#include "ops/testing.h"
+#include "plan/build.h"
+
+namespace kappa::ops {
+namespace {
+
+using data::TypeId;
+using data::Value;
+using plan::JoinType;
+
+data::Schema SideSchema(const char* key) { return {{{key, TypeId::kText}, {"x", TypeId::kInt4}}}; }
+
+TestRow RandomRow(std::mt19937_64& random) {
+  return {random() % 8 == 0 ? Value::Null(TypeId::kText) : Value::Text("the key of the row is " + std::to_string(random() % 5)),
+          random() % 8 == 0 ? Value::Null(TypeId::kInt4) : Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6))};
+}
+
+bool Matches(const TestRow& left, const TestRow& right, bool keys, bool residual) {
+  if (keys && (left[0].null || right[0].null || left[0].bytes != right[0].bytes)) return false;
+  return !residual || (!left[1].null && !right[1].null && left[1].As<int32_t>() < right[1].As<int32_t>());
+}
+
+Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestRow>& left, const std::vector<TestRow>& right, bool keys, bool residual) {
+  std::vector<TestRow> out;
+  std::vector<bool> matched(right.size(), false);
+  const TestRow nulls = {Value::Null(TypeId::kText), Value::Null(TypeId::kInt4)};
+  auto emit = [&](const TestRow& l, const TestRow& r) {
+    out.push_back(l);
+    out.back().insert(out.back().end(), r.begin(), r.end());
+  };
+  for (const TestRow& l : left) {
+    bool any = false;
+    for (size_t r = 0; r < right.size(); ++r) {
+      if (!Matches(l, right[r], keys, residual)) continue;
+      any = matched[r] = true;
+      emit(l, right[r]);
+    }
+    if (!any && (type == JoinType::kLeft || type == JoinType::kFull)) emit(l, nulls);
+  }
+  for (size_t r = 0; r < right.size(); ++r) if (!matched[r] && (type == JoinType::kRight || type == JoinType::kFull)) emit(nulls, right[r]);
+  return ToMultiset(node.schema, out);
+}
+
+void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool append_only = false) {
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  expr::ExprPtr condition;
+  if (residual) condition = *expr::MakeOperator("<", {expr::MakeColumn(1, TypeId::kInt4, "x"), expr::MakeColumn(3, TypeId::kInt4, "x")}, 0);
+  std::vector<expr::ExprPtr> left_keys, right_keys;
+  if (keys) {
+    left_keys = {Col(left, "l")};
+    right_keys = {Col(right, "r")};
+  }
+  plan::NodePtr node = plan::MakeJoin(type, TestInput(left, append_only), TestInput(right, append_only), left_keys, right_keys, condition);
+  TestStream streams[2] = {{left, append_only, RandomRow}, {right, append_only, RandomRow}};
+  TestRun run([&] { return MakeOrDie(*node, !keys); });
+  std::mt19937_64 random(seed);
+  for (int epoch = 0; epoch < 60; ++epoch) {
+    std::vector<std::pair<int, data::ChangeBatch>> batches;
+    for (int port : {0, 1}) {
+      if (random() % 4 == 0) continue;
+      for (auto& batch : streams[port].Epoch(random, random() % 8)) batches.emplace_back(port, std::move(batch));
+    }
+    std::shuffle(batches.begin(), batches.end(), random);
+    for (auto& [port, batch] : batches) run.Batch(port, std::move(batch));
+    run.End();
+    ASSERT_EQ(run.contents(), Expected(*node, type, streams[0].rows(), streams[1].rows(), keys, residual)) << "epoch " << epoch;
+    if (epoch % 9 == 4) run.Restart();
+  }
+}
+
+TEST(HashJoin, Inner) { RunModel(1, JoinType::kInner, true, false); }
+TEST(HashJoin, InnerAppendOnly) { RunModel(2, JoinType::kInner, true, true, true); }
+TEST(HashJoin, InnerWithResidual) { RunModel(3, JoinType::kInner, true, true); }
+TEST(HashJoin, Left) { for (uint64_t seed : {4, 5, 6}) RunModel(seed, JoinType::kLeft, true, false); }
+TEST(HashJoin, LeftWithResidual) { for (uint64_t seed : {7, 8, 9}) RunModel(seed, JoinType::kLeft, true, true); }
+TEST(HashJoin, Right) { RunModel(10, JoinType::kRight, true, false); RunModel(11, JoinType::kRight, true, true); }
+TEST(HashJoin, Full) { RunModel(12, JoinType::kFull, true, false); RunModel(13, JoinType::kFull, true, true); }
+TEST(HashJoin, Cross) { RunModel(14, JoinType::kCross, false, false); }
+TEST(HashJoin, NestedLoop) {
+  RunModel(15, JoinType::kInner, false, true);
+  RunModel(16, JoinType::kLeft, false, true);
+  RunModel(17, JoinType::kFull, false, true);
+  RunModel(18, JoinType::kLeft, false, false);
+}
+
+TEST(HashJoin, EmptiesItsState) {
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  plan::NodePtr node = plan::MakeJoin(JoinType::kLeft, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "r")}, nullptr);
+  TestStream streams[2] = {{left, false, RandomRow}, {right, false, RandomRow}};
+  TestRun run([&] { return MakeOrDie(*node); });
+  std::mt19937_64 random(1);
+  for (int port : {0, 1}) for (auto& batch : streams[port].Epoch(random, 50)) run.Batch(port, std::move(batch));
+  run.End();
+  for (int port : {0, 1}) run.Batch(port, MakeBatch(streams[port].schema(), streams[port].rows(), std::vector<int64_t>(streams[port].rows().size(), -1)));
+  run.End();
+  EXPECT_TRUE(run.contents().empty());
+  EXPECT_EQ(run.op().state_rows(), 0);
+}
+
+TEST(HashJoin, ViewsNeedAKeyAndKeysNeedOneType) {
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  plan::NodePtr cross = plan::MakeJoin(JoinType::kCross, TestInput(left, false), TestInput(right, false), {}, {}, nullptr);
+  EXPECT_EQ(MakeOperator(*cross, {}).error().sqlstate(), sqlstate::kFeatureNotSupported);
+  plan::NodePtr mixed = plan::MakeJoin(JoinType::kInner, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "x")}, nullptr);
+  EXPECT_EQ(MakeOperator(*mixed, {}).error().sqlstate(), sqlstate::kInternalError);
+  EXPECT_EQ(RequiredDistribution(*mixed, 1).keys.size(), 1u);
+  EXPECT_EQ(RequiredDistribution(*cross, 0).kind, Distribution::Kind::kSingle);
+}
+
+TEST(HashJoin, ManyPairsComeInPieces) {
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  plan::NodePtr cross = plan::MakeJoin(JoinType::kCross, TestInput(left, false), TestInput(right, false), {}, {}, nullptr);
+  auto op = MakeOrDie(*cross, true);
+  std::vector<TestRow> rows;
+  for (int32_t i = 0; i < 400; ++i) rows.push_back({Value::Text("k"), Value::Fixed<int32_t>(TypeId::kInt4, i)});
+  Output out;
+  ASSERT_TRUE(op->OnBatch(0, MakeBatch(left, rows), out).ok());
+  ASSERT_TRUE(op->OnBatch(1, MakeBatch(right, rows), out).ok());
+  EXPECT_GT(out.size(), 1u);
+  int64_t total = 0;
+  for (const auto& batch : out) total += batch.rows;
+  EXPECT_EQ(total, 160000);
+}
+
+}  // namespace
+}  // namespace kappa::ops

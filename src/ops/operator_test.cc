@@ -1,0 +1,205 @@
+// Goal: the operators without groups: filter, project, window, union, upsert, sort, limit. Method: single cases with known
+// answers, and random changelogs for upsert.
+#include "ops/testing.h"
+#include "ops/upsert.h"
+#include "plan/build.h"
+
+namespace kappa::ops {
+namespace {
+
+using data::TypeId;
+using data::Value;
+
+data::Schema TestSchema() { return {{{"a", TypeId::kInt4}, {"t", TypeId::kText}, {"ts", TypeId::kTimestamptz}}}; }
+Value Int(int32_t i) { return Value::Fixed<int32_t>(TypeId::kInt4, i); }
+Value Time(int64_t us) { return Value::Fixed<int64_t>(TypeId::kTimestamptz, us); }
+TestRow Row(int32_t a, const char* t = "x", int64_t ts = 0) { return {Int(a), Value::Text(t), Time(ts)}; }
+expr::ExprPtr Greater(int32_t than) { return *expr::MakeOperator(">", {Col(TestSchema(), "a"), expr::MakeLiteral(Int(than))}, 0); }
+
+Output Execute(const plan::Node& node, std::vector<data::ChangeBatch> batches, bool bounded = false) {
+  auto op = MakeOrDie(node, bounded);
+  Output out;
+  for (auto& batch : batches) EXPECT_TRUE(op->OnBatch(0, std::move(batch), out).ok());
+  EXPECT_TRUE(op->OnEpochEnd({}, out).ok());
+  return out;
+}
+std::vector<TestRow> InOrder(const Output& out) {
+  std::vector<TestRow> rows;
+  for (const auto& batch : out) {
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      EXPECT_EQ(batch.weight(i), 1);
+      TestRow row;
+      for (const auto& column : batch.columns) row.push_back(data::ValueAt(*column, i));
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+TEST(Filter, KeepsTrueRowsWithTheirWeights) {
+  auto node = plan::MakeFilter(TestInput(TestSchema(), false), Greater(1));
+  TestRow null = Row(0);
+  null[0] = Value::Null(TypeId::kInt4);
+  Output out = Execute(*node, {MakeBatch(TestSchema(), {Row(1), Row(2), null, Row(3)}, {1, -1, 1, 2})});
+  Multiset expected;
+  AddTo(expected, MakeBatch(TestSchema(), {Row(2), Row(3)}, {-1, 2}));
+  EXPECT_EQ(ToMultiset(out), expected);
+}
+
+TEST(Project, ComputesColumnsAndCountsErrorsInViews) {
+  auto divide = *expr::MakeOperator("/", {expr::MakeLiteral(Int(6)), Col(TestSchema(), "a")}, 0);
+  auto node = plan::MakeProject(TestInput(TestSchema(), false), {Col(TestSchema(), "t"), divide}, {"t", "q"});
+  auto view = MakeOrDie(*node);
+  Output out;
+  ASSERT_TRUE(view->OnBatch(0, MakeBatch(TestSchema(), {Row(2, "a"), Row(0, "b")}, {-1, 1}), out).ok());
+  Multiset expected;
+  AddTo(expected, MakeBatch(node->schema, {{Value::Text("a"), Int(3)}, {Value::Text("b"), Value::Null(TypeId::kInt4)}}, {-1, 1}));
+  EXPECT_EQ(ToMultiset(out), expected);
+  EXPECT_EQ(view->errors(), 1);
+  auto query = MakeOrDie(*node, true);
+  EXPECT_EQ(query->OnBatch(0, MakeBatch(TestSchema(), {Row(0)}), out).error().sqlstate(), sqlstate::kDivisionByZero);
+}
+
+TEST(Window, TumbleAlignsToTheEpochAlsoBefore1970) {
+  auto node = plan::MakeWindow(TestInput(TestSchema(), true), 2, 10, 10, 3);
+  TestRow null = Row(9);
+  null[2] = Value::Null(TypeId::kTimestamptz);
+  auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(1, "x", 3), Row(2, "x", 12), Row(3, "x", 2), Row(4, "x", -8), null, Row(5, "x", INT64_MAX), Row(6, "x", 13)})}));
+  std::vector<std::pair<int64_t, int64_t>> windows;
+  for (const TestRow& row : rows) windows.emplace_back(row[3].As<int64_t>(), row[4].As<int64_t>());
+  EXPECT_EQ(windows, (std::vector<std::pair<int64_t, int64_t>>{{3, 13}, {3, 13}, {-7, 3}, {-17, -7}, {13, 23}}));
+}
+
+TEST(Window, HopGivesEveryWindowOfARow) {
+  for (auto [slide, size] : {std::pair<int64_t, int64_t>{10, 30}, {10, 25}, {30, 10}, {7, 7}}) {
+    auto node = plan::MakeWindow(TestInput(TestSchema(), true), 2, slide, size, 0);
+    std::mt19937_64 random(1);
+    std::vector<TestRow> in;
+    for (int i = 0; i < 300; ++i) in.push_back(Row(i, "x", static_cast<int64_t>(random() % 400) - 200));
+    std::vector<TestRow> expected;
+    for (const TestRow& row : in) {
+      int64_t t = row[2].As<int64_t>();
+      for (int64_t s = -100 * slide; s <= 100 * slide; s += slide) {
+        if (s <= t && t < s + size) {
+          expected.push_back(row);
+          expected.back().push_back(Time(s));
+          expected.back().push_back(Time(s + size));
+        }
+      }
+    }
+    EXPECT_EQ(ToMultiset(Execute(*node, {MakeBatch(TestSchema(), in)})), ToMultiset(node->schema, expected)) << slide << " " << size;
+  }
+}
+
+TEST(Window, DatesAndTimesAtTheEndOfTime) {
+  data::Schema schema{{{"d", TypeId::kDate}}};
+  int64_t day = 86'400'000'000;
+  auto node = plan::MakeWindow(TestInput(schema, true), 0, 7 * day, 7 * day, 0);
+  auto date = [](int32_t d) { return TestRow{Value::Fixed<int32_t>(TypeId::kDate, d)}; };
+  auto rows = InOrder(Execute(*node, {MakeBatch(schema, {date(8), date(-1), date(INT32_MIN)})}));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0][1].As<int32_t>(), 7);
+  EXPECT_EQ(rows[1][1].As<int32_t>(), -7);
+  auto far = plan::MakeWindow(TestInput(TestSchema(), true), 2, day, day, 0);
+  auto op = MakeOrDie(*far);
+  Output out;
+  ASSERT_TRUE(op->OnBatch(0, MakeBatch(TestSchema(), {Row(1, "x", INT64_MAX - 1)}), out).ok());
+  EXPECT_EQ(op->errors(), 1);
+  EXPECT_TRUE(out.empty());
+}
+
+TEST(Union, PassesEveryPort) {
+  auto input = TestInput(TestSchema(), false);
+  auto op = MakeOrDie(*plan::MakeUnion({input, input}));
+  Output out;
+  ASSERT_TRUE(op->OnBatch(0, MakeBatch(TestSchema(), {Row(1)}), out).ok());
+  ASSERT_TRUE(op->OnBatch(1, MakeBatch(TestSchema(), {Row(1)}, {-1}), out).ok());
+  EXPECT_TRUE(ToMultiset(out).empty());
+}
+
+TEST(Sort, OrdersByAllKeysKeepsTiesAndMergesDeletes) {
+  auto input = TestInput(TestSchema(), false);
+  auto node = plan::MakeSort(input, {{Col(TestSchema(), "t"), true, true}, {Col(TestSchema(), "a"), false, false}});
+  TestRow null = Row(7);
+  null[1] = Value::Null(TypeId::kText);
+  auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(2, "b"), Row(1, "b"), Row(5, "gone"), Row(3, "same prefix of eight 1", 1)}),
+                                  MakeBatch(TestSchema(), {null, Row(5, "gone"), Row(4, "same prefix of eight 2"), Row(9, "a")}, {1, -1, 1, 2})}, true));
+  std::vector<int32_t> order;
+  for (const TestRow& row : rows) order.push_back(row[0].As<int32_t>());
+  EXPECT_EQ(order, (std::vector<int32_t>{7, 4, 3, 1, 2, 9, 9}));
+  EXPECT_EQ(MakeOperator(*node, {}).error().sqlstate(), sqlstate::kFeatureNotSupported);
+}
+
+TEST(Sort, ManyTypesSortLikeTheirValues) {
+  std::mt19937_64 random(1);
+  for (TypeId type : {TypeId::kFloat8, TypeId::kInt8, TypeId::kInt2}) {
+    data::Schema schema{{{"v", type}}};
+    std::vector<TestRow> in;
+    std::vector<double> expected;
+    for (int i = 0; i < 500; ++i) {
+      int64_t v = static_cast<int64_t>(random() % 2001) - 1000;
+      in.push_back({type == TypeId::kFloat8 ? Value::Fixed<double>(type, static_cast<double>(v) / 4) : type == TypeId::kInt8 ? Value::Int8(v) : Value::Fixed<int16_t>(type, static_cast<int16_t>(v))});
+      expected.push_back(type == TypeId::kFloat8 ? static_cast<double>(v) / 4 : static_cast<double>(v));
+    }
+    std::sort(expected.begin(), expected.end(), std::greater<>());
+    auto node = plan::MakeSort(TestInput(schema, true), {{Col(schema, "v"), true, true}});
+    std::vector<double> found;
+    for (const TestRow& row : InOrder(Execute(*node, {MakeBatch(schema, in)}, true))) {
+      found.push_back(type == TypeId::kFloat8 ? row[0].As<double>() : type == TypeId::kInt8 ? static_cast<double>(row[0].As<int64_t>()) : row[0].As<int16_t>());
+    }
+    EXPECT_EQ(found, expected);
+  }
+}
+
+TEST(Limit, SkipsAndStops) {
+  auto lit = [](int64_t n) { return expr::MakeLiteral(Value::Int8(n)); };
+  for (bool append_only : {true, false}) {
+    auto node = plan::MakeLimit(TestInput(TestSchema(), append_only), lit(3), lit(2));
+    auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(1)}), MakeBatch(TestSchema(), {Row(2), Row(3)}, {1, 2}), MakeBatch(TestSchema(), {Row(4), Row(5)})}, true));
+    ASSERT_EQ(rows.size(), 3u);
+    EXPECT_EQ(rows[1][0], Int(3));
+    EXPECT_EQ(rows[2][0], Int(4));
+  }
+  auto all = plan::MakeLimit(TestInput(TestSchema(), false), nullptr, lit(1));
+  EXPECT_EQ(InOrder(Execute(*all, {MakeBatch(TestSchema(), {Row(1), Row(2), Row(1)}, {1, 1, -1})}, true)).size(), 0u);
+  OperatorOptions bounded;
+  bounded.bounded = true;
+  EXPECT_EQ(MakeOperator(*plan::MakeLimit(TestInput(TestSchema(), false), lit(-1), nullptr), bounded).error().sqlstate(), "2201W");
+}
+
+TEST(Upsert, GivesTheChangesOfAChangelog) {
+  std::mt19937_64 random(1);
+  TestRun run([] { return MakeUpsert(TestSchema(), {0}); });
+  std::map<int32_t, TestRow> model;
+  for (int epoch = 0; epoch < 100; ++epoch) {
+    std::vector<TestRow> rows;
+    std::vector<int64_t> weights;
+    for (size_t i = 0; i < random() % 20; ++i) {
+      auto key = static_cast<int32_t>(random() % 15);
+      TestRow row = Row(key, random() % 2 ? "short" : "a string that does not fit inline", static_cast<int64_t>(random() % 3));
+      bool insert = random() % 3 != 0;
+      if (insert) {
+        model[key] = row;
+      } else {
+        model.erase(key);
+        row[1] = Value::Null(TypeId::kText);  // ignored
+      }
+      rows.push_back(row);
+      weights.push_back(insert ? 1 : -1);
+    }
+    run.Batch(0, MakeBatch(TestSchema(), rows, weights));
+    Output out = run.End();
+    std::vector<TestRow> expected;
+    for (const auto& [key, row] : model) expected.push_back(row);
+    ASSERT_EQ(run.contents(), ToMultiset(TestSchema(), expected));
+    int64_t changes = 0;
+    for (const auto& batch : out) changes += batch.rows;
+    int64_t net = 0;
+    for (const auto& [row, count] : ToMultiset(out)) net += std::abs(count);
+    ASSERT_EQ(changes, net) << "no delete and insert of the same row";
+    if (epoch % 10 == 5) run.Restart();
+  }
+}
+
+}  // namespace
+}  // namespace kappa::ops
