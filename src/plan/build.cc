@@ -271,6 +271,21 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
   if (node->inputs == inputs) return node;
   auto copy = Clone(*node);
   copy->inputs = std::move(inputs);
+  const bool all = std::all_of(copy->inputs.begin(), copy->inputs.end(), [](const NodePtr& input) { return input->append_only; });
+  switch (copy->kind) {
+    case NodeKind::kFilter:
+    case NodeKind::kProject:
+    case NodeKind::kWindow:
+    case NodeKind::kUnnest:
+    case NodeKind::kSort:
+    case NodeKind::kUnion: copy->append_only = all; break;
+    case NodeKind::kJoin: {
+      const JoinType type = static_cast<const Join&>(*copy).type;
+      copy->append_only = all && (type == JoinType::kInner || type == JoinType::kCross);
+      break;
+    }
+    default: break;  // an aggregate's proof does not come from its input
+  }
   return copy;
 }
 
@@ -294,6 +309,18 @@ NodePtr MapExpressions(const NodePtr& node, const std::function<ExprPtr(const Ex
 void VisitExpressions(const Node& node, const std::function<void(const ExprPtr&)>& visit) {
   for (const NodePtr& input : node.inputs) VisitExpressions(*input, visit);
   EachExpression(node, [&](const ExprPtr& expression) { visit(expression); });
+}
+
+int64_t CountNodes(const Node& root) {
+  int64_t count = 1;
+  for (const NodePtr& input : root.inputs) count += CountNodes(*input);
+  return count;
+}
+
+int Depth(const Node& root) {
+  int deepest = 0;
+  for (const NodePtr& input : root.inputs) deepest = std::max(deepest, Depth(*input));
+  return deepest + 1;
 }
 
 bool SameExpression(const expr::Expression& a, const expr::Expression& b) {

@@ -38,6 +38,11 @@ NodePtr MapExpressions(const NodePtr& node, const std::function<expr::ExprPtr(co
 /// Calls `visit` with every expression of the tree, in the order of execution.
 void VisitExpressions(const Node& node, const std::function<void(const expr::ExprPtr&)>& visit);
 
+/// Nodes of the tree; a node that two parents share counts twice, as it runs.
+int64_t CountNodes(const Node& root);
+/// Nodes on the longest path to a leaf.
+int Depth(const Node& root);
+
 std::vector<std::string> ColumnNames(const data::Schema& schema);
 /// True when both compute the same value: same node kinds, types, columns, constants and functions.
 bool SameExpression(const expr::Expression& a, const expr::Expression& b);

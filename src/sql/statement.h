@@ -82,6 +82,7 @@ struct BindContext {
   std::function<Result<data::Schema>(std::string_view name, const std::vector<data::Value>& arguments)> table_function;
   std::vector<data::Type> parameter_types;  // given by the client; kUnknown where not
   data::TextOptions text;
+  int default_partitions = 1;  // of CREATE STREAM without WITH (partitions = ..)
 };
 
 /// When a query's results are given: as they change, or once when a window closes.
@@ -94,7 +95,7 @@ struct RawStatement {
   int offset = 0;     // of `source` in the whole text, characters
 
   // What the token pre-pass took out of `source` because PostgreSQL's grammar has no place for it.
-  bool stream = false;        // CREATE STREAM or SOURCE, written as CREATE TABLE in `text`
+  bool stream = false;        // CREATE STREAM or SOURCE, written as CREATE TABLE in `text`; DROP STREAM
   bool or_replace = false;    // CREATE OR REPLACE MATERIALIZED VIEW
   bool explain_view = false;  // EXPLAIN MATERIALIZED VIEW name, written as EXPLAIN TABLE name
   Emit emit = Emit::kDefault;

@@ -1,0 +1,247 @@
+// Binder: turns one parsed statement into a bound one. Internal to sql/. Its members are spread over the files of bind/:
+//   binder.cc      entry, parameters          types.cc       type names and constants
+//   expression.cc  scalar expressions         functions.cc   calls: functions, aggregates, sets
+//   subquery.cc    queries in expressions     from.cc        FROM: relations, functions
+//   join.cc        JOIN                       select.cc      SELECT, set operations, VALUES
+//   grouping.cc    GROUP BY and aggregates    view.cc        what views refuse; keys; EMIT ON WINDOW CLOSE
+//   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
+//   session.cc     SHOW, SET, transactions
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plan/build.h"
+#include "sql/bind/scope.h"
+#include "sql/parse/tree.h"
+#include "sql/statement.h"
+
+struct PgQuery__AConst;
+struct PgQuery__AExpr;
+struct PgQuery__AIndirection;
+struct PgQuery__Alias;
+struct PgQuery__ColumnDef;
+struct PgQuery__CreateStmt;
+struct PgQuery__CreateTableAsStmt;
+struct PgQuery__AlterTableStmt;
+struct PgQuery__DefElem;
+struct PgQuery__DropStmt;
+struct PgQuery__DeleteStmt;
+struct PgQuery__ExplainStmt;
+struct PgQuery__FuncCall;
+struct PgQuery__InsertStmt;
+struct PgQuery__JoinExpr;
+struct PgQuery__RangeFunction;
+struct PgQuery__RangeSubselect;
+struct PgQuery__RangeVar;
+struct PgQuery__SelectStmt;
+struct PgQuery__SubLink;
+struct PgQuery__SortBy;
+struct PgQuery__TypeCast;
+struct PgQuery__TypeName;
+struct PgQuery__UpdateStmt;
+struct PgQuery__VariableSetStmt;
+struct PgQuery__WithClause;
+
+namespace kappa::sql {
+
+using expr::ExprPtr;
+using plan::NodePtr;
+
+/// Column indexes from here on stand for aggregates (and set-returning calls) of the query being bound, until the plan
+/// around them is known.
+inline constexpr int kAggregateColumn = 1 << 24;
+inline constexpr int kSetColumn = 1 << 25;
+/// Outer columns that one correlated sub-query may use.
+inline constexpr int kOuterColumnsMax = 100;
+
+/// A set-returning call in a select list.
+struct SetCall {
+  std::string name;                 // "unnest", "generate_series"
+  std::vector<ExprPtr> arguments;
+  data::Type type;                  // of an element
+  int position = 0;
+};
+
+/// Where an expression stands: what it may use.
+struct ExprContext {
+  const Scope* scope = nullptr;
+  const char* clause = "";                            // "WHERE", for messages
+  std::vector<expr::AggregateCall>* aggregates = nullptr;  // null: not allowed here
+  std::vector<SetCall>* sets = nullptr;               // null: not allowed here
+  bool in_aggregate = false;
+};
+
+/// The plan and the names of a FROM clause.
+struct FromResult {
+  NodePtr plan;
+  Scope scope;
+};
+
+class Binder {
+ public:
+  Binder(const ParseTree& tree, const BindContext& context) : tree_(tree), context_(context), parameter_types_(context.parameter_types) {}
+
+  Result<BoundStatement> Statement();
+  /// The defining query of a view.
+  Result<NodePtr> ViewQuery(const PgQuery__Node& query);
+  /// Parameter types as given and inferred, valid after binding.
+  const std::vector<data::Type>& parameter_types() const { return parameter_types_; }
+  /// True when binding left parameters without a type that their use tells: bind again with parameter_types().
+  bool inferred() const { return inferred_; }
+
+ private:
+  /// A sub-query expression being bound: where its outer columns come from.
+  struct Environment {
+    Environment* parent = nullptr;
+    const Scope* scope = nullptr;  // of the query around it
+    int first_parameter = 0;
+    std::vector<ExprPtr> outer;
+  };
+  /// A WITH query, bound once; each use shares its plan.
+  struct CommonTable {
+    std::string name;
+    NodePtr plan;
+    std::vector<std::string> columns;
+  };
+
+  // ---- binder.cc
+  int At(int location) const { return tree_.Position(location); }
+  Result<BoundStatement> Dispatch(const PgQuery__Node& node);
+  void InferParameters(const plan::Node& plan);
+  void InferParameters(const expr::Expression& expression);
+  Result<NodePtr> Finish(NodePtr plan);  // infers parameters, optimizes
+  Result<BoundStatement> BindExplain(const PgQuery__ExplainStmt& statement);
+  Error Unsupported(std::string what, std::string hint, int position) const;
+
+  // ---- types.cc
+  Result<data::Type> TypeOf(const PgQuery__TypeName& name);
+  Result<ExprPtr> Constant(const PgQuery__AConst& constant);
+  Result<ExprPtr> Cast(const PgQuery__TypeCast& cast, const ExprContext& context);
+  Result<ExprPtr> CastToRegistered(const std::string& type, ExprPtr arg, int position);
+  Result<data::Value> ConstantValue(const ExprPtr& expression, int position);
+  /// Microseconds of a constant interval without months; `what` names it in errors.
+  Result<int64_t> ConstantInterval(const PgQuery__Node& node, const std::string& what, int position);
+
+  // ---- expression.cc
+  Result<ExprPtr> Expr(const PgQuery__Node& node, const ExprContext& context);
+  Result<ExprPtr> ExprNode(const PgQuery__Node& node, const ExprContext& context);
+  Result<std::vector<ExprPtr>> Exprs(PgQuery__Node** nodes, size_t count, const ExprContext& context);
+  /// A boolean expression for `clause`: unknown literals are cast, other types refused.
+  Result<ExprPtr> Condition(const PgQuery__Node& node, const ExprContext& context);
+  Result<ExprPtr> Column(const std::vector<std::string>& parts, int position, const ExprContext& context);
+  Result<ExprPtr> Operator(const PgQuery__AExpr& node, const ExprContext& context);
+  Result<ExprPtr> RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position, const ExprContext& context);
+  Result<ExprPtr> In(const PgQuery__AExpr& node, const ExprContext& context);
+  Result<ExprPtr> Between(const PgQuery__AExpr& node, const ExprContext& context);
+  Result<ExprPtr> Case(const PgQuery__Node& node, const ExprContext& context);
+  Result<ExprPtr> Indirection(const PgQuery__AIndirection& node, const ExprContext& context);
+  Result<ExprPtr> ValueFunction(const PgQuery__Node& node);
+  Result<ExprPtr> Parameter(int number, int position);
+  ExprPtr Placed(ExprPtr column, int position);
+  int PositionOf(const expr::Expression& column) const;
+
+  // ---- functions.cc
+  Result<ExprPtr> Call(const PgQuery__FuncCall& call, const ExprContext& context);
+  Result<ExprPtr> AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
+  Result<ExprPtr> SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
+  Result<std::string> FunctionName(const PgQuery__FuncCall& call);
+  /// MakeFunction plus what views refuse.
+  Result<ExprPtr> Function(const std::string& name, std::vector<ExprPtr> arguments, int position);
+
+  // ---- subquery.cc
+  Result<ExprPtr> SubqueryExpression(const PgQuery__SubLink& link, const ExprContext& context);
+  Result<std::optional<ExprPtr>> OuterColumn(const std::vector<std::string>& parts, int position);
+
+  // ---- from.cc
+  Result<FromResult> From(PgQuery__Node** items, size_t count);
+  Result<FromResult> FromItem(const PgQuery__Node& item, const FromResult* left);
+  Result<FromResult> Relation(const PgQuery__RangeVar& relation);
+  Result<FromResult> CatalogRelation(const std::string& name, int position);
+  Result<FromResult> SystemTable(const std::string& qualified, const std::string& schema, const std::string& name, int position);
+  Result<FromResult> Subselect(const PgQuery__RangeSubselect& subselect);
+  Result<FromResult> TableFunctionItem(const PgQuery__RangeFunction& function, const FromResult* left);
+  /// A function that gives rows: generate_series, the engine's table functions, or a scalar function as one row.
+  Result<FromResult> TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position);
+  Result<FromResult> WindowFunction(const std::string& name, const PgQuery__FuncCall& call, int position);
+  Status ApplyAlias(FromResult& result, const PgQuery__Alias* alias, int position, bool function);
+  Error UndefinedRelation(const std::string& name, int position) const;
+  FromResult Combine(FromResult left, FromResult right, plan::JoinType type);
+  Status CheckDuplicateTables(const Scope& left, const Scope& right, int position) const;
+
+  // ---- join.cc
+  Result<FromResult> JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral);
+  Result<FromResult> LateralItem(const PgQuery__Node& item, FromResult left, bool outer);
+  bool IsLateral(const PgQuery__Node& item) const;
+
+  // ---- select.cc
+  /// `keep_unknown`: untyped literals in the select list stay untyped (INSERT, UNION decide their types).
+  Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> SortOutput(const PgQuery__SelectStmt& select, NodePtr plan);
+  Result<NodePtr> LimitOutput(const PgQuery__SelectStmt& select, NodePtr plan);
+  Result<ExprPtr> LimitCount(const PgQuery__Node* node, const char* clause);
+  Status BindWith(const PgQuery__WithClause* with);
+  Result<FromResult> CommonTableUse(const CommonTable& common, int position);
+  /// The plan with output column `index` cast to `type` where the rows are made.
+  Result<NodePtr> CoerceColumn(const NodePtr& plan, int index, data::Type type, expr::CastContext how, int position);
+  NodePtr UnknownToText(NodePtr plan);
+  static std::string OutputName(const PgQuery__Node& node);
+
+  // ---- grouping.cc
+  struct Target { ExprPtr expression; std::string name; int position = 0; const PgQuery__Node* node = nullptr; };
+  Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context);
+  struct Order { ExprPtr expression; int output = -1; bool descending = false; bool nulls_first = false; int position = 0; };
+  Result<Order> OrderOf(const PgQuery__SortBy& sort, const std::vector<Target>& targets, const ExprContext& context);
+  /// `sets` are the select list's set-returning calls; a key may be one of them.
+  Result<std::vector<ExprPtr>> GroupKeys(const PgQuery__SelectStmt& select, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets);
+  /// The expression over the output of an aggregate with these keys; a column that is no key is a grouping error.
+  Result<ExprPtr> OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, int position);
+
+  // ---- view.cc
+  Status CheckView(const plan::Node& plan) const;
+  Result<NodePtr> CloseWindows(const NodePtr& plan);
+  std::vector<int> KeyColumns(const plan::Node& plan) const;
+
+  // ---- define.cc
+  Result<BoundStatement> CreateTable(const PgQuery__CreateStmt& statement);
+  Result<data::Field> ColumnOf(const PgQuery__ColumnDef& column, bool table, bool* primary_key);
+  Result<BoundStatement> CreateView(const PgQuery__CreateTableAsStmt& statement);
+  Result<BoundStatement> AlterView(const PgQuery__AlterTableStmt& statement);
+  Result<BoundStatement> Drop(const PgQuery__DropStmt& statement);
+  Result<std::string> OptionText(const PgQuery__DefElem& option);
+
+  // ---- modify.cc
+  struct TargetRelation { std::string name; bool stream = false; uint32_t id = 0; data::Schema schema; std::vector<int> primary_key; };
+  Result<TargetRelation> ModifyTarget(const PgQuery__RangeVar& relation, const char* verb);
+  Result<BoundStatement> Insert(const PgQuery__InsertStmt& statement);
+  Result<BoundStatement> Update(const PgQuery__UpdateStmt& statement);
+  Result<BoundStatement> Delete(const PgQuery__DeleteStmt& statement);
+
+  // ---- session.cc
+  Result<BoundStatement> Session(const PgQuery__Node& node);
+  Result<BoundStatement> Set(const PgQuery__VariableSetStmt& statement);
+
+  const ParseTree& tree_;
+  const BindContext& context_;
+  std::vector<data::Type> parameter_types_;
+  bool inferred_ = false;
+  int parameters_max_ = 0;             // the highest $n of the text: outer columns are numbered after it
+  bool for_view_ = false;
+  int depth_ = 0;
+  int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
+  int join_position_ = 0;              // of the first join, for errors found in the plan
+  int window_position_ = 0;            // of the first TUMBLE or HOP
+  Environment* environment_ = nullptr;
+  std::vector<CommonTable> common_tables_;
+  std::vector<std::string> depends_on_;
+  std::map<const expr::Expression*, std::pair<ExprPtr, int>> positions_;  // of column references; keeps them alive
+};
+
+}  // namespace kappa::sql

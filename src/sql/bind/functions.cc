@@ -1,0 +1,150 @@
+// Calls: scalar functions, aggregates, set-returning functions.
+#include <algorithm>
+
+#include "sql/bind/nodes.h"
+
+namespace kappa::sql {
+namespace {
+
+using data::TypeId;
+
+/// Set-returning functions of PostgreSQL that kappa does not have.
+bool IsForeignSetFunction(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"jsonb_array_elements", "jsonb_array_elements_text", "json_array_elements", "json_array_elements_text", "jsonb_each", "jsonb_each_text",
+                                                "json_each", "json_each_text", "jsonb_object_keys", "json_object_keys", "regexp_split_to_table", "regexp_matches",
+                                                "string_to_table", "generate_subscripts", "jsonb_to_recordset", "json_to_recordset", "jsonb_path_query", "ts_stat"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+/// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
+bool IsForeignAggregate(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept",
+                                                "percentile_cont", "percentile_disc", "mode", "bit_and", "bit_or", "bit_xor", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg",
+                                                "xmlagg", "any_value", "range_agg", "rank", "dense_rank", "row_number", "lag", "lead", "first_value", "last_value", "nth_value", "ntile"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+}  // namespace
+
+Result<std::string> Binder::FunctionName(const PgQuery__FuncCall& call) {
+  const std::vector<std::string> names = TextsOf(call.funcname, call.n_funcname);
+  const int position = At(call.location);
+  if (names.size() == 1) return names[0];
+  if (names.size() > 2) return Unsupported("a function name with a database", "Write schema.function.", position);
+  if (names[0] == "pg_catalog") return names[1];
+  if (names[0] == "kappa" || names[0] == "information_schema") return names[0] + "." + names[1];
+  if (names[0] == "public") return names[1];
+  return Error(sqlstate::kInvalidSchemaName, "schema \"" + names[0] + "\" does not exist").At(position);
+}
+
+Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> arguments, int position) {
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr call, expr::MakeFunction(name, std::move(arguments), position));
+  if (for_view_ && !call->is_immutable())
+    return Error(sqlstate::kFeatureNotSupported, "function " + name + "() is not supported in views")
+        .Hint("A view's rows depend on the log alone: use a column of the stream, such as its event time.").At(position);
+  return call;
+}
+
+Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& context) {
+  const int position = At(call.location);
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "funcformat"}, "a function call", position));
+  KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
+  if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
+  if (call.agg_star) return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
+  if (call.agg_distinct) return Error(sqlstate::kWrongObjectType, "DISTINCT specified, but " + name + " is not an aggregate function").At(position);
+  if (call.agg_filter != nullptr) return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
+  if (call.n_agg_order > 0) return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
+  if (name == "unnest" || name == "generate_series") return SetOf(name, call, context);
+  if (!expr::IsScalarFunction(name)) {
+    if (IsForeignSetFunction(name)) return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
+    if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, "Aggregates are count, sum, avg, min, max, bool_and, bool_or, and in queries string_agg and array_agg.", position);
+    if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
+      return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
+  }
+  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, context));
+  return Function(name, std::move(arguments), position);
+}
+
+Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context) {
+  const int position = At(call.location);
+  if (context.in_aggregate) return Error(sqlstate::kGroupingError, "aggregate function calls cannot be nested").At(position);
+  if (context.aggregates == nullptr)
+    return Error(sqlstate::kGroupingError, std::string("aggregate functions are not allowed in ") + context.clause).At(position);
+  if (for_view_ && (name == "string_agg" || name == "array_agg"))
+    return Unsupported("aggregate function " + name + " in a view", "Its result depends on the order of rows, which a view does not have.", position);
+
+  const ExprContext inside{context.scope, context.clause, nullptr, nullptr, true};
+  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
+  // PostgreSQL would compute an aggregate over outer columns alone in the outer query.
+  bool local = arguments.empty(), outer = false;
+  for (const ExprPtr& argument : arguments) {
+    std::vector<bool> used;
+    expr::CollectColumns(*argument, used);
+    local = local || std::find(used.begin(), used.end(), true) != used.end();
+    outer = outer || !argument->is_immutable() || argument->kind() == expr::Expression::Kind::kParameter;
+  }
+  if (!local && outer && environment_ != nullptr) return Unsupported("an aggregate over columns of the outer query alone", "Compute it in the outer query.", position);
+
+  KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall aggregate, expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
+  if (call.agg_filter != nullptr) {
+    KAPPA_ASSIGN_OR_RETURN(aggregate.filter, Condition(*call.agg_filter, {context.scope, "FILTER", nullptr, nullptr, true}));
+  }
+  const bool ordered = aggregate.kind == expr::AggregateKind::kStringAgg || aggregate.kind == expr::AggregateKind::kArrayAgg;
+  for (size_t i = 0; i < call.n_agg_order; ++i) {
+    const PgQuery__SortBy& sort = *call.agg_order[i]->sort_by;
+    if (!ordered) break;  // the order of rows changes nothing for the others
+    const bool descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", position);
+    const bool nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT ? descending : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+    if (nulls_first != descending) return Unsupported("NULLS FIRST or NULLS LAST in an aggregate's ORDER BY", "Leave it out: NULLs sort as the largest value.", position);
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr key, Expr(*sort.node, inside));
+    if (key->type().id == TypeId::kUnknown) continue;  // a constant
+    aggregate.order_by.emplace_back(std::move(key), descending);
+  }
+
+  const auto same = [&](const expr::AggregateCall& other) {
+    const auto both = [](const ExprPtr& a, const ExprPtr& b) { return (a == nullptr) == (b == nullptr) && (a == nullptr || plan::SameExpression(*a, *b)); };
+    if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type || !both(other.filter, aggregate.filter)) return false;
+    if (other.arguments.size() != aggregate.arguments.size() || !other.order_by.empty() || !aggregate.order_by.empty()) return false;
+    for (size_t i = 0; i < other.arguments.size(); ++i)
+      if (!both(other.arguments[i], aggregate.arguments[i])) return false;
+    return true;
+  };
+  std::vector<expr::AggregateCall>& calls = *context.aggregates;
+  const auto found = std::find_if(calls.begin(), calls.end(), same);
+  const int index = static_cast<int>(found - calls.begin());
+  const data::Type type = aggregate.type;
+  if (found == calls.end()) calls.push_back(std::move(aggregate));
+  return expr::MakeColumn(kAggregateColumn + index, type, name);
+}
+
+Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context) {
+  const int position = At(call.location);
+  if (context.in_aggregate) return Error(sqlstate::kFeatureNotSupported, "aggregate function calls cannot contain set-returning function calls").At(position);
+  if (context.sets == nullptr)
+    return Error(sqlstate::kFeatureNotSupported, std::string("set-returning functions are not allowed in ") + context.clause).Hint("Call it in FROM or alone in the select list.").At(position);
+  const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate};
+  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
+  SetCall set{name, std::move(arguments), {}, position};
+  if (name == "unnest") {
+    if (set.arguments.size() != 1) return Unsupported("unnest of several arrays", "Call unnest once for each array.", position);
+    if (!set.arguments[0]->type().is_array())
+      return Error(sqlstate::kUndefinedFunction, "function unnest(" + set.arguments[0]->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
+    set.type = set.arguments[0]->type().element;
+  } else {
+    if (!context.scope->tables.empty()) return Unsupported("generate_series in the select list of a query with FROM", "Call it in FROM: FROM t, generate_series(1, 10) AS n.", position);
+    KAPPA_ASSIGN_OR_RETURN(const FromResult function, TableFunctionOf(name, set.arguments, position));
+    set.type = function.plan->schema.fields[0].type;
+    set.arguments = static_cast<const plan::TableFunction&>(*function.plan).arguments;
+  }
+  for (size_t i = 0; i < context.sets->size(); ++i) {
+    const SetCall& other = (*context.sets)[i];
+    if (other.name == set.name && other.arguments.size() == set.arguments.size() && std::equal(other.arguments.begin(), other.arguments.end(), set.arguments.begin(), [](const ExprPtr& a, const ExprPtr& b) { return plan::SameExpression(*a, *b); }))
+      return expr::MakeColumn(kSetColumn + static_cast<int>(i), other.type, name);
+  }
+  if (!context.sets->empty()) return Unsupported("more than one set-returning function in a query", "Call them in FROM.", position);
+  context.sets->push_back(set);
+  return expr::MakeColumn(kSetColumn + static_cast<int>(context.sets->size()) - 1, set.type, name);
+}
+
+}  // namespace kappa::sql

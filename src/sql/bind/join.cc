@@ -1,0 +1,141 @@
+// JOIN and lateral items.
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "sql/bind/nodes.h"
+
+namespace kappa::sql {
+namespace {
+
+using plan::JoinType;
+
+/// Names of `left` that `right` has too, in the order of `left`: what NATURAL joins on.
+std::vector<std::string> CommonNames(const Scope& left, const Scope& right) {
+  std::vector<std::string> names;
+  for (const Scope::Visible& a : left.visible)
+    for (const Scope::Visible& b : right.visible)
+      if (a.name == b.name && std::find(names.begin(), names.end(), a.name) == names.end()) names.push_back(a.name);
+  return names;
+}
+
+}  // namespace
+
+/// unnest(..) may use the columns of the tables before it.
+bool Binder::IsLateral(const PgQuery__Node& item) const {
+  if (item.node_case != PG_QUERY__NODE__NODE_RANGE_FUNCTION) return false;
+  const PgQuery__Node& function = *item.range_function->functions[0]->list->items[0];
+  if (function.node_case != PG_QUERY__NODE__NODE_FUNC_CALL || function.func_call->n_funcname == 0) return false;
+  return TextOf(*function.func_call->funcname[function.func_call->n_funcname - 1]) == "unnest";
+}
+
+Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult left, bool outer) {
+  const bool range = item.node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION;
+  const PgQuery__Node& function = range ? *item.range_function->functions[0]->list->items[0] : item;
+  const PgQuery__FuncCall& call = *function.func_call;
+  const int position = At(call.location);
+  if (range) {
+    KAPPA_RETURN_IF_ERROR(RefuseOtherFields(item.range_function->base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
+    if (item.range_function->n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
+  }
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "funcformat"}, "a function in FROM", position));
+  if (call.n_args != 1) return Unsupported("unnest of several arrays", "Call unnest once for each array.", position);
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr array, Expr(*call.args[0], {.scope = &left.scope, .clause = "FROM"}));
+  if (!array->type().is_array()) return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
+
+  const bool ordinality = range && item.range_function->ordinality;
+  const int width = left.plan->schema.size();
+  FromResult result{plan::MakeUnnest(left.plan, std::move(array), ordinality, outer, "unnest"), {}};
+  FromResult own;
+  ScopeTable table{ordinality ? "Function" : "Function of one column", "", "unnest", "unnest", {}};
+  for (int i = width; i < result.plan->schema.size(); ++i) {
+    const data::Field& field = result.plan->schema.fields[static_cast<size_t>(i)];
+    table.columns.push_back({field.name, expr::MakeColumn(i, field.type, field.name)});
+  }
+  own.scope.Add(std::move(table));
+  const PgQuery__Alias* alias = range ? item.range_function->alias : nullptr;
+  KAPPA_RETURN_IF_ERROR(ApplyAlias(own, alias, position, true));
+  if (ordinality && alias != nullptr && alias->n_colnames == 0) {  // AS t WITH ORDINALITY: the element takes the alias
+    own.scope.tables[0].columns[0].name = alias->aliasname;
+    own.scope.visible[0].name = alias->aliasname;
+  }
+  KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, own.scope, position));
+  result.scope = std::move(left.scope);
+  result.scope.Append(own.scope, 0);
+  return result;
+}
+
+Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral) {
+  const int position = At(LocationOf(*join.rarg) >= 0 ? LocationOf(*join.rarg) : LocationOf(*join.larg));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "quals", "rtindex"}, "JOIN", position));
+  JoinType type = JoinType::kInner;
+  switch (join.jointype) {
+    case PG_QUERY__JOIN_TYPE__JOIN_INNER: type = JoinType::kInner; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_LEFT: type = JoinType::kLeft; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_RIGHT: type = JoinType::kRight; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_FULL: type = JoinType::kFull; break;
+    default: return Unsupported("this kind of join", "Joins are INNER, LEFT, RIGHT, FULL and CROSS.", position);
+  }
+  const bool cross = type == JoinType::kInner && join.quals == nullptr && join.n_using_clause == 0 && !join.is_natural;
+  if (for_view_ && (type == JoinType::kRight || type == JoinType::kFull || cross))
+    return Unsupported(std::string(cross ? "CROSS" : type == JoinType::kRight ? "RIGHT" : "FULL") + " JOIN in a view", type == JoinType::kRight ? "Swap the tables and write LEFT JOIN." : "Views join by INNER or LEFT JOIN with at least one equality.", position);
+
+  KAPPA_ASSIGN_OR_RETURN(FromResult left, FromItem(*join.larg, lateral));
+  if (IsLateral(*join.rarg)) {
+    // CROSS JOIN unnest(..), JOIN LATERAL unnest(..) ON true, LEFT JOIN LATERAL unnest(..) ON true.
+    if ((type != JoinType::kInner && type != JoinType::kLeft) || join.n_using_clause > 0 || join.is_natural) return Unsupported("this join with unnest", "Write CROSS JOIN unnest(..) or LEFT JOIN unnest(..) ON true.", position);
+    KAPPA_ASSIGN_OR_RETURN(FromResult result, LateralItem(*join.rarg, std::move(left), type == JoinType::kLeft));
+    if (join.quals == nullptr) return result;
+    KAPPA_ASSIGN_OR_RETURN(const ExprPtr condition, Condition(*join.quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
+    const bool is_true = condition->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*condition).value() == data::Value::Bool(true);
+    if (is_true) return result;
+    if (type == JoinType::kLeft) return Unsupported("LEFT JOIN unnest(..) with a condition", "Write ON true and filter in WHERE.", position);
+    result.plan = plan::MakeFilter(result.plan, condition);
+    return result;
+  }
+  if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION && lateral == nullptr) lateral = &left;
+  KAPPA_ASSIGN_OR_RETURN(FromResult right, FromItem(*join.rarg, join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION ? &left : lateral));
+  KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
+  if (join_position_ == 0) join_position_ = position;
+
+  std::vector<std::string> names = join.is_natural ? CommonNames(left.scope, right.scope) : TextsOf(join.using_clause, join.n_using_clause);
+  const int width = left.plan->schema.size();
+  const Scope left_scope = left.scope, right_scope = right.scope;
+  const NodePtr left_plan = left.plan, right_plan = right.plan;
+  FromResult result = Combine(std::move(left), std::move(right), cross || (join.is_natural && names.empty() && type == JoinType::kInner) ? JoinType::kCross : type);
+
+  std::vector<ExprPtr> conditions;
+  if (!names.empty()) {
+    std::vector<Scope::Visible> merged;
+    for (const std::string& name : names) {
+      KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> a, left_scope.Find({name}, position));
+      KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> b, right_scope.Find({name}, position));
+      if (!a || !b)
+        return Error(sqlstate::kUndefinedColumn, "column \"" + name + "\" specified in USING clause does not exist in " + (a ? "right" : "left") + " table").At(position);
+      Scope shifted;
+      shifted.Append(right_scope, width);
+      KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> moved, shifted.Find({name}, position));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr equal, expr::MakeOperator("=", {*a, *moved}, position));
+      conditions.push_back(std::move(equal));
+      ExprPtr value = type == JoinType::kRight ? *moved : *a;
+      if (type == JoinType::kFull) {
+        KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCoalesce({*a, *moved}, position));
+      }
+      merged.push_back({name, std::move(value), -1});
+    }
+    // Merged columns come first in *, and unqualified names mean them.
+    for (const Scope::Visible& column : result.scope.visible)
+      if (std::find(names.begin(), names.end(), column.name) == names.end()) merged.push_back(column);
+    result.scope.visible = std::move(merged);
+  } else if (join.quals != nullptr) {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr condition, Condition(*join.quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
+    conditions.push_back(std::move(condition));
+  }
+  if (!conditions.empty()) {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr residual, conditions.size() == 1 ? Result<ExprPtr>(conditions[0]) : expr::MakeAnd(std::move(conditions), position));
+    result.plan = plan::MakeJoin(type, left_plan, right_plan, {}, {}, std::move(residual));
+  }
+  return result;
+}
+
+}  // namespace kappa::sql

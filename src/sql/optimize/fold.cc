@@ -1,0 +1,20 @@
+// Constant folding, the order of rewrites.
+#include "sql/optimize/optimize.h"
+
+namespace kappa::sql {
+
+using expr::ExprPtr;
+using plan::NodePtr;
+
+NodePtr FoldPlan(const NodePtr& plan) {
+  return plan::MapExpressions(plan, [](const ExprPtr& expression) { return expr::FoldConstants(expression); });
+}
+
+NodePtr Optimize(const NodePtr& plan) {
+  NodePtr result = FoldPlan(plan);
+  result = PushPredicates(result);
+  result = PruneColumns(result);
+  return SimplifyProjections(result);
+}
+
+}  // namespace kappa::sql

@@ -1,0 +1,209 @@
+// Predicate pushdown. A conjunct moves down to the lowest node that has all its columns; equalities of both sides of a
+// join become its keys; what reaches a scan becomes the scan's predicate.
+#include <algorithm>
+
+#include "sql/optimize/optimize.h"
+
+namespace kappa::sql {
+namespace {
+
+using expr::ExprPtr;
+using expr::Expression;
+using plan::JoinType;
+using plan::NodeKind;
+using plan::NodePtr;
+
+void Split(const ExprPtr& predicate, std::vector<ExprPtr>& conjuncts) {
+  if (predicate->kind() == Expression::Kind::kAnd) {
+    for (const ExprPtr& child : predicate->children()) Split(child, conjuncts);
+    return;
+  }
+  conjuncts.push_back(predicate);
+}
+
+bool IsTrue(const ExprPtr& expression) {
+  return expression->kind() == Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*expression).value() == data::Value::Bool(true);
+}
+
+ExprPtr And(std::vector<ExprPtr> conjuncts) {
+  std::erase_if(conjuncts, IsTrue);
+  if (conjuncts.empty()) return nullptr;
+  if (conjuncts.size() == 1) return conjuncts[0];
+  Result<ExprPtr> both = expr::MakeAnd(std::move(conjuncts), 0);
+  KAPPA_CHECK(both.ok());  // the parts are boolean
+  return *both;
+}
+
+NodePtr Filtered(NodePtr node, std::vector<ExprPtr> conjuncts) {
+  ExprPtr predicate = And(std::move(conjuncts));
+  return predicate ? plan::MakeFilter(std::move(node), std::move(predicate)) : node;
+}
+
+/// False for sub-queries and volatile functions, which stay where the user wrote them. Parameters are fixed in a run.
+bool IsMovable(const Expression& expression) {
+  if (expression.kind() == Expression::Kind::kSubquery) return false;
+  if (expression.kind() != Expression::Kind::kParameter && expression.children().empty() && !expression.is_immutable()) return false;
+  if (expression.kind() == Expression::Kind::kCall && !expression.is_immutable()) {
+    const bool from_children = std::any_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return !child->is_immutable(); });
+    if (!from_children) return false;
+  }
+  return std::all_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return IsMovable(*child); });
+}
+
+/// Which side of a join an expression reads: 1 left, 2 right, 3 both, 0 neither.
+int SidesOf(const Expression& expression, int left_width) {
+  std::vector<bool> used;
+  expr::CollectColumns(expression, used);
+  int sides = 0;
+  for (size_t i = 0; i < used.size(); ++i)
+    if (used[i]) sides |= static_cast<int>(i) < left_width ? 1 : 2;
+  return sides;
+}
+
+/// The expression over the right input alone.
+ExprPtr OnRight(const ExprPtr& expression, int left_width) {
+  std::vector<bool> used;
+  expr::CollectColumns(*expression, used);
+  std::vector<int> mapping(used.size());
+  for (size_t i = 0; i < mapping.size(); ++i) mapping[i] = std::max(0, static_cast<int>(i) - left_width);
+  return expr::RemapColumns(expression, mapping);
+}
+
+/// An equality of an expression of the left and one of the right input, as (left, right); null when it is none.
+std::pair<ExprPtr, ExprPtr> AsKeys(const ExprPtr& conjunct, int left_width) {
+  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || !IsMovable(*conjunct)) return {};
+  const ExprPtr &a = conjunct->children()[0], &b = conjunct->children()[1];
+  if (!a->type().Same(b->type())) return {};
+  const int left = SidesOf(*a, left_width), right = SidesOf(*b, left_width);
+  if (left == 1 && right == 2) return {a, OnRight(b, left_width)};
+  if (left == 2 && right == 1) return {b, OnRight(a, left_width)};
+  return {};
+}
+
+NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts);
+
+NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
+  const int width = join.inputs[0]->schema.size();
+  const bool keeps_left = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kLeft;
+  const bool keeps_right = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kRight;
+  const bool inner = keeps_left && keeps_right;
+  std::vector<ExprPtr> left, right, residual, stay;
+  std::vector<ExprPtr> left_keys = join.left_keys, right_keys = join.right_keys;
+  const auto add_key = [&](const ExprPtr& conjunct) {
+    auto [a, b] = AsKeys(conjunct, width);
+    if (!a) return false;
+    for (size_t i = 0; i < left_keys.size(); ++i)
+      if (plan::SameExpression(*left_keys[i], *a) && plan::SameExpression(*right_keys[i], *b)) return true;
+    left_keys.push_back(std::move(a));
+    right_keys.push_back(std::move(b));
+    return true;
+  };
+  // Conditions of WHERE: below the join where the side's rows are not padded with NULLs by it.
+  for (const ExprPtr& conjunct : above) {
+    const int sides = SidesOf(*conjunct, width);
+    const bool movable = IsMovable(*conjunct);
+    if (movable && sides == 1 && keeps_left) left.push_back(conjunct);
+    else if (movable && sides == 2 && keeps_right) right.push_back(OnRight(conjunct, width));
+    else if (inner && movable && sides == 3 && add_key(conjunct)) continue;
+    else if (inner && movable && sides == 3) residual.push_back(conjunct);
+    else stay.push_back(conjunct);
+  }
+  // Conditions of ON: below the join on the side whose unmatched rows the join drops.
+  std::vector<ExprPtr> on;
+  if (join.residual) Split(join.residual, on);
+  for (const ExprPtr& conjunct : on) {
+    if (IsTrue(conjunct)) continue;
+    const int sides = SidesOf(*conjunct, width);
+    const bool movable = IsMovable(*conjunct);
+    if (movable && sides == 1 && keeps_right) left.push_back(conjunct);        // inner, right
+    else if (movable && sides == 2 && keeps_left) right.push_back(OnRight(conjunct, width));  // inner, left
+    else if (sides == 3 && add_key(conjunct)) continue;
+    else residual.push_back(conjunct);
+  }
+  JoinType type = join.type;
+  if (type == JoinType::kCross && (!left_keys.empty() || !residual.empty())) type = JoinType::kInner;
+  if (type == JoinType::kInner && left_keys.empty() && residual.empty()) type = JoinType::kCross;
+  NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys), std::move(right_keys), And(std::move(residual)));
+  result = plan::WithNames(result, plan::ColumnNames(join.schema));
+  return Filtered(std::move(result), std::move(stay));
+}
+
+/// Splits the conjuncts into those that read only columns below `width` (or, with `columns`, only those) and the rest.
+template <typename Reads>
+std::pair<std::vector<ExprPtr>, std::vector<ExprPtr>> Partition(const std::vector<ExprPtr>& conjuncts, const Reads& may_read) {
+  std::vector<ExprPtr> down, stay;
+  for (const ExprPtr& conjunct : conjuncts) {
+    std::vector<bool> used;
+    expr::CollectColumns(*conjunct, used);
+    bool all = IsMovable(*conjunct);
+    for (size_t i = 0; i < used.size() && all; ++i) all = !used[i] || may_read(static_cast<int>(i));
+    (all ? down : stay).push_back(conjunct);
+  }
+  return {std::move(down), std::move(stay)};
+}
+
+NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
+  switch (node->kind) {
+    case NodeKind::kFilter: {
+      std::vector<ExprPtr> all;
+      Split(static_cast<const plan::Filter&>(*node).predicate, all);
+      all.insert(all.end(), conjuncts.begin(), conjuncts.end());
+      return Push(node->inputs[0], std::move(all));
+    }
+    case NodeKind::kProject: {
+      const auto& project = static_cast<const plan::Project&>(*node);
+      const auto movable = [&](int column) { return IsMovable(*project.expressions[static_cast<size_t>(column)]); };
+      auto [down, stay] = Partition(conjuncts, movable);
+      for (ExprPtr& conjunct : down) conjunct = expr::FoldConstants(expr::SubstituteColumns(conjunct, project.expressions));
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
+    }
+    case NodeKind::kWindow:
+    case NodeKind::kUnnest: {
+      const int width = node->inputs[0]->schema.size();
+      auto [down, stay] = Partition(conjuncts, [&](int column) { return column < width; });
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
+    }
+    case NodeKind::kAggregate: {
+      const auto& aggregate = static_cast<const plan::Aggregate&>(*node);
+      const int keys = static_cast<int>(aggregate.keys.size());
+      // A global aggregate gives a row even for no input, so nothing may move below it.
+      auto [down, stay] = Partition(conjuncts, [&](int column) { return column < keys; });
+      std::vector<ExprPtr> constant;
+      if (keys == 0) {
+        stay.insert(stay.begin(), down.begin(), down.end());
+        down.clear();
+      }
+      for (ExprPtr& conjunct : down) conjunct = expr::SubstituteColumns(conjunct, aggregate.keys);
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
+    }
+    case NodeKind::kJoin: return PushIntoJoin(static_cast<const plan::Join&>(*node), std::move(conjuncts));
+    case NodeKind::kUnion: {
+      auto [down, stay] = Partition(conjuncts, [](int) { return true; });
+      std::vector<NodePtr> inputs;
+      for (const NodePtr& input : node->inputs) inputs.push_back(Push(input, down));
+      return Filtered(plan::WithInputs(node, std::move(inputs)), std::move(stay));
+    }
+    case NodeKind::kSort: {
+      auto [down, stay] = Partition(conjuncts, [](int) { return true; });
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
+    }
+    case NodeKind::kLimit: return Filtered(plan::WithInputs(node, {Push(node->inputs[0], {})}), std::move(conjuncts));
+    case NodeKind::kScan: {
+      auto [down, stay] = Partition(conjuncts, [](int) { return true; });
+      if (down.empty()) return Filtered(node, std::move(stay));
+      auto scan = std::make_shared<plan::Scan>(static_cast<const plan::Scan&>(*node));
+      if (scan->predicate) down.insert(down.begin(), scan->predicate);
+      scan->predicate = And(std::move(down));
+      return Filtered(scan, std::move(stay));
+    }
+    case NodeKind::kValues:
+    case NodeKind::kTableFunction: return Filtered(node, std::move(conjuncts));
+  }
+  KAPPA_CHECK(false);
+}
+
+}  // namespace
+
+NodePtr PushPredicates(const NodePtr& plan) { return Push(plan, {}); }
+
+}  // namespace kappa::sql
