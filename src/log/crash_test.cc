@@ -102,7 +102,7 @@ void ExpectContains(const std::vector<int32_t>& present, const std::vector<int32
 }
 
 TEST(CrashTest, KilledProcessLosesNoAcknowledgedRecord) {
-  ScratchFolder folder;
+  ScratchFolder folder(ScratchFolder::kDisk);
   std::mt19937 random(5);
   std::vector<int32_t> acked;
   for (int run = 0; run < 12; ++run) {

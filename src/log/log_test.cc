@@ -186,7 +186,7 @@ TEST(LogTest, ProducerIdsAreNeverGivenTwice) {
 
 // Listeners and callbacks come once per record range, and only when Read shows the records.
 TEST(LogTest, ListenersSeeDurableRecords) {
-  ScratchFolder folder;
+  ScratchFolder folder(ScratchFolder::kDisk);
   auto log = OpenLog(folder.path());
   Partition& partition = CreateOne(*log, "t");
   std::atomic<Offset> seen{0};
@@ -219,7 +219,7 @@ TEST(LogTest, UnsafeTopicsWorkTheSame) {
 
 // Two appenders and two readers at once, over many segments: every record appears once, in each appender's order.
 TEST(LogTest, ConcurrentAppendsAndReads) {
-  ScratchFolder folder;
+  ScratchFolder folder(ScratchFolder::kDisk);
   auto log = OpenLog(folder.path());
   Partition& partition = CreateOne(*log, "t", {.segment_bytes = 16 << 10});
   constexpr int kPerThread = 400;
@@ -261,6 +261,48 @@ TEST(LogTest, ConcurrentAppendsAndReads) {
   EXPECT_EQ(next[1], kPerThread);
   EXPECT_GT(partition.segments().size(), 3u);
   EXPECT_TRUE(partition.Verify().ok());
+}
+
+// Readers, appenders, deletion of old segments and of the topic at once: reads give records of the right offset or say what happened.
+TEST(LogTest, DeletionWhileReading) {
+  ScratchFolder folder;
+  auto log = OpenLog(folder.path());
+  Partition& partition = CreateOne(*log, "t", {.segment_bytes = 16 << 10});
+  auto topic = log->FindTopic("t");  // keeps the partition alive
+  const std::string batch = OneBatch({std::string(500, 'x')});
+  std::atomic<bool> deleted{false};
+  std::thread appender([&] {
+    while (!deleted) {
+      KafkaError error = partition.Append(batch, nullptr).error;
+      ASSERT_TRUE(error == KafkaError::kNone || error == KafkaError::kUnknownTopicOrPartition);
+    }
+  });
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 2; ++t) {
+    readers.emplace_back([&] {
+      Offset from = 0;
+      while (true) {
+        ReadResult result = partition.Read(from, 4000);
+        if (result.error == KafkaError::kUnknownTopicOrPartition) return;
+        if (result.error == KafkaError::kOffsetOutOfRange) {
+          from = result.log_start_offset;
+          continue;
+        }
+        ASSERT_EQ(result.error, KafkaError::kNone);
+        if (result.bytes.empty()) continue;
+        ASSERT_EQ(ParseBatchHeader(result.bytes)->base_offset, from);
+        from += static_cast<Offset>(result.bytes.size() / batch.size());
+      }
+    });
+  }
+  for (int i = 0; i < 50; ++i) {
+    while (partition.segments().size() < 3) std::this_thread::yield();
+    ASSERT_TRUE(partition.DeleteBefore(partition.durable_end() - 10).ok());
+  }
+  ASSERT_TRUE(log->DeleteTopic("t").ok());
+  deleted = true;
+  appender.join();
+  for (auto& reader : readers) reader.join();
 }
 
 // Values from Kafka's own UtilsTest.testMurmur2 and librdkafka's unit test of murmur2.
