@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "base/int128.h"
+#include "data/array.h"
+#include "data/json.h"
 #include "data/numeric_bytes.h"
 #include "data/row_key.h"
 
@@ -85,6 +87,8 @@ ColumnPtr CanonicalColumn(const ColumnPtr& column) {
     case TypeId::kFloat8: return CanonicalFloats<double>(column);
     case TypeId::kInterval: return CanonicalIntervals(column);
     case TypeId::kNumeric: return CanonicalBytes(column, IsCanonicalNumeric, AppendCanonicalNumeric);
+    case TypeId::kJsonb: return CanonicalBytes(column, IsCanonicalJson, AppendCanonicalJson);
+    case TypeId::kArray: return CanonicalBytes(column, IsCanonicalArray, AppendCanonicalArray);
     default: return column;
   }
 }
