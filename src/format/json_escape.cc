@@ -1,9 +1,10 @@
 // Reading and writing of escapes in JSON strings.
 #include "format/json_escape.h"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 
+#include "data/json.h"
 #include "format/decoder.h"
 
 namespace kappa::format {
@@ -35,20 +36,6 @@ void AppendUtf8(uint32_t code, std::string& out) {
     out.push_back(static_cast<char>(0x80 | (code & 0x3f)));
   }
 }
-
-/// The letter after the backslash for bytes that have a short escape, 'u' for other control characters, 0 for plain bytes.
-constexpr std::array<char, 256> kEscapeOf = [] {
-  std::array<char, 256> table{};
-  for (size_t i = 0; i < 0x20; ++i) table[i] = 'u';
-  table['\b'] = 'b';
-  table['\f'] = 'f';
-  table['\n'] = 'n';
-  table['\r'] = 'r';
-  table['\t'] = 't';
-  table['"'] = '"';
-  table['\\'] = '\\';
-  return table;
-}();
 
 }  // namespace
 
@@ -90,26 +77,6 @@ bool UnescapeJsonString(std::string_view inside, std::string& out, std::string& 
   return true;
 }
 
-void AppendJsonString(std::string_view text, std::string& out) {
-  out.push_back('"');
-  size_t copied = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const char escape = kEscapeOf[byte];
-    if (escape == 0) [[likely]] continue;
-    out.append(text, copied, i - copied);
-    copied = i + 1;
-    out.push_back('\\');
-    out.push_back(escape);
-    if (escape == 'u') {
-      constexpr char kHex[] = "0123456789abcdef";
-      out.append("00");
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
-    }
-  }
-  out.append(text, copied);
-  out.push_back('"');
-}
+void AppendJsonString(std::string_view text, std::string& out) { data::AppendJsonQuoted(text, out); }
 
 }  // namespace kappa::format

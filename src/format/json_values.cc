@@ -11,9 +11,12 @@
 //   arrays                  array of the element's values, or arrays of equal lengths for more dimensions
 #include "format/json_values.h"
 
-#include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "data/datetime.h"
+#include "data/json.h"
+#include "data/numeric_bytes.h"
 #include "format/decimal.h"
 #include "format/json_escape.h"
 
@@ -33,26 +36,93 @@ const char* KindName(JsonToken::Kind kind) {
   }
 }
 
+/// The common case of an integer: up to 16 digits. False: the general way decides. 16 bytes are readable at a token.
+template <typename T> bool ShortInteger(const JsonToken& token, CellWriter& writer, int64_t row) {
+  if (token.kind != JsonToken::kInteger) return false;
+  const size_t minus = token.data[0] == '-';
+  const char* digits = token.data + minus;
+  const size_t count = token.size - minus;
+  uint64_t magnitude;
+  if (count <= 8) {
+    magnitude = UpToEightDigits(digits, count);
+  } else if (count <= 16) {
+    magnitude = UpToEightDigits(digits, count - 8) * 100'000'000 + UpToEightDigits(digits + count - 8, 8);
+  } else {
+    return false;
+  }
+  const int64_t value = minus ? -static_cast<int64_t>(magnitude) : static_cast<int64_t>(magnitude);
+  if (value != static_cast<T>(value)) return false;
+  writer.Fixed(row, static_cast<T>(value));
+  return true;
+}
+
+/// The common case of a numeric: up to 8 digits before the point and up to 8 behind it.
+bool ShortNumeric(const JsonToken& token, CellWriter& writer, int64_t row) {
+  if (token.kind != JsonToken::kInteger && token.kind != JsonToken::kNumber) return false;
+  if (token.size > 16) return false;
+  const char* digits = token.data;
+  size_t size = token.size;
+  const bool minus = *digits == '-';
+  digits += minus;
+  size -= minus;
+  size_t whole = size;
+  if (token.kind == JsonToken::kNumber) {
+    if (std::memchr(digits, 'e', size) != nullptr || std::memchr(digits, 'E', size) != nullptr) return false;
+    whole = static_cast<size_t>(static_cast<const char*>(std::memchr(digits, '.', size)) - digits);
+  }
+  const size_t scale = size > whole ? size - whole - 1 : 0;
+  if (whole > 8 || scale > 8) return false;
+  uint64_t coefficient = UpToEightDigits(digits, whole);
+  static constexpr uint64_t kPowers[] = {1, 10, 100, 1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000};
+  if (scale > 0) coefficient = coefficient * kPowers[scale] + UpToEightDigits(digits + whole + 1, scale);
+  size_t shown = scale;
+  if (const int32_t modifier = writer.field().type.modifier; modifier >= 0) {
+    const int wanted = data::NumericScale(modifier);
+    const int precision = data::NumericPrecision(modifier);
+    if (wanted < static_cast<int>(scale) || wanted > 8 || precision - wanted < static_cast<int>(whole)) return false;
+    shown = static_cast<size_t>(wanted);
+    coefficient *= kPowers[shown - scale];
+  }
+  const auto value = minus ? -static_cast<int64_t>(coefficient) : static_cast<int64_t>(coefficient);
+  struct { uint32_t size; uint16_t head; int64_t coefficient; uint16_t zero; } __attribute__((packed)) raw = {10, static_cast<uint16_t>(shown), value, 0};
+  writer.Fixed(row, std::bit_cast<data::StringView>(raw));
+  return true;
+}
+
 }  // namespace
+
+/// `quick` writes the value and is true, or leaves the token to One.
+template <typename Quick>
+void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed, Quick&& quick) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const int64_t row = first_row + static_cast<int64_t>(i);
+    if (quick(tokens[i], writer, row)) [[likely]] continue;
+    if (!One(tokens[i], writer, row)) [[unlikely]] failed(i, std::move(reason_));
+  }
+}
 
 bool JsonValues::Mismatch(const JsonToken& token, const CellWriter& writer) {
   reason_ = "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
   return false;
 }
 
-void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
-                         const std::function<void(size_t, std::string)>& failed) {
-  const TypeId id = writer.field().type.id;
-  const bool plain_text = id == TypeId::kText && writer.field().type.modifier < 0;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const JsonToken& token = tokens[i];
-    const int64_t row = first_row + static_cast<int64_t>(i);
-    if (plain_text && token.kind == JsonToken::kString) [[likely]] {
-      if (writer.build()) writer.Borrow(row, token.data, token.size);
-      continue;
-    }
-    if (!One(token, writer, row)) [[unlikely]] failed(i, std::move(reason_));
+void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed) {
+  const data::Type& type = writer.field().type;
+  switch (type.id) {
+    case TypeId::kInt2: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int16_t>);
+    case TypeId::kInt4: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int32_t>);
+    case TypeId::kInt8: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int64_t>);
+    case TypeId::kNumeric: return ConvertWith(tokens, writer, first_row, failed, ShortNumeric);
+    case TypeId::kText:
+      if (type.modifier >= 0) break;
+      return ConvertWith(tokens, writer, first_row, failed, [](const JsonToken& token, CellWriter& w, int64_t row) {
+        if (token.kind != JsonToken::kString) return false;
+        w.Borrow(row, token.data, token.size);
+        return true;
+      });
+    default: break;
   }
+  ConvertWith(tokens, writer, first_row, failed, [](const JsonToken&, CellWriter&, int64_t) { return false; });
 }
 
 bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
@@ -126,7 +196,14 @@ bool JsonValues::Time(std::string_view number, CellWriter& writer, int64_t row) 
 }
 
 bool JsonValues::Jsonb(std::string_view text, CellWriter& writer, int64_t row) {
-  return writer.Text(row, text, Lifetime::kTemporary, reason_);
+  normalized_.clear();
+  if (Status status = data::NormalizeJson(text, normalized_); !status.ok()) {
+    reason_ = status.error().message();
+    if (!status.error().detail().empty()) reason_ += ". " + status.error().detail();
+    return false;
+  }
+  writer.Bytes(row, normalized_);
+  return true;
 }
 
 namespace {

@@ -16,10 +16,13 @@ class JsonValues {
  public:
   explicit JsonValues(JsonTimestamps timestamps) : timestamps_(timestamps) {}
 
+  using Failed = std::function<void(size_t, std::string)>;
   /// Calls failed(i, reason) for each token that is not a value of the column; its row stays undefined.
-  void Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const std::function<void(size_t, std::string)>& failed);
+  void Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed);
 
  private:
+  template <typename Quick>
+  void ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed, Quick&& quick);
   bool One(const JsonToken& token, CellWriter& writer, int64_t row);
   bool Number(const JsonToken& token, CellWriter& writer, int64_t row);
   bool Time(std::string_view number, CellWriter& writer, int64_t row);
@@ -28,7 +31,7 @@ class JsonValues {
   bool Mismatch(const JsonToken& token, const CellWriter& writer);
 
   JsonTimestamps timestamps_;
-  std::string unescaped_;
+  std::string unescaped_, normalized_;
   std::string reason_;
 };
 
