@@ -27,7 +27,7 @@ inline constexpr int32_t kDateInfinity = std::numeric_limits<int32_t>::max();
 inline constexpr int32_t kDateMinusInfinity = std::numeric_limits<int32_t>::min();
 /// Julian day 0, 24 November 4714 BC: the first date and timestamp.
 inline constexpr int64_t kFirstDay = -2440588;
-inline constexpr int64_t kLastDay = 2145042540;  // 5874897-12-31
+inline constexpr int64_t kLastDay = 2145042905;  // 5874897-12-31
 /// Days and microseconds from kappa's epoch to PostgreSQL's (2000-01-01), for its binary formats.
 inline constexpr int64_t kPostgresEpochDays = 10957;
 inline constexpr int64_t kPostgresEpochMicros = kPostgresEpochDays * kMicrosPerDay;
