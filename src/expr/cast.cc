@@ -86,6 +86,7 @@ class Cast final : public Node {
       : Node(Kind::kCall, type, {argument}), kernel_(CastKernel(argument->type(), type, is_explicit)), explicit_(is_explicit) {}
 
   std::string_view call_name() const override { return "cast"; }
+  bool is_immutable() const override { return !IsRegType(children()[0]->type()) && Node::is_immutable(); }
   std::string ToString(std::span<const std::string> names) const override {
     return "(" + children()[0]->ToString(names) + ")::" + type().ToString();
   }
@@ -158,7 +159,7 @@ Result<ExprPtr> MakeCast(ExprPtr arg, Type type, CastContext context, int positi
     }
     return ExprPtr(std::make_shared<Cast>(std::move(arg), type, is_explicit));
   }
-  if (from.Same(type) && (type.modifier < 0 || type.modifier == from.modifier)) return arg;
+  if (from.Same(type) && (type.modifier == from.modifier || (type.modifier < 0 && !IsRegType(from)))) return arg;
   if (!HasCast(from, type, context)) {
     return Error(is_explicit ? sqlstate::kCannotCoerce : sqlstate::kDatatypeMismatch,
                  fmt::format("cannot cast type {} to {}", from.WithoutModifier().ToString(), type.WithoutModifier().ToString())).At(position);

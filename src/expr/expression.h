@@ -150,6 +150,12 @@ enum class CastContext : uint8_t { kExplicit, kAssignment, kImplicit };
 /// Fails with cannot_coerce (explicit) or datatype_mismatch when there is no such cast in this context. Casts of literals
 /// are folded, so a malformed literal fails here, at its position.
 Result<ExprPtr> MakeCast(ExprPtr arg, data::Type type, CastContext context, int position);
+/// arg::regclass and its kin; `name` is "regclass", "regtype", "regproc", "regnamespace", "regrole". Text becomes the object's
+/// oid when the statement runs (undefined_table ..), numbers are oids already. The result is an oid that carries the reg type as
+/// its modifier: a cast of it to text gives the object's name, and so should a select list, see IsRegType.
+Result<ExprPtr> MakeRegCast(ExprPtr arg, std::string_view name, int position);
+/// True for the type of a MakeRegCast: cast it to text before it is shown.
+bool IsRegType(const data::Type& type);
 /// The type of UNION, CASE, VALUES columns and IN lists (PostgreSQL's rules); `what` names the construct in the error.
 Result<data::Type> CommonType(std::span<const data::Type> types, std::string_view what, int position);
 

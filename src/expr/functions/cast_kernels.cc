@@ -1,17 +1,26 @@
 // The kernels of casts. Numbers have their own loops; what is left goes through PostgreSQL's text form.
 #include "expr/functions/cast_kernels.h"
 
+#include <charconv>
 #include <cmath>
 #include <limits>
 
+#include "data/array.h"
+#include "data/datetime.h"
 #include "expr/cast.h"
+#include "expr/functions/arrays.h"
 #include "expr/functions/failures.h"
+#include "expr/functions/json_value.h"
+#include "expr/functions/numeric_rows.h"
+#include "expr/functions/reg_types.h"
+#include "expr/functions/session_zone.h"
 #include "expr/loops.h"
 #include "expr/rowwise.h"
 
 namespace kappa::expr {
 
 using data::ColumnPtr;
+using data::Numeric;
 using data::Type;
 using data::TypeId;
 
@@ -128,6 +137,29 @@ Kernel VarcharKernel(int32_t length, bool is_explicit) {
   });
 }
 
+template <typename T>
+Kernel IntegerToNumeric() {
+  return [](KernelCall& call) -> Result<ColumnPtr> {
+    const data::Column& input = *call.arguments[0].column;
+    auto out = MakeOutput(call);
+    auto* values = out->mutable_data<data::StringView>();
+    const T* integers = input.data<T>();
+    // Ten bytes: they lie inside the view.
+    for (int64_t row = 0; row < call.rows; ++row) values[row] = data::StringView(data::EncodeSmallNumeric(integers[row], 0).view());
+    FinishNulls(call, *out);
+    return ColumnPtr(std::move(out));
+  };
+}
+
+/// Conversions of times that need the session's zone.
+template <typename T, typename F>
+Kernel InZone(F function) {
+  return [function](KernelCall& call) -> Result<ColumnPtr> {
+    KAPPA_ASSIGN_OR_RETURN(const data::TimeZone zone, SessionZone(call.context));
+    return Rowwise([&zone, function](T value) { return function(value, zone); })(call);
+  };
+}
+
 Kernel Then(Kernel first, Type between, Kernel second) {
   return [first = std::move(first), between, second = std::move(second)](KernelCall& call) -> Result<ColumnPtr> {
     KernelCall inner{call.arguments, call.rows, between, call.context};
@@ -179,15 +211,149 @@ Kernel NumericCastKernel(const Type& from, const Type& to) {
   }
 }
 
+namespace {
+
+/// Conversions that PostgreSQL has functions for, without the modifier; null when only text is left.
+Kernel DirectKernel(const Type& from, const Type& to) {
+  if (Kernel kernel = NumericCastKernel(from, to)) return kernel;
+  if (to.id == TypeId::kNumeric) {
+    switch (from.id) {
+      case TypeId::kInt2: return IntegerToNumeric<int16_t>();
+      case TypeId::kInt4: return IntegerToNumeric<int32_t>();
+      case TypeId::kInt8: return IntegerToNumeric<int64_t>();
+      case TypeId::kFloat4: return Rowwise([](float value) { return Numeric::FromFloat(value); });
+      case TypeId::kFloat8: return Rowwise([](double value) { return Numeric::FromDouble(value); });
+      default: break;
+    }
+  }
+  switch (from.id) {
+    case TypeId::kNumeric:
+      if (to.id == TypeId::kInt2) return Rowwise([](Numeric value) { return value.ToInt2(); });
+      if (to.id == TypeId::kInt4) return Rowwise([](Numeric value) { return value.ToInt4(); });
+      if (to.id == TypeId::kInt8) return Rowwise([](Numeric value) { return value.ToInt8(); });
+      if (to.id == TypeId::kFloat4) return Rowwise([](Numeric value) { return value.ToFloat(); });
+      if (to.id == TypeId::kFloat8) return Rowwise([](Numeric value) { return value.ToDouble(); });
+      break;
+    case TypeId::kDate:
+      if (to.id == TypeId::kTimestamp) return Rowwise([](int32_t date) { return data::DateToTimestamp(date); });
+      if (to.id == TypeId::kTimestamptz) {
+        return InZone<int32_t>([](int32_t date, const data::TimeZone& zone) { return data::DateToTimestamptz(date, zone); });
+      }
+      break;
+    case TypeId::kTimestamp:
+      if (to.id == TypeId::kDate) return Rowwise([](int64_t time) { return data::TimestampToDate(time); });
+      if (to.id == TypeId::kTimestamptz) {
+        return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) { return data::TimestampToTimestamptz(time, zone); });
+      }
+      break;
+    case TypeId::kTimestamptz:
+      if (to.id == TypeId::kTimestamp) {
+        return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) { return data::TimestamptzToTimestamp(time, zone); });
+      }
+      if (to.id == TypeId::kDate) {
+        return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) -> Result<int32_t> {
+          KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::TimestamptzToTimestamp(time, zone));
+          return data::TimestampToDate(local);
+        });
+      }
+      break;
+    case TypeId::kJsonb: return JsonScalarCastKernel(to);
+    default: break;
+  }
+  return nullptr;
+}
+
+/// Applies the modifier to values that already have the type; null when there is nothing to do.
+Kernel ModifierKernel(const Type& to) {
+  if (to.modifier < 0) return nullptr;
+  const int32_t modifier = to.modifier;
+  switch (to.id) {
+    case TypeId::kNumeric: return Rowwise([modifier](Numeric value) { return value.ApplyModifier(modifier); });
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return Rowwise([modifier](int64_t time) { return data::RoundTimestamp(time, modifier); });
+    case TypeId::kInterval: return Rowwise([modifier](data::Interval interval) { return data::ApplyIntervalModifier(interval, modifier); });
+    default: return nullptr;
+  }
+}
+
+/// Elements of all arrays are cast as one column.
+Kernel ArrayKernel(const Type& from, const Type& to, bool is_explicit) {
+  Type element(to.element);
+  element.modifier = to.modifier;
+  const Kernel cast = CastKernel(Type(from.element), element, is_explicit);
+  return [cast, element](KernelCall& call) -> Result<ColumnPtr> {
+    const data::Column& arrays = *call.arguments[0].column;
+    std::vector<int32_t> parents;
+    KernelCall inner{{{data::Unnest(arrays, parents), false}}, static_cast<int64_t>(parents.size()), element, call.context};
+    KAPPA_ASSIGN_OR_RETURN(const ColumnPtr elements, cast(inner));
+    data::ColumnBuilder builder(call.type, call.rows);
+    int64_t at = 0;
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (arrays.IsNull(row)) {
+        builder.AppendNull();
+        continue;
+      }
+      const data::ArrayView array(arrays.bytes(row));
+      data::ArrayBuilder packed(element.id);
+      for (int32_t i = 0; i < array.size(); ++i) packed.AppendFrom(*elements, at++);
+      builder.AppendBytes(packed.Finish(LengthsOf(array)));
+    }
+    return builder.Finish();
+  };
+}
+
+/// Integers as they usually are written; anything else is left to the input function.
+template <typename T>
+Kernel IntegerFromText() {
+  return [](KernelCall& call) -> Result<ColumnPtr> {
+    const data::Column& input = *call.arguments[0].column;
+    auto out = std::make_shared<data::Column>(call.type, call.rows);
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (input.IsNull(row)) {
+        out->SetNull(row);
+        continue;
+      }
+      const std::string_view text = input.bytes(row);
+      T value{};
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc() || end != text.data() + text.size()) {
+        auto slow = data::FromText(text, call.type);
+        if (!slow.ok()) {
+          if (!call.Tolerate(slow.error())) return slow.error();
+          out->SetNull(row);
+          continue;
+        }
+        value = slow->template As<T>();
+      }
+      out->template mutable_data<T>()[row] = value;
+    }
+    return ColumnPtr(std::move(out));
+  };
+}
+
+}  // namespace
+
 Kernel CastKernel(const Type& from, const Type& to, bool is_explicit) {
+  if (IsRegType(from) && to.id == TypeId::kText) return RegTextKernel(from);
+  if (from.Same(to) && from.id == TypeId::kOid) return Retype;
   if (to.id == TypeId::kText) {
     Kernel text = from.id == TypeId::kText || from.id == TypeId::kUnknown ? Kernel(Retype) : Kernel(ToTextKernel);
     if (to.modifier < 0) return text;
     Kernel limit = VarcharKernel(to.modifier - 4, is_explicit);
     return from.id == TypeId::kText ? limit : Then(std::move(text), TypeId::kText, std::move(limit));
   }
-  if (from.id == TypeId::kText || from.id == TypeId::kUnknown) return [](KernelCall& call) { return FromTextKernel(call, false); };
-  if (Kernel kernel = NumericCastKernel(from, to)) return kernel;
+  if (from.id == TypeId::kText || from.id == TypeId::kUnknown) {
+    switch (to.id) {
+      case TypeId::kInt2: return IntegerFromText<int16_t>();
+      case TypeId::kInt4: return IntegerFromText<int32_t>();
+      case TypeId::kInt8: return IntegerFromText<int64_t>();
+      default: return [](KernelCall& call) { return FromTextKernel(call, false); };
+    }
+  }
+  Kernel modifier = ModifierKernel(to);
+  if (from.Same(to) && !to.is_array()) return modifier ? modifier : Kernel(Retype);
+  if (from.is_array() && to.is_array()) return ArrayKernel(from, to, is_explicit);
+  if (Kernel direct = DirectKernel(from, to)) return modifier ? Then(std::move(direct), to.WithoutModifier(), std::move(modifier)) : direct;
   return [](KernelCall& call) { return FromTextKernel(call, true); };
 }
 

@@ -1,7 +1,9 @@
 // The six comparison operators of every type.
 #include <fmt/format.h>
 
+#include "data/array.h"
 #include "data/datetime.h"
+#include "data/json.h"
 #include "data/numeric.h"
 #include "expr/functions/register.h"
 #include "expr/loops.h"
@@ -27,6 +29,14 @@ struct Float {
 struct NumericOrder {
   static bool Equal(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) == 0; }
   static bool Less(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) < 0; }
+};
+struct JsonOrder {
+  static bool Equal(const StringView& a, const StringView& b) { return data::CompareJson(a.view(), b.view()) == 0; }
+  static bool Less(const StringView& a, const StringView& b) { return data::CompareJson(a.view(), b.view()) < 0; }
+};
+struct ArrayOrder {
+  static bool Equal(const StringView& a, const StringView& b) { return data::CompareArrays(a.view(), b.view()) == 0; }
+  static bool Less(const StringView& a, const StringView& b) { return data::CompareArrays(a.view(), b.view()) < 0; }
 };
 struct IntervalOrder {
   static bool Equal(const data::Interval& a, const data::Interval& b) { return data::Compare(a, b) == 0; }
@@ -70,6 +80,8 @@ void RegisterComparisons(Registry& registry) {
   RegisterSame<Plain<StringView>, StringView>(registry, "bytea");
   RegisterSame<Plain<StringView>, StringView>(registry, "uuid");
   RegisterSame<NumericOrder, StringView>(registry, "numeric");
+  RegisterSame<JsonOrder, StringView>(registry, "jsonb");
+  RegisterSame<ArrayOrder, StringView>(registry, "anyarray");
   RegisterSame<IntervalOrder, data::Interval>(registry, "interval");
 }
 

@@ -15,6 +15,9 @@ void RegisterPatterns(Registry& registry);
 void RegisterBoolean(Registry& registry);
 void RegisterDateTime(Registry& registry);
 void RegisterToChar(Registry& registry);
+void RegisterSystem(Registry& registry);
+void RegisterJson(Registry& registry);
+void RegisterArrays(Registry& registry);
 
 inline void RegisterAll(Registry& registry) {
   RegisterArithmetic(registry);
@@ -27,6 +30,9 @@ inline void RegisterAll(Registry& registry) {
   RegisterBoolean(registry);
   RegisterDateTime(registry);
   RegisterToChar(registry);
+  RegisterSystem(registry);
+  RegisterJson(registry);
+  RegisterArrays(registry);
 }
 
 }  // namespace kappa::expr
