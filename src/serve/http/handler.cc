@@ -194,9 +194,10 @@ Response Handler::AlterView(const Request& request, std::string_view name, std::
     } else {
       text += " ROLLBACK";
     }
-    KAPPA_ASSIGN_OR_RETURN(const auto results, session_->Query(text));
+    KAPPA_ASSIGN_OR_RETURN(const auto prepared, session_->Prepare(text, {}));
+    KAPPA_ASSIGN_OR_RETURN(const engine::QueryResult result, session_->Execute(*prepared, {}));
     std::string out = "{\"tag\":";
-    format::AppendJsonString(results.empty() ? "" : results[0].tag, out);
+    format::AppendJsonString(result.tag, out);
     return out + "}\n";
   };
   Result<std::string> body = run();
