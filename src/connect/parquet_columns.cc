@@ -15,14 +15,16 @@
 #include "connect/parquet_columns.h"
 
 #include <arrow/api.h>
+#include <arrow/buffer_builder.h>
 #include <arrow/compute/api.h>
 #include <arrow/util/decimal.h>
 
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <map>
 
 #include "base/int128.h"
+#include "data/array.h"
 #include "data/datetime.h"
 #include "data/numeric.h"
 #include "data/text.h"
@@ -189,9 +191,25 @@ void ReadTimestamps(const arrow::Array& array, format::CellWriter& writer, const
   });
 }
 
+template <typename ListType> void ReadListsOf(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
+  const auto& lists = static_cast<const ListType&>(array);
+  const data::Type& type = writer.field().type;
+  format::CellWriter elements({writer.field().name, data::Type(type.element).WithModifier(type.modifier), true}, true);
+  elements.Start(lists.values()->length());
+  std::map<int64_t, std::string> refused;
+  ReadArray(lists.values(), elements, [&](int64_t row, std::string reason) { refused.emplace(row, std::move(reason)); });
+  const auto column = elements.Finish(nullptr);  // borrows from the list's values, which outlive it
+  ForEach(array, writer, failed, [&](int64_t row) {
+    const int64_t from = lists.value_offset(row), count = lists.value_length(row);
+    auto bad = refused.lower_bound(from);
+    if (bad != refused.end() && bad->first < from + count) return failed(row, bad->second);
+    writer.Bytes(row, data::PackArray(*column, from, count));
+  });
+}
+
 void ReadLists(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed) {
-  for (int64_t row = 0; row < array->length(); ++row) failed(row, "lists cannot be read yet");
-  (void)writer;
+  if (array->type_id() == ArrowId::LIST) return ReadListsOf<arrow::ListArray>(*array, writer, failed);
+  ReadListsOf<arrow::LargeListArray>(*array, writer, failed);
 }
 
 }  // namespace
@@ -329,6 +347,36 @@ Error NoInfinity(const data::Field& field) {
       .Hint("Cast the column to text.");
 }
 
+Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, const data::Field& field, const std::shared_ptr<arrow::DataType>& type) {
+  std::vector<int32_t> parents;
+  const data::ColumnPtr elements = data::Unnest(column, parents);
+  KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::Array> values,
+                         ToArrowArray(*elements, {field.name, data::Type(field.type.element).WithModifier(field.type.modifier), true}));
+  if (elements->size() > INT32_MAX) return Error(sqlstate::kProgramLimitExceeded, "column \"" + field.name + "\": too many array elements in one batch");
+  arrow::TypedBufferBuilder<int32_t> offsets;
+  arrow::TypedBufferBuilder<bool> valid;
+  arrow::Status status = offsets.Reserve(column.size() + 1);
+  if (status.ok()) status = valid.Reserve(column.size());
+  int32_t end = 0;
+  for (int64_t row = 0; status.ok() && row < column.size(); ++row) {
+    offsets.UnsafeAppend(end);
+    valid.UnsafeAppend(!column.IsNull(row));
+    if (column.IsNull(row)) continue;
+    const data::ArrayView array(column.bytes(row));
+    if (array.dimensions() > 1) {
+      return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\": an array of " + std::to_string(array.dimensions()) + " dimensions cannot be written to a Parquet file")
+          .Hint("Cast the column to text or jsonb.");
+    }
+    end += array.size();
+  }
+  if (status.ok()) offsets.UnsafeAppend(end);
+  std::shared_ptr<arrow::Buffer> offsets_buffer, valid_buffer;
+  if (status.ok()) status = offsets.Finish(&offsets_buffer);
+  if (status.ok()) status = valid.Finish(&valid_buffer);
+  if (!status.ok()) return Error(sqlstate::kOutOfMemory, status.message());
+  return std::shared_ptr<arrow::Array>(std::make_shared<arrow::ListArray>(type, column.size(), offsets_buffer, values, valid_buffer, column.null_count()));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field) {
@@ -350,6 +398,10 @@ Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field) {
     case TypeId::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO);
     case TypeId::kTimestamptz: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
     case TypeId::kUnknown: case TypeId::kText: case TypeId::kInterval: case TypeId::kJsonb: case TypeId::kUuid: return arrow::utf8();
+    case TypeId::kArray: {
+      KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::DataType> element, ArrowTypeOf({field.name, data::Type(type.element).WithModifier(type.modifier), true}));
+      return arrow::list(std::move(element));
+    }
     default:
       return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\" of type " + type.ToString() + " cannot be written to a Parquet file");
   }
@@ -398,6 +450,7 @@ Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, c
         status = b.Append(arrow::Decimal128(bytes));
         return Status();
       });
+    case TypeId::kArray: return BuildLists(column, field, type);
     case TypeId::kUnknown: case TypeId::kText:
       return Build(arrow::StringBuilder(), column, [&](arrow::StringBuilder& b, int64_t row, arrow::Status& status) {
         status = b.Append(column.bytes(row));

@@ -1,7 +1,7 @@
 // Rows as JSON objects, values as PostgreSQL's row_to_json spells them.
-#include <cmath>
-
+#include "data/array.h"
 #include "data/text.h"
+#include "data/value.h"
 #include "format/decoder.h"
 
 namespace kappa::format {
@@ -24,6 +24,27 @@ void AppendTime(std::string text, bool zone, std::string& out) {
   out.push_back('"');
 }
 
+/// The elements from `next` on that belong to one sub-array of this dimension.
+void AppendDimension(const data::ArrayView& array, int dimension, int32_t& next, std::string& out) {
+  out.push_back('[');
+  for (int32_t i = 0; i < array.length(dimension); ++i) {
+    if (i > 0) out.push_back(',');
+    if (dimension + 1 < array.dimensions()) {
+      AppendDimension(array, dimension + 1, next, out);
+      continue;
+    }
+    const int32_t at = next++;
+    if (array.IsNull(at)) {
+      out += "null";
+    } else if (array.element() == TypeId::kText) {
+      AppendJsonString(array.bytes(at), out);
+    } else {
+      AppendJsonValue(*data::ConstantColumn(data::ArrayElement(array, at), 1), 0, out);
+    }
+  }
+  out.push_back(']');
+}
+
 }  // namespace
 
 void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) {
@@ -36,6 +57,16 @@ void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) 
     case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: data::AppendText(column, row, kUtc, out); return;
     case TypeId::kText: case TypeId::kUnknown: AppendJsonString(column.bytes(row), out); return;
     case TypeId::kJsonb: data::AppendText(column, row, kUtc, out); return;
+    case TypeId::kArray: {
+      const data::ArrayView array(column.bytes(row));
+      int32_t next = 0;
+      if (array.dimensions() == 0) {
+        out += "[]";
+      } else {
+        AppendDimension(array, 0, next, out);
+      }
+      return;
+    }
     default: break;
   }
   std::string text;

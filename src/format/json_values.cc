@@ -11,13 +11,16 @@
 //   arrays                  array of the element's values, or arrays of equal lengths for more dimensions
 #include "format/json_values.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
+#include "data/array.h"
 #include "data/datetime.h"
 #include "data/json.h"
 #include "data/numeric_bytes.h"
 #include "format/decimal.h"
+#include "format/json_arrays.h"
 #include "format/json_escape.h"
 
 namespace kappa::format {
@@ -206,92 +209,35 @@ bool JsonValues::Jsonb(std::string_view text, CellWriter& writer, int64_t row) {
   return true;
 }
 
-namespace {
-
-/// Rewrites a well-formed JSON array as PostgreSQL's array literal: [["a",null]] is {{"a",NULL}}.
-class ArrayLiteral {
- public:
-  explicit ArrayLiteral(std::string_view json) : json_(json) {}
-  bool Run(bool elements_are_jsonb, std::string& literal, std::string& reason) {
-    jsonb_ = elements_are_jsonb;
-    int depth = 0;
-    while (at_ < json_.size()) {
-      const char c = json_[at_];
-      switch (c) {
-        case ' ': case '\n': case '\r': case '\t': ++at_; break;
-        case '[': literal.push_back('{'); ++depth; ++at_; break;
-        case ']': literal.push_back('}'); --depth; ++at_; break;
-        case ',': literal.push_back(','); ++at_; break;
-        default:
-          if (!Element(literal, reason)) return false;
-      }
-    }
-    return true;
-  }
-
- private:
-  static void Quote(std::string_view text, std::string& literal) {
-    literal.push_back('"');
-    for (char c : text) {
-      if (c == '"' || c == '\\') literal.push_back('\\');
-      literal.push_back(c);
-    }
-    literal.push_back('"');
-  }
-  size_t EndOfString(size_t quote) const {
-    size_t end = quote + 1;
-    while (json_[end] != '"') end += json_[end] == '\\' ? 2 : 1;
-    return end + 1;
-  }
-  bool Element(std::string& literal, std::string& reason) {
-    const size_t start = at_;
-    if (json_[at_] == '"') {
-      at_ = EndOfString(at_);
-      if (jsonb_) {
-        Quote(json_.substr(start, at_ - start), literal);
-        return true;
-      }
-      if (!UnescapeJsonString(json_.substr(start + 1, at_ - start - 2), unescaped_, reason)) return false;
-      Quote(unescaped_, literal);
-      return true;
-    }
-    if (json_[at_] == '{') {
-      for (int depth = 0;;) {
-        const char c = json_[at_];
-        if (c == '"') {
-          at_ = EndOfString(at_);
-          continue;
-        }
-        depth += c == '{' || c == '[';
-        depth -= c == '}' || c == ']';
-        ++at_;
-        if (depth == 0) break;
-      }
-      Quote(json_.substr(start, at_ - start), literal);
-      return true;
-    }
-    while (json_[at_] != ',' && json_[at_] != ']' && json_[at_] != ' ' && json_[at_] != '\n' && json_[at_] != '\r' && json_[at_] != '\t') ++at_;
-    const std::string_view word = json_.substr(start, at_ - start);
-    if (word == "null") {
-      literal += "NULL";
-    } else {
-      literal += word;
-    }
-    return true;
-  }
-
-  std::string_view json_;
-  size_t at_ = 0;
-  bool jsonb_ = false;
-  std::string unescaped_;
-};
-
-}  // namespace
-
 bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
-  std::string literal;
-  if (!ArrayLiteral(text).Run(writer.field().type.element == TypeId::kJsonb, literal, reason_)) return false;
-  return writer.Text(row, literal, Lifetime::kTemporary, reason_);
+  std::vector<int32_t> lengths;
+  std::vector<JsonToken>& elements = elements_;
+  if (!SplitJsonArray(text, elements, lengths, reason_)) return false;
+  const data::Type& type = writer.field().type;
+  data::ArrayBuilder builder(type.element);
+  auto simple = [](const JsonToken& t) { return t.kind == JsonToken::kString || t.kind == JsonToken::kEscaped || t.kind == JsonToken::kNull; };
+  if (type.element == TypeId::kText && type.modifier < 0 && std::all_of(elements.begin(), elements.end(), simple)) {
+    for (const JsonToken& element : elements) {
+      if (element.kind == JsonToken::kNull) {
+        builder.AppendNull();
+      } else if (element.kind == JsonToken::kString) {
+        builder.Append(element.text());
+      } else {
+        if (!UnescapeJsonString(element.text(), unescaped_, reason_)) return false;
+        builder.Append(unescaped_);
+      }
+    }
+  } else {
+    CellWriter values({writer.field().name, data::Type(type.element).WithModifier(type.modifier), true}, true);
+    values.Start(static_cast<int64_t>(elements.size()));
+    for (size_t i = 0; i < elements.size(); ++i) {
+      if (!One(elements[i], values, static_cast<int64_t>(i))) return false;
+    }
+    const auto column = values.Finish(nullptr);  // its strings borrow from `text`, which outlives it
+    for (int64_t i = 0; i < column->size(); ++i) builder.AppendFrom(*column, i);
+  }
+  writer.Bytes(row, lengths.size() > 1 ? builder.Finish(std::move(lengths)) : builder.Finish());
+  return true;
 }
 
 }  // namespace kappa::format

@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "format/cell_writer.h"
 #include "format/decoder.h"
@@ -32,6 +33,7 @@ class JsonValues {
 
   JsonTimestamps timestamps_;
   std::string unescaped_, normalized_;
+  std::vector<JsonToken> elements_;
   std::string reason_;
 };
 

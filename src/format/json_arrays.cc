@@ -1,0 +1,126 @@
+// One pass over text that JsonScanner has already found well-formed.
+#include "format/json_arrays.h"
+
+#include "data/array.h"
+
+namespace kappa::format {
+namespace {
+
+class Splitter {
+ public:
+  Splitter(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason)
+      : text_(text), elements_(elements), lengths_(lengths), reason_(reason) {}
+
+  bool Level(size_t depth) {  // at_ is at the bracket
+    if (depth >= static_cast<size_t>(data::kArrayDimensionsMax)) {
+      reason_ = "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
+      return false;
+    }
+    if (depth == lengths_.size()) {
+      if (leaf_depth_ != 0) return Mismatch();  // elements were seen on a higher level
+      lengths_.push_back(-1);
+    }
+    ++at_;
+    int32_t count = 0;
+    for (Space(); text_[at_] != ']'; Space()) {
+      if (text_[at_] == ',') {
+        ++at_;
+        continue;
+      }
+      ++count;
+      if (text_[at_] == '[') {
+        if (leaf_depth_ == depth + 1) return Mismatch();
+        if (!Level(depth + 1)) return false;
+      } else {
+        if (lengths_.size() > depth + 1) return Mismatch();
+        leaf_depth_ = depth + 1;
+        Element();
+      }
+    }
+    ++at_;
+    if (lengths_[depth] >= 0 && lengths_[depth] != count) return Mismatch();
+    lengths_[depth] = count;
+    return true;
+  }
+
+ private:
+  bool Mismatch() {
+    reason_ = "malformed JSON array. Multidimensional arrays must have sub-arrays with matching dimensions.";
+    return false;
+  }
+  void Space() {
+    while (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t') ++at_;
+  }
+  bool SkipString() {  // true when there are escapes
+    bool escapes = false;
+    for (++at_; text_[at_] != '"'; ++at_) {
+      if (text_[at_] == '\\') {
+        escapes = true;
+        ++at_;
+      }
+    }
+    ++at_;
+    return escapes;
+  }
+  void Element() {
+    const size_t start = at_;
+    JsonToken token;
+    switch (text_[at_]) {
+      case '"':
+        token.kind = SkipString() ? JsonToken::kEscaped : JsonToken::kString;
+        token.data = text_.data() + start + 1;
+        token.size = static_cast<uint32_t>(at_ - start - 2);
+        elements_.push_back(token);
+        return;
+      case '{':
+        token.kind = JsonToken::kObject;
+        for (int depth = 0;;) {
+          const char c = text_[at_];
+          if (c == '"') {
+            SkipString();
+            continue;
+          }
+          depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+          ++at_;
+          if (depth == 0) break;
+        }
+        break;
+      case 't': token.kind = JsonToken::kTrue; at_ += 4; break;
+      case 'f': token.kind = JsonToken::kFalse; at_ += 5; break;
+      case 'n': token.kind = JsonToken::kNull; at_ += 4; break;
+      default:
+        token.kind = JsonToken::kInteger;
+        for (;; ++at_) {
+          const char c = text_[at_];
+          if (c == '.' || c == 'e' || c == 'E') {
+            token.kind = JsonToken::kNumber;
+          } else if (c != '-' && c != '+' && (c < '0' || c > '9')) {
+            break;
+          }
+        }
+        break;
+    }
+    token.data = text_.data() + start;
+    token.size = static_cast<uint32_t>(at_ - start);
+    elements_.push_back(token);
+  }
+
+  std::string_view text_;
+  std::vector<JsonToken>& elements_;
+  std::vector<int32_t>& lengths_;
+  std::string& reason_;
+  size_t at_ = 0;
+  size_t leaf_depth_ = 0;  // how deep the elements lie; 0: none seen
+};
+
+}  // namespace
+
+bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason) {
+  elements.clear();
+  lengths.clear();
+  if (!Splitter(text, elements, lengths, reason).Level(0)) return false;
+  if (elements.empty()) lengths.clear();
+  return true;
+}
+
+}  // namespace kappa::format
