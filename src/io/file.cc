@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -90,7 +91,8 @@ Status File::WriteAt(uint64_t position, std::span<iovec> pieces, std::string_vie
   if (int error = Failpoint(failpoint)) {
     // A disk that fills up takes a part first; so does this fault.
     if (error == ENOSPC && !pieces.empty()) {
-      [[maybe_unused]] ssize_t part = ::pwrite(fd_, pieces[0].iov_base, pieces[0].iov_len, static_cast<off_t>(position));
+      size_t count = std::min(kPiecesMax, std::max<size_t>(1, pieces.size() - 1));
+      [[maybe_unused]] ssize_t part = ::pwritev(fd_, pieces.data(), static_cast<int>(count), static_cast<off_t>(position));
     }
     return FileError("write file", path_, error);
   }

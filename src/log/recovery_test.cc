@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/crc32c.h"
+#include "io/failpoint.h"
 #include "log/log_testing.h"
 #include "log/segment_format.h"
 
@@ -265,6 +266,18 @@ TEST_F(RecoveryTest, AnUnsealedPredecessorIsSealedAtOpen) {
   Put(path, bytes);
   EXPECT_TRUE(OpenStatus(In("a")).error().Is(sqlstate::kDataCorrupted));
   EXPECT_EQ(Bytes(path).size(), bytes.size());
+}
+
+// Two batches in one append, the disk full in the middle of the second: neither may be found after a crash, they were refused.
+TEST_F(RecoveryTest, ARefusedAppendLeavesNothingOnDisk) {
+  auto log = OpenLog(In("a"));
+  Partition& partition = CreateOne(*log, "t");
+  AppendDurably(partition, OneBatch({"kept"}));
+  ASSERT_TRUE(io::SetFailpoints("append_write:1:enospc").ok());
+  EXPECT_EQ(partition.Append(OneBatch({"refused"}) + OneBatch({"refused too"}), nullptr).error, KafkaError::kKafkaStorageError);
+  ASSERT_TRUE(io::SetFailpoints("").ok());
+  CopyAsIfKilled(In("a"), In("b"));
+  EXPECT_EQ(ReadValues(OpenLog(In("b"))->FindTopic("t")->partition(0)), std::vector<std::string>{"kept"});
 }
 
 TEST_F(RecoveryTest, LeftoversAreRemoved) {
