@@ -254,13 +254,13 @@ Result<int32_t> MakeDate(int64_t year, int64_t month, int64_t day) {
   auto two = [](int64_t n) { return (n >= 0 && n < 10 ? "0" : "") + std::to_string(n); };
   Error error(sqlstate::kDatetimeFieldOverflow, "date field value out of range: " + std::to_string(year) + "-" + two(month) + "-" + two(day));
   int64_t astronomical = year < 0 ? year + 1 : year;
-  if (year == 0 || year > 5'874'897 || year < -4'714 || month < 1 || month > 12 || day < 1 ||
+  if (year == 0 || year > std::numeric_limits<int32_t>::max() || year < std::numeric_limits<int32_t>::min() || month < 1 || month > 12 || day < 1 ||
       day > DaysInMonth(astronomical, static_cast<int>(month))) {
     return error;
   }
   int64_t days = DaysFromCivil(astronomical, static_cast<int>(month), static_cast<int>(day));
   if (days < kFirstDay || days > kLastDay) {
-    return Error(sqlstate::kDatetimeFieldOverflow, "date out of range: " + std::to_string(year) + "-" + two(month) + "-" + two(day));
+    return Error(sqlstate::kDatetimeFieldOverflow, "date out of range: " + std::to_string(astronomical) + "-" + two(month) + "-" + two(day));
   }
   return static_cast<int32_t>(days);
 }

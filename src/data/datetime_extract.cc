@@ -140,9 +140,8 @@ Result<int64_t> TruncateLocal(DateField field, std::string_view unit, int64_t lo
     case DateField::kDecade: return StartOfDay({Decade(date.year) * 10, 1, 1});
     case DateField::kCentury: return StartOfDay({date.year > 0 ? Century(date.year) * 100 - 99 : Century(date.year) * 100 + 1, 1, 1});
     case DateField::kMillennium: return StartOfDay({date.year > 0 ? Millennium(date.year) * 1000 - 999 : Millennium(date.year) * 1000 + 1, 1, 1});
-    default: return field == DateField::kDayOfWeek || field == DateField::kIsoDayOfWeek || field == DateField::kDayOfYear || field == DateField::kEpoch
-                        ? UnitNotRecognized(unit, type)
-                        : UnitNotSupported(unit, type);
+    case DateField::kTimezone: case DateField::kTimezoneHour: case DateField::kTimezoneMinute: return UnitNotSupported(unit, type);
+    default: return UnitNotRecognized(unit, type);
   }
 }
 
@@ -195,9 +194,8 @@ Result<Interval> TruncateInterval(DateField field, std::string_view unit, const 
     case DateField::kCentury: keep_months(1200); break;
     case DateField::kMillennium: keep_months(12000); break;
     case DateField::kWeek: return UnitNotSupported(unit, TypeId::kInterval).Detail("Months usually have fractional weeks.");
-    case DateField::kDayOfWeek: case DateField::kIsoDayOfWeek: case DateField::kDayOfYear: case DateField::kEpoch:
-      return UnitNotRecognized(unit, TypeId::kInterval);
-    default: return UnitNotSupported(unit, TypeId::kInterval);
+    case DateField::kTimezone: case DateField::kTimezoneHour: case DateField::kTimezoneMinute: return UnitNotSupported(unit, TypeId::kInterval);
+    default: return UnitNotRecognized(unit, TypeId::kInterval);
   }
   return out;
 }

@@ -47,7 +47,10 @@ constexpr std::array kWords = {
     NamedWord{"t", {WordType::kIsoTime, 0}}, NamedWord{"infinity", {WordType::kInfinity, 0}}, NamedWord{"+infinity", {WordType::kInfinity, 0}},
     NamedWord{"-infinity", {WordType::kMinusInfinity, 0}}, NamedWord{"epoch", {WordType::kEpoch, 0}}, NamedWord{"now", {WordType::kNow, 0}},
     NamedWord{"today", {WordType::kNow, 0}}, NamedWord{"tomorrow", {WordType::kNow, 0}}, NamedWord{"yesterday", {WordType::kNow, 0}},
-    NamedWord{"dst", {WordType::kDaylight, 0}},
+    NamedWord{"dst", {WordType::kDaylight, 0}}, NamedWord{"d", {WordType::kUnit, 0}}, NamedWord{"h", {WordType::kUnit, 0}},
+    NamedWord{"m", {WordType::kUnit, 0}}, NamedWord{"mm", {WordType::kUnit, 0}}, NamedWord{"s", {WordType::kUnit, 0}},
+    NamedWord{"y", {WordType::kUnit, 0}}, NamedWord{"dow", {WordType::kUnit, 0}}, NamedWord{"doy", {WordType::kUnit, 0}},
+    NamedWord{"isodow", {WordType::kUnit, 0}}, NamedWord{"isoyear", {WordType::kUnit, 0}},
 };
 
 }  // namespace
@@ -100,7 +103,7 @@ bool SplitDateText(std::string_view text, std::vector<DateTextField>& fields) {
     } else if (peek() == '+' || peek() == '-') {
       take();
       while (IsSpace(peek())) ++at;
-      if (IsDigit(peek()) || peek() == '.') {
+      if (IsDigit(peek())) {
         field.type = FieldType::kZone;
         take_while([](char c) { return IsDigit(c) || c == ':' || c == '.' || c == '-'; });
       } else if (IsAlpha(peek())) {
@@ -174,12 +177,17 @@ bool FractionMicros(std::string_view text, int64_t& micros) {
 }
 
 DateError ReadClock(std::string_view text, bool minute_to_second, ClockTime& clock) {
-  int parts[3] = {0, 0, 0};
+  int64_t parts[3] = {0, 0, 0};
   int64_t micros = 0;
-  if (!TakeInt(text, parts[0])) return DateError::kFieldOverflow;
+  auto take = [&](int64_t& value) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    return error != std::errc::result_out_of_range;
+  };
+  if (!take(parts[0])) return DateError::kFieldOverflow;
   if (text.empty() || text.front() != ':') return DateError::kBadFormat;
   text.remove_prefix(1);
-  if (!TakeInt(text, parts[1])) return DateError::kFieldOverflow;
+  if (!take(parts[1])) return DateError::kFieldOverflow;
   bool shift = false;
   if (text.empty()) {
     shift = minute_to_second;
@@ -188,7 +196,7 @@ DateError ReadClock(std::string_view text, bool minute_to_second, ClockTime& clo
     shift = true;
   } else if (text.front() == ':') {
     text.remove_prefix(1);
-    if (!TakeInt(text, parts[2])) return DateError::kFieldOverflow;
+    if (!take(parts[2])) return DateError::kFieldOverflow;
     if (!text.empty() && !FractionMicros(text, micros)) return DateError::kBadFormat;
   } else {
     return DateError::kBadFormat;
@@ -198,8 +206,8 @@ DateError ReadClock(std::string_view text, bool minute_to_second, ClockTime& clo
     parts[1] = parts[0];
     parts[0] = 0;
   }
-  if (parts[1] > 59 || parts[2] > 60) return DateError::kFieldOverflow;
-  clock = {parts[0], parts[1], parts[2], micros};
+  if (parts[0] < 0 || parts[1] < 0 || parts[1] > 59 || parts[2] < 0 || parts[2] > 60) return DateError::kFieldOverflow;
+  clock = {parts[0], static_cast<int>(parts[1]), static_cast<int>(parts[2]), micros};
   return DateError::kNone;
 }
 

@@ -269,6 +269,7 @@ DateError DateTimeReader::ReadWord(const std::vector<DateTextField>& fields, siz
       expect_ = Expect::kTime;
       return DateError::kNone;
     }
+    case WordType::kUnit:
     case WordType::kDaylight: return DateError::kBadFormat;
     case WordType::kUnknown: break;
   }

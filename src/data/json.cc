@@ -203,6 +203,10 @@ bool JsonField(std::string_view json, std::string_view key, std::string_view* va
 }
 
 bool JsonElement(std::string_view json, int64_t index, std::string_view* value) {
+  if (!IsContainer(json)) {  // PostgreSQL keeps a scalar as an array of one element
+    *value = json;
+    return index == 0 || index == -1;
+  }
   if (JsonKindOf(json) != JsonKind::kArray) return false;
   if (index < 0) index += JsonLength(json);
   if (index < 0) return false;
@@ -223,7 +227,7 @@ bool JsonPath(std::string_view json, std::span<const std::string> path, std::str
     } else {
       int64_t index = 0;
       auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-      if (error != std::errc() || end != step.data() + step.size() || !JsonElement(json, index, &next)) return false;
+      if (!IsContainer(json) || error != std::errc() || end != step.data() + step.size() || !JsonElement(json, index, &next)) return false;
     }
     json = next;
   }
@@ -337,8 +341,6 @@ Status ConcatenateJson(std::string_view a, std::string_view b, std::string& out)
     AppendJsonObject(std::move(members), out);
     return {};
   }
-  bool one_object = (x == JsonKind::kObject) != (y == JsonKind::kObject);
-  if (one_object && x != JsonKind::kArray && y != JsonKind::kArray) return Invalid("invalid concatenation of jsonb objects");
   bool first = true;
   out += '[';
   for (std::string_view side : {a, b}) {

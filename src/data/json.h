@@ -59,7 +59,7 @@ class JsonIterator {
 
 /// object -> key: false when this is no object or has no such key.
 bool JsonField(std::string_view json, std::string_view key, std::string_view* value);
-/// array -> index (negative counts from the end): false when this is no array or has no such element.
+/// array -> index (negative counts from the end): false when there is no such element. A scalar is its own element 0.
 bool JsonElement(std::string_view json, int64_t index, std::string_view* value);
 /// #>: each step is a key of an object or an integer for an array.
 bool JsonPath(std::string_view json, std::span<const std::string> path, std::string_view* value);
@@ -76,7 +76,7 @@ int CompareJson(std::string_view a, std::string_view b);
 
 // ---- Making new values. Errors: invalid_parameter_value in PostgreSQL's wording.
 
-/// ||
+/// ||: two objects are merged, all else becomes an array.
 Status ConcatenateJson(std::string_view a, std::string_view b, std::string& out);
 /// json - key, json - index. Fails for scalars ("cannot delete from scalar").
 Status DeleteJsonKey(std::string_view json, std::string_view key, std::string& out);

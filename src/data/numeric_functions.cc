@@ -223,6 +223,7 @@ Result<Numeric> Ln(const Numeric& a) {
 
 Result<Numeric> Log(const Numeric& base, const Numeric& a) {
   if (base.is_nan() || a.is_nan()) return Numeric::Nan();
+  if (a.is_infinite()) KAPPA_RETURN_IF_ERROR(CheckLogarithm(a));
   KAPPA_RETURN_IF_ERROR(CheckLogarithm(base));
   KAPPA_RETURN_IF_ERROR(CheckLogarithm(a));
   if (base.is_infinite() || a.is_infinite()) {

@@ -121,6 +121,7 @@ template <typename T> Result<Value> ParseInteger(std::string_view text, Type typ
 
 Result<Value> ParseOid(std::string_view text) {
   std::string_view digits = Trim(text);
+  if (digits.size() > 1 && digits.front() == '+' && digits[1] != '-') digits.remove_prefix(1);
   int64_t value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) return BadSyntax(text, "oid");
