@@ -22,6 +22,8 @@ SignatureType ParseType(std::string_view name) {
   if (name == "anyelement") return {{}, Pseudo::kElement};
   if (name == "anyarray") return {{}, Pseudo::kArray};
   if (name == "anynonarray") return {{}, Pseudo::kNonArray};
+  if (name == "anycompatible") return {{}, Pseudo::kCompatible};
+  if (name == "anycompatiblearray") return {{}, Pseudo::kCompatibleArray};
   const bool array = name.ends_with("[]");
   if (array) name.remove_suffix(2);
   static const std::pair<std::string_view, data::TypeId> kNames[] = {
@@ -47,6 +49,8 @@ std::string SignatureType::ToString() const {
     case Pseudo::kElement: return "anyelement";
     case Pseudo::kArray: return "anyarray";
     case Pseudo::kNonArray: return "anynonarray";
+    case Pseudo::kCompatible: return "anycompatible";
+    case Pseudo::kCompatibleArray: return "anycompatiblearray";
   }
   return "any";
 }

@@ -15,10 +15,11 @@ namespace kappa::expr {
 /// the statement is bound. kStable is constant during one evaluation (now()), kVolatile differs from row to row (random()).
 enum class Volatility : uint8_t { kImmutable, kSession, kStable, kVolatile };
 
-/// A parameter or result type: a type, or a pseudo-type as PostgreSQL's anycompatible family has it: all kElement, kArray
-/// (array of the element) and kNonArray parameters of one call share one element type.
+/// A parameter or result type: a type, or one of PostgreSQL's pseudo-types. All pseudo-typed parameters of one call share one
+/// element type: in the anyelement family arguments must already agree, in the anycompatible family they are cast to their
+/// common type.
 struct SignatureType {
-  enum class Pseudo : uint8_t { kNone, kAny, kElement, kArray, kNonArray };
+  enum class Pseudo : uint8_t { kNone, kAny, kElement, kArray, kNonArray, kCompatible, kCompatibleArray };
   data::Type type;
   Pseudo pseudo = Pseudo::kNone;
   std::string ToString() const;

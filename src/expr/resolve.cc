@@ -68,50 +68,45 @@ struct Candidate {
   Type element;
 };
 
-/// False when the arguments do not fit. Binds the element type of the pseudo-types.
+bool IsArrayPseudo(Pseudo pseudo) { return pseudo == Pseudo::kArray || pseudo == Pseudo::kCompatibleArray; }
+
+/// The element type that the pseudo-typed arguments share; false when there is none.
+bool BindElement(std::span<const Type> types, Candidate& candidate) {
+  std::vector<Type> elements;
+  bool strict = false;
+  bool has_array = false;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const Pseudo pseudo = candidate.parameters[i].pseudo;
+    if (pseudo == Pseudo::kNone || pseudo == Pseudo::kAny) continue;
+    strict = strict || (pseudo != Pseudo::kCompatible && pseudo != Pseudo::kCompatibleArray);
+    if (IsArrayPseudo(pseudo)) {
+      has_array = true;
+      if (!types[i].is_array() && types[i].id != TypeId::kUnknown) return false;
+      elements.push_back(types[i].is_array() ? Type(types[i].element) : Type());
+    } else {
+      if (pseudo == Pseudo::kNonArray && types[i].is_array()) return false;
+      elements.push_back(types[i].WithoutModifier());
+    }
+  }
+  if (elements.empty()) return true;
+  if (!FindCommonType(elements, candidate.element)) return false;
+  if (has_array && candidate.element.is_array()) return false;  // arrays of arrays are no type of their own
+  if (!strict) return true;
+  return std::all_of(elements.begin(), elements.end(), [&](const Type& type) { return type.id == TypeId::kUnknown || type.Same(candidate.element); });
+}
+
+/// False when the arguments do not fit. Binds pseudo-types.
 bool Bind(std::span<const Type> types, Candidate& candidate) {
-  bool polymorphic = false;
   for (size_t i = 0; i < types.size(); ++i) {
     const SignatureType& parameter = candidate.parameters[i];
-    switch (parameter.pseudo) {
-      case Pseudo::kNone:
-        if (!ImplicitlyCoercible(types[i], parameter.type)) return false;
-        break;
-      case Pseudo::kAny: break;
-      case Pseudo::kElement: polymorphic = true; break;
-      case Pseudo::kArray:
-        polymorphic = true;
-        if (!types[i].is_array() && types[i].id != TypeId::kUnknown) return false;
-        break;
-      case Pseudo::kNonArray:
-        polymorphic = true;
-        if (types[i].is_array()) return false;
-        break;
-    }
+    if (parameter.pseudo == Pseudo::kNone && !ImplicitlyCoercible(types[i], parameter.type)) return false;
   }
-  if (polymorphic) {
-    bool has_array = false;
-    std::vector<Type> elements;
-    for (size_t i = 0; i < types.size(); ++i) {
-      const Pseudo pseudo = candidate.parameters[i].pseudo;
-      if (pseudo == Pseudo::kArray) {
-        has_array = true;
-        elements.push_back(types[i].is_array() ? Type(types[i].element) : Type());
-      } else if (pseudo == Pseudo::kElement || pseudo == Pseudo::kNonArray) {
-        elements.push_back(types[i].WithoutModifier());
-      }
-    }
-    if (!FindCommonType(elements, candidate.element)) return false;
-    if (has_array && candidate.element.is_array()) return false;  // arrays of arrays are one type
-  }
+  if (!BindElement(types, candidate)) return false;
   for (size_t i = 0; i < types.size(); ++i) {
     const SignatureType& parameter = candidate.parameters[i];
-    switch (parameter.pseudo) {
-      case Pseudo::kNone: candidate.bound.push_back(parameter.type); break;
-      case Pseudo::kAny: candidate.bound.push_back(types[i].id == TypeId::kUnknown ? Type(TypeId::kText) : types[i]); break;
-      case Pseudo::kArray: candidate.bound.push_back(Type::ArrayOf(candidate.element.id)); break;
-      default: candidate.bound.push_back(candidate.element); break;
-    }
+    if (parameter.pseudo == Pseudo::kNone) candidate.bound.push_back(parameter.type);
+    else if (parameter.pseudo == Pseudo::kAny) candidate.bound.push_back(types[i].id == TypeId::kUnknown ? Type(TypeId::kText) : types[i]);
+    else candidate.bound.push_back(IsArrayPseudo(parameter.pseudo) ? Type::ArrayOf(candidate.element.id) : candidate.element);
   }
   return true;
 }
@@ -119,22 +114,14 @@ bool Bind(std::span<const Type> types, Candidate& candidate) {
 void Finish(Candidate candidate, Resolution& resolution) {
   resolution.signature = candidate.signature;
   resolution.arguments = std::move(candidate.bound);
-  switch (candidate.signature->result.pseudo) {
-    case Pseudo::kNone: resolution.result = candidate.signature->result.type; break;
-    case Pseudo::kArray: resolution.result = Type::ArrayOf(candidate.element.id); break;
-    default: resolution.result = candidate.element; break;
-  }
+  const SignatureType& result = candidate.signature->result;
+  if (result.pseudo == Pseudo::kNone) resolution.result = result.type;
+  else resolution.result = IsArrayPseudo(result.pseudo) ? Type::ArrayOf(candidate.element.id) : candidate.element;
 }
 
 bool IsExact(const SignatureType& parameter, const Type& type) { return parameter.pseudo == Pseudo::kNone && parameter.type.Same(type); }
 
-char ParameterCategory(const SignatureType& parameter) {
-  switch (parameter.pseudo) {
-    case Pseudo::kNone: return Category(parameter.type);
-    case Pseudo::kArray: return 'P';
-    default: return 'P';
-  }
-}
+char ParameterCategory(const SignatureType& parameter) { return parameter.pseudo == Pseudo::kNone ? Category(parameter.type) : 'P'; }
 bool IsPreferredParameter(const SignatureType& parameter) { return parameter.pseudo == Pseudo::kNone && IsPreferred(parameter.type); }
 
 /// Keeps the candidates with the highest score.

@@ -401,17 +401,17 @@ Result<Bytes> Fill(KernelCall& call, int64_t row) {
 
 void RegisterArrays(Registry& registry) {
   RegisterMeasures(registry);
-  registry.Operator("||", "anyarray, anyarray -> anyarray", Concatenate(), "concatenation").CalledOnNull();
-  registry.Operator("||", "anyarray, anyelement -> anyarray", AddElement(0, true), "element added at the end").CalledOnNull();
-  registry.Operator("||", "anyelement, anyarray -> anyarray", AddElement(1, false), "element added at the start").CalledOnNull();
-  registry.Function("array_cat", "anyarray, anyarray -> anyarray", Concatenate(), "concatenation").CalledOnNull();
-  registry.Function("array_append", "anyarray, anyelement -> anyarray", AddElement(0, true), "element added at the end").CalledOnNull();
-  registry.Function("array_prepend", "anyelement, anyarray -> anyarray", AddElement(1, false), "element added at the start").CalledOnNull();
-  registry.Function("array_remove", "anyarray, anyelement -> anyarray", Remove(), "without elements equal to a value").CalledOnNull();
-  registry.Function("array_replace", "anyarray, anyelement, anyelement -> anyarray", ReplaceElements(), "elements equal to a value replaced").CalledOnNull();
-  registry.Function("array_position", "anyarray, anyelement -> int4", PositionOf(), "subscript of the first element equal to a value").CalledOnNull();
-  registry.Function("array_position", "anyarray, anyelement, int4 -> int4", PositionOf(), "subscript of the first element from a position on equal to a value").CalledOnNull();
-  registry.Function("array_positions", "anyarray, anyelement -> int4[]", PositionsOf(), "subscripts of all elements equal to a value").CalledOnNull();
+  registry.Operator("||", "anycompatiblearray, anycompatiblearray -> anycompatiblearray", Concatenate(), "concatenation").CalledOnNull();
+  registry.Operator("||", "anycompatiblearray, anycompatible -> anycompatiblearray", AddElement(0, true), "element added at the end").CalledOnNull();
+  registry.Operator("||", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start").CalledOnNull();
+  registry.Function("array_cat", "anycompatiblearray, anycompatiblearray -> anycompatiblearray", Concatenate(), "concatenation").CalledOnNull();
+  registry.Function("array_append", "anycompatiblearray, anycompatible -> anycompatiblearray", AddElement(0, true), "element added at the end").CalledOnNull();
+  registry.Function("array_prepend", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start").CalledOnNull();
+  registry.Function("array_remove", "anycompatiblearray, anycompatible -> anycompatiblearray", Remove(), "without elements equal to a value").CalledOnNull();
+  registry.Function("array_replace", "anycompatiblearray, anycompatible, anycompatible -> anycompatiblearray", ReplaceElements(), "elements equal to a value replaced").CalledOnNull();
+  registry.Function("array_position", "anycompatiblearray, anycompatible -> int4", PositionOf(), "subscript of the first element equal to a value").CalledOnNull();
+  registry.Function("array_position", "anycompatiblearray, anycompatible, int4 -> int4", PositionOf(), "subscript of the first element from a position on equal to a value").CalledOnNull();
+  registry.Function("array_positions", "anycompatiblearray, anycompatible -> int4[]", PositionsOf(), "subscripts of all elements equal to a value").CalledOnNull();
   registry.Function("array_fill", "anyelement, int4[] -> anyarray", ByRow(Fill), "array of copies of a value").CalledOnNull();
   registry.Function("trim_array", "anyarray, int4 -> anyarray", Rowwise([](View bytes, int32_t count) -> Result<std::string> {
     const ArrayView array(bytes);

@@ -25,6 +25,14 @@ MaybeText TextOf(bool found, View value) {
 }
 MaybeView ValueOf(bool found, View value) { return found ? MaybeView(value) : std::nullopt; }
 
+/// json -> index. As in PostgreSQL a scalar is its own only element here.
+bool Element(View json, int32_t index, View* value) {
+  const JsonKind kind = data::JsonKindOf(json);
+  if (kind == JsonKind::kArray || kind == JsonKind::kObject) return data::JsonElement(json, index, value);
+  *value = json;
+  return index == 0 || index == -1;
+}
+
 using Path = std::vector<std::string>;
 
 /// The steps of a text[]; nullopt when one is NULL.
@@ -325,7 +333,7 @@ void RegisterAccess(Registry& registry) {
   }), "member of an object").Infallible();
   registry.Operator("->", "jsonb, int4 -> jsonb", Rowwise([](View json, int32_t index) {
     View value;
-    return ValueOf(data::JsonElement(json, index, &value), value);
+    return ValueOf(Element(json, index, &value), value);
   }), "element of an array, from 0; from the end for negative numbers").Infallible();
   registry.Operator("->>", "jsonb, text -> text", Rowwise([](View json, View key) {
     View value;
@@ -333,7 +341,7 @@ void RegisterAccess(Registry& registry) {
   }), "member of an object, as text");
   registry.Operator("->>", "jsonb, int4 -> text", Rowwise([](View json, int32_t index) {
     View value;
-    return TextOf(data::JsonElement(json, index, &value), value);
+    return TextOf(Element(json, index, &value), value);
   }), "element of an array, as text");
   registry.Operator("#>", "jsonb, text[] -> jsonb", Rowwise([](View json, View steps) -> MaybeView {
     const auto path = PathOf(steps);

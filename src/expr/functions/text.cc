@@ -173,7 +173,7 @@ std::string Translate(std::string_view text, std::string_view from, std::string_
 
 Result<std::string> Character(int32_t code) {
   if (code == 0) return Error(sqlstate::kProgramLimitExceeded, "null character not permitted");
-  if (code < 0) return Error(sqlstate::kProgramLimitExceeded, "character number must be positive");
+  if (code < 0) return Error(sqlstate::kInvalidParameterValue, "character number must be positive");
   if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
     return Error(sqlstate::kProgramLimitExceeded, fmt::format("requested character {} for encoding: {}", code > 0x10FFFF ? "too large" : "not valid", code));
   }

@@ -23,7 +23,7 @@ struct Template {
   int zero_from = -1;   // first 0 before the point, as index of its digit place
   int zero_to = -1;     // last 0 behind the point
   bool has_point = false;
-  bool sign = false, sign_trails = false, brackets = false, own_sign = false;  // own_sign: MI, PL or SG
+  bool sign = false, sign_trails = false, brackets = false, own_sign = false;  // own_sign: MI or SG
 
   static Result<Template> Parse(View format);
 };
@@ -54,7 +54,6 @@ Result<Template> Template::Parse(View format) {
       out.own_sign = true;
     } else if (starts(i, "PL")) {
       out.items.push_back({Token::kPlus, {}});
-      out.own_sign = true;
     } else if (starts(i, "SG")) {
       out.items.push_back({Token::kEither, {}});
       out.own_sign = true;
