@@ -67,7 +67,8 @@ TEST(FrontendMessageTest, RefusesUnknownTypesAndKinds) {
 }
 
 TEST(StartupPacketTest, HoldsParameters) {
-  const auto packet = DecodeStartup("\0\3\0\0user\0me\0database\0db\0\0"s);
+  const std::string body = "\0\3\0\0user\0me\0database\0db\0\0"s;
+  const auto packet = DecodeStartup(body);
   ASSERT_TRUE(packet.ok());
   EXPECT_EQ(packet->kind, StartupPacket::Kind::kStartup);
   ASSERT_EQ(packet->parameters.size(), 2u);
