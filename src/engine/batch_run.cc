@@ -9,10 +9,10 @@
 #include <numeric>
 
 #include "connect/file_source.h"
+#include "data/compare.h"
 #include "engine/core.h"
 #include "format/decoder.h"
 #include "io/folder.h"
-#include "ops/value_order.h"
 
 namespace kappa::engine {
 namespace {
@@ -49,7 +49,7 @@ data::Batch Sorted(const data::Batch& rows) {
         if (null_a != null_b) return null_b;
         continue;
       }
-      const int order_ab = ops::CompareValues(column->type(), ops::ValueBytes(*column, a), ops::ValueBytes(*column, b));
+      const int order_ab = data::CompareRows(*column, a, *column, b);
       if (order_ab != 0) return order_ab < 0;
     }
     return false;

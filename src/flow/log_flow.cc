@@ -64,8 +64,10 @@ std::unique_ptr<Graph> LogFlow::ReleaseView(uint32_t id) {
 }
 
 void LogFlow::RedirectInput(uint32_t id, uint32_t from, uint32_t to) {
-  for (ViewInput& input : views_.at(id).inputs) {
-    if (input.kind == ViewInput::Kind::kView && input.id == from) input.id = to;
+  View& view = views_.at(id);
+  for (size_t i = 0; i < view.inputs.size(); ++i) {
+    const bool pinned = view.graph->scans()[i]->version != 0;
+    if (view.inputs[i].kind == ViewInput::Kind::kView && view.inputs[i].id == from && !pinned) view.inputs[i].id = to;
   }
 }
 

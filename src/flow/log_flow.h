@@ -63,7 +63,8 @@ class LogFlow {
   bool HasView(uint32_t id) const { return views_.contains(id); }
   Graph& graph(uint32_t id) { return *views_.at(id).graph; }
   const std::vector<ViewInput>& inputs(uint32_t id) const { return views_.at(id).inputs; }
-  /// The view reads `to` from now on where it read `from` (the caller injects the difference).
+  /// The view reads `to` from now on where it read `from` by the view's name, not by a version's (the caller injects the
+  /// difference).
   void RedirectInput(uint32_t id, uint32_t from, uint32_t to);
   /// Rows for one scan, on top of what the log gives, with the next Advance.
   void Inject(uint32_t id, int scan, data::ChangeBatch rows);
