@@ -59,7 +59,8 @@ enum class TransactionState : char { kIdle = 'I', kInBlock = 'T', kFailed = 'E' 
 class Session {
  public:
   virtual ~Session() = default;
-  /// Splits a text into statements (source texts); fails with the position of a syntax error in the whole text.
+  /// Splits a text into statements; fails with the position of a syntax error in the whole text. Each is bound when it is
+  /// executed, so that it sees what the ones before it made; until then has_rows() and schema() tell nothing.
   virtual Result<std::vector<std::shared_ptr<Prepared>>> PrepareAll(std::string_view text) = 0;
   /// One statement; 42601 when the text holds more.
   virtual Result<std::shared_ptr<Prepared>> Prepare(std::string_view text, const std::vector<data::Type>& parameter_types) = 0;

@@ -61,7 +61,7 @@ Result<data::Batch> PgCatalogRows(std::string_view qualified_name, const PgCatal
 ///                  pg_get_function_identity_arguments(oid) pg_get_statisticsobjdef_columns(oid) pg_get_serial_sequence(text, text)
 ///                  pg_get_partkeydef(oid) pg_get_triggerdef(oid) pg_tablespace_location(oid) obj_description(oid [, text])
 ///                  col_description(oid, int4) shobj_description(oid, text) pg_size_pretty(int8)
-///                  regclassout(oid) regtypeout(oid) regprocout(oid) regnamespaceout(oid) regroleout(oid)
+///                  regclassout(oid) regtypeout(oid) regprocout(oid) regnamespaceout(oid) regroleout(oid), also as regclass_text ..
 ///   oid results    to_regclass(text) to_regtype(text) to_regnamespace(text) to_regrole(text) to_regproc(text): NULL when there
 ///                  is none; regclassin regtypein regnamespacein regrolein regprocin (text): fail when there is none
 ///   bool results   pg_table_is_visible(oid) pg_type_is_visible(oid) pg_function_is_visible(oid) pg_relation_is_publishable(oid)

@@ -346,7 +346,10 @@ const std::map<std::string_view, Function>& Functions() {
 bool IsPgCatalogFunction(std::string_view name) { return Functions().contains(name); }
 
 Result<data::Value> PgCatalogFunction(std::string_view name, const std::vector<data::Value>& arguments, const PgCatalogContext& context) {
-  const auto it = Functions().find(name);
+  auto it = Functions().find(name);
+  if (it == Functions().end() && name.starts_with("reg") && name.ends_with("_text")) {  // regclass_text is regclassout
+    it = Functions().find(std::string(name.substr(0, name.size() - 5)) + "out");
+  }
   if (it == Functions().end()) return Error(sqlstate::kUndefinedFunction, "function " + std::string(name) + " does not exist");
   return it->second(arguments, context);
 }

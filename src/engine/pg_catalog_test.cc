@@ -188,6 +188,7 @@ TEST_F(PgCatalogTest, NamesBecomeIdsAndBack) {
   EXPECT_EQ(Call("regclassin", {Value::Text("16385")}), "16385");
   EXPECT_EQ(Call("regclassout", {Oid(16386)}), "\"Repositories\"");
   EXPECT_EQ(Call("regclassout", {Oid(15000)}), "kappa.views");
+  EXPECT_EQ(Call("regclass_text", {Oid(15000)}), "kappa.views");
   EXPECT_EQ(Call("regclassout", {Oid(999)}), "999");
   EXPECT_EQ(Call("regclassout", {Oid(0)}), "-");
   EXPECT_EQ(Call("regtypeout", {Oid(1007)}), "integer[]");

@@ -36,7 +36,7 @@ class PreparedImpl final : public Prepared {
  public:
   sql::RawStatement raw;
   bool empty = false;
-  uint64_t catalog_change = 0;
+  std::optional<uint64_t> catalog_change;  // that `bound` was bound against; nothing: not bound
   sql::BoundStatement bound;
   std::vector<data::Type> given_types;
   std::vector<data::Type> types;
@@ -71,7 +71,9 @@ class SessionImpl final : public Session {
     KAPPA_ASSIGN_OR_RETURN(std::vector<sql::RawStatement> statements, sql::SplitStatements(text));
     std::vector<std::shared_ptr<Prepared>> prepared;
     for (sql::RawStatement& statement : statements) {
-      KAPPA_ASSIGN_OR_RETURN(auto one, Bind(std::move(statement), {}));
+      // Bound when it runs: it may need what a statement before it makes.
+      auto one = std::make_shared<PreparedImpl>();
+      one->raw = std::move(statement);
       prepared.push_back(std::move(one));
     }
     return prepared;

@@ -105,7 +105,7 @@ TEST(CrashTest, KilledProcessLosesNoAcknowledgedRecord) {
   ScratchFolder folder(ScratchFolder::kDisk);
   std::mt19937 random(5);
   std::vector<int32_t> acked;
-  for (int run = 0; run < 12; ++run) {
+  for (int run = 0; run < 6; ++run) {
     Child child(folder.path(), "", run * 10'000, static_cast<int>(1 + random() % 300));
     EXPECT_TRUE(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGKILL);
     acked.insert(acked.end(), child.acked.begin(), child.acked.end());

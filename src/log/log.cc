@@ -201,6 +201,7 @@ Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, c
   };
   Status built = build();
   if (!built.ok()) {
+    if (io::Exists(folder)) io::AbortOnSyncFailure(built);  // renamed, but the folder could not be synced
     [[maybe_unused]] Status removed = io::RemoveTree(staged);  // else at the next open
     return built.error();
   }
@@ -221,7 +222,11 @@ Status LogOnDisk::DeleteTopic(const std::string& name) {
     topic = found->second;
   }
   std::string staged = Staging() + "/" + std::to_string(++staged_);
-  KAPPA_RETURN_IF_ERROR(io::DurableRename(Topics() + "/" + name, staged));
+  Status renamed = io::DurableRename(Topics() + "/" + name, staged);
+  if (!renamed.ok()) {
+    if (io::Exists(staged)) io::AbortOnSyncFailure(renamed);  // renamed, but the folders could not be synced
+    return renamed;
+  }
   topic->Stop(KafkaError::kUnknownTopicOrPartition);
   {
     std::unique_lock topics_lock(topics_mutex_);

@@ -206,6 +206,22 @@ TEST(LogTest, ListenersSeeDurableRecords) {
   EXPECT_GE(seen, 4);
 }
 
+// A roll makes records durable by itself; listeners hear of them all the same.
+TEST(LogTest, ListenersHearOfRecordsThatARollMadeDurable) {
+  ScratchFolder folder;
+  io::ManualClock clock(1'000'000'000'000'000);
+  auto log = OpenLog(folder.path(), clock);
+  Partition& partition = CreateOne(*log, "t", {.retention_ms = 1000});
+  std::atomic<Offset> seen{0};
+  log->AddDurableListener([&](Partition& p) { seen = p.durable_end(); });
+  for (Offset i = 1; i <= 200; ++i) {
+    partition.Append(OneBatch({"x"}), nullptr);
+    clock.Advance(2'000'000);
+    log->ApplyRetention([](const Partition&) { return INT64_MAX; });
+    while (seen < i) std::this_thread::yield();
+  }
+}
+
 TEST(LogTest, UnsafeTopicsWorkTheSame) {
   ScratchFolder folder;
   {

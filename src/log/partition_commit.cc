@@ -9,6 +9,8 @@ namespace {
 
 // Index and producer snapshot are saved this often, so that an open after a crash walks at most this much.
 constexpr uint64_t kCheckpointBytes = 32 << 20;
+// However short the retention, a segment is not completed early before this age.
+constexpr int64_t kSegmentAgeMinMs = 60'000;
 
 }  // namespace
 
@@ -27,6 +29,7 @@ bool PartitionLog::Commit() {
   uint64_t bytes;
   int64_t max_timestamp, last_append_ms;
   std::string producers;
+  bool moved;
   {
     std::lock_guard lock(append_mutex_);
     waiting.swap(waiting_);
@@ -36,6 +39,7 @@ bool PartitionLog::Commit() {
     file = opened->file;
     end = end_offset();
     synced = synced_end_;
+    moved = end > std::exchange(notified_end_, end);  // a roll may have published records already, without telling
     bytes = segment->write_position();
     max_timestamp = segment->max_timestamp();
     last_append_ms = segment->last_append_ms();
@@ -44,7 +48,6 @@ bool PartitionLog::Commit() {
       producers = producers_.Encode(end);
     }
   }
-  const bool moved = end > durable_end();
   auto answer = [&] {
     for (Waiting& waiter : waiting) {
       if (waiter.on_durable) waiter.on_durable(KafkaError::kNone);
@@ -147,9 +150,14 @@ void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
   auto too_old = [&](const Segment& segment) {
     return config_.retention_ms >= 0 && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;
   };
+  // A segment goes as a whole, once its newest record is too old: one that fills slowly is completed early, so that its oldest
+  // records stay at most about 1 1/4 times as long as they must.
   std::shared_ptr<Segment> active = Active();
-  bool active_old = too_old(*active) && active->write_position() > kSegmentHeaderBytes && synced_end_ == end_offset() && keep_from >= end_offset();
-  if (active_old && !Roll().ok()) return;
+  const int64_t first_ms = active->first_append_ms();
+  const bool fills_slowly = config_.retention_ms >= 0 && now_ms >= 0 && first_ms >= 0 &&
+                            now_ms - first_ms > std::max<int64_t>(config_.retention_ms / 4, kSegmentAgeMinMs);
+  const bool empty = active->write_position() == kSegmentHeaderBytes;
+  if (!empty && (too_old(*active) || fills_slowly) && !Roll().ok()) return;
   SegmentList list;
   {
     std::lock_guard segments_lock(segments_mutex_);
@@ -165,7 +173,7 @@ void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
     total -= bytes;
     before = list[i + 1]->base();
   }
-  [[maybe_unused]] Status deleted = DeleteBeforeLocked(before);  // what could not be removed is tried again by the next call
+  [[maybe_unused]] Status deleted = DeleteBeforeLocked(before);  // what could not be removed is removed by the next open
 }
 
 }  // namespace kappa::log

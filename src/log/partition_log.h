@@ -114,10 +114,11 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   std::atomic<int64_t> last_append_ms_{-1};
   std::atomic<int16_t> stopped_{0};  // a KafkaError once appends are refused for good
 
-  mutable std::mutex append_mutex_;       // one appender at a time; guards the next four
+  mutable std::mutex append_mutex_;       // one appender at a time; guards the next five
   ProducerStates producers_;
   std::vector<Waiting> waiting_;
   Offset synced_end_ = 0;                 // below it nothing needs a sync (differs from durable_end_ in unsafe topics)
+  Offset notified_end_ = 0;               // listeners were told of the records below
   uint64_t bytes_since_checkpoint_ = 0;
 
   mutable std::mutex segments_mutex_;     // taken after append_mutex_; guards the next two

@@ -31,7 +31,7 @@ Status PartitionLog::Open() {
   KAPPA_RETURN_IF_ERROR(CheckChain());
   std::shared_ptr<Segment> active = segments_.back();
   end_offset_ = durable_end_ = active->visible_end();
-  synced_end_ = end_offset_;
+  synced_end_ = notified_end_ = end_offset_;
   for (auto segment = segments_.rbegin(); segment != segments_.rend() && last_append_ms_ < 0; ++segment) last_append_ms_ = (*segment)->last_append_ms();
   KAPPA_ASSIGN_OR_RETURN(Offset producers_from, RestoreProducers(end_offset_));
   return ReplayProducers(producers_from);

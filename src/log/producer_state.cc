@@ -2,7 +2,7 @@
 #include "log/producer_state.h"
 
 #include <algorithm>
-#include <climits>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -45,6 +45,7 @@ ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
 
 void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
   if (header.producer_id < 0) return;
+  if (producers_.size() >= kProducersMax && !producers_.contains(header.producer_id)) ForgetOldest();
   Producer& producer = producers_[header.producer_id];
   if (producer.epoch != header.producer_epoch) {
     producer.epoch = header.producer_epoch;
@@ -57,6 +58,15 @@ void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
   producer.batches[producer.count++] = {header.base_sequence, Advanced(header.base_sequence, header.last_offset_delta), header.base_offset,
                                         header.last_offset_delta};
   producer.last_ms = now_ms;
+}
+
+void ProducerStates::ForgetOldest() {
+  std::vector<int64_t> times;
+  for (const auto& [id, producer] : producers_) times.push_back(producer.last_ms);
+  auto tenth = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 10);
+  std::nth_element(times.begin(), tenth, times.end());
+  size_t forget = times.size() / 10 + 1;  // many may share the same millisecond
+  std::erase_if(producers_, [&](const auto& entry) { return forget > 0 && entry.second.last_ms <= *tenth && forget-- > 0; });
 }
 
 void ProducerStates::Expire(int64_t before_ms) {

@@ -19,10 +19,13 @@ namespace kappa::log {
 /// - a batch wholly below the five was stored too, but its offset is forgotten: kDuplicateSequence (clients count it as success);
 /// - an epoch below the newest is kInvalidProducerEpoch; a higher one must begin at sequence 0;
 /// - otherwise the first sequence must follow the last one (0 follows 2^31 - 1), else kOutOfOrderSequence;
-/// - a producer that is not known (new, expired, or its records were deleted) may begin at any sequence.
+/// - a producer that is not known (new, expired, forgotten, or its records were deleted) may begin at any sequence.
+/// Beyond kProducersMax, the producers that were silent for longest are forgotten, a tenth at a time.
 /// One thread at a time.
 class ProducerStates {
  public:
+  static constexpr size_t kProducersMax = 100'000;  // about 20 MB
+
   struct Verdict {
     KafkaError error = KafkaError::kNone;
     bool duplicate = false;  // then the offsets of the original
@@ -42,6 +45,8 @@ class ProducerStates {
   std::optional<Offset> Restore(std::string_view bytes);
 
  private:
+  void ForgetOldest();
+
   static constexpr size_t kBatchesKept = 5;
   struct Batch {
     int32_t first_sequence;

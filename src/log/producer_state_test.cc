@@ -81,6 +81,15 @@ TEST(ProducerStatesTest, SnapshotsRoundTripAndNoticeDamage) {
   EXPECT_EQ(restored.size(), 10u);
 }
 
+TEST(ProducerStatesTest, NumberOfProducersIsBounded) {
+  ProducerStates states;
+  const auto max = static_cast<int64_t>(ProducerStates::kProducersMax);
+  for (int64_t id = 0; id < max + 10; ++id) states.Record(Header(id, 0, 0, 1, id), id / 1000);
+  EXPECT_LE(states.size(), ProducerStates::kProducersMax);
+  EXPECT_FALSE(states.Check(Header(0, 0, 0, 1)).duplicate);
+  for (int64_t id = max / 2; id < max + 10; ++id) EXPECT_TRUE(states.Check(Header(id, 0, 0, 1)).duplicate);
+}
+
 // A duplicate is answered with the first answer and stored once, before and after a clean reopen, and when the snapshots are gone.
 TEST(ProducerStatesTest, DuplicatesAreRecognisedAfterReopen) {
   ScratchFolder folder;

@@ -49,7 +49,12 @@ class Segment {
   Status Append(std::span<iovec> pieces, uint64_t bytes, bool& intact);
   /// Tells of a batch that was appended (or found at recovery) at `position`, for index and maximum timestamp.
   void NoteBatch(const BatchHeader& header, uint64_t position);
-  void NoteAppendTime(int64_t now_ms) { last_append_ms_.store(now_ms, std::memory_order_release); }
+  void NoteAppendTime(int64_t now_ms) {
+    last_append_ms_.store(now_ms, std::memory_order_release);
+    if (first_append_ms_ < 0) first_append_ms_ = now_ms;
+  }
+  /// Wall time of the first append since this process opened the segment, -1 before it. For the appender.
+  int64_t first_append_ms() const { return first_append_ms_; }
   uint64_t write_position() const { return write_position_.load(std::memory_order_acquire); }
   void Preallocate(uint64_t append_bytes, uint64_t segment_bytes);
   Status Sync() { return file_->Sync(); }
@@ -103,6 +108,7 @@ class Segment {
   std::atomic<int64_t> last_append_ms_{-1};
 
   uint64_t preallocated_to_ = 0;  // of the appender; UINT64_MAX: it does not work here
+  int64_t first_append_ms_ = -1;  // of the appender
 
   mutable std::mutex mutex_;  // guards what follows, except that the active segment's file_ never changes
   std::shared_ptr<io::File> file_;

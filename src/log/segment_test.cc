@@ -186,6 +186,18 @@ TEST_F(RetentionTest, ByAgeOfTheNewestAppend) {
   EXPECT_EQ(AppendDurably(*partition_, OneBatch({"x"})).base_offset, 104);
 }
 
+// A record a second never fills a segment: it is completed by age.
+TEST_F(RetentionTest, ASlowTopicLosesItsOldRecordsToo) {
+  Start({.retention_ms = 8 * 3600 * 1000});
+  for (int hour = 0; hour < 24; ++hour) {
+    Fill(1);
+    clock_.Advance(kHourMicros);
+    Apply();
+  }
+  EXPECT_GE(partition_->start_offset(), 24 - 8 - 3);
+  EXPECT_LE(partition_->start_offset(), 24 - 8);
+}
+
 TEST_F(RetentionTest, KeepsWhatViewsNeed) {
   Start({.retention_ms = 1000});
   Fill(100);

@@ -1,5 +1,6 @@
 // Goal: the operators without groups: filter, project, window, union, upsert, sort, limit. Method: single cases with known
 // answers, and random changelogs for upsert.
+#include "data/array.h"
 #include "ops/testing.h"
 #include "ops/upsert.h"
 #include "plan/build.h"
@@ -115,6 +116,31 @@ TEST(Union, PassesEveryPort) {
   ASSERT_TRUE(op->OnBatch(0, MakeBatch(TestSchema(), {Row(1)}), out).ok());
   ASSERT_TRUE(op->OnBatch(1, MakeBatch(TestSchema(), {Row(1)}, {-1}), out).ok());
   EXPECT_TRUE(ToMultiset(out).empty());
+}
+
+TEST(Unnest, GivesElementsWithOrdinalsAndKeepsEmptyRowsWhenOuter) {
+  data::Schema schema{{{"id", TypeId::kInt4}, {"xs", data::Type::ArrayOf(TypeId::kText)}}};
+  auto array = [](std::vector<const char*> texts) {
+    data::ArrayBuilder builder(TypeId::kText);
+    for (const char* text : texts) text == nullptr ? builder.AppendNull() : builder.Append(text);
+    return Value::Bytes(data::Type::ArrayOf(TypeId::kText), builder.Finish());
+  };
+  auto in = MakeBatch(schema, {{Int(1), array({"a", nullptr, "a long element of an array"})}, {Int(2), array({})}, {Int(3), Value::Null(data::Type::ArrayOf(TypeId::kText))}, {Int(4), array({"z"})}},
+                      {1, 1, 1, -2});
+  for (bool outer : {false, true}) {
+    auto node = plan::MakeUnnest(TestInput(schema, false), Col(schema, "xs"), true, outer, "x");
+    auto row = [&](int id, int64_t from, Value x, Value ordinal) { return TestRow{Int(id), data::ValueAt(*in.columns[1], from), std::move(x), std::move(ordinal)}; };
+    std::vector<TestRow> rows = {row(1, 0, Value::Text("a"), Value::Int8(1)), row(1, 0, Value::Null(TypeId::kText), Value::Int8(2)),
+                                 row(1, 0, Value::Text("a long element of an array"), Value::Int8(3)), row(4, 3, Value::Text("z"), Value::Int8(1))};
+    std::vector<int64_t> weights = {1, 1, 1, -2};
+    if (outer) {
+      for (int id : {2, 3}) rows.push_back(row(id, id - 1, Value::Null(TypeId::kText), Value::Null(TypeId::kInt8)));
+      weights.insert(weights.end(), {1, 1});
+    }
+    Multiset expected;
+    AddTo(expected, MakeBatch(node->schema, rows, weights));
+    EXPECT_EQ(ToMultiset(Execute(*node, {in})), expected);
+  }
 }
 
 TEST(Sort, OrdersByAllKeysKeepsTiesAndMergesDeletes) {

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cmath>
 
-#include "ops/value_order.h"
+#include "data/compare.h"
 
 namespace kappa::ops {
 namespace {
@@ -43,10 +43,10 @@ uint64_t Prefix(const data::Column& column, int64_t row) {
   }
 }
 
-int CompareRows(const SortColumn& by, int32_t a, int32_t b) {
+int CompareRows(const SortColumn& by, data::RowComparator compare, int32_t a, int32_t b) {
   bool null_a = by.column->IsNull(a), null_b = by.column->IsNull(b);
   if (null_a || null_b) return null_a == null_b ? 0 : null_a == by.nulls_first ? -1 : 1;
-  int order = CompareValues(by.column->type(), ValueBytes(*by.column, a), ValueBytes(*by.column, b));
+  int order = compare(*by.column, a, *by.column, b);
   return by.descending ? -order : order;
 }
 
@@ -62,6 +62,8 @@ void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows) {
   };
   std::vector<Item> items(rows.size());
   const SortColumn& first = columns[0];
+  std::vector<data::RowComparator> comparators;
+  for (const SortColumn& by : columns) comparators.push_back(data::RowComparatorFor(by.column->type()));
   for (size_t i = 0; i < rows.size(); ++i) {
     bool null = first.column->IsNull(rows[i]);
     uint64_t prefix = null ? 0 : Prefix(*first.column, rows[i]);
@@ -70,8 +72,8 @@ void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows) {
   std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
     if (a.group != b.group) return a.group < b.group;
     if (a.prefix != b.prefix && a.group == 1) return a.prefix < b.prefix;
-    for (const SortColumn& by : columns) {
-      if (int order = CompareRows(by, a.row, b.row); order != 0) return order < 0;
+    for (size_t c = 0; c < columns.size(); ++c) {
+      if (int order = CompareRows(columns[c], comparators[c], a.row, b.row); order != 0) return order < 0;
     }
     return a.position < b.position;
   });

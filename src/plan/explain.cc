@@ -1,4 +1,6 @@
 // EXPLAIN: plans as text and as JSON, and the hash of the text.
+#include <map>
+
 #include "base/hash.h"
 #include "plan/build.h"
 #include "plan/node.h"
@@ -18,6 +20,16 @@ std::vector<std::string> Texts(const std::vector<ExprPtr>& expressions, const st
   std::vector<std::string> texts;
   for (const ExprPtr& expression : expressions) texts.push_back(expression->ToString(names));
   return texts;
+}
+
+/// Column names for expressions: the second and later columns of one name are told apart as name#2, so that equal text
+/// means equal plans.
+std::vector<std::string> DistinctNames(const data::Schema& schema) {
+  std::vector<std::string> names = ColumnNames(schema);
+  std::map<std::string, int> seen;
+  for (std::string& name : names)
+    if (const int count = ++seen[name]; count > 1) name += "#" + std::to_string(count);
+  return names;
 }
 
 /// Microseconds as the largest units that divide them: "7 days", "5 minutes", "1500 ms".
@@ -65,7 +77,7 @@ std::string ScanText(const Scan& scan) {
   text += " [" + Join(ColumnNames(scan.schema)) + "]";
   if (scan.late == LateRows::kDrop) text += " late=drop";
   if (scan.late == LateRows::kOnly) text += " late=only";
-  if (scan.predicate) text += " where " + scan.predicate->ToString(ColumnNames(scan.schema));
+  if (scan.predicate) text += " where " + scan.predicate->ToString(DistinctNames(scan.schema));
   return text;
 }
 
@@ -80,14 +92,14 @@ std::string ProjectText(const Project& project, const std::vector<std::string>& 
 }
 
 std::string JoinText(const plan::Join& join) {
-  const std::vector<std::string> left = ColumnNames(join.inputs[0]->schema);
-  const std::vector<std::string> right = ColumnNames(join.inputs[1]->schema);
+  const std::vector<std::string> left = DistinctNames(join.inputs[0]->schema);
+  const std::vector<std::string> right = DistinctNames(join.inputs[1]->schema);
   std::vector<std::string> conditions;
   for (size_t i = 0; i < join.left_keys.size(); ++i)
     conditions.push_back("left." + join.left_keys[i]->ToString(left) + " = right." + join.right_keys[i]->ToString(right));
   std::string text = std::string("Join ") + JoinName(join.type);
   if (!conditions.empty()) text += " on " + Join(conditions, " AND ");
-  if (join.residual) text += " residual " + join.residual->ToString(ColumnNames(join.schema));
+  if (join.residual) text += " residual " + join.residual->ToString(DistinctNames(join.schema));
   return text;
 }
 
@@ -137,7 +149,7 @@ std::string ValuesText(const Values& values) {
 }
 
 std::string TextOf(const Node& node) {
-  const std::vector<std::string> names = node.inputs.empty() ? std::vector<std::string>() : ColumnNames(node.inputs[0]->schema);
+  const std::vector<std::string> names = node.inputs.empty() ? std::vector<std::string>() : DistinctNames(node.inputs[0]->schema);
   switch (node.kind) {
     case NodeKind::kScan: return ScanText(static_cast<const Scan&>(node));
     case NodeKind::kValues: return ValuesText(static_cast<const Values&>(node));
@@ -146,7 +158,7 @@ std::string TextOf(const Node& node) {
     case NodeKind::kWindow: return WindowText(static_cast<const Window&>(node), names);
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const Unnest&>(node);
-      return "Unnest " + unnest.array->ToString(names) + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
+      return "Unnest " + unnest.array->ToString(names) + " AS " + node.schema.fields[names.size()].name + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
     }
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
     case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));

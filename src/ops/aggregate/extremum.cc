@@ -2,9 +2,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "data/compare.h"
 #include "data/row_key.h"
 #include "ops/aggregate/value_counts.h"
-#include "ops/value_order.h"
+#include "ops/value_bytes.h"
 #include "state/blob.h"
 
 namespace kappa::ops {
@@ -13,7 +14,7 @@ namespace {
 /// True when a should replace b. Of values that are equal but look different the one with the smaller bytes wins, so that
 /// the result does not depend on the order of rows.
 bool Better(const data::Type& type, bool max, std::string_view a, std::string_view b) {
-  int order = CompareValues(type, a, b);
+  int order = data::ComparePhysical(type, a, b);
   if (order != 0) return max ? order > 0 : order < 0;
   return a < b;
 }

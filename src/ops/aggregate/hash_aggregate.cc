@@ -6,7 +6,7 @@
 #include "ops/aggregate/accumulator.h"
 #include "ops/factories.h"
 #include "ops/row_decoder.h"
-#include "ops/value_order.h"
+#include "ops/value_bytes.h"
 #include "state/keyed_table.h"
 
 namespace kappa::ops {

@@ -2,6 +2,7 @@
 // Method: random change streams against a recomputation from the remaining rows; single cases for the edges.
 #include <cmath>
 
+#include "data/array.h"
 #include "data/numeric.h"
 #include "ops/testing.h"
 #include "plan/build.h"
@@ -341,6 +342,21 @@ TEST(HashAggregate, StringAggOrdersAndDeletes) {
   run.Batch(0, MakeBatch(schema, {row("gone", 9), row("b", 2)}, {-1, 1}));
   run.End();
   EXPECT_EQ(run.contents(), ToMultiset(plan->schema, {{Value::Text("b,a,b"), Value::Text("a,b,b"), Value::Text("a,b")}}));
+}
+
+TEST(HashAggregate, ArrayAggKeepsNullsAndOrders) {
+  data::Schema schema{{{"x", TypeId::kInt4}}};
+  expr::AggregateCall call{.kind = AggregateKind::kArrayAgg, .arguments = {Col(schema, "x")}, .distinct = false, .filter = nullptr,
+                           .order_by = {{Col(schema, "x"), true}}, .type = data::Type::ArrayOf(TypeId::kInt4), .name = "array_agg"};
+  auto plan = plan::MakeAggregate(TestInput(schema, true), {}, {call}, {"a"}, -1, 0);
+  TestRun run([&] { return MakeOrDie(*plan, true); });
+  auto i = [](int32_t v) { return Value::Fixed<int32_t>(TypeId::kInt4, v); };
+  run.Batch(0, MakeBatch(schema, {{i(1)}, {Value::Null(TypeId::kInt4)}, {i(3)}}));
+  run.End();
+  data::ArrayBuilder expected(TypeId::kInt4);
+  expected.AppendNull();
+  for (int32_t v : {3, 1}) expected.Append(i(v).bytes);
+  EXPECT_EQ(run.contents(), ToMultiset(plan->schema, {{Value::Bytes(call.type, expected.Finish())}}));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/array.h"
 #include "data/row_key.h"
 #include "ops/aggregate/accumulator.h"
 #include "ops/consolidate.h"
@@ -92,6 +93,12 @@ class OrderedAggregate final : public Accumulator {
   }
   void Append(const std::vector<int32_t>& rows, data::ColumnBuilder& builder) const {
     const std::vector<data::ColumnPtr>& columns = parts_[0].columns;
+    if (kind_ == expr::AggregateKind::kArrayAgg) {
+      data::ArrayBuilder array(type_.element);
+      for (int32_t row : rows) array.AppendFrom(*columns[0], row);
+      builder.AppendBytes(array.Finish());
+      return;
+    }
     std::string text;
     for (size_t i = 0; i < rows.size(); ++i) {
       if (i > 0 && !columns[1]->IsNull(rows[i])) text.append(columns[1]->bytes(rows[i]));
@@ -114,7 +121,6 @@ class OrderedAggregate final : public Accumulator {
 }  // namespace
 
 Result<AccumulatorPtr> MakeOrderedAggregate(const expr::AggregateCall& call) {
-  if (call.kind == expr::AggregateKind::kArrayAgg) return Error(sqlstate::kFeatureNotSupported, "array_agg is not supported");
   return AccumulatorPtr(std::make_unique<OrderedAggregate>(call));
 }
 

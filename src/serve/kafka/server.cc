@@ -9,6 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
+#ifdef __SANITIZE_THREAD__
+#define BOOST_ASIO_DISABLE_FENCED_BLOCK  // the sanitizer knows no fences; the scheduler's mutexes order everything anyway
+#endif
 #include <boost/asio.hpp>
 #include <fmt/format.h>
 

@@ -122,7 +122,6 @@ class Binder {
   Result<data::Type> TypeOf(const PgQuery__TypeName& name);
   Result<ExprPtr> Constant(const PgQuery__AConst& constant);
   Result<ExprPtr> Cast(const PgQuery__TypeCast& cast, const ExprContext& context);
-  Result<ExprPtr> CastToRegistered(const std::string& type, ExprPtr arg, int position);
   Result<data::Value> ConstantValue(const ExprPtr& expression, int position);
   /// Microseconds of a constant interval without months; `what` names it in errors.
   Result<int64_t> ConstantInterval(const PgQuery__Node& node, const std::string& what, int position);
@@ -192,6 +191,8 @@ class Binder {
   /// The plan with output column `index` cast to `type` where the rows are made.
   Result<NodePtr> CoerceColumn(const NodePtr& plan, int index, data::Type type, expr::CastContext how, int position);
   NodePtr UnknownToText(NodePtr plan);
+  /// Output of a statement: also regclass and its kin become the names that clients expect.
+  NodePtr Shown(NodePtr plan);
   static std::string OutputName(const PgQuery__Node& node);
 
   // ---- grouping.cc

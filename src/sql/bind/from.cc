@@ -102,7 +102,9 @@ Result<FromResult> Binder::FromItem(const PgQuery__Node& item, const FromResult*
       case PG_QUERY__NODE__NODE_RANGE_VAR: return Relation(*item.range_var);
       case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: return Subselect(*item.range_subselect);
       case PG_QUERY__NODE__NODE_JOIN_EXPR: return JoinItem(*item.join_expr, left);
-      case PG_QUERY__NODE__NODE_RANGE_FUNCTION: return TableFunctionItem(*item.range_function, left);
+      case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+        if (IsLateral(item)) return LateralItem(item, FromResult{plan::MakeValues({}, {{}}), {}}, /*outer=*/false);
+        return TableFunctionItem(*item.range_function, left);
       case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: return Unsupported("TABLESAMPLE", "Use LIMIT, or WHERE with a condition.", At(item.range_table_sample->location));
       case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: return Unsupported("XMLTABLE", "", At(item.range_table_func->location));
       default: return Unsupported("this item of FROM", "docs/sql.md lists what the language has.", At(LocationOf(item)));
@@ -385,7 +387,6 @@ Result<FromResult> Binder::TableFunctionItem(const PgQuery__RangeFunction& funct
     return result;
   }
   if (name == "cumulate" || name == "session") return Unsupported(name == "cumulate" ? "CUMULATE" : "SESSION", "Windows are TUMBLE(t, ts, size) and HOP(t, ts, slide, size).", position);
-  if (name == "unnest") return LateralItem(node, FromResult{plan::MakeValues({}, {{}}), {}}, false);
   if (function.ordinality) return Unsupported("WITH ORDINALITY on " + name, "It works on unnest.", position);
   // Columns of the tables before it are in scope by the standard; say so instead of "does not exist".
   const Scope& scope = left != nullptr ? left->scope : empty;

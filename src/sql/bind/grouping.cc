@@ -224,7 +224,10 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     if (set.name != "unnest") {
       plan = plan::MakeTableFunction(set.name, set.arguments, {{{set.name, set.type, true}}});
     } else {
-      plan = plan::MakeUnnest(plan, set.arguments[0], false, false, "unnest");
+      std::string name = set.name;
+      for (const Target& target : targets)
+        if (IsPlaceholder(*target.expression, kSetColumn)) name = target.name;
+      plan = plan::MakeUnnest(plan, set.arguments[0], false, false, std::move(name));
     }
     const int column = plan->schema.size() - 1;
     for (ExprPtr& key : keys) key = WithSetColumn(key, column);

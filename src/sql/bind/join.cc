@@ -30,22 +30,21 @@ bool Binder::IsLateral(const PgQuery__Node& item) const {
 }
 
 Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult left, bool outer) {
-  const bool range = item.node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION;
-  const PgQuery__Node& function = range ? *item.range_function->functions[0]->list->items[0] : item;
-  const PgQuery__FuncCall& call = *function.func_call;
+  const PgQuery__RangeFunction& range = *item.range_function;
+  const PgQuery__FuncCall& call = *range.functions[0]->list->items[0]->func_call;
   const int position = At(call.location);
-  if (range) {
-    KAPPA_RETURN_IF_ERROR(RefuseOtherFields(item.range_function->base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
-    if (item.range_function->n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
-  }
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(range.base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
+  if (range.n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "funcformat"}, "a function in FROM", position));
   if (call.n_args != 1) return Unsupported("unnest of several arrays", "Call unnest once for each array.", position);
   KAPPA_ASSIGN_OR_RETURN(ExprPtr array, Expr(*call.args[0], {.scope = &left.scope, .clause = "FROM"}));
   if (!array->type().is_array()) return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
 
-  const bool ordinality = range && item.range_function->ordinality;
+  const bool ordinality = range.ordinality != 0;
+  const PgQuery__Alias* alias = range.alias;
   const int width = left.plan->schema.size();
-  FromResult result{plan::MakeUnnest(left.plan, std::move(array), ordinality, outer, "unnest"), {}};
+  std::string name = alias == nullptr ? "unnest" : alias->n_colnames > 0 ? TextOf(*alias->colnames[0]) : alias->aliasname;
+  FromResult result{plan::MakeUnnest(left.plan, std::move(array), ordinality, outer, std::move(name)), {}};
   FromResult own;
   ScopeTable table{ordinality ? "Function" : "Function of one column", "", "unnest", "unnest", {}};
   for (int i = width; i < result.plan->schema.size(); ++i) {
@@ -53,12 +52,7 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
     table.columns.push_back({field.name, expr::MakeColumn(i, field.type, field.name)});
   }
   own.scope.Add(std::move(table));
-  const PgQuery__Alias* alias = range ? item.range_function->alias : nullptr;
   KAPPA_RETURN_IF_ERROR(ApplyAlias(own, alias, position, true));
-  if (ordinality && alias != nullptr && alias->n_colnames == 0) {  // AS t WITH ORDINALITY: the element takes the alias
-    own.scope.tables[0].columns[0].name = alias->aliasname;
-    own.scope.visible[0].name = alias->aliasname;
-  }
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, own.scope, position));
   result.scope = std::move(left.scope);
   result.scope.Append(own.scope, 0);

@@ -135,6 +135,16 @@ NodePtr Binder::UnknownToText(NodePtr plan) {
   return plan;
 }
 
+NodePtr Binder::Shown(NodePtr plan) {
+  plan = UnknownToText(std::move(plan));
+  for (int i = 0; i < plan->schema.size(); ++i) {
+    if (!expr::IsRegType(plan->schema.fields[static_cast<size_t>(i)].type)) continue;
+    Result<NodePtr> text = CoerceColumn(plan, i, TypeId::kText, expr::CastContext::kExplicit, 0);
+    if (text.ok()) plan = std::move(*text);
+  }
+  return plan;
+}
+
 Status Binder::BindWith(const PgQuery__WithClause* with) {
   if (with == nullptr) return {};
   const int position = At(with->location);

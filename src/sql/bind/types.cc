@@ -169,21 +169,10 @@ Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& c
     return expr::MakeLiteral(std::move(empty));
   }
   KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Expr(*cast.arg, context));
-  if (IsRegistered(spelled) && !type.is_array()) return CastToRegistered(spelled, std::move(arg), position);
+  if (IsRegistered(spelled) && !type.is_array()) return expr::MakeRegCast(std::move(arg), spelled, position);
   const bool literal = arg->kind() == expr::Expression::Kind::kLiteral;
   const int literal_location = LocationOf(*cast.arg);
   return expr::MakeCast(std::move(arg), type, expr::CastContext::kExplicit, literal && literal_location >= 0 ? At(literal_location) : position);
-}
-
-/// 'commits'::regclass is the oid of that name (regclassin); oid::regclass is the name as text (regclassout).
-Result<ExprPtr> Binder::CastToRegistered(const std::string& type, ExprPtr arg, int position) {
-  const TypeId from = arg->type().id;
-  if (from == TypeId::kUnknown || from == TypeId::kText) {
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr text, expr::MakeCast(std::move(arg), TypeId::kText, expr::CastContext::kExplicit, position));
-    return Function(type + "in", {std::move(text)}, position);
-  }
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr oid, expr::MakeCast(std::move(arg), TypeId::kOid, expr::CastContext::kExplicit, position));
-  return Function(type + "out", {std::move(oid)}, position);
 }
 
 Result<Value> Binder::ConstantValue(const ExprPtr& expression, int position) {
