@@ -54,12 +54,12 @@ class Demo:
     def say(self, text):
         print(f"{self.dim}# {text}{self.plain}", flush=True)
 
-    def show(self, command):
+    def show(self, command, background=False):
         text = " ".join(self.quote(word) for word in command)
         for real, short in ((self.kappa, "kappa"), (str(self.data), "$DATA"), (str(EVENTS), "examples/commits/commits.jsonl.zst"),
                             (str(SQL), "examples/commits/demo.sql"), (str(self.work), "$WORK")):
             text = text.replace(real, short)
-        print(f"$ {text}", flush=True)
+        print(f"$ {text}{' &' if background else ''}", flush=True)
 
     @staticmethod
     def quote(word):
@@ -100,7 +100,7 @@ class Demo:
 
     def start(self):
         command = [self.kappa, "serve", "--data", str(self.data), "--pg", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        self.show([*command, "&"])
+        self.show(command, background=True)
         (self.data / "endpoints.json").unlink(missing_ok=True)
         begin = time.monotonic()
         self.server = subprocess.Popen(command, stdout=open(self.work / "server.log", "a"), stderr=subprocess.STDOUT)
@@ -188,8 +188,8 @@ class Demo:
         feed.wait()
         print("\n".join(seen[:6]))
         self.expect("a live update arrived by server-sent events", arrived)
-        self.wait_rows(FIRST + outcome["records"])
-        self.next_line = FIRST + outcome["records"] + 1
+        self.wait_rows(FIRST + outcome["acknowledged"])
+        self.next_line = FIRST + outcome["acknowledged"] + 1
 
     def step_4(self):
         self.title(4, "the logic changes: version 2 leaves out merge commits")
@@ -202,7 +202,6 @@ class Demo:
         self.expect("reads go on at version 1 meanwhile", before == during)
         self.run(*self.client("replay", "author_totals", "--wait"))
         self.run(*self.client("compare", "author_totals", "1", "2", "--samples", "2"))
-        rate = self.get("/v1/status")
         self.run(*self.client("route", "author_totals", "1:90", "2:10"))
         shares = {1: 0, 2: 0}
         for _ in range(100):
@@ -229,7 +228,6 @@ class Demo:
         self.expect("no read failed while versions were switched", not gap, f"({len(reads)} reads{': ' + gap[0] if gap else ''})")
         self.expect("the view over the view moved with it", promoted == no_merges, f"({promoted} commits without merges)")
         self.expect("rolled back, all commits are counted again", int(self.value("SELECT sum(commits) FROM authors_by_size")) == self.next_line - 1)
-        del rate
 
     def step_5(self):
         self.title(5, "kill -9 in the middle of ingestion")
