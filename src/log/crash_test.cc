@@ -106,7 +106,7 @@ TEST(CrashTest, KilledProcessLosesNoAcknowledgedRecord) {
   std::mt19937 random(5);
   std::vector<int32_t> acked;
   for (int run = 0; run < 6; ++run) {
-    Child child(folder.path(), "", run * 10'000, static_cast<int>(1 + random() % 300));
+    Child child(folder.path(), "", run * 10'000, static_cast<int>(1 + random() % 100));
     EXPECT_TRUE(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGKILL);
     acked.insert(acked.end(), child.acked.begin(), child.acked.end());
     ExpectContains(NumbersIn(folder.path()), acked);

@@ -20,7 +20,7 @@ using Offset = int64_t;
 struct TopicConfig {
   int32_t partitions = 1;
   int64_t segment_bytes = 256 << 20;
-  int64_t retention_ms = -1;     // -1: for ever
+  int64_t retention_ms = -1;     // since the append, not the record's timestamp; -1: for ever
   int64_t retention_bytes = -1;  // per partition; -1: no bound
   int32_t max_message_bytes = 32 << 20;
   bool unsafe = false;           // acknowledge before fdatasync
@@ -69,7 +69,7 @@ class Partition {
   virtual Offset durable_end() const = 0;
   virtual Offset start_offset() const = 0;
   virtual uint64_t size_bytes() const = 0;
-  virtual int64_t last_append_ms() const = 0;  // wall time of the newest append, -1 when none since open and empty
+  virtual int64_t last_append_ms() const = 0;  // wall time of the newest append, kept across restarts; -1 when there was none
 
   /// Appends complete v2 record batches after validating length, magic, CRC, record count and producer sequence; assigns
   /// offsets. Returns after the write, before the sync: `on_durable` is called once, from a sync thread, when the records are
@@ -106,17 +106,20 @@ class Log {
 
   /// Fails with duplicate_table ("topic .. already exists") or invalid_parameter_value.
   virtual Result<std::shared_ptr<Topic>> CreateTopic(const std::string& name, const TopicConfig& config) = 0;
+  /// Fails with undefined_table. Appends that wait are answered with kUnknownTopicOrPartition.
   virtual Status DeleteTopic(const std::string& name) = 0;
   /// Null when there is none.
   virtual std::shared_ptr<Topic> FindTopic(std::string_view name) const = 0;
   virtual std::vector<std::shared_ptr<Topic>> ListTopics() const = 0;
   /// Called from sync threads after some partition's durable_end() moved; must return quickly. Kept until RemoveListener.
   virtual int AddDurableListener(std::function<void(Partition&)> listener) = 0;
+  /// Waits for a call in progress, so a listener must not call it.
   virtual void RemoveDurableListener(int id) = 0;
   /// A fresh id for an idempotent producer; never given twice, also not after a restart.
   virtual Result<int64_t> NextProducerId() = 0;
   /// Applies retention by time and size; called by the owner now and then. `keep_from` says what views still need.
   virtual void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) = 0;
+  /// Commits and answers what was appended, then refuses appends (kKafkaStorageError). Topics that are still held can be read.
   virtual void Close() = 0;
 };
 

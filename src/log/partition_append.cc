@@ -54,8 +54,8 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
     if (!header.ok()) return Refuse(KafkaError::kCorruptMessage, header.error().message());
     if (header->total_bytes() > batches.size()) return Refuse(KafkaError::kCorruptMessage, "record batch is cut off");
     if (header->total_bytes() > static_cast<size_t>(config_.max_message_bytes)) {
-      return Refuse(KafkaError::kMessageTooLarge, "record batch of " + std::to_string(header->total_bytes()) + " bytes is larger than max_message_bytes, " +
-                                                      std::to_string(config_.max_message_bytes));
+      return Refuse(KafkaError::kMessageTooLarge, "record batch of " + std::to_string(header->total_bytes()) +
+                                                      " bytes is larger than max_message_bytes, " + std::to_string(config_.max_message_bytes));
     }
     std::string_view batch = batches.substr(0, header->total_bytes());
     batches.remove_prefix(batch.size());

@@ -32,7 +32,9 @@ Status PartitionLog::Open() {
   std::shared_ptr<Segment> active = segments_.back();
   end_offset_ = durable_end_ = active->visible_end();
   synced_end_ = notified_end_ = end_offset_;
-  for (auto segment = segments_.rbegin(); segment != segments_.rend() && last_append_ms_ < 0; ++segment) last_append_ms_ = (*segment)->last_append_ms();
+  for (auto segment = segments_.rbegin(); segment != segments_.rend() && last_append_ms_ < 0; ++segment) {
+    last_append_ms_ = (*segment)->last_append_ms();
+  }
   KAPPA_ASSIGN_OR_RETURN(Offset producers_from, RestoreProducers(end_offset_));
   return ReplayProducers(producers_from);
 }
@@ -65,7 +67,8 @@ Status PartitionLog::CheckChain() {
   }
   if (segments_.front()->base() > start) {
     return Error(sqlstate::kDataCorrupted, "partition folder \"" + folder_ + "\" lacks a segment file")
-        .Detail("Records from offset " + std::to_string(start) + " on are expected, the first file begins at " + std::to_string(segments_.front()->base()) + ".")
+        .Detail("Records from offset " + std::to_string(start) + " on are expected, the first file begins at " +
+                std::to_string(segments_.front()->base()) + ".")
         .Hint("Restore the missing file from a copy.");
   }
   start_offset_ = segments_.front()->base();
@@ -74,7 +77,8 @@ Status PartitionLog::CheckChain() {
     Segment& segment = *segments_[i];
     if (active && segment.sealed()) {
       return Error(sqlstate::kDataCorrupted, "partition folder \"" + folder_ + "\" lacks a segment file")
-          .Detail("\"" + segment.path() + "\" is complete, but the file that follows it, from offset " + std::to_string(segment.visible_end()) + ", is missing.")
+          .Detail("\"" + segment.path() + "\" is complete, but the file that follows it, from offset " +
+                  std::to_string(segment.visible_end()) + ", is missing.")
           .Hint("Restore the missing file from a copy.");
     }
     if (!segment.sealed()) KAPPA_RETURN_IF_ERROR(RecoverTail(segment, active));
