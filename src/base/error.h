@@ -81,10 +81,10 @@ class [[nodiscard]] Error {
  public:
   Error(const char* state, std::string message) : sqlstate_(state), message_(std::move(message)) {}
 
-  Error&& Detail(std::string text) && { detail_ = std::move(text); return std::move(*this); }
-  Error&& Hint(std::string text) && { hint_ = std::move(text); return std::move(*this); }
+  Error Detail(std::string text) && { detail_ = std::move(text); return std::move(*this); }
+  Error Hint(std::string text) && { hint_ = std::move(text); return std::move(*this); }
   /// 1-based character position in the statement's text; 0 when unknown.
-  Error&& At(int position) && { position_ = position; return std::move(*this); }
+  Error At(int position) && { position_ = position; return std::move(*this); }
 
   const std::string& sqlstate() const { return sqlstate_; }
   const std::string& message() const { return message_; }

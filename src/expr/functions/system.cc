@@ -1,4 +1,6 @@
 // Functions of pg_catalog that psql and drivers call. What depends on the catalog is asked of the engine.
+#include <fmt/format.h>
+
 #include "data/numeric.h"
 #include "expr/functions/numeric_rows.h"
 #include "expr/functions/reg_types.h"
@@ -90,7 +92,6 @@ void RegisterFixed(Registry& registry) {
       {"pg_client_encoding", "-> text", "UTF8"},
       {"getdatabaseencoding", "-> text", "UTF8"},
       {"pg_char_to_encoding", "text -> int4", "6"},
-      {"pg_table_is_visible", "oid -> bool", "t"},
       {"pg_type_is_visible", "oid -> bool", "t"},
       {"pg_function_is_visible", "oid -> bool", "t"},
       {"pg_operator_is_visible", "oid -> bool", "t"},
@@ -153,6 +154,7 @@ void RegisterEngine(Registry& registry) {
       {"pg_get_viewdef", "oid -> text", {}}, {"pg_get_viewdef", "oid, bool -> text", {}}, {"pg_get_indexdef", "oid -> text", {}},
       {"pg_get_indexdef", "oid, int4, bool -> text", {}}, {"pg_get_constraintdef", "oid -> text", {}}, {"pg_get_constraintdef", "oid, bool -> text", {}},
       {"pg_get_ruledef", "oid -> text", {}}, {"pg_get_ruledef", "oid, bool -> text", {}}, {"to_regclass", "text -> oid", {}},
+      {"pg_table_is_visible", "oid -> bool", "t"},
       {"pg_total_relation_size", "oid -> int8", {}}, {"pg_relation_size", "oid -> int8", {}}, {"pg_table_size", "oid -> int8", {}},
       {"pg_indexes_size", "oid -> int8", "0"}, {"pg_database_size", "text -> int8", {}}, {"pg_cancel_backend", "int4 -> bool", {}},
       {"pg_postmaster_start_time", "-> timestamptz", {}},

@@ -52,7 +52,7 @@ FromResult OneTable(NodePtr plan, ScopeTable table) {
 Error Binder::UndefinedRelation(const std::string& name, int position) const {
   Error error = Error(sqlstate::kUndefinedTable, "relation \"" + name + "\" does not exist").At(position);
   const std::string near = NearestName(name, context_.catalog->Names());
-  if (!near.empty()) error = std::move(error).Hint("Perhaps you meant the relation \"" + near + "\".");
+  if (!near.empty()) return std::move(error).Hint("Perhaps you meant the relation \"" + near + "\".");
   return error;
 }
 
@@ -341,9 +341,10 @@ Result<FromResult> Binder::TableFunctionOf(const std::string& name, std::vector<
     std::vector<data::Value> values;
     std::vector<ExprPtr> literals;
     for (const ExprPtr& argument : arguments) {
-      KAPPA_ASSIGN_OR_RETURN(data::Value value, ConstantValue(argument, position));
-      literals.push_back(expr::MakeLiteral(value));
-      values.push_back(std::move(value));
+      // A parameter, or a column of the outer query, is known only when it runs: the schema must not depend on it.
+      Result<data::Value> value = ConstantValue(argument, position);
+      literals.push_back(value.ok() ? expr::MakeLiteral(*value) : argument);
+      values.push_back(value.ok() ? std::move(value).value() : data::Value::Null(argument->type()));
     }
     Result<data::Schema> schema = context_.table_function(name, values);
     if (!schema.ok()) {
