@@ -27,6 +27,8 @@ class RecordChunks::Pool {
     return {std::unique_ptr<char[]>(new char[capacity + format::kPadding]), capacity};
   }
   void Give(Memory memory) {
+    constexpr size_t kKeptBytesMax = 8 << 20;  // a huge record's buffer is not worth keeping
+    if (memory.capacity > kKeptBytesMax) return;
     std::lock_guard lock(mutex_);
     if (free_.size() >= 8) free_.erase(free_.begin());
     free_.push_back(std::move(memory));

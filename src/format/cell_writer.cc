@@ -218,6 +218,12 @@ bool CellWriter::Text(int64_t row, std::string_view text, Lifetime lifetime, std
       Fixed(row, micros);
       return true;
     }
+    case TypeId::kDate: {
+      Result<int32_t> date = data::ParseDate(text);
+      if (!date.ok()) return General(row, text, reason);
+      Fixed(row, *date);
+      return true;
+    }
     default: return General(row, text, reason);
   }
 }

@@ -38,19 +38,20 @@ void AppendCsvHeader(const data::Schema& schema, std::string& out) {
 
 void AppendCsvRow(const data::Batch& batch, int64_t row, std::string& out) {
   static const data::TextOptions kUtc;
+  const bool single = batch.columns.size() == 1;
   std::string text;
   for (size_t c = 0; c < batch.columns.size(); ++c) {
     if (c > 0) out.push_back(',');
     const data::Column& column = *batch.columns[c];
     if (column.IsNull(row)) continue;
-    const bool single = batch.columns.size() == 1;
     switch (column.type().id) {
       case data::TypeId::kText: case data::TypeId::kUnknown: AppendCsvField(column.bytes(row), single, out); break;
-      default:
+      case data::TypeId::kJsonb: case data::TypeId::kArray:
         text.clear();
         data::AppendText(column, row, kUtc, text);
         AppendCsvField(text, single, out);
         break;
+      default: data::AppendText(column, row, kUtc, out); break;  // never empty, and no character that needs quotes
     }
   }
   out.push_back('\n');

@@ -69,16 +69,18 @@ void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) 
     }
     default: break;
   }
+  if (const TypeId id = column.type().id; id == TypeId::kFloat4 || id == TypeId::kFloat8 || id == TypeId::kNumeric) {
+    const size_t before = out.size();
+    data::AppendText(column, row, kUtc, out);
+    const char last = out.back();
+    if (last != 'N' && last != 'y') return;
+    out.insert(before, 1, '"');  // NaN, Infinity, -Infinity
+    out.push_back('"');
+    return;
+  }
   std::string text;
   data::AppendText(column, row, kUtc, text);
   switch (column.type().id) {
-    case TypeId::kFloat4: case TypeId::kFloat8: case TypeId::kNumeric:
-      if (text == "NaN" || text.ends_with("Infinity")) {
-        AppendJsonString(text, out);
-      } else {
-        out += text;
-      }
-      return;
     case TypeId::kTimestamp: AppendTime(std::move(text), false, out); return;
     case TypeId::kTimestamptz: AppendTime(std::move(text), true, out); return;
     default: AppendJsonString(text, out); return;
