@@ -6,6 +6,8 @@ host=${1:?usage: psql.sh HOST PORT}
 port=${2:?usage: psql.sh HOST PORT}
 export PGCONNECT_TIMEOUT=10 PGCLIENTENCODING=UTF8 PAGER=
 failures=0
+# A topic of its own: records outlive a dropped stream, and the next stream on the topic would show them.
+topic=client_orders_$(date +%s%N)
 
 run() { psql -X -h "$host" -p "$port" -U kappa -d kappa "$@" 2>&1; }
 # expect NAME TEXT.. -- PSQL ARGUMENTS: every TEXT is a line (or part of one) of the output.
@@ -37,7 +39,7 @@ run -q -c 'DROP MATERIALIZED VIEW IF EXISTS client_spend' -c 'DROP STREAM IF EXI
 
 expect "create" "CREATE STREAM" "CREATE TABLE" "CREATE MATERIALIZED VIEW" -- \
   -c "CREATE STREAM client_orders (order_id text, user_id text, amount numeric(12,2), ts timestamptz, WATERMARK FOR ts AS ts - INTERVAL '30 seconds')
-      WITH (topic = 'client_orders', partitions = 2, key = 'user_id', format = 'json')" \
+      WITH (topic = '$topic', partitions = 2, key = 'user_id', format = 'json')" \
   -c "CREATE TABLE client_users (user_id text PRIMARY KEY, name text)" \
   -c "CREATE MATERIALIZED VIEW client_spend AS SELECT user_id, count(*) AS orders, sum(amount) AS spent FROM client_orders GROUP BY user_id"
 expect "insert" "INSERT 0 3" "INSERT 0 1" -- \
@@ -47,7 +49,7 @@ expect "insert" "INSERT 0 3" "INSERT 0 1" -- \
 expect "read its own writes" "ada|2|15.00" "bob|1|1.00" -- -At -c "SELECT user_id, orders, spent FROM client_spend ORDER BY user_id"
 expect "join" "Ada|15.00" -- -At -c "SELECT u.name, s.spent FROM client_spend s JOIN client_users u ON u.user_id = s.user_id"
 expect "several statements" "1" "2" -- -At -c "SELECT 1; SELECT 2"
-expect "results before an error" "1" 'ERROR:  column "nothing" does not exist' -- -At -c "SELECT 1; SELECT nothing FROM client_spend"
+expect "results before an error" "4711" 'ERROR:  column "nothing" does not exist' -- -At -c "SELECT 4711; SELECT nothing FROM client_spend"
 expect "position of an error" 'ERROR:  column "nothing" does not exist' "LINE 1: SELECT nothing FROM client_spend" "               ^" -- \
   -c "SELECT nothing FROM client_spend"
 expect "SQLSTATE" "42703" -- -v VERBOSITY=verbose -c "SELECT nothing FROM client_spend"
@@ -65,7 +67,7 @@ expect '\di' "client_users_pkey" -- -c '\di'
 expect '\dn' "kappa" "public" -- -c '\dn'
 expect '\l' "UTF8" -- -c '\l'
 expect '\d STREAM' 'Foreign table "public.client_orders"' "amount   | numeric(12,2)" "ts       | timestamp with time zone" "Server: kappa_log" \
-  "topic 'client_orders'" "partitions '2'" -- -c '\d client_orders'
+  "topic '$topic'" "partitions '2'" -- -c '\d client_orders'
 expect '\d TABLE' 'Table "public.client_users"' "user_id | text |           | not null" '"client_users_pkey" PRIMARY KEY, btree (user_id)' -- -c '\d client_users'
 expect '\d VIEW' 'Materialized view "public.client_spend"' "orders  | bigint" "spent   | numeric" -- -c '\d client_spend'
 expect '\d+ VIEW' "View definition:" "FROM client_orders" -- -c '\d+ client_spend'

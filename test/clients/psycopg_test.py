@@ -27,9 +27,10 @@ def fails(name, sqlstate, call):
 def objects(connection):
     for statement in ("DROP MATERIALIZED VIEW IF EXISTS py_spend", "DROP TABLE IF EXISTS py_users", "DROP STREAM IF EXISTS py_orders"):
         connection.execute(statement)
+    # A topic of its own: records outlive a dropped stream, and the next stream on the topic would show them.
     connection.execute(
         "CREATE STREAM py_orders (order_id text, user_id text, amount numeric(12,2), ts timestamptz, "
-        "WATERMARK FOR ts AS ts - INTERVAL '30 seconds') WITH (topic = 'py_orders', format = 'json')")
+        f"WATERMARK FOR ts AS ts - INTERVAL '30 seconds') WITH (topic = 'py_orders_{uuid.uuid4().hex}', format = 'json')")
     connection.execute("CREATE TABLE py_users (user_id text PRIMARY KEY, name text, age int)")
     connection.execute("CREATE MATERIALIZED VIEW py_spend AS SELECT user_id, count(*) AS orders, sum(amount) AS spent FROM py_orders GROUP BY user_id")
 

@@ -162,8 +162,10 @@ Response Handler::AnswerView(const Request& request, std::string_view name) {
     return out + rows + "}\n";
   };
   Result<std::string> body = run();
-  if (!body.ok()) return ErrorResponse(body.error());
-  return Response{.body = std::move(*body)};
+  if (body.ok()) return Response{.body = std::move(*body)};
+  Error error = body.error();
+  error.set_position(0);  // the client did not write the text that it points into
+  return ErrorResponse(error);
 }
 
 Response Handler::AnswerPost(const Request& request) {

@@ -8,7 +8,7 @@ namespace kappa::serve::kafka {
 
 Broker::Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics)
     : options_(options), log_(log), runtime_(runtime), metrics_(metrics),
-      waiters_(std::make_shared<FetchWaiters>(log, runtime)) {}
+      waiters_(FetchWaiters::Make(log, runtime)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 

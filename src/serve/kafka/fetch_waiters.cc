@@ -6,14 +6,18 @@
 
 namespace kappa::serve::kafka {
 
+std::shared_ptr<FetchWaiters> FetchWaiters::Make(log::Log& log, Runtime& runtime) {
+  std::shared_ptr<FetchWaiters> waiters(new FetchWaiters(log, runtime));
+  // Without mutex_: the log holds a lock of its own both here and when it calls the listener.
+  waiters->listener_ = log.AddDurableListener([weak = waiters->weak_from_this()](log::Partition& partition) {
+    if (auto self = weak.lock()) self->Wake(partition);
+  });
+  return waiters;
+}
+
 bool FetchWaiters::Add(const std::shared_ptr<WaitingFetch>& fetch, const std::vector<const log::Partition*>& partitions) {
   std::lock_guard lock(mutex_);
   if (stopped_) return false;
-  if (listener_ < 0) {
-    listener_ = log_.AddDurableListener([weak = weak_from_this()](log::Partition& partition) {
-      if (auto self = weak.lock()) self->Wake(partition);
-    });
-  }
   for (const log::Partition* partition : partitions) waiting_[partition].push_back(fetch);
   count_.fetch_add(static_cast<int>(partitions.size()));
   return true;
@@ -54,15 +58,13 @@ void FetchWaiters::Wake(const log::Partition& partition) {
 
 void FetchWaiters::Stop() {
   decltype(waiting_) waiting;
-  int listener;
   {
     std::lock_guard lock(mutex_);
-    stopped_ = true;
-    listener = std::exchange(listener_, -1);
+    if (std::exchange(stopped_, true)) return;
     waiting.swap(waiting_);
     count_.store(0);
   }
-  if (listener >= 0) log_.RemoveDurableListener(listener);
+  log_.RemoveDurableListener(listener_);
   for (auto& [partition, fetches] : waiting) {
     for (auto& fetch : fetches) fetch->Advance(/*at_last=*/true);
   }

@@ -25,10 +25,11 @@ class WaitingFetch {
   std::atomic<bool> woken_{false};  // an Advance is already on its way
 };
 
-/// Thread-safe. Must be owned by a shared_ptr.
+/// Thread-safe.
 class FetchWaiters : public std::enable_shared_from_this<FetchWaiters> {
  public:
-  FetchWaiters(log::Log& log, Runtime& runtime) : log_(log), runtime_(runtime) {}
+  /// Listens to the log until Stop.
+  static std::shared_ptr<FetchWaiters> Make(log::Log& log, Runtime& runtime);
 
   /// From now on `fetch` is advanced whenever one of the partitions has more. False after Stop.
   bool Add(const std::shared_ptr<WaitingFetch>& fetch, const std::vector<const log::Partition*>& partitions);
@@ -37,14 +38,15 @@ class FetchWaiters : public std::enable_shared_from_this<FetchWaiters> {
   void Stop();
 
  private:
+  FetchWaiters(log::Log& log, Runtime& runtime) : log_(log), runtime_(runtime) {}
   void Wake(const log::Partition& partition);
 
   log::Log& log_;
   Runtime& runtime_;
   std::atomic<int> count_{0};  // entries in waiting_, so that a log without readers pays one load
   std::mutex mutex_;
-  bool stopped_ = false;
-  int listener_ = -1;  // -1: none yet
+  bool stopped_ = false;  // guarded by mutex_, as waiting_ is
+  int listener_ = -1;
   std::unordered_map<const log::Partition*, std::vector<std::shared_ptr<WaitingFetch>>> waiting_;
 };
 
