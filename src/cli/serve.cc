@@ -65,6 +65,7 @@ int Serve(const ServeOptions& options) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of that write, not the end
   io::RaiseOpenFileLimit();
 
   engine::EngineOptions engine_options;

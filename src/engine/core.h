@@ -171,6 +171,7 @@ class Core final : public Engine {
   void ResetSubscribers(const std::string& view);                            // publish_ held: it switched versions
   bool RunCommands();
   void Housekeeping();
+  void ApplyRetention();
   Status AddStreamRuntime(const catalog::Stream& stream);
   Status AddTableRuntime(const catalog::Table& table);
   flow::StreamSpec SpecOf(const catalog::Stream& stream) const;
@@ -228,6 +229,8 @@ class Core final : public Engine {
   std::thread checkpoint_thread_;
   std::atomic<bool> checkpoint_running_{false};
   int64_t last_housekeeping_us_ = 0;
+  int64_t last_retention_us_ = 0;
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> checkpoint_ends_;  // of the last checkpoint taken
   std::vector<std::shared_ptr<Replay>> finished_replays_;  // threads to join
 
   // What wakes the epoch thread.

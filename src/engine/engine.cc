@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kEpochRecordsMax = 400'000;  // what one epoch may hold: bounds its memory
 constexpr int64_t kHousekeepingUs = 1'000'000;
+constexpr int64_t kRetentionUs = 60'000'000;
 
 data::Schema DeadLetterSchema() {
   data::Schema schema;
@@ -346,7 +347,37 @@ void Core::Housekeeping() {
       runtime->state_bytes = flow_->graph(id).state_bytes() + runtime->store->memory_bytes();
     }
   }
+  if (now - last_retention_us_ >= kRetentionUs) {
+    last_retention_us_ = now;
+    ApplyRetention();
+  }
   MaybeCheckpoint(false);
+}
+
+void Core::ApplyRetention() {
+  // Kept: what a running replay has still to read, and what a restart would read after the last checkpoint.
+  std::map<std::string, std::vector<log::Offset>> keep;
+  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+  for (const auto& [name, stream] : snapshot->streams) {
+    std::vector<log::Offset>& offsets = keep[stream.topic];
+    for (int32_t p = 0; p < stream.partitions; ++p) {
+      auto stored = checkpoint_ends_.find({stream.id, p});
+      offsets.push_back(stored == checkpoint_ends_.end() ? 0 : stored->second);
+    }
+    for (const auto& [id, runtime] : versions_) {
+      if (!runtime->replay) continue;
+      for (const flow::ViewInput& input : runtime->inputs) {
+        if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) std::fill(offsets.begin(), offsets.end(), 0);
+      }
+    }
+  }
+  for (const auto& [name, table] : snapshot->tables) keep[table.topic] = {0};
+  log_->ApplyRetention([&](const log::Partition& partition) -> log::Offset {
+    if (partition.topic().starts_with("__")) return 0;
+    auto it = keep.find(partition.topic());
+    if (it == keep.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
+    return it->second[static_cast<size_t>(partition.index())];
+  });
 }
 
 flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {

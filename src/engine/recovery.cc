@@ -419,8 +419,8 @@ Status Core::WriteCheckpoint(bool wait) {
     dead_letters_->VisitState([&](std::string_view part, state::Arena& arena) { take(fmt::format("dead.{}", part), arena); });
     meta = EncodeMeta();
   }
-  const uint64_t epoch = epoch_;
-  checkpoint_epoch_ = epoch;
+  checkpoint_epoch_ = epoch_;
+  checkpoint_ends_ = positions_.ends;
   auto write = [this, parts, meta = std::move(meta), prefixes = std::move(prefixes)]() -> Status {
     Status status = checkpoints_->Write(meta, *parts);
     if (!status.ok()) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "data/datetime.h"
 #include "data/row_key.h"
 #include "engine/core.h"
 #include "engine/pg_catalog.h"
@@ -74,6 +75,62 @@ bool Closes(std::string_view query) {
   }
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text.ends_with("EMIT ON WINDOW CLOSE");
+}
+
+/// generate_series(from, to [, step]): the binder has cast `from` and `to` to one type.
+Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, int64_t bytes_max) {
+  const data::Type type = arguments[0].type;
+  data::ColumnBuilder builder(type);
+  data::Batch batch;
+  const bool any_null = std::any_of(arguments.begin(), arguments.end(), [](const data::Value& value) { return value.null; });
+  auto too_large = [&] {
+    return Error(sqlstate::kOutOfMemory, "generate_series gives more rows than query_memory holds").Hint("Choose a larger step or a shorter range.");
+  };
+  if (!any_null && (type.id == TypeId::kTimestamp || type.id == TypeId::kTimestamptz)) {
+    const auto step = arguments[2].As<data::Interval>();
+    int64_t at = arguments[0].As<int64_t>();
+    const int64_t to = arguments[1].As<int64_t>();
+    const bool down = step.months < 0 || (step.months == 0 && (step.days < 0 || (step.days == 0 && step.micros < 0)));
+    if (step == data::Interval{}) return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero");
+    while (down ? at >= to : at <= to) {
+      builder.Append<int64_t>(at);
+      if (builder.size() * 8 > bytes_max) return too_large();
+      KAPPA_ASSIGN_OR_RETURN(at, data::AddInterval(at, step));
+    }
+  } else if (!any_null) {
+    const bool numeric = type.id == TypeId::kNumeric;
+    auto integer = [&](const data::Value& value) -> Result<int64_t> {
+      if (value.type.id == TypeId::kInt4) return int64_t{value.As<int32_t>()};
+      if (value.type.id == TypeId::kInt8) return value.As<int64_t>();
+      const std::string text = data::ToText(value);
+      if (text.find_first_not_of("0123456789-") != std::string::npos || text.size() > 18) {
+        return Error(sqlstate::kFeatureNotSupported, "generate_series over numerics with a fraction is not supported");
+      }
+      return static_cast<int64_t>(std::atoll(text.c_str()));
+    };
+    KAPPA_ASSIGN_OR_RETURN(int64_t at, integer(arguments[0]));
+    KAPPA_ASSIGN_OR_RETURN(const int64_t to, integer(arguments[1]));
+    int64_t step = 1;
+    if (arguments.size() > 2) {
+      KAPPA_ASSIGN_OR_RETURN(step, integer(arguments[2]));
+    }
+    if (step == 0) return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero");
+    while (step > 0 ? at <= to : at >= to) {
+      if (type.id == TypeId::kInt4) {
+        builder.Append<int32_t>(static_cast<int32_t>(at));
+      } else if (numeric) {
+        KAPPA_ASSIGN_OR_RETURN(const data::Value value, data::FromText(std::to_string(at), type));
+        data::AppendValue(builder, value);
+      } else {
+        builder.Append<int64_t>(at);
+      }
+      if (builder.size() * type.width() > bytes_max) return too_large();
+      if (__builtin_add_overflow(at, step, &at)) break;
+    }
+  }
+  batch.rows = builder.size();
+  batch.columns.push_back(builder.Finish());
+  return batch;
 }
 
 std::string RowJson(const data::Schema& schema, const data::Batch& rows, int64_t row) {
@@ -276,6 +333,7 @@ Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std:
 }
 
 Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments) {
+  if (name == "generate_series") return GenerateSeries(arguments, options_.query_memory_bytes);
   KAPPA_ASSIGN_OR_RETURN(data::Schema schema, TableFunctionSchema(name, arguments));
   RowBuilder rows(schema);
   auto integer = [](const data::Value& value) -> int {

@@ -46,13 +46,15 @@ int64_t StreamClock::Judge(int partition, const data::Column& event_time, int64_
 
 void StreamClock::EndEpoch() {
   int64_t low = kMax;
+  int64_t high = kNoWatermark;
   bool any = false;
   for (size_t p = 0; p < partitions_.size(); ++p) {
+    high = std::max(high, partitions_[p]);
     if (idle_[p]) continue;
     any = true;
     low = std::min(low, partitions_[p]);
   }
-  if (any) watermark_ = std::max(watermark_, low);
+  watermark_ = std::max(watermark_, any ? low : high);
 }
 
 void StreamClock::Encode(ByteWriter& out) const {

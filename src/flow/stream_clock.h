@@ -14,7 +14,8 @@ namespace kappa::flow {
 inline constexpr int64_t kNoWatermark = std::numeric_limits<int64_t>::min();
 
 /// In partition order, wm_p is the highest event time so far in partition p minus the declared delay. W after an epoch is
-/// the minimum of wm_p over the partitions that the journal does not call idle, and never goes back. A row is late when its
+/// the minimum of wm_p over the partitions that the journal does not call idle (when all are idle: the maximum over all, since
+/// nobody holds time back any more), and never goes back. A row is late when its
 /// event time is below wm_p as it arrives, or below W of the epoch before. A row from further in the future than
 /// `future_limit_us` past its epoch's wall time counts as late too and does not move wm_p: one broken clock must not close
 /// all windows for ever.

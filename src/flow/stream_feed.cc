@@ -25,6 +25,8 @@ struct RawRecords {
   std::shared_ptr<std::string> bytes;                       // what was read
   std::vector<std::shared_ptr<std::string>> decompressed;   // sections of compressed batches
   std::vector<log::Record> records;
+  struct Damaged { log::Offset offset; std::string reason; std::string bytes; };
+  std::vector<Damaged> damaged;                             // batches whose compressed contents a producer got wrong
   log::Offset next = 0;
 };
 
@@ -45,15 +47,22 @@ Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offse
     left.remove_prefix(header.total_bytes());
     if (!header.is_control()) {
       std::string storage;
-      KAPPA_ASSIGN_OR_RETURN(std::string_view section, log::RecordsSection(batch, kDecompressedMax, storage));
-      if (!storage.empty()) {
+      const size_t before = out.records.size();
+      auto opened = log::RecordsSection(batch, kDecompressedMax, storage);
+      std::string_view section = opened.ok() ? *opened : std::string_view();
+      if (opened.ok() && !storage.empty()) {
         const size_t size = section.size();
         const size_t at = static_cast<size_t>(section.data() - storage.data());
         storage.append(format::kPadding, '\0');
         out.decompressed.push_back(std::make_shared<std::string>(std::move(storage)));
         section = std::string_view(*out.decompressed.back()).substr(at, size);
       }
-      KAPPA_RETURN_IF_ERROR(log::ParseRecords(header, section, out.records));
+      const Status parsed = opened.ok() ? log::ParseRecords(header, section, out.records) : opened.status();
+      if (!parsed.ok()) {
+        // The log keeps batches as they came; what cannot be decoded is a dead letter, and the stream goes on.
+        out.records.resize(before);
+        if (header.base_offset >= from && header.base_offset < to) out.damaged.push_back({header.base_offset, parsed.error().message(), std::string(batch)});
+      }
     }
     out.next = header.last_offset() + 1;
   }
@@ -142,6 +151,9 @@ Status StreamFeed::DecodeChunk(Chunk& chunk) {
     RawRecords raw;
     KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, raw));
     at = raw.next;
+    for (RawRecords::Damaged& batch : raw.damaged) {
+      chunk.dead.push_back({spec_.topic, chunk.range.partition, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});
+    }
     const data::Keepalive keepalive = KeepaliveOf(raw);
     for (size_t begin = 0; begin < raw.records.size(); begin += batch_rows_) {
       const size_t end = std::min(raw.records.size(), begin + batch_rows_);
@@ -360,6 +372,9 @@ Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std
     RawRecords raw;
     KAPPA_RETURN_IF_ERROR(ReadRecords(partition, position_, end, raw));
     position_ = raw.next;
+    for (RawRecords::Damaged& batch : raw.damaged) {
+      dead.push_back({topic_->name(), 0, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});
+    }
     const data::Keepalive keepalive = KeepaliveOf(raw);
     // Consecutive upserts, or deletes, go through the decoder together.
     for (size_t i = 0; i < raw.records.size();) {

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Measures kappa on this machine. Every figure is printed with what it was measured on; nothing is asserted.
+
+  run        kappa run: totals per user over a 10 M event file (1 M users, 200 bytes an event), into blackhole: and kept
+  live       the same events through the Kafka wire from one librdkafka producer, with fsync, into a live view
+  freshness  50,000 events/s: from durable to visible, as the server's own histogram tells
+  recovery   kill -9 with 1 M groups: time until the first right answer
+  startup    time from start to serving, empty folder
+  disk       4 KiB write + fdatasync of this disk, the limit of everything above
+
+usage: bench.py --kappa PROGRAM [--events N] [NAME..]
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test"))
+import server  # noqa: E402
+
+STREAM = ("CREATE STREAM events (event_id bigint, user_id text, category text, amount numeric(12,2), quantity int, ts timestamptz, "
+          "WATERMARK FOR ts AS ts - INTERVAL '5 seconds');")
+VIEW = "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM events GROUP BY user_id;"
+
+
+class Bench:
+    def __init__(self, kappa, events):
+        self.kappa, self.events = str(pathlib.Path(kappa).resolve()), events
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-bench-", dir=os.environ.get("KAPPA_BENCH_DIR")))
+
+    def close(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def input(self, events=None):
+        events = events or self.events
+        path = self.folder / f"events-{events}.jsonl"
+        if not path.exists():
+            subprocess.run([self.kappa, "generate", str(path), "--events", str(events), "--users", "1000000"], check=True)
+        return path
+
+    def note(self, text):
+        print(f"  {text}", flush=True)
+
+    def server(self, name):
+        return server.Server(self.kappa, self.folder / name)
+
+    def run(self):
+        path = self.input()
+        sql = self.folder / "totals.sql"
+        sql.write_text(STREAM + "\n" + VIEW + "\n")
+        for threads in (1, 2):
+            for output in ("totals=blackhole:", f"totals={self.folder}/totals.csv"):
+                rates = []
+                for _ in range(3):
+                    stats = self.folder / "stats.json"
+                    subprocess.run([self.kappa, "run", str(sql), "--input", f"events={path}", "--output", output, "--threads", str(threads), "--stats", str(stats)],
+                                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    figures = json.loads(stats.read_text())
+                    rates.append(figures["events_per_second"])
+                kind = "dropped" if "blackhole" in output else "kept   "
+                self.note(f"{threads} thread{'s' if threads > 1 else ' '} view {kind}: median {statistics.median(rates) / 1e6:.2f} M events/s "
+                          f"(min {min(rates) / 1e6:.2f}, max {max(rates) / 1e6:.2f}), peak memory {figures['peak_rss_bytes'] >> 20} MiB")
+
+    def live(self):
+        events = min(self.events, 3_000_000)
+        path = self.input(events)
+        instance = self.server("live").start()
+        instance.run("sql", "-c", STREAM + VIEW)
+        begin = time.monotonic()
+        out = json.loads(instance.run("topic", "produce", "events", str(path), "--json")[1].strip().splitlines()[-1])
+        connection = instance.connect()
+        while int(connection.rows("SELECT rows FROM kappa.streams")[0][0]) < events:
+            time.sleep(0.005)
+        seconds = time.monotonic() - begin
+        self.note(f"one producer, fsync'd: {out['records_per_second'] / 1e3:.0f} K events/s acknowledged, {events / seconds / 1e3:.0f} K events/s until all {events} were in the view")
+        instance.stop()
+
+    def freshness(self):
+        seconds = 20
+        path = self.input(50_000 * seconds)
+        instance = self.server("fresh").start()
+        instance.run("sql", "-c", STREAM + VIEW)
+        instance.run("topic", "produce", "events", str(path), "--rate", "50000", "--json")
+        with urllib.request.urlopen(f"http://{instance.endpoints['http']}/metrics") as answer:
+            metrics = answer.read().decode()
+        buckets = [(float(m[1].replace("+Inf", "inf")), int(m[2])) for m in re.finditer(r'kappa_freshness_seconds_bucket{le="([^"]+)"} (\d+)', metrics)]
+        total = buckets[-1][1]
+        figure = {share: next(bound for bound, count in buckets if count >= share * total) * 1000 for share in (0.5, 0.99, 0.999)}
+        self.note(f"50 K events/s for {seconds} s, {total} epochs: durable to visible p50 <= {figure[0.5]:.2f} ms, p99 <= {figure[0.99]:.2f} ms, p99.9 <= {figure[0.999]:.2f} ms (bucket bounds)")
+        instance.stop()
+
+    def recovery(self):
+        events = min(self.events, 4_000_000)
+        path = self.input(events)
+        instance = self.server("recover").start()
+        instance.run("sql", "-c", STREAM + VIEW)
+        instance.run("topic", "produce", "events", str(path), "--json")
+        connection = instance.connect()
+        while int(connection.rows("SELECT rows FROM kappa.streams")[0][0]) < events:
+            time.sleep(0.01)
+        answer = connection.rows("SELECT count(*), sum(events) FROM totals")
+        for case, pause in (("right after the load", 0), ("after a checkpoint", 25)):
+            time.sleep(pause)
+            instance.kill()
+            begin = time.monotonic()
+            instance.start()
+            again = instance.connect().rows("SELECT count(*), sum(events) FROM totals")
+            seconds = time.monotonic() - begin
+            status = json.loads(urllib.request.urlopen(f"http://{instance.endpoints['http']}/v1/status").read())
+            self.note(f"kill -9 {case}, {answer[0][0]} groups: right answer after {seconds * 1000:.0f} ms (engine recovered in {status['recovery_ms']:.0f} ms), {'equal' if again == answer else 'DIFFERENT'}")
+        instance.stop()
+
+    def startup(self):
+        times = []
+        for turn in range(5):
+            instance = self.server(f"empty{turn}")
+            begin = time.monotonic()
+            instance.start()
+            times.append((time.monotonic() - begin) * 1000)
+            instance.stop()
+        self.note(f"start to serving, empty folder: median {statistics.median(times):.0f} ms (min {min(times):.0f}, max {max(times):.0f})")
+
+    def disk(self):
+        path = self.folder / "disk"
+        with open(path, "wb", buffering=0) as file:
+            times = []
+            for _ in range(500):
+                begin = time.monotonic()
+                file.write(b"\0" * 4096)
+                os.fdatasync(file.fileno())
+                times.append((time.monotonic() - begin) * 1000)
+        times.sort()
+        self.note(f"4 KiB append + fdatasync: p50 {times[250]:.2f} ms, p99 {times[495]:.2f} ms")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures kappa on this machine.")
+    parser.add_argument("--kappa", required=True)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    names = arguments.names or ["disk", "startup", "run", "live", "freshness", "recovery"]
+    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)
+    bench = Bench(arguments.kappa, arguments.events)
+    try:
+        for name in names:
+            measure = getattr(bench, name, None)
+            if measure is None or name not in ("disk", "startup", "run", "live", "freshness", "recovery"):
+                sys.exit(f"bench: there is no {name!r}")
+            print(name, flush=True)
+            measure()
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()
