@@ -1,4 +1,6 @@
 // Arithmetic of integers and floats, and bit operations.
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 

@@ -1,6 +1,8 @@
 // The kernels of casts. Numbers have their own loops; what is left goes through PostgreSQL's text form.
 #include "expr/functions/cast_kernels.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cmath>
 #include <limits>

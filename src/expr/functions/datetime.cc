@@ -1,6 +1,8 @@
 // Dates, timestamps and intervals: arithmetic, fields, truncation, construction, now().
 #include "data/datetime.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "expr/functions/failures.h"

@@ -1,4 +1,5 @@
 // LIKE, ILIKE and regular expressions.
+#include <fmt/format.h>
 #include <re2/re2.h>
 
 #include <absl/container/flat_hash_map.h>

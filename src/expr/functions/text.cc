@@ -1,5 +1,6 @@
 // Text functions that measure, cut, search and rearrange characters.
 #include <absl/container/flat_hash_map.h>
+#include <fmt/format.h>
 
 #include "expr/functions/failures.h"
 #include "expr/functions/register.h"

@@ -1,4 +1,6 @@
 // Functions that put text together: ||, concat, format, quoting, encodings, md5.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -212,13 +214,20 @@ Result<data::ColumnPtr> Format(KernelCall& call) {
   return builder.Finish();
 }
 
-Result<data::ColumnPtr> QuoteNullable(KernelCall& call) {
+/// quote_literal and quote_nullable, which differ in what NULL gives.
+template <bool nullable>
+Result<data::ColumnPtr> Quote(KernelCall& call) {
   data::ColumnBuilder builder(call.type, call.rows);
   std::string text;
   for (int64_t row = 0; row < call.rows; ++row) {
+    if (call.arguments[0].IsNull(row)) {
+      if (nullable) builder.AppendBytes("NULL");
+      else builder.AppendNull();
+      continue;
+    }
     text.clear();
-    if (!call.arguments[0].IsNull(row)) AppendOutput(call.arguments[0], row, call.context, text);
-    builder.AppendBytes(call.arguments[0].IsNull(row) ? "NULL" : QuoteLiteral(text));
+    AppendOutput(call.arguments[0], row, call.context, text);
+    builder.AppendBytes(QuoteLiteral(text));
   }
   return builder.Finish();
 }
@@ -349,9 +358,9 @@ void RegisterTextBuilding(Registry& registry) {
   registry.Function("format", "text, variadic any -> text", Format, "text with %s, %I, %L filled in").CalledOnNull().Session();
   registry.Function("quote_ident", "text -> text", Rowwise([](View name) { return QuoteIdentifier(name); }), "quoted where needed as an identifier");
   registry.Function("quote_literal", "text -> text", Rowwise([](View text) { return QuoteLiteral(text); }), "quoted as a literal");
-  registry.Function("quote_literal", "anyelement -> text", QuoteNullable, "text of the value, quoted as a literal").Session();
-  registry.Function("quote_nullable", "text -> text", QuoteNullable, "quoted as a literal, or NULL").CalledOnNull();
-  registry.Function("quote_nullable", "anyelement -> text", QuoteNullable, "text of the value, quoted as a literal, or NULL").CalledOnNull().Session();
+  registry.Function("quote_literal", "anyelement -> text", Quote<false>, "text of the value, quoted as a literal").Session();
+  registry.Function("quote_nullable", "text -> text", Quote<true>, "quoted as a literal, or NULL").CalledOnNull();
+  registry.Function("quote_nullable", "anyelement -> text", Quote<true>, "text of the value, quoted as a literal, or NULL").CalledOnNull().Session();
   registry.Function("encode", "bytea, text -> text", Rowwise([](View bytes, View encoding) { return Encode(bytes, encoding); }), "bytes as text: hex, base64, escape");
   registry.Function("decode", "text, text -> bytea", Rowwise([](View text, View encoding) { return Decode(text, encoding); }), "bytes from text: hex, base64, escape");
   for (View type : {"text", "bytea"}) {
