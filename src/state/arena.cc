@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "state/page_pool.h"
+
 namespace kappa::state {
 namespace {
 
@@ -94,7 +96,7 @@ size_t Arena::AddPage() {
   owners_.emplace_back();
   changed_.push_back(false);
   if ((page >> internal::kChunkBits) >= chunks_.size()) chunks_.emplace_back();
-  SetPage(page, std::make_shared<Page>());
+  SetPage(page, NewPage(/*zeroed=*/true));
   MarkChanged(page);
   return page;
 }
@@ -115,7 +117,7 @@ bool Arena::Held(uint64_t stamp) {
 
 void Arena::MakeWritable(size_t page) {
   if (Held(pages_[page].stamp)) {
-    auto copy = std::make_shared_for_overwrite<Page>();
+    PagePtr copy = NewPage(/*zeroed=*/false);
     std::memcpy(copy->bytes.data(), pages_[page].bytes, kPageBytes);
     SetPage(page, std::move(copy));
   }

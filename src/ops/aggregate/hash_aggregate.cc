@@ -20,6 +20,18 @@ struct GroupHead {
 };
 static_assert(sizeof(GroupHead) == 16);
 
+/// count(*) without FILTER: the group's own count.
+class RowCount final : public Accumulator {
+ public:
+  uint32_t bytes() const override { return 0; }
+  Status Update(std::span<const data::ColumnPtr>, const AccumulatorRows&) override { return {}; }
+  Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext&) override {
+    auto column = std::make_shared<data::Column>(data::TypeId::kInt8, static_cast<int64_t>(groups.payloads.size()));
+    for (size_t i = 0; i < groups.payloads.size(); ++i) column->mutable_data<int64_t>()[i] = reinterpret_cast<const GroupHead*>(groups.payloads[i])->rows;
+    return data::ColumnPtr(std::move(column));
+  }
+};
+
 constexpr size_t kEmitRows = 65536;  // groups that are finished at once
 
 // Input        changes of any weight, one port.
@@ -93,7 +105,12 @@ Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const Operat
   setup.bounded = options.bounded;
   uint32_t offset = sizeof(GroupHead);
   for (const expr::AggregateCall& call : node.aggregates) {
-    KAPPA_ASSIGN_OR_RETURN(AccumulatorPtr accumulator, MakeAccumulator(call, setup));
+    AccumulatorPtr accumulator;
+    if (call.kind == expr::AggregateKind::kCountStar && call.filter == nullptr) {
+      accumulator = std::make_unique<RowCount>();
+    } else {
+      KAPPA_ASSIGN_OR_RETURN(accumulator, MakeAccumulator(call, setup));
+    }
     accumulator->set_offset(offset);
     offset += accumulator->bytes();
     calls_.push_back({call, std::move(accumulator)});
