@@ -308,11 +308,19 @@ document.addEventListener("click", (event) => {
 
 // ---- SQL
 
+/** A number that JavaScript cannot hold, or would spell otherwise ("1.50"): kept as its text. */
+class NumberText {
+  constructor(text) { this.text = text; }
+}
+const parseRow = (json) => JSON.parse(json, (_, value, context) =>
+  typeof value === "number" && context && context.source && context.source !== String(value) ? new NumberText(context.source) : value);
+const isNumberValue = (value) => typeof value === "number" || value instanceof NumberText;
+
 const numberTypes = /^(smallint|integer|bigint|oid|real|double precision|numeric)/;
 
 function cell(value, isNumber) {
   if (value === null || value === undefined) return h("td", { class: "null" }, "null");
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : value instanceof NumberText ? value.text : JSON.stringify(value, (_, inner) => (inner instanceof NumberText ? Number(inner.text) : inner));
   return h("td", { class: isNumber ? "number" : null, title: text.length > 40 ? text : null }, text);
 }
 
@@ -381,7 +389,7 @@ function drawFeed() {
     h("thead", null, h("tr", null, ["", "Epoch", ...feed.columns].map((name) => h("th", { scope: "col" }, name || h("span", { class: "hidden" }, "Change"))))),
     h("tbody", null, feed.rows.map((change) => h("tr", { class: change.op },
       h("td", null, change.op === "delete" ? "− delete" : "+ insert"), h("td", { class: "number" }, count(change.epoch)),
-      feed.columns.map((name) => cell(change.row[name], typeof change.row[name] === "number"))))));
+      feed.columns.map((name) => cell(change.row[name], isNumberValue(change.row[name])))))));
   patchChildren(byId("changes-rows"), feed.rows.length ? [table] : []);
   if (state.follow) byId("changes-state").textContent = `${number.format(feed.total)} changes, epoch ${number.format(feed.epoch)}.`;
 }
@@ -413,7 +421,7 @@ function follow(view) {
   byId("changes-toggle").textContent = "Stop";
   byId("changes-state").textContent = `Following ${view}: no changes yet.`;
   source.addEventListener("change", (event) => {
-    const change = JSON.parse(event.data);
+    const change = parseRow(event.data);
     for (const name of Object.keys(change.row)) if (!feed.columns.includes(name)) feed.columns.push(name);
     feed.waiting.push(change);
     if (feed.waiting.length > kRowsShown) feed.waiting.shift();
