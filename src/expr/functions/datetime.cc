@@ -38,6 +38,51 @@ Result<int64_t> PlusInSession(EvalContext& context, int64_t timestamptz, const I
   return data::AddIntervalInZone(timestamptz, interval, zone);
 }
 
+/// timestamp[tz] + interval, the watermark's and the windows' arithmetic: a constant of hours or less is a plain addition in
+/// every zone. Rows that leave the range of timestamps, and all other intervals, go to `slow`.
+template <typename Slow>
+Kernel PlusInterval(size_t time_index, bool negative, Slow slow) {
+  return [time_index, negative, slow](KernelCall& call) -> Result<data::ColumnPtr> {
+    const Argument& times = call.arguments[time_index];
+    const Argument& intervals = call.arguments[1 - time_index];
+    auto out = MakeOutput(call);
+    int64_t* values = out->mutable_data<int64_t>();
+    bool fast = false;
+    int64_t by = 0;
+    if (intervals.constant) {
+      const Interval interval = intervals.Get<Interval>(0);
+      fast = interval.months == 0 && interval.days == 0 && std::abs(interval.micros) < INT64_MAX / 4;
+      by = negative ? -interval.micros : interval.micros;
+    }
+    constexpr int64_t kLowest = data::kFirstDay * data::kMicrosPerDay;
+    for (int64_t row = 0; row < call.rows; ++row) {
+      const int64_t time = times.Get<int64_t>(row);
+      int64_t sum;
+      if (fast && !__builtin_add_overflow(time, by, &sum) && sum >= kLowest && sum < INT64_MAX / 2 && time < INT64_MAX / 2) [[likely]] {
+        values[row] = sum;
+        continue;
+      }
+      values[row] = 0;
+      if (call.AnyNull(row)) continue;
+      Result<int64_t> result = slow(call.context, time, intervals.Get<Interval>(row));
+      if (result.ok()) {
+        values[row] = *result;
+      } else {
+        if (!call.Tolerate(result.error())) return result.error();
+        out->SetNull(row);
+      }
+    }
+    FinishNulls(call, *out);
+    return data::ColumnPtr(std::move(out));
+  };
+}
+
+Result<int64_t> Plus(EvalContext&, int64_t time, const Interval& by) { return data::AddInterval(time, by); }
+Result<int64_t> MinusInSession(EvalContext& context, int64_t time, const Interval& by) {
+  KAPPA_ASSIGN_OR_RETURN(const Interval negated, data::Negate(by));
+  return PlusInSession(context, time, negated);
+}
+
 void RegisterOperators(Registry& registry) {
   registry.Operator("+", "date, int4 -> date", Rowwise([](int32_t date, int32_t days) { return AddDays(date, days); }), "days later");
   registry.Operator("+", "int4, date -> date", Rowwise([](int32_t days, int32_t date) { return AddDays(date, days); }), "days later");
@@ -49,21 +94,14 @@ void RegisterOperators(Registry& registry) {
     KAPPA_ASSIGN_OR_RETURN(const int64_t timestamp, data::DateToTimestamp(date));
     return Minus(timestamp, by);
   }), "earlier by an interval");
-  registry.Operator("+", "timestamp, interval -> timestamp", Rowwise([](int64_t time, Interval by) { return data::AddInterval(time, by); }), "later by an interval");
-  registry.Operator("+", "interval, timestamp -> timestamp", Rowwise([](Interval by, int64_t time) { return data::AddInterval(time, by); }), "later by an interval");
-  registry.Operator("-", "timestamp, interval -> timestamp", Rowwise([](int64_t time, Interval by) { return Minus(time, by); }), "earlier by an interval");
+  registry.Operator("+", "timestamp, interval -> timestamp", PlusInterval(0, false, Plus), "later by an interval");
+  registry.Operator("+", "interval, timestamp -> timestamp", PlusInterval(1, false, Plus), "later by an interval");
+  registry.Operator("-", "timestamp, interval -> timestamp", PlusInterval(0, true, [](EvalContext&, int64_t time, const Interval& by) { return Minus(time, by); }), "earlier by an interval");
   registry.Operator("-", "timestamp, timestamp -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }), "days and time between");
   // Months and days follow the wall clock of the session's zone.
-  registry.Operator("+", "timestamptz, interval -> timestamptz", Rowwise([](EvalContext& context, int64_t time, Interval by) {
-    return PlusInSession(context, time, by);
-  }), "later by an interval").Session();
-  registry.Operator("+", "interval, timestamptz -> timestamptz", Rowwise([](EvalContext& context, Interval by, int64_t time) {
-    return PlusInSession(context, time, by);
-  }), "later by an interval").Session();
-  registry.Operator("-", "timestamptz, interval -> timestamptz", Rowwise([](EvalContext& context, int64_t time, Interval by) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const Interval negated, data::Negate(by));
-    return PlusInSession(context, time, negated);
-  }), "earlier by an interval").Session();
+  registry.Operator("+", "timestamptz, interval -> timestamptz", PlusInterval(0, false, PlusInSession), "later by an interval").Session();
+  registry.Operator("+", "interval, timestamptz -> timestamptz", PlusInterval(1, false, PlusInSession), "later by an interval").Session();
+  registry.Operator("-", "timestamptz, interval -> timestamptz", PlusInterval(0, true, MinusInSession), "earlier by an interval").Session();
   registry.Operator("-", "timestamptz, timestamptz -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }), "days and time between");
   registry.Operator("+", "interval, interval -> interval", Rowwise([](Interval a, Interval b) { return data::Add(a, b); }), "sum");
   registry.Operator("-", "interval, interval -> interval", Rowwise([](Interval a, Interval b) { return data::Subtract(a, b); }), "difference");
@@ -123,14 +161,45 @@ Result<std::optional<Numeric>> ExtractInSession(EvalContext& context, DateField 
   return data::ExtractTimestamptz(field, name, time, zone);
 }
 
+/// Microseconds of the units that divide a day evenly; 0 for others.
+int64_t EvenUnit(View name) {
+  const auto field = data::ParseDateField(name);
+  if (!field) return 0;
+  switch (*field) {
+    case DateField::kSecond: return data::kMicrosPerSecond;
+    case DateField::kMinute: return data::kMicrosPerMinute;
+    case DateField::kHour: return data::kMicrosPerHour;
+    case DateField::kDay: return data::kMicrosPerDay;
+    default: return 0;
+  }
+}
+
+/// date_trunc by a constant even unit on a wall clock without gaps is a division; the rest is `slow`'s.
+Kernel TruncateFast(bool in_session, Kernel slow) {
+  return [in_session, slow = std::move(slow)](KernelCall& call) -> Result<data::ColumnPtr> {
+    const bool plain_clock = !in_session || call.context.text.time_zone == "UTC";
+    const int64_t unit = plain_clock && call.arguments[0].constant ? EvenUnit(call.arguments[0].bytes(0)) : 0;
+    if (unit == 0) return slow(call);
+    auto out = MakeOutput(call);
+    int64_t* values = out->mutable_data<int64_t>();
+    const int64_t* times = call.arguments[1].column->data<int64_t>();
+    for (int64_t row = 0; row < call.rows; ++row) {
+      const int64_t time = times[row];
+      values[row] = data::IsFinite(time) ? time - data::FloorMod(time, unit) : time;
+    }
+    FinishNulls(call, *out);
+    return data::ColumnPtr(std::move(out));
+  };
+}
+
 void RegisterFields(Registry& registry) {
-  registry.Function("date_trunc", "text, timestamp -> timestamp", WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int64_t time) {
+  registry.Function("date_trunc", "text, timestamp -> timestamp", TruncateFast(false, WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int64_t time) {
     return data::TruncateTimestamp(field, name, time);
-  }), "start of the second, hour, day, week, month, ... that a time lies in");
-  registry.Function("date_trunc", "text, timestamptz -> timestamptz", WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name, int64_t time) -> Result<int64_t> {
+  })), "start of the second, hour, day, week, month, ... that a time lies in");
+  registry.Function("date_trunc", "text, timestamptz -> timestamptz", TruncateFast(true, WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name, int64_t time) -> Result<int64_t> {
     KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, SessionZone(context));
     return data::TruncateTimestamptz(field, name, time, zone);
-  }), "start of the second, hour, day, week, month, ... in the session's time zone").Session();
+  })), "start of the second, hour, day, week, month, ... in the session's time zone").Session();
   registry.Function("date_trunc", "text, timestamptz, text -> timestamptz", Rowwise([](View unit, int64_t time, View zone_name) -> Result<int64_t> {
     const auto field = data::ParseDateField(unit);
     if (!field) return data::UnitNotRecognized(unit, TypeId::kTimestamptz);

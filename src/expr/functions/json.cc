@@ -353,15 +353,18 @@ void RegisterAccess(Registry& registry) {
     View value;
     return path ? TextOf(data::JsonPath(json, *path, &value), value) : std::nullopt;
   }), "value at a path, as text");
-  registry.Function("jsonb_extract_path", "jsonb, variadic text -> jsonb", ExtractPath<false>, "value at a path");
-  registry.Function("jsonb_extract_path_text", "jsonb, variadic text -> text", ExtractPath<true>, "value at a path, as text");
+  // json is jsonb here, so the functions of both have one meaning.
+  for (View prefix : {"jsonb", "json"}) {
+    registry.Function(fmt::format("{}_extract_path", prefix), "jsonb, variadic text -> jsonb", ExtractPath<false>, "value at a path");
+    registry.Function(fmt::format("{}_extract_path_text", prefix), "jsonb, variadic text -> text", ExtractPath<true>, "value at a path, as text");
+  }
   registry.Operator("@>", "jsonb, jsonb -> bool", Rowwise([](View a, View b) { return data::JsonContains(a, b); }), "contains");
   registry.Operator("<@", "jsonb, jsonb -> bool", Rowwise([](View a, View b) { return data::JsonContains(b, a); }), "is contained in");
   registry.Operator("?", "jsonb, text -> bool", Rowwise([](View json, View key) { return data::JsonExists(json, key); }), "has a key or string element");
   registry.Operator("?|", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, false); }), "has any of these keys");
   registry.Operator("?&", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, true); }), "has all of these keys");
-  registry.Function("jsonb_typeof", "jsonb -> text", Rowwise([](View json) { return std::string(data::JsonTypeName(data::JsonKindOf(json))); }), "object, array, string, number, boolean or null");
-  registry.Function("jsonb_array_length", "jsonb -> int4", Rowwise([](View json) -> Result<int32_t> {
+  for (View name : {"jsonb_typeof", "json_typeof"}) registry.Function(name, "jsonb -> text", Rowwise([](View json) { return std::string(data::JsonTypeName(data::JsonKindOf(json))); }), "object, array, string, number, boolean or null");
+  for (View name : {"jsonb_array_length", "json_array_length"}) registry.Function(name, "jsonb -> int4", Rowwise([](View json) -> Result<int32_t> {
     switch (data::JsonKindOf(json)) {
       case JsonKind::kArray: return static_cast<int32_t>(data::JsonLength(json));
       case JsonKind::kObject: return Error(sqlstate::kInvalidParameterValue, "cannot get array length of a non-array");
@@ -407,7 +410,7 @@ void RegisterChanges(Registry& registry) {
   registry.Function("jsonb_insert", "jsonb, text[], jsonb, bool -> jsonb", Rowwise([](View json, View path, View value, bool after) {
     return ChangePath(json, path, after ? Change::kInsertAfter : Change::kInsertBefore, value, true, "cannot set path in scalar");
   }), "value inserted before or after a path");
-  registry.Function("jsonb_strip_nulls", "jsonb -> jsonb", Rowwise([](View json) {
+  for (View name : {"jsonb_strip_nulls", "json_strip_nulls"}) registry.Function(name, "jsonb -> jsonb", Rowwise([](View json) {
     std::string out;
     data::AppendJsonWithoutNulls(json, out);
     return out;
@@ -428,6 +431,7 @@ void RegisterJson(Registry& registry) {
     registry.Function(name, "variadic any -> jsonb", Building(BuildArray), "array of values").CalledOnNull().Session();
   }
   for (View name : {"to_jsonb", "to_json"}) registry.Function(name, "anyelement -> jsonb", ToJson, "value as JSON").Session();
+  registry.Function("array_to_json", "anyarray -> jsonb", ToJson, "array as JSON").Session();
   registry.Function("jsonb_object", "text[] -> jsonb", Rowwise([](View pairs) { return ObjectFromPairs(pairs); }), "object of alternating keys and values");
   registry.Function("jsonb_object", "text[], text[] -> jsonb", Rowwise([](View keys, View values) { return ObjectFromKeysAndValues(keys, values); }), "object of keys and values");
 }

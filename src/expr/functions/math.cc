@@ -108,9 +108,17 @@ Result<double> CosDegrees(double x) {
   return sign * SinDegreesFirstQuadrant(90 - x);
 }
 
-double Random() {
+std::mt19937_64& Generator() {
   thread_local std::mt19937_64 generator{std::random_device{}()};
-  return static_cast<double>(generator() >> 11) * 0x1.0p-53;
+  return generator;
+}
+double Random() { return static_cast<double>(Generator()() >> 11) * 0x1.0p-53; }
+std::string RandomUuid() {
+  const uint64_t words[2] = {Generator()(), Generator()()};
+  std::string bytes(reinterpret_cast<const char*>(words), sizeof words);
+  bytes[6] = static_cast<char>((bytes[6] & 0x0F) | 0x40);  // version 4
+  bytes[8] = static_cast<char>((bytes[8] & 0x3F) | 0x80);  // the RFC's variant
+  return bytes;
 }
 
 template <typename T>
@@ -195,6 +203,7 @@ void RegisterMath(Registry& registry) {
   }), "inverse hyperbolic cosine");
   registry.Function("atanh", kUnary, OnUnitInterval(std::atanh), "inverse hyperbolic tangent");
   registry.Function("random", "-> float8", Rowwise([] { return Random(); }), "a random number from 0 to below 1").Volatile();
+  registry.Function("gen_random_uuid", "-> uuid", Rowwise([] { return RandomUuid(); }), "a random version 4 UUID").Volatile();
   registry.Function("gcd", "int4, int4 -> int4", Rowwise([](int32_t a, int32_t b) { return Gcd(a, b); }), "greatest common divisor");
   registry.Function("gcd", "int8, int8 -> int8", Rowwise([](int64_t a, int64_t b) { return Gcd(a, b); }), "greatest common divisor");
   registry.Function("lcm", "int4, int4 -> int4", Rowwise([](int32_t a, int32_t b) { return Lcm(a, b); }), "least common multiple");

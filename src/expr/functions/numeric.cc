@@ -133,6 +133,15 @@ void RegisterNumeric(Registry& registry) {
   registry.Function("mod", "numeric, numeric -> numeric", Binary(data::Modulo), "remainder, with the sign of the dividend");
   registry.Function("div", "numeric, numeric -> numeric", Binary(data::DivideTruncated), "quotient, truncated towards zero");
   registry.Function("gcd", "numeric, numeric -> numeric", Binary(Gcd), "greatest common divisor");
+  registry.Function("factorial", "int8 -> numeric", Rowwise([](int64_t n) -> Result<Numeric> {
+    if (n < 0) return Error(sqlstate::kNumericValueOutOfRange, "factorial of a negative number is undefined");
+    if (n > 32177) return Error(sqlstate::kNumericValueOutOfRange, "value overflows numeric format");
+    Numeric product(1);
+    for (int64_t i = 2; i <= n; ++i) {
+      KAPPA_ASSIGN_OR_RETURN(product, data::Multiply(product, Numeric(i)));
+    }
+    return product;
+  }), "factorial");
   registry.Function("sign", "numeric -> numeric", Unary([](const Numeric& a) { return a.is_nan() ? a : Numeric(a.sign()); }), "-1, 0 or 1");
   registry.Function("scale", "numeric -> int4", Rowwise([](Numeric a) -> std::optional<int32_t> {
     if (!a.is_finite()) return std::nullopt;

@@ -148,6 +148,45 @@ Result<std::string> LikeEscape(std::string_view pattern, std::string_view escape
   return out;
 }
 
+/// SIMILAR TO: SQL's pattern as a regular expression that must match the whole text. % and _ are those of LIKE; the rest of
+/// the syntax is that of regular expressions, except for the characters that SQL does not treat specially.
+Result<std::string> SimilarPattern(std::string_view pattern, std::string_view escape) {
+  if (CharacterCount(escape) > 1) return Error(kInvalidEscape, "invalid escape string").Hint("Escape string must be empty or one character.");
+  std::string out = "^(?:";
+  bool in_class = false;
+  for (size_t at = 0; at < pattern.size();) {
+    const size_t size = CharacterSize(pattern, at);
+    const std::string_view character = pattern.substr(at, size);
+    at += size;
+    if (!escape.empty() && character == escape) {
+      if (at >= pattern.size()) break;
+      const size_t next = CharacterSize(pattern, at);
+      if (next == 1) out += RE2::QuoteMeta(re2::StringPiece(pattern.data() + at, 1));
+      else out += pattern.substr(at, next);
+      at += next;
+    } else if (in_class) {
+      if (character == "\\") out += '\\';
+      out += character;
+      in_class = character != "]";
+    } else if (character == "%") {
+      out += ".*";
+    } else if (character == "_") {
+      out += '.';
+    } else if (character == "[") {
+      out += '[';
+      in_class = true;
+    } else if (character == "(") {
+      out += "(?:";
+    } else if (character == "." || character == "^" || character == "$" || character == "\\") {
+      out += '\\';
+      out += character;
+    } else {
+      out += character;
+    }
+  }
+  return out + ")$";
+}
+
 // ---- Regular expressions
 
 /// PostgreSQL's syntax as RE2's. What RE2 cannot do is refused by RE2 or here.
@@ -369,6 +408,8 @@ void RegisterPatterns(Registry& registry) {
   registry.Operator("~~*", kMatch, Like(true, false), "ILIKE");
   registry.Operator("!~~*", kMatch, Like(true, true), "NOT ILIKE");
   registry.Function("like_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return LikeEscape(pattern, escape); }), "a LIKE pattern with backslash as its escape character");
+  registry.Function("similar_to_escape", "text -> text", Rowwise([](View pattern) { return SimilarPattern(pattern, "\\"); }), "a SIMILAR TO pattern as a regular expression");
+  registry.Function("similar_to_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return SimilarPattern(pattern, escape); }), "a SIMILAR TO pattern as a regular expression");
   registry.Operator("~", kMatch, Match(false, false), "matches a regular expression");
   registry.Operator("!~", kMatch, Match(false, true), "does not match a regular expression");
   registry.Operator("~*", kMatch, Match(true, false), "matches a regular expression, ignoring case");
@@ -384,6 +425,12 @@ void RegisterPatterns(Registry& registry) {
   registry.Function("regexp_count", "text, text -> int4", Rowwise([](View text, View pattern) { return RegexCount(text, pattern, 1, ""); }), "number of matches");
   registry.Function("regexp_count", "text, text, int4 -> int4", Rowwise([](View text, View pattern, int32_t start) { return RegexCount(text, pattern, start, ""); }), "number of matches from a character on");
   registry.Function("regexp_count", "text, text, int4, text -> int4", Rowwise([](View text, View pattern, int32_t start, View options) { return RegexCount(text, pattern, start, options); }), "number of matches from a character on");
+  registry.Function("regexp_substr", "text, text -> text", Rowwise([](View text, View pattern) -> Result<std::optional<View>> {
+    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
+    std::vector<RegexSpan> groups;
+    if (!regex.Find(text, 0, groups)) return std::optional<View>();
+    return std::optional(text.substr(groups[0].at, groups[0].size));
+  }), "the part that matches a regular expression");
   registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }), "the part that matches a regular expression or its first group");
 }
 

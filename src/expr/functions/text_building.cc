@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/utf8.h"
 #include "expr/cast.h"
 #include "expr/functions/md5.h"
 #include "expr/functions/quoting.h"
@@ -345,6 +346,12 @@ Result<std::string> Decode(View text, View encoding) {
   return out;
 }
 
+Status CheckEncoding(View name) {
+  const std::string lower = Lower(name);
+  if (lower == "utf8" || lower == "utf-8" || lower == "unicode") return {};
+  return Error(sqlstate::kFeatureNotSupported, fmt::format("encoding \"{}\" is not supported", name)).Hint("Use UTF8.");
+}
+
 }  // namespace
 
 void RegisterTextBuilding(Registry& registry) {
@@ -363,6 +370,15 @@ void RegisterTextBuilding(Registry& registry) {
   registry.Function("quote_nullable", "anyelement -> text", Quote<true>, "text of the value, quoted as a literal, or NULL").CalledOnNull().Session();
   registry.Function("encode", "bytea, text -> text", Rowwise([](View bytes, View encoding) { return Encode(bytes, encoding); }), "bytes as text: hex, base64, escape");
   registry.Function("decode", "text, text -> bytea", Rowwise([](View text, View encoding) { return Decode(text, encoding); }), "bytes from text: hex, base64, escape");
+  registry.Function("convert_from", "bytea, text -> text", Rowwise([](View bytes, View encoding) -> Result<View> {
+    KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
+    KAPPA_RETURN_IF_ERROR(data::CheckUtf8(bytes));
+    return bytes;
+  }), "text from bytes in UTF8");
+  registry.Function("convert_to", "text, text -> bytea", Rowwise([](View text, View encoding) -> Result<View> {
+    KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
+    return text;
+  }), "bytes of a text in UTF8");
   for (View type : {"text", "bytea"}) {
     registry.Function("md5", fmt::format("{} -> text", type), Rowwise([](View bytes) { return Md5Hex(bytes); }), "MD5 hash in hexadecimal");
   }
