@@ -95,9 +95,9 @@ Result<NodePtr> Binder::Finish(NodePtr plan) {
 }
 
 void Binder::InferParameters(const expr::Expression& expression) {
-  if (expression.call_name() == "cast" && expression.children()[0]->kind() == expr::Expression::Kind::kParameter) {
-    const auto& parameter = static_cast<const expr::Parameter&>(*expression.children()[0]);
-    const auto index = static_cast<size_t>(parameter.index());
+  // A cast of a parameter without a type is that parameter with one.
+  if (expression.kind() == expr::Expression::Kind::kParameter) {
+    const auto index = static_cast<size_t>(static_cast<const expr::Parameter&>(expression).index());
     if (index < parameter_types_.size() && parameter_types_[index].id == TypeId::kUnknown && expression.type().id != TypeId::kUnknown) {
       parameter_types_[index] = expression.type().WithoutModifier();
       inferred_ = true;

@@ -261,7 +261,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
       for (const data::Field& field : schema.fields) names.push_back(field.name);
       const std::string near = NearestName(column_name, names);
       Error error = Error(sqlstate::kUndefinedColumn, "column \"" + column_name + "\" named in WATERMARK does not exist").At(column_position);
-      if (!near.empty()) error = std::move(error).Hint("Perhaps you meant \"" + near + "\".");
+      if (!near.empty()) return std::move(error).Hint("Perhaps you meant \"" + near + "\".");
       return error;
     }
     const TypeId type = schema.fields[static_cast<size_t>(index)].type.id;

@@ -223,6 +223,9 @@ Result<FromResult> Binder::CatalogRelation(const std::string& name, int position
 }
 
 Result<FromResult> Binder::Subselect(const PgQuery__RangeSubselect& subselect) {
+  const PgQuery__SelectStmt& select = *subselect.subquery->select_stmt;
+  const int select_position = select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0;
+  if (subselect.lateral) return Unsupported("a LATERAL sub-select", "Use a sub-query in the select list, or unnest.", select_position);
   if (subselect.subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Unsupported("this sub-query in FROM", "", 0);
   KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*subselect.subquery->select_stmt, /*keep_unknown=*/false));
   ScopeTable table = TableOf("Sub-query", "", "", plan->schema);

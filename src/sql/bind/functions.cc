@@ -49,6 +49,7 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
   const int position = At(call.location);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "funcformat"}, "a function call", position));
   KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
+  if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, "Aggregates are count, sum, avg, min, max, bool_and, bool_or, and in queries string_agg and array_agg.", position);
   if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
   if (call.agg_star) return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
   if (call.agg_distinct) return Error(sqlstate::kWrongObjectType, "DISTINCT specified, but " + name + " is not an aggregate function").At(position);
@@ -57,7 +58,6 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
   if (name == "unnest" || name == "generate_series") return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
     if (IsForeignSetFunction(name)) return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
-    if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, "Aggregates are count, sum, avg, min, max, bool_and, bool_or, and in queries string_agg and array_agg.", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }

@@ -72,7 +72,7 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
     if (index < 0) {
       Error error = Error(sqlstate::kUndefinedColumn, std::string("column \"") + column.name + "\" of relation \"" + target.name + "\" does not exist").At(at);
       const std::string near = NearestName(column.name, plan::ColumnNames(schema));
-      if (!near.empty()) error = std::move(error).Hint("Perhaps you meant \"" + near + "\".");
+      if (!near.empty()) return std::move(error).Hint("Perhaps you meant \"" + near + "\".");
       return error;
     }
     if (std::find(columns.begin(), columns.end(), index) != columns.end()) return Error(sqlstate::kDuplicateColumn, std::string("column \"") + column.name + "\" specified more than once").At(at);
@@ -206,7 +206,7 @@ Result<BoundStatement> Binder::Update(const PgQuery__UpdateStmt& statement) {
     if (index < 0) {
       Error error = Error(sqlstate::kUndefinedColumn, std::string("column \"") + assignment.name + "\" of relation \"" + target.name + "\" does not exist").At(at);
       const std::string near = NearestName(assignment.name, plan::ColumnNames(target.schema));
-      if (!near.empty()) error = std::move(error).Hint("Perhaps you meant \"" + near + "\".");
+      if (!near.empty()) return std::move(error).Hint("Perhaps you meant \"" + near + "\".");
       return error;
     }
     const auto column = static_cast<size_t>(index);

@@ -76,7 +76,7 @@ Result<std::optional<ExprPtr>> Scope::Find(const std::vector<std::string>& parts
       if (found != nullptr) {
         Error error = Error(sqlstate::kAmbiguousColumn, "column reference \"" + name + "\" is ambiguous").At(position);
         if (column.table >= 0 && found->table >= 0)
-          error = std::move(error).Hint("Write " + tables[static_cast<size_t>(found->table)].name + "." + name + " or " + tables[static_cast<size_t>(column.table)].name + "." + name + ".");
+          return std::move(error).Hint("Write " + tables[static_cast<size_t>(found->table)].name + "." + name + " or " + tables[static_cast<size_t>(column.table)].name + "." + name + ".");
         return error;
       }
       found = &column;
@@ -95,7 +95,7 @@ Result<std::optional<ExprPtr>> Scope::Find(const std::vector<std::string>& parts
   if (found != nullptr) return std::optional<ExprPtr>(found->expression);
   Error error = Error(sqlstate::kUndefinedColumn, "column " + table->name + "." + name + " does not exist").Detail(ColumnsDetail({*table})).At(position);
   const std::string near = NearestName(name, NamesOf(*table));
-  if (!near.empty()) error = std::move(error).Hint(Hint(*table, near));
+  if (!near.empty()) return std::move(error).Hint(Hint(*table, near));
   return error;
 }
 
@@ -112,7 +112,7 @@ Error Scope::Undefined(const std::vector<std::string>& parts, int position) cons
     for (const ScopeTable& table : tables) names.push_back(table.name);
     Error error = Error(sqlstate::kUndefinedTable, "missing FROM-clause entry for table \"" + wanted + "\"").At(position);
     const std::string near = NearestName(wanted, names);
-    if (!near.empty()) error = std::move(error).Hint("Perhaps you meant the table \"" + near + "\".");
+    if (!near.empty()) return std::move(error).Hint("Perhaps you meant the table \"" + near + "\".");
     return error;
   }
   Error error = Error(sqlstate::kUndefinedColumn, "column \"" + name + "\" does not exist").Detail(ColumnsDetail(tables)).At(position);

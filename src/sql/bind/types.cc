@@ -120,7 +120,11 @@ Result<ExprPtr> Binder::Constant(const PgQuery__AConst& constant) {
       const std::string_view text = constant.fval->fval;
       int64_t integer = 0;
       const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), integer);
-      if (status == std::errc() && end == text.data() + text.size()) return expr::MakeLiteral(Value::Int8(integer));
+      if (status == std::errc() && end == text.data() + text.size()) {
+        // -2147483648 arrives as a float, since its digits alone are no int4.
+        if (integer == static_cast<int32_t>(integer)) return expr::MakeLiteral(Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(integer)));
+        return expr::MakeLiteral(Value::Int8(integer));
+      }
       Result<Value> value = data::FromText(text, TypeId::kNumeric, context_.text);
       if (!value.ok()) {
         Error error = value.error();

@@ -39,15 +39,13 @@ NodePtr Filtered(NodePtr node, std::vector<ExprPtr> conjuncts) {
   return predicate ? plan::MakeFilter(std::move(node), std::move(predicate)) : node;
 }
 
-/// False for sub-queries and volatile functions, which stay where the user wrote them. Parameters are fixed in a run.
+/// False for sub-queries and volatile functions, which stay where the user wrote them.
 bool IsMovable(const Expression& expression) {
   if (expression.kind() == Expression::Kind::kSubquery) return false;
-  if (expression.kind() != Expression::Kind::kParameter && expression.children().empty() && !expression.is_immutable()) return false;
-  if (expression.kind() == Expression::Kind::kCall && !expression.is_immutable()) {
-    const bool from_children = std::any_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return !child->is_immutable(); });
-    if (!from_children) return false;
-  }
-  return std::all_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return IsMovable(*child); });
+  const auto& children = expression.children();
+  const bool constant_children = std::all_of(children.begin(), children.end(), [](const ExprPtr& child) { return child->is_row_constant(); });
+  if (constant_children && !expression.is_row_constant() && expression.kind() != Expression::Kind::kColumn) return false;  // random()
+  return std::all_of(children.begin(), children.end(), [](const ExprPtr& child) { return IsMovable(*child); });
 }
 
 /// Which side of a join an expression reads: 1 left, 2 right, 3 both, 0 neither.
@@ -168,7 +166,6 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       const int keys = static_cast<int>(aggregate.keys.size());
       // A global aggregate gives a row even for no input, so nothing may move below it.
       auto [down, stay] = Partition(conjuncts, [&](int column) { return column < keys; });
-      std::vector<ExprPtr> constant;
       if (keys == 0) {
         stay.insert(stay.begin(), down.begin(), down.end());
         down.clear();

@@ -1,0 +1,155 @@
+// Views: what they refuse, their keys, dependencies and append-only proofs.
+#include <gtest/gtest.h>
+
+#include "sql/testing.h"
+
+namespace kappa::sql {
+namespace {
+
+class ViewTest : public testing::Test {
+ protected:
+  Result<CreateViewStatement> View(const std::string& query) {
+    Result<BoundStatement> bound = catalog_.Bind("create materialized view v as " + query);
+    if (!bound.ok()) return bound.error();
+    return std::get<CreateViewStatement>(std::move(*bound));
+  }
+  std::vector<int> KeysOf(const std::string& query) {
+    const Result<CreateViewStatement> view = View(query);
+    EXPECT_TRUE(view.ok()) << view.status().ToString();
+    return view.ok() ? view->key_columns : std::vector<int>{-1};
+  }
+  bool AppendOnly(const std::string& query) {
+    const Result<CreateViewStatement> view = View(query);
+    EXPECT_TRUE(view.ok()) << view.status().ToString();
+    return view.ok() && view->plan->append_only;
+  }
+
+  TestCatalog catalog_;
+};
+
+using Columns = std::vector<int>;
+
+TEST_F(ViewTest, Statement) {
+  const Result<BoundStatement> bound =
+      catalog_.Bind("CREATE OR REPLACE MATERIALIZED VIEW spend WITH (promote = 'manual') AS\n  SELECT author, count(*) FROM commits GROUP BY author EMIT CHANGES");
+  ASSERT_TRUE(bound.ok()) << bound.status().ToString();
+  const auto& view = std::get<CreateViewStatement>(*bound);
+  EXPECT_EQ(view.name, "spend");
+  EXPECT_TRUE(view.or_replace);
+  EXPECT_TRUE(view.promote_manual);
+  EXPECT_EQ(view.query, "SELECT author, count(*) FROM commits GROUP BY author EMIT CHANGES");
+  EXPECT_EQ(view.depends_on, std::vector<std::string>{"commits"});
+  const Result<plan::NodePtr> again = BindViewQuery(view.query, catalog_.context());
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(plan::PlanHash(**again), plan::PlanHash(*view.plan));
+}
+
+TEST_F(ViewTest, DependsOnEveryRelationOnce) {
+  const Result<CreateViewStatement> view = View("select r.name, t.commits from repos r join totals t on t.author = r.name join totals$2 u on u.author = r.language");
+  ASSERT_TRUE(view.ok()) << view.status().ToString();
+  EXPECT_EQ(view->depends_on, (std::vector<std::string>{"repos", "totals"}));
+}
+
+TEST_F(ViewTest, KeysAreGroupKeysThatAreShown) {
+  EXPECT_EQ(KeysOf("select count(*) as n, author, repo from commits group by author, repo"), (Columns{1, 2}));
+  EXPECT_EQ(KeysOf("select count(*) as n, author from commits group by author, repo"), Columns{});
+  EXPECT_EQ(KeysOf("select distinct author, repo from commits"), (Columns{0, 1}));
+  EXPECT_EQ(KeysOf("select author from commits"), Columns{});
+  EXPECT_EQ(KeysOf("select count(*) as n from commits"), Columns{});
+  EXPECT_EQ(KeysOf("select year, name from repos where year > 1"), Columns{1});
+  EXPECT_EQ(KeysOf("select year from repos"), Columns{});
+  EXPECT_EQ(KeysOf("select b, a from pairs"), (Columns{1, 0}));
+  EXPECT_EQ(KeysOf("select commits, author from totals"), Columns{1});
+  EXPECT_EQ(KeysOf("select t.author, r.year from totals t left join repos r on r.name = t.author"), Columns{0});
+  EXPECT_EQ(KeysOf("select t.author, r.year from totals t left join repos r on r.year = t.commits"), Columns{});
+  EXPECT_EQ(KeysOf("select window_start, count(*) as n from tumble(commits, authored_at, '1 day') group by window_start"), Columns{0});
+}
+
+TEST_F(ViewTest, AppendOnlyIsProvenUpward) {
+  EXPECT_TRUE(AppendOnly("select lower(author) as a from commits where parents > 1"));
+  EXPECT_TRUE(AppendOnly("select dir from commits, unnest(dirs) as dir"));
+  EXPECT_TRUE(AppendOnly("select id from commits union all select item from bids"));
+  EXPECT_TRUE(AppendOnly("select a.id from commits a join commits b on a.id = b.id"));
+  EXPECT_TRUE(AppendOnly("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end emit on window close"));
+  EXPECT_TRUE(AppendOnly("select n from (select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end) x where n > 2 emit on window close"));
+  EXPECT_FALSE(AppendOnly("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end"));
+  EXPECT_FALSE(AppendOnly("select name from repos"));
+  EXPECT_FALSE(AppendOnly("select id from commits union all select name from repos"));
+  EXPECT_FALSE(AppendOnly("select a.id from commits a left join commits b on a.id = b.id"));
+  EXPECT_FALSE(AppendOnly("select a.id from commits a join repos b on a.id = b.name"));
+}
+
+TEST_F(ViewTest, RefusesWhatALiveViewCannotKeep) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"select author from commits order by 1", "ORDER BY in a view is not supported"},
+      {"select author from commits limit 1", "LIMIT or OFFSET in a view is not supported"},
+      {"select author from commits union all select 'x' order by 1", "ORDER BY in a view is not supported"},
+      {"select author from (select author from commits limit 5) x", "LIMIT or OFFSET in a view is not supported"},
+      {"select author from commits where added > (select 1)", "a sub-query in an expression of a view is not supported"},
+      {"select author from commits where id in (select name from repos)", "a sub-query in an expression of a view is not supported"},
+      {"select author, now() as t from commits", "function now() is not supported in views"},
+      {"select author, current_date as d from commits", "function now() is not supported in views"},
+      {"select author from commits where random() > 0.5", "function random() is not supported in views"},
+      {"select c.id from commits c right join repos r on c.repo = r.name", "RIGHT JOIN in a view is not supported"},
+      {"select c.id from commits c full join repos r on c.repo = r.name", "FULL JOIN in a view is not supported"},
+      {"select c.id from commits c cross join repos r", "CROSS JOIN in a view is not supported"},
+      {"select c.id from commits c, repos r", "a join without an equality of both sides in a view is not supported"},
+      {"select c.id from commits c join repos r on c.added > r.year", "a join without an equality of both sides in a view is not supported"},
+      {"select c.id from commits c left join repos r on c.repo = 'x'", "a join without an equality of both sides in a view is not supported"},
+      {"select repo, string_agg(author, ',') as s from commits group by repo", "aggregate function string_agg in a view is not supported"},
+      {"select repo, array_agg(author) as s from commits group by repo", "aggregate function array_agg in a view is not supported"},
+      {"select name from kappa.views", "system relation \"kappa.views\" in a view is not supported"},
+      {"select relname from pg_class", "system relation \"pg_catalog.pg_class\" in a view is not supported"},
+      {"select n from generate_series(1, 3) as n", "function generate_series in a view is not supported"},
+      {"select change from kappa.diff('totals', 1, 2)", "function kappa.diff in a view is not supported"},
+  };
+  for (const auto& [query, message] : kCases) {
+    const Result<CreateViewStatement> view = View(query);
+    ASSERT_FALSE(view.ok()) << query;
+    EXPECT_EQ(view.error().sqlstate(), sqlstate::kFeatureNotSupported) << query << ": " << view.error().ToString();
+    EXPECT_EQ(view.error().message(), message) << query;
+    EXPECT_FALSE(view.error().hint().empty()) << query;
+    EXPECT_GT(view.error().position(), 0) << query;
+  }
+  EXPECT_TRUE(View("values (1, 'a'), (2, 'b')").ok());
+}
+
+TEST_F(ViewTest, RefusesOtherMistakes) {
+  EXPECT_EQ(View("select author, id as author from commits").error().sqlstate(), sqlstate::kDuplicateColumn);
+  EXPECT_EQ(View("select author from commits where parents > $1").error().sqlstate(), sqlstate::kUndefinedParameter);
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v with (promot = 'manual') as select 1 as a"), "22023 @34 unrecognized parameter \"promot\"");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v with (promote = 'now') as select 1 as a"), "22023 @34 invalid value for parameter \"promote\": \"now\"");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v (a) as select 1"), "0A000 @26 a column list is not supported in CREATE MATERIALIZED VIEW");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v as select 1 as a with no data"), "0A000 @26 WITH NO DATA is not supported in CREATE MATERIALIZED VIEW");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v$1 as select 1 as a").substr(0, 9), "0A000 @26");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view x.v as select 1 as a").substr(0, 9), "3F000 @26");
+  EXPECT_EQ(catalog_.ErrorOf("create table t as select 1 as a").substr(0, 5), "0A000");
+}
+
+TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
+  const auto detail = [&](const std::string& query) {
+    const Result<CreateViewStatement> view = View(query + " emit on window close");
+    return view.ok() ? "bound" : view.error().sqlstate() + " " + view.error().message() + " | " + view.error().detail();
+  };
+  const std::string no = "0A000 EMIT ON WINDOW CLOSE is not supported for this query | ";
+  EXPECT_EQ(detail("select author from commits"), no + "It has no GROUP BY over a window.");
+  EXPECT_EQ(detail("select author, count(*) as n from commits group by author"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
+  EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') c join repos r on r.name = c.repo group by window_end"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
+  EXPECT_EQ(detail("select window_start, count(*) as n from (select window_start from tumble(commits, authored_at, '1 day')) x group by window_start"), no + "window_end is not passed on to GROUP BY.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"), no + "The window must be directly over one stream.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(bids, at, '1 day') group by window_end").substr(0, 37), "42P17 stream \"bids\" has no watermark |");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, committed_at, '1 day') group by window_end").substr(0, 5), "42P17");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end union all select authored_at, 1 from commits"), no + "It has no GROUP BY over a window.");
+}
+
+TEST_F(ViewTest, EqualTextMeansEqualPlans) {
+  const auto hash = [&](const std::string& query) { return plan::PlanHash(*View(query)->plan); };
+  EXPECT_EQ(hash("select author as a from commits"), hash("SELECT  c.author AS a  FROM commits c"));
+  EXPECT_NE(hash("select author as a from commits"), hash("select author as b from commits"));
+  EXPECT_NE(hash("select x.a from pairs x join pairs y on x.a = y.b and x.v < y.v"), hash("select x.a from pairs x join pairs y on x.a = y.b and y.v < x.v"));
+  EXPECT_NE(hash("select cast(added as int4) as x from commits"), hash("select cast(added as numeric) as x from commits"));
+}
+
+}  // namespace
+}  // namespace kappa::sql
