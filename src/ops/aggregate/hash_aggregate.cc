@@ -146,8 +146,8 @@ Status HashAggregate::OnBatch(int, data::ChangeBatch batch, Output&) {
   return UpdateAccumulators(batch);
 }
 
-/// Resolves the groups' payloads, counts their rows, and remembers the groups that the epoch touches for the first time
-/// together with their results so far.
+/// Resolves the groups' payloads, remembers the groups that the epoch touches for the first time together with their results
+/// so far, and counts the rows.
 Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch) {
   std::vector<char*> known;
   const bool closes = close_key_ >= 0;
@@ -155,7 +155,6 @@ Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, con
     char* payload = groups_->MutablePayload(refs_[i]);
     payloads_[i] = payload;
     GroupHead* head = Head(payload);
-    head->rows += batch.weight(static_cast<int64_t>(i));
     if (closes) {
       if (head->known == 0) {
         head->known = 1;
@@ -168,10 +167,12 @@ Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, con
       if (head->known != 0) known.push_back(payload);
     }
   }
-  if (known.empty()) return {};
-  expr::EvalContext context = context_;  // its errors were counted when the results were new
-  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(known, context));
-  for (size_t c = 0; c < columns.size(); ++c) old_[c].push_back(std::move(columns[c]));
+  if (!known.empty()) {
+    expr::EvalContext context = context_;  // its errors were counted when the results were new
+    KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(known, context));
+    for (size_t c = 0; c < columns.size(); ++c) old_[c].push_back(std::move(columns[c]));
+  }
+  for (size_t i = 0; i < refs_.size(); ++i) Head(payloads_[i])->rows += batch.weight(static_cast<int64_t>(i));
   return {};
 }
 
