@@ -108,7 +108,7 @@ Status AppendJsonValue(const data::Column& column, int64_t row, const EvalContex
   std::string text;
   data::AppendText(column, row, context.text, text);
   switch (column.type().id) {
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: out += text; return {};
+    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: out += text; return {};
     case TypeId::kNumeric: case TypeId::kFloat4: case TypeId::kFloat8:
       if (text.find_first_of("NnIi") != std::string::npos) data::AppendJsonQuoted(text, out);  // NaN, Infinity
       else return data::NormalizeJson(text, out);

@@ -227,7 +227,8 @@ Result<data::ColumnPtr> Quote(KernelCall& call) {
       continue;
     }
     text.clear();
-    AppendOutput(call.arguments[0], row, call.context, text);
+    if (call.arguments[0].id() == data::TypeId::kBool) text = call.arguments[0].Get<uint8_t>(row) != 0 ? "true" : "false";  // a cast to text
+    else AppendOutput(call.arguments[0], row, call.context, text);
     builder.AppendBytes(QuoteLiteral(text));
   }
   return builder.Finish();
