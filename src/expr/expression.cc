@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "expr/cast.h"
 #include "expr/literal_text.h"
 #include "expr/node.h"
 
@@ -75,13 +76,18 @@ ExprPtr Literal::WithChildren(std::vector<ExprPtr>) const { return std::make_sha
 // ---- Parameter
 
 namespace {
-Result<data::Value> ParameterValue(const Parameter& parameter, const EvalContext& context) {
+Result<data::Value> ParameterValue(const Parameter& parameter, EvalContext& context) {
   const auto index = static_cast<size_t>(parameter.index());
   if (index >= context.parameters.size()) return Error(sqlstate::kUndefinedParameter, fmt::format("there is no parameter ${}", index + 1));
   const data::Value& value = context.parameters[index];
   if (value.type.Same(parameter.type())) return value;
   if (value.null) return data::Value::Null(parameter.type());
   if (value.type.id == data::TypeId::kUnknown) return data::FromText(value.bytes, parameter.type(), context.text);
+  if (HasCast(value.type, parameter.type(), CastContext::kAssignment)) {  // a driver sent a narrower number, for example
+    KernelCall call{{{data::ConstantColumn(value, 1), false}}, 1, parameter.type(), context};
+    KAPPA_ASSIGN_OR_RETURN(const ColumnPtr column, CastKernel(value.type, parameter.type(), false)(call));
+    return data::ValueAt(*column, 0);
+  }
   return Error(sqlstate::kDatatypeMismatch, fmt::format("type of parameter ${} ({}) does not match that when preparing the plan ({})", index + 1,
                                                         value.type.ToString(), parameter.type().ToString()));
 }

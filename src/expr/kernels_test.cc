@@ -193,8 +193,7 @@ TEST(Functions, EverySignatureIsReachableAndDescribed) {
     EXPECT_EQ((*result)->size(), 3) << signature.name;
     EXPECT_TRUE((*result)->type().Same(over_columns->type())) << signature.name << " gives " << (*result)->type().ToString();
     if (signature.strict && !arguments.empty()) {
-      const bool fixed = signature.kind == FunctionInfo::Kind::kSystem;  // some ignore their arguments
-      EXPECT_TRUE(fixed || (*result)->null_count() == 3) << signature.name;
+      EXPECT_EQ((*result)->null_count(), 3) << signature.name;
     }
   }
 }

@@ -17,20 +17,30 @@ using View = std::string_view;
 
 constexpr View kVersion = "PostgreSQL 15.0 (kappa 0.1.0)";
 
-/// The same value for all rows.
+/// The same value for all rows without a NULL argument.
 Kernel Constant(View text_of_value) {
   return [text = std::string(text_of_value)](KernelCall& call) -> Result<data::ColumnPtr> {
     KAPPA_ASSIGN_OR_RETURN(const Value value, data::FromText(text, call.type));
-    return data::ConstantColumn(value, call.rows);
+    if (!call.HasNulls()) return data::ConstantColumn(value, call.rows);
+    data::ColumnBuilder builder(call.type, call.rows);
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (call.AnyNull(row)) builder.AppendNull();
+      else data::AppendValue(builder, value);
+    }
+    return builder.Finish();
   };
 }
 Result<data::ColumnPtr> AlwaysNull(KernelCall& call) { return data::NullColumn(call.type, call.rows); }
 
 /// Asks the engine for each row; `fallback` answers when the engine does not know the function.
-Kernel Engine(View name, std::optional<View> fallback = std::nullopt) {
-  return [name = std::string(name), fallback](KernelCall& call) -> Result<data::ColumnPtr> {
+Kernel Engine(View name, std::optional<View> fallback, bool strict) {
+  return [name = std::string(name), fallback, strict](KernelCall& call) -> Result<data::ColumnPtr> {
     data::ColumnBuilder builder(call.type, call.rows);
     for (int64_t row = 0; row < call.rows; ++row) {
+      if (strict && call.AnyNull(row)) {
+        builder.AppendNull();
+        continue;
+      }
       std::vector<Value> arguments;
       for (const Argument& argument : call.arguments) arguments.push_back(data::ValueAt(*argument.column, argument.At(row)));
       auto value = CallEngine(call.context, name, arguments);
@@ -161,8 +171,9 @@ void RegisterEngine(Registry& registry) {
       {"set_config", "text, text, bool -> text", {}}, {"current_setting", "text -> text", {}}, {"current_setting", "text, bool -> text", {}},
   };
   for (const Asked& asked : kAsked) {
-    Signature& signature = registry.System(asked.name, asked.types, Engine(asked.name, asked.fallback), "answered by the server").Stable();
-    if (asked.name == "set_config") signature.Volatile().CalledOnNull();
+    const bool strict = asked.name != "set_config";
+    Signature& signature = registry.System(asked.name, asked.types, Engine(asked.name, asked.fallback, strict), "answered by the server").Stable();
+    if (!strict) signature.Volatile().CalledOnNull();
   }
 }
 
