@@ -48,6 +48,14 @@ class Bench:
             subprocess.run([self.kappa, "generate", str(path), "--events", str(events), "--users", "1000000"], check=True)
         return path
 
+    @staticmethod
+    def wait_rows(connection, events, seconds=300):
+        deadline = time.monotonic() + seconds
+        while (rows := int(connection.rows("SELECT rows FROM kappa.streams")[0][0])) < events:
+            if time.monotonic() > deadline:
+                sys.exit(f"bench: only {rows} of {events} events are in the view after {seconds} s")
+            time.sleep(0.005)
+
     def note(self, text):
         print(f"  {text}", flush=True)
 
@@ -79,8 +87,7 @@ class Bench:
         begin = time.monotonic()
         out = json.loads(instance.run("topic", "produce", "events", str(path), "--json")[1].strip().splitlines()[-1])
         connection = instance.connect()
-        while int(connection.rows("SELECT rows FROM kappa.streams")[0][0]) < events:
-            time.sleep(0.005)
+        self.wait_rows(connection, events)
         seconds = time.monotonic() - begin
         self.note(f"one producer, fsync'd: {out['records_per_second'] / 1e3:.0f} K events/s acknowledged, {events / seconds / 1e3:.0f} K events/s until all {events} were in the view")
         instance.stop()
@@ -106,8 +113,7 @@ class Bench:
         instance.run("sql", "-c", STREAM + VIEW)
         instance.run("topic", "produce", "events", str(path), "--json")
         connection = instance.connect()
-        while int(connection.rows("SELECT rows FROM kappa.streams")[0][0]) < events:
-            time.sleep(0.01)
+        self.wait_rows(connection, events)
         answer = connection.rows("SELECT count(*), sum(events) FROM totals")
         for case, pause in (("right after the load", 0), ("after a checkpoint", 25)):
             time.sleep(pause)
