@@ -1,6 +1,7 @@
 // The canonical form of values: one representative for all values that SQL calls equal.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/int128.h"
@@ -12,15 +13,17 @@
 namespace kappa::data {
 namespace {
 
+template <typename T> T CanonicalFloat(T x) { return std::isnan(x) ? std::numeric_limits<T>::quiet_NaN() : x + T{0}; }  // -0 + 0 is 0
+
 template <typename T> ColumnPtr CanonicalFloats(const ColumnPtr& column) {
   auto values = column->values<T>();
-  bool change = std::any_of(values.begin(), values.end(), [](T x) { return (x == 0 && std::signbit(x)) || std::isnan(x); });
-  if (!change) return column;
+  auto canonical = [](T x) {
+    T y = CanonicalFloat(x);
+    return std::memcmp(&x, &y, sizeof x) == 0;
+  };
+  if (std::all_of(values.begin(), values.end(), canonical)) return column;
   auto result = std::make_shared<Column>(column->type(), column->size(), Column::Uninitialized{});
-  T* out = result->template mutable_data<T>();
-  for (size_t i = 0; i < values.size(); ++i) {
-    out[i] = std::isnan(values[i]) ? std::numeric_limits<T>::quiet_NaN() : values[i] + T{0};  // -0 + 0 is 0
-  }
+  std::transform(values.begin(), values.end(), result->template mutable_data<T>(), CanonicalFloat<T>);
   result->MergeNulls(*column);
   return result;
 }

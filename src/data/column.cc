@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kHeapChunkMin = 4096;
-constexpr size_t kHeapChunkMax = 1 << 20;
+constexpr size_t kHeapChunkMax = 32 << 20;  // reserved, not touched: a builder stays below kKeepalivesMax chunks up to about 700 MiB
 
 size_t WordCount(int64_t rows) { return static_cast<size_t>((rows + 63) / 64); }
 
@@ -259,7 +259,8 @@ ColumnPtr Concatenate(std::span<const ColumnPtr> parts) {
     std::memcpy(result->mutable_data<uint8_t>() + at * width, part->data<uint8_t>(), static_cast<size_t>(part->size() * width));
     if (nulls) CopyBits(part->validity(), 0, words, at, part->size());
     at += part->size();
-    result->ShareKeepalives(*part);
+    // Beyond the limit the strings are copied below, while the parts still hold their memory.
+    if (result->keepalives().size() <= kKeepalivesMax) result->ShareKeepalives(*part);
   }
   if (nulls) result->SetValidity(std::move(words));
   LimitKeepalives(*result);
