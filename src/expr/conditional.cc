@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "expr/call.h"
+#include "expr/loops.h"
 
 namespace kappa::expr {
 
@@ -42,7 +43,10 @@ std::vector<int32_t> AllPositions(int64_t count) {
 /// Children: condition, result, condition, result, .., otherwise.
 class Case final : public Node {
  public:
-  Case(Type type, std::vector<ExprPtr> children) : Node(Kind::kCase, type, std::move(children)) {}
+  Case(Type type, std::vector<ExprPtr> list) : Node(Kind::kCase, type, std::move(list)) {
+    eager_ = true;
+    for (const ExprPtr& child : children()) eager_ = eager_ && CannotFail(*child);
+  }
 
   std::string ToString(std::span<const std::string> names) const override {
     std::string text = "CASE";
@@ -74,6 +78,7 @@ class Case final : public Node {
 
  protected:
   Result<ColumnPtr> Run(const Rows& rows, EvalContext& context) const override {
+    if (eager_ && children().size() <= 2 * kEagerBranchesMax) return RunEager(rows, context);
     Merger merger(type(), rows.count());
     std::vector<int32_t> pending = AllPositions(rows.count());
     const auto all = static_cast<size_t>(rows.count());
@@ -104,6 +109,67 @@ class Case final : public Node {
     merger.Add(positions, std::move(part));
     return {};
   }
+
+  /// All branches for all rows, when none can fail: cheaper than selecting rows.
+  Result<ColumnPtr> RunEager(const Rows& rows, EvalContext& context) const {
+    const int64_t count = rows.count();
+    const size_t branches = children().size() / 2;
+    std::vector<uint8_t> choice(static_cast<size_t>(count), static_cast<uint8_t>(branches));
+    for (size_t k = branches; k-- > 0;) {  // the first branch that holds is written last
+      KAPPA_ASSIGN_OR_RETURN(const Argument condition, rows.EvaluateArgument(*children()[2 * k], context));
+      const uint8_t* holds = condition.column->data<uint8_t>();  // 0 under NULLs
+      const auto branch = static_cast<uint8_t>(k);
+      if (condition.constant) {
+        if (holds[0] != 0) std::fill(choice.begin(), choice.end(), branch);
+      } else {
+        uint8_t* chosen = choice.data();
+        ForEachRow(count, [&](int64_t i) { chosen[i] = holds[i] != 0 ? branch : chosen[i]; });
+      }
+    }
+    std::vector<Argument> results;
+    bool nulls = false;
+    for (size_t k = 0; k <= branches; ++k) {
+      KAPPA_ASSIGN_OR_RETURN(Argument result, rows.EvaluateArgument(*children()[k < branches ? 2 * k + 1 : 2 * k], context));
+      nulls = nulls || result.column->has_nulls();
+      results.push_back(std::move(result));
+    }
+    auto out = std::make_shared<data::Column>(type(), count, data::Column::Uninitialized{});
+    switch (type().width()) {
+      case 1: Choose<uint8_t>(choice, results, *out); break;
+      case 2: Choose<int16_t>(choice, results, *out); break;
+      case 4: Choose<int32_t>(choice, results, *out); break;
+      case 8: Choose<int64_t>(choice, results, *out); break;
+      default: Choose<data::StringView>(choice, results, *out); break;
+    }
+    for (const Argument& result : results) out->ShareKeepalives(*result.column);
+    if (nulls) {
+      std::vector<uint64_t> words((static_cast<size_t>(count) + 63) / 64);
+      for (int64_t i = 0; i < count; ++i) {
+        const bool valid = !results[choice[static_cast<size_t>(i)]].IsNull(i);
+        words[static_cast<size_t>(i) >> 6] |= static_cast<uint64_t>(valid) << (i & 63);
+      }
+      out->SetValidity(std::move(words));
+    }
+    return ColumnPtr(std::move(out));
+  }
+
+  template <typename T>
+  static void Choose(const std::vector<uint8_t>& choice, const std::vector<Argument>& results, data::Column& out) {
+    struct Source {
+      const T* values;
+      int64_t step;
+    };
+    Source sources[kEagerBranchesMax + 1];
+    for (size_t k = 0; k < results.size(); ++k) sources[k] = {results[k].column->data<T>(), results[k].constant ? 0 : 1};
+    T* values = out.mutable_data<T>();
+    for (size_t i = 0; i < choice.size(); ++i) {
+      const Source& source = sources[choice[i]];
+      values[i] = source.values[static_cast<int64_t>(i) * source.step];
+    }
+  }
+
+  static constexpr size_t kEagerBranchesMax = 16;
+  bool eager_;
 };
 
 class Coalesce final : public Node {

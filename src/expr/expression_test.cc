@@ -141,6 +141,11 @@ TEST(Expression, SelectTrue) {
 
 TEST(Expression, ConditionalsAndNullIf) {
   EXPECT_EQ(Eval(*MakeCase(A(), {{Int(1), Unknown("one")}, {Int(3), Text("three")}}, nullptr, 1)), "one NULL three NULL");
+  // Branches that cannot fail are computed for all rows.
+  EXPECT_EQ(Eval(*MakeCase(nullptr, {{Op(">", A(), Int(2)), S()}, {Op(">", A(), Int(0)), Text("some")}}, Text("a longer default text"), 1)),
+            "some a longer default text a longer string a longer default text");
+  EXPECT_EQ(Eval(*MakeCase(nullptr, {{Op(">", A(), Int(2)), MakeNull(TypeId::kInt8)}, {MakeNull(TypeId::kBool), Big(1)}}, B(), 1)), "10 20 NULL 0");
+  EXPECT_EQ(Eval(*MakeCase(nullptr, {{Op(">", A(), Int(0)), Bool(true)}}, MakeNull(TypeId::kUnknown), 1)), "t NULL t NULL");
   EXPECT_EQ(Eval(*MakeCoalesce({S(), Unknown("none")}, 1)), "x none a longer string ");
   EXPECT_EQ(Eval(*MakeNullIf(A(), Int(3), 1)), "1 NULL NULL 0");
   EXPECT_EQ(Eval(*MakeGreatest({A(), Int(2)}, false, 1)), "2 2 3 2");

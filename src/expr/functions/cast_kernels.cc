@@ -14,6 +14,7 @@
 #include "expr/functions/failures.h"
 #include "expr/functions/json_value.h"
 #include "expr/functions/numeric_rows.h"
+#include "expr/functions/numeric_views.h"
 #include "expr/functions/reg_types.h"
 #include "expr/functions/session_zone.h"
 #include "expr/loops.h"
@@ -146,8 +147,7 @@ Kernel IntegerToNumeric() {
     auto out = MakeOutput(call);
     auto* values = out->mutable_data<data::StringView>();
     const T* integers = input.data<T>();
-    // Ten bytes: they lie inside the view.
-    for (int64_t row = 0; row < call.rows; ++row) values[row] = data::StringView(data::EncodeSmallNumeric(integers[row], 0).view());
+    for (int64_t row = 0; row < call.rows; ++row) values[row] = NarrowNumeric(integers[row], 0);
     FinishNulls(call, *out);
     return ColumnPtr(std::move(out));
   };

@@ -25,10 +25,32 @@ struct Float {
   static bool Less(T a, T b) { return (a < b) | ((b != b) & (a == a)); }
 };
 
-/// Bytes of numerics.
+/// Bytes in order; the zero-padded prefixes in the views decide most rows.
+struct TextOrder {
+  static bool Equal(const StringView& a, const StringView& b) { return a == b; }
+  static bool Less(const StringView& a, const StringView& b) {
+    const uint32_t x = Prefix(a), y = Prefix(b);
+    return x != y ? x < y : a.view() < b.view();
+  }
+  static uint32_t Prefix(const StringView& view) {
+    uint32_t prefix;
+    std::memcpy(&prefix, reinterpret_cast<const char*>(&view) + 4, sizeof prefix);
+    return __builtin_bswap32(prefix);
+  }
+};
+/// Bytes of numerics. Equal display scales, as in a column of numeric(p,s), compare as integers.
 struct NumericOrder {
-  static bool Equal(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) == 0; }
-  static bool Less(const StringView& a, const StringView& b) { return data::CompareNumericBytes(a.view(), b.view()) < 0; }
+  static bool Equal(const StringView& a, const StringView& b) { return Narrow(a, b) ? Coefficient(a) == Coefficient(b) : data::CompareNumericBytes(a.view(), b.view()) == 0; }
+  static bool Less(const StringView& a, const StringView& b) { return Narrow(a, b) ? Coefficient(a) < Coefficient(b) : data::CompareNumericBytes(a.view(), b.view()) < 0; }
+  /// Both of ten bytes, thus inline, and of one scale.
+  static bool Narrow(const StringView& a, const StringView& b) {
+    return a.size() == 10 && b.size() == 10 && std::memcmp(reinterpret_cast<const char*>(&a) + 4, reinterpret_cast<const char*>(&b) + 4, 2) == 0;
+  }
+  static int64_t Coefficient(const StringView& view) {
+    int64_t coefficient;
+    std::memcpy(&coefficient, reinterpret_cast<const char*>(&view) + 6, sizeof coefficient);
+    return coefficient;
+  }
 };
 struct JsonOrder {
   static bool Equal(const StringView& a, const StringView& b) { return data::CompareJson(a.view(), b.view()) == 0; }
@@ -76,9 +98,9 @@ void RegisterComparisons(Registry& registry) {
   RegisterSame<Plain<int32_t>, int32_t>(registry, "date");
   RegisterSame<Plain<int64_t>, int64_t>(registry, "timestamp");
   RegisterSame<Plain<int64_t>, int64_t>(registry, "timestamptz");
-  RegisterSame<Plain<StringView>, StringView>(registry, "text");
-  RegisterSame<Plain<StringView>, StringView>(registry, "bytea");
-  RegisterSame<Plain<StringView>, StringView>(registry, "uuid");
+  RegisterSame<TextOrder, StringView>(registry, "text");
+  RegisterSame<TextOrder, StringView>(registry, "bytea");
+  RegisterSame<TextOrder, StringView>(registry, "uuid");
   RegisterSame<NumericOrder, StringView>(registry, "numeric");
   RegisterSame<JsonOrder, StringView>(registry, "jsonb");
   RegisterSame<ArrayOrder, StringView>(registry, "anyarray");

@@ -161,16 +161,21 @@ Result<std::optional<Numeric>> ExtractInSession(EvalContext& context, DateField 
   return data::ExtractTimestamptz(field, name, time, zone);
 }
 
-/// Microseconds of the units that divide a day evenly; 0 for others.
-int64_t EvenUnit(View name) {
+/// Units of equal length: microseconds, and where one of them starts. Length 0 for other units.
+struct EvenUnit {
+  int64_t length = 0;
+  int64_t origin = 0;
+};
+EvenUnit FindEvenUnit(View name) {
   const auto field = data::ParseDateField(name);
-  if (!field) return 0;
+  if (!field) return {};
   switch (*field) {
-    case DateField::kSecond: return data::kMicrosPerSecond;
-    case DateField::kMinute: return data::kMicrosPerMinute;
-    case DateField::kHour: return data::kMicrosPerHour;
-    case DateField::kDay: return data::kMicrosPerDay;
-    default: return 0;
+    case DateField::kSecond: return {data::kMicrosPerSecond, 0};
+    case DateField::kMinute: return {data::kMicrosPerMinute, 0};
+    case DateField::kHour: return {data::kMicrosPerHour, 0};
+    case DateField::kDay: return {data::kMicrosPerDay, 0};
+    case DateField::kWeek: return {7 * data::kMicrosPerDay, 4 * data::kMicrosPerDay};  // 1970-01-05 was a Monday
+    default: return {};
   }
 }
 
@@ -178,14 +183,14 @@ int64_t EvenUnit(View name) {
 Kernel TruncateFast(bool in_session, Kernel slow) {
   return [in_session, slow = std::move(slow)](KernelCall& call) -> Result<data::ColumnPtr> {
     const bool plain_clock = !in_session || call.context.text.time_zone == "UTC";
-    const int64_t unit = plain_clock && call.arguments[0].constant ? EvenUnit(call.arguments[0].bytes(0)) : 0;
-    if (unit == 0) return slow(call);
+    const EvenUnit unit = plain_clock && call.arguments[0].constant ? FindEvenUnit(call.arguments[0].bytes(0)) : EvenUnit();
+    if (unit.length == 0) return slow(call);
     auto out = MakeOutput(call);
     int64_t* values = out->mutable_data<int64_t>();
     const int64_t* times = call.arguments[1].column->data<int64_t>();
     for (int64_t row = 0; row < call.rows; ++row) {
       const int64_t time = times[row];
-      values[row] = data::IsFinite(time) ? time - data::FloorMod(time, unit) : time;
+      values[row] = data::IsFinite(time) ? time - data::FloorMod(time - unit.origin, unit.length) : time;
     }
     FinishNulls(call, *out);
     return data::ColumnPtr(std::move(out));

@@ -3,6 +3,7 @@
 
 #include "expr/functions/failures.h"
 #include "expr/functions/numeric_rows.h"
+#include "expr/functions/numeric_views.h"
 #include "expr/functions/register.h"
 
 namespace kappa::expr {
@@ -48,31 +49,36 @@ struct SmallMultiply {
 
 template <typename Op>
 Result<data::ColumnPtr> SmallBinary(KernelCall& call) {
-  data::ColumnBuilder builder(call.type, call.rows);
+  auto out = MakeOutput(call);
+  data::StringView* values = out->mutable_data<data::StringView>();
+  ViewHeap heap;
   const bool nulls = call.HasNulls();
   const Argument& left = call.arguments[0];
   const Argument& right = call.arguments[1];
   for (int64_t row = 0; row < call.rows; ++row) {
     if (nulls && call.AnyNull(row)) {
-      builder.AppendNull();
+      values[row] = data::StringView();
       continue;
     }
     const std::string_view a = left.bytes(row), b = right.bytes(row);
-    int128_t x, y, out;
+    int128_t x, y, result;
     int x_scale, y_scale, scale;
-    if (data::DecodeSmallNumeric(a, x, x_scale) && data::DecodeSmallNumeric(b, y, y_scale) && Op::Apply(x, x_scale, y, y_scale, out, scale)) [[likely]] {
-      builder.AppendBytes(data::EncodeSmallNumeric(out, scale).view());
+    if (data::DecodeSmallNumeric(a, x, x_scale) && data::DecodeSmallNumeric(b, y, y_scale) && Op::Apply(x, x_scale, y, y_scale, result, scale)) [[likely]] {
+      const auto narrow = static_cast<int64_t>(result);
+      values[row] = narrow == result ? NarrowNumeric(narrow, scale) : heap.Store(data::EncodeSmallNumeric(result, scale).view());
       continue;
     }
-    auto result = Op::Slow(Numeric::FromBytes(a), Numeric::FromBytes(b));
-    if (!result.ok()) {
-      if (!call.Tolerate(result.error())) return result.error();
-      builder.AppendNull();
-      continue;
+    auto slow = Op::Slow(Numeric::FromBytes(a), Numeric::FromBytes(b));
+    if (slow.ok()) {
+      values[row] = heap.Store(slow->ToBytes());
+    } else {
+      if (!call.Tolerate(slow.error())) return slow.error();
+      out->SetNull(row);
     }
-    result->AppendTo(builder);
   }
-  return builder.Finish();
+  heap.KeepAlive(*out);
+  FinishNulls(call, *out);
+  return data::ColumnPtr(std::move(out));
 }
 
 Kernel Unary(Numeric (*function)(const Numeric&)) {

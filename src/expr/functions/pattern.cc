@@ -323,10 +323,18 @@ bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& gro
 namespace {
 
 Kernel Match(bool ignore_case, bool negated) {
-  return Rowwise([ignore_case, negated](std::string_view text, std::string_view pattern) -> Result<bool> {
-    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {.ignore_case = ignore_case}));
-    return regex.Matches(text) != negated;
-  });
+  return [ignore_case, negated](KernelCall& call) -> Result<data::ColumnPtr> {
+    std::optional<Regex> constant;
+    if (call.arguments[1].constant) {
+      auto compiled = Regex::Compile(call.arguments[1].bytes(0), {.ignore_case = ignore_case});
+      if (compiled.ok()) constant = *std::move(compiled);
+    }
+    return Rowwise([&](std::string_view text, std::string_view pattern) -> Result<bool> {
+      if (constant) return constant->Matches(text) != negated;
+      KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {.ignore_case = ignore_case}));
+      return regex.Matches(text) != negated;
+    })(call);
+  };
 }
 
 /// Appends the replacement with \1..\9, \& and \\ filled in.
