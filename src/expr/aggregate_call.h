@@ -17,6 +17,7 @@ enum class AggregateKind : uint8_t {
 /// One aggregate of a GROUP BY. `arguments` are already cast to what the state expects:
 ///   sum(int2, int4) -> int8; sum(int8) -> numeric; sum(float4) -> float4; sum(float8) -> float8; sum(numeric) -> numeric;
 ///   sum(interval) -> interval; avg(int*, numeric) -> numeric; avg(float*) -> float8; avg(interval) -> interval.
+/// Cast means: int2 and int4 arguments of sum and avg arrive as int8 (int8 stays), float4 of avg as float8.
 struct AggregateCall {
   AggregateKind kind;
   std::vector<ExprPtr> arguments;  // over the aggregate node's input

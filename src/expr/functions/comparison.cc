@@ -1,6 +1,7 @@
 // The six comparison operators of every type.
 #include <fmt/format.h>
 
+#include "base/int128.h"
 #include "data/array.h"
 #include "data/datetime.h"
 #include "data/json.h"
@@ -38,13 +39,35 @@ struct TextOrder {
     return __builtin_bswap32(prefix);
   }
 };
-/// Bytes of numerics. Equal display scales, as in a column of numeric(p,s), compare as integers.
+/// Bytes of numerics. Those of ten bytes, which lie inside the view, compare as 64-bit coefficients brought to one scale.
 struct NumericOrder {
-  static bool Equal(const StringView& a, const StringView& b) { return Narrow(a, b) ? Coefficient(a) == Coefficient(b) : data::CompareNumericBytes(a.view(), b.view()) == 0; }
-  static bool Less(const StringView& a, const StringView& b) { return Narrow(a, b) ? Coefficient(a) < Coefficient(b) : data::CompareNumericBytes(a.view(), b.view()) < 0; }
-  /// Both of ten bytes, thus inline, and of one scale.
-  static bool Narrow(const StringView& a, const StringView& b) {
-    return a.size() == 10 && b.size() == 10 && std::memcmp(reinterpret_cast<const char*>(&a) + 4, reinterpret_cast<const char*>(&b) + 4, 2) == 0;
+  static bool Equal(const StringView& a, const StringView& b) {
+    int128_t x, y;
+    return Align(a, b, x, y) ? x == y : data::CompareNumericBytes(a.view(), b.view()) == 0;
+  }
+  static bool Less(const StringView& a, const StringView& b) {
+    int128_t x, y;
+    return Align(a, b, x, y) ? x < y : data::CompareNumericBytes(a.view(), b.view()) < 0;
+  }
+
+ private:
+  static bool Align(const StringView& a, const StringView& b, int128_t& x, int128_t& y) {
+    static constexpr int64_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000,
+                                               100000000000, 1000000000000, 10000000000000, 100000000000000, 1000000000000000,
+                                               10000000000000000, 100000000000000000, 1000000000000000000};
+    if (a.size() != 10 || b.size() != 10) return false;
+    const int distance = Scale(a) - Scale(b);
+    if (distance < -18 || distance > 18) return false;
+    x = Coefficient(a);
+    y = Coefficient(b);
+    if (distance < 0) x *= kPowersOfTen[-distance];
+    if (distance > 0) y *= kPowersOfTen[distance];
+    return true;
+  }
+  static int Scale(const StringView& view) {
+    uint16_t head;
+    std::memcpy(&head, reinterpret_cast<const char*>(&view) + 4, sizeof head);
+    return head;
   }
   static int64_t Coefficient(const StringView& view) {
     int64_t coefficient;
