@@ -35,17 +35,18 @@ std::optional<int64_t> ParseOid(std::string_view text) {
   return oid;
 }
 
+bool IsUnknownToEngine(const Error& error) { return error.Is(sqlstate::kUndefinedFunction) || error.Is(sqlstate::kFeatureNotSupported); }
+
+/// Types are known here, everything else to the engine: <name>_text gives a name, <name>in an oid.
 Result<std::string> NameOf(const EvalContext& context, const RegType& type, int64_t oid) {
   if (oid == 0) return std::string("-");
   if (type.name == "regtype") {
     std::string name = FormatType(oid, -1);
     return name == "???" ? fmt::format("{}", oid) : name;
   }
-  if (type.name == "regclass" || type.name == "regnamespace" || type.name == "regrole") {
-    auto name = CallEngine(context, fmt::format("{}_text", type.name), {Value::Fixed<int64_t>(TypeId::kOid, oid)});
-    if (name.ok() && !name->null) return name->bytes;
-    if (!name.ok() && !name.error().Is(sqlstate::kUndefinedFunction) && !name.error().Is(sqlstate::kFeatureNotSupported)) return name.error();
-  }
+  auto name = CallEngine(context, fmt::format("{}_text", type.name), {Value::Fixed<int64_t>(TypeId::kOid, oid)});
+  if (name.ok() && !name->null) return name->bytes;
+  if (!name.ok() && !IsUnknownToEngine(name.error())) return name.error();
   return fmt::format("{}", oid);
 }
 
@@ -61,12 +62,10 @@ Result<int64_t> OidOf(const EvalContext& context, const RegType& type, std::stri
     if (oid.null) return Error(sqlstate::kUndefinedTable, fmt::format("relation \"{}\" does not exist", text));
     return oid.As<int64_t>();
   }
-  if (type.name == "regnamespace") {
-    if (text == "pg_catalog") return int64_t{11};
-    if (text == "public") return int64_t{2200};
-    return Error(sqlstate::kInvalidSchemaName, fmt::format("schema \"{}\" does not exist", text));
-  }
-  return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of a name is not supported", type.name));
+  auto oid = CallEngine(context, fmt::format("{}in", type.name), {Value::Text(std::string(text))});
+  if (oid.ok() && !oid->null) return oid->As<int64_t>();
+  if (!oid.ok() && !IsUnknownToEngine(oid.error())) return oid.error();
+  return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of the name \"{}\" is not supported", type.name, text));
 }
 
 class RegCast final : public Node {

@@ -167,6 +167,9 @@ void RegisterEngine(Registry& registry) {
       {"pg_table_is_visible", "oid -> bool", "t"},
       {"pg_total_relation_size", "oid -> int8", {}}, {"pg_relation_size", "oid -> int8", {}}, {"pg_table_size", "oid -> int8", {}},
       {"pg_indexes_size", "oid -> int8", "0"}, {"pg_database_size", "text -> int8", {}}, {"pg_cancel_backend", "int4 -> bool", {}},
+      {"pg_get_viewdef", "text -> text", {}}, {"pg_get_viewdef", "text, bool -> text", {}}, {"pg_database_size", "oid -> int8", {}},
+      {"pg_relation_size", "oid, text -> int8", {}}, {"pg_stat_get_numscans", "oid -> int8", "0"}, {"to_regnamespace", "text -> oid", {}},
+      {"to_regrole", "text -> oid", {}}, {"to_regproc", "text -> oid", {}},
       {"pg_postmaster_start_time", "-> timestamptz", {}},
       {"set_config", "text, text, bool -> text", {}}, {"current_setting", "text -> text", {}}, {"current_setting", "text, bool -> text", {}},
   };
