@@ -134,9 +134,10 @@ class KafkaClientTest : public testing::Test {
   std::unique_ptr<KafkaServer> server_;
 };
 
+/// Each compresses well alone: librdkafka sends a batch as it is when compressing would make it larger.
 std::vector<Message> Samples() {
   std::vector<Message> messages;
-  for (int i = 0; i < 1000; ++i) messages.push_back({"key " + std::to_string(i % 10), "value " + std::to_string(i), 1'700'000'000'000 + i, {}});
+  for (int i = 0; i < 1000; ++i) messages.push_back({"key " + std::to_string(i % 10), "value " + std::to_string(i) + std::string(300, '.'), 1'700'000'000'000 + i, {}});
   messages.push_back({std::nullopt, "no key", 1'700'000'000'000, {}});
   messages.push_back({"a tombstone", std::nullopt, 1'700'000'000'000, {}});
   messages.push_back({"", "", 1'700'000'000'000, {}});
