@@ -50,7 +50,8 @@ class Input {
     consumed_ += bytes;
   }
   Error Corrupt(const char* format, std::string_view reason) const {
-    return Error(sqlstate::kDataCorrupted, "could not decompress file \"" + plain_.path() + "\": " + std::string(reason))
+    return Error(sqlstate::kDataCorrupted,
+                 "could not decompress file \"" + plain_.path() + "\": " + std::string(reason))
         .Detail("The " + std::string(format) + " data is damaged or cut near byte " + std::to_string(consumed_) + ".");
   }
 

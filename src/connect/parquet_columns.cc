@@ -9,13 +9,13 @@
 //   binary                                bytea, text (valid UTF-8)
 //   fixed_size_binary(16)                 uuid
 //   date32, date64                        date
-//   timestamp[s ms us ns], with or        timestamp, timestamptz: microseconds since 1970 UTC; nanoseconds are cut (floor)
+//   timestamp[s ms us ns], with or        timestamp, timestamptz: microseconds since 1970 UTC; nanoseconds are cut
+//   (floor)
 //     without time zone
 //   list of one of these                  array
 #include "connect/parquet_columns.h"
 
 #include <arrow/api.h>
-#include <arrow/buffer_builder.h>
 #include <arrow/compute/api.h>
 #include <arrow/util/decimal.h>
 
@@ -27,7 +27,6 @@
 #include "data/array.h"
 #include "data/datetime.h"
 #include "data/numeric.h"
-#include "data/text.h"
 #include "format/json_diagnosis.h"
 
 namespace kappa::connect {
@@ -37,8 +36,12 @@ using data::TypeId;
 using ArrowId = arrow::Type;
 
 bool IsArrowInteger(arrow::Type::type id) { return id >= ArrowId::UINT8 && id <= ArrowId::INT64; }
-bool IsArrowString(arrow::Type::type id) { return id == ArrowId::STRING || id == ArrowId::LARGE_STRING || id == ArrowId::STRING_VIEW; }
-bool IsArrowBinary(arrow::Type::type id) { return id == ArrowId::BINARY || id == ArrowId::LARGE_BINARY || id == ArrowId::BINARY_VIEW; }
+bool IsArrowString(arrow::Type::type id) {
+  return id == ArrowId::STRING || id == ArrowId::LARGE_STRING || id == ArrowId::STRING_VIEW;
+}
+bool IsArrowBinary(arrow::Type::type id) {
+  return id == ArrowId::BINARY || id == ArrowId::LARGE_BINARY || id == ArrowId::BINARY_VIEW;
+}
 bool IsArrowDecimal(arrow::Type::type id) { return id == ArrowId::DECIMAL128 || id == ArrowId::DECIMAL256; }
 bool IsArrowList(arrow::Type::type id) { return id == ArrowId::LIST || id == ArrowId::LARGE_LIST; }
 
@@ -50,14 +53,17 @@ int IntegerBits(arrow::Type::type id) {
     default: return 64;
   }
 }
-bool IsUnsigned(arrow::Type::type id) { return id == ArrowId::UINT8 || id == ArrowId::UINT16 || id == ArrowId::UINT32 || id == ArrowId::UINT64; }
+bool IsUnsigned(arrow::Type::type id) {
+  return id == ArrowId::UINT8 || id == ArrowId::UINT16 || id == ArrowId::UINT32 || id == ArrowId::UINT64;
+}
 
 const arrow::DataType& ListElement(const arrow::DataType& list) { return *list.field(0)->type(); }
 
 using Failed = std::function<void(int64_t, std::string)>;
 
 /// Calls each(row) for every row that is not NULL; NULLs are written, or refused.
-template <typename Each> void ForEach(const arrow::Array& array, format::CellWriter& writer, const Failed& failed, Each&& each) {
+template <typename Each>
+void ForEach(const arrow::Array& array, format::CellWriter& writer, const Failed& failed, Each&& each) {
   const bool any_null = array.null_count() > 0;
   for (int64_t row = 0; row < array.length(); ++row) {
     if (any_null && array.IsNull(row)) {
@@ -107,8 +113,10 @@ template <typename T> void ReadIntegers(const arrow::Array& array, format::CellW
         if (value < 0 || value > UINT32_MAX) return failed(row, OutOfRange(std::to_string(values[row]), type));
         writer.Fixed(row, static_cast<int64_t>(value));
       });
-    case TypeId::kFloat4: return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<float>(values[row])); });
-    case TypeId::kFloat8: return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<double>(values[row])); });
+    case TypeId::kFloat4:
+      return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<float>(values[row])); });
+    case TypeId::kFloat8:
+      return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<double>(values[row])); });
     default:
       return ForEach(array, writer, failed, [&](int64_t row) {
         std::string reason;
@@ -124,7 +132,8 @@ void ReadFloats(const arrow::Array& array, format::CellWriter& writer, const Fai
     const double* values = array.data()->GetValues<double>(1);
     return ForEach(array, writer, failed, [&](int64_t row) {
       const auto value = static_cast<float>(values[row]);
-      if (std::isinf(value) && !std::isinf(values[row])) return failed(row, OutOfRange(std::to_string(values[row]), writer.field().type));
+      if (std::isinf(value) && !std::isinf(values[row]))
+        return failed(row, OutOfRange(std::to_string(values[row]), writer.field().type));
       writer.Fixed(row, value);
     });
   }
@@ -136,7 +145,8 @@ void ReadFloats(const arrow::Array& array, format::CellWriter& writer, const Fai
 void ReadDecimals(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
   const auto& type = static_cast<const arrow::DecimalType&>(*array.type());
   const int32_t modifier = writer.field().type.modifier;
-  const bool fits = type.scale() >= 0 && (modifier < 0 || (data::NumericScale(modifier) == type.scale() && data::NumericPrecision(modifier) >= type.precision()));
+  const bool fits = type.scale() >= 0 && (modifier < 0 || (data::NumericScale(modifier) == type.scale() &&
+                                                           data::NumericPrecision(modifier) >= type.precision()));
   if (array.type_id() == ArrowId::DECIMAL128 && fits) {
     const auto& values = static_cast<const arrow::Decimal128Array&>(array);
     return ForEach(array, writer, failed, [&](int64_t row) {
@@ -147,13 +157,15 @@ void ReadDecimals(const arrow::Array& array, format::CellWriter& writer, const F
   }
   std::string reason;
   ForEach(array, writer, failed, [&](int64_t row) {
-    const std::string text = array.type_id() == ArrowId::DECIMAL128 ? static_cast<const arrow::Decimal128Array&>(array).FormatValue(row)
-                                                                    : static_cast<const arrow::Decimal256Array&>(array).FormatValue(row);
+    const std::string text = array.type_id() == ArrowId::DECIMAL128
+                                 ? static_cast<const arrow::Decimal128Array&>(array).FormatValue(row)
+                                 : static_cast<const arrow::Decimal256Array&>(array).FormatValue(row);
     if (!writer.Numeric(row, text, reason)) failed(row, std::move(reason));
   });
 }
 
-template <typename ArrayType> void ReadStrings(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed) {
+template <typename ArrayType>
+void ReadStrings(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed) {
   const auto& values = static_cast<const ArrayType&>(*array);
   const data::Type& type = writer.field().type;
   const bool bytes = type.id == TypeId::kBytea && !IsArrowString(array->type_id());
@@ -166,7 +178,8 @@ template <typename ArrayType> void ReadStrings(const std::shared_ptr<arrow::Arra
     if (const size_t at = format::InvalidUtf8At(value); at != std::string_view::npos) {
       return failed(row, "invalid byte sequence for encoding \"UTF8\" at byte " + std::to_string(at));
     }
-    if (value.find('\0') != std::string_view::npos) return failed(row, "invalid byte sequence for encoding \"UTF8\": 0x00");
+    if (value.find('\0') != std::string_view::npos)
+      return failed(row, "invalid byte sequence for encoding \"UTF8\": 0x00");
     if (text && type.modifier < 0) return writer.Fixed(row, data::StringView(value));
     if (!writer.Text(row, value, format::Lifetime::kTemporary, reason)) failed(row, std::move(reason));
   });
@@ -191,13 +204,15 @@ void ReadTimestamps(const arrow::Array& array, format::CellWriter& writer, const
   });
 }
 
-template <typename ListType> void ReadListsOf(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
+template <typename ListType>
+void ReadListsOf(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
   const auto& lists = static_cast<const ListType&>(array);
   const data::Type& type = writer.field().type;
   format::CellWriter elements({writer.field().name, data::Type(type.element).WithModifier(type.modifier), true}, true);
   elements.Start(lists.values()->length());
   std::map<int64_t, std::string> refused;
-  ReadArray(lists.values(), elements, [&](int64_t row, std::string reason) { refused.emplace(row, std::move(reason)); });
+  ReadArray(lists.values(), elements,
+            [&](int64_t row, std::string reason) { refused.emplace(row, std::move(reason)); });
   const auto column = elements.Finish(nullptr);  // borrows from the list's values, which outlive it
   ForEach(array, writer, failed, [&](int64_t row) {
     const int64_t from = lists.value_offset(row), count = lists.value_length(row);
@@ -216,7 +231,9 @@ void ReadLists(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
 
 Error ArrowError(const arrow::Status& status, const std::string& path) {
   const bool damaged = status.IsInvalid() || status.IsSerializationError() || status.IsTypeError();
-  return Error(damaged ? sqlstate::kDataCorrupted : status.IsOutOfMemory() ? sqlstate::kOutOfMemory : sqlstate::kIoError,
+  return Error(damaged                  ? sqlstate::kDataCorrupted
+               : status.IsOutOfMemory() ? sqlstate::kOutOfMemory
+                                        : sqlstate::kIoError,
                "file \"" + path + "\": " + status.message());
 }
 
@@ -238,7 +255,8 @@ bool IsReadable(const arrow::DataType& from, const data::Type& to) {
     case ArrowId::FLOAT: case ArrowId::DOUBLE: return to.id == TypeId::kFloat4 || to.id == TypeId::kFloat8;
     case ArrowId::DATE32: case ArrowId::DATE64: return to.id == TypeId::kDate;
     case ArrowId::TIMESTAMP: return to.id == TypeId::kTimestamp || to.id == TypeId::kTimestamptz;
-    case ArrowId::FIXED_SIZE_BINARY: return to.id == TypeId::kUuid && static_cast<const arrow::FixedSizeBinaryType&>(from).byte_width() == 16;
+    case ArrowId::FIXED_SIZE_BINARY:
+      return to.id == TypeId::kUuid && static_cast<const arrow::FixedSizeBinaryType&>(from).byte_width() == 16;
     default: return false;
   }
 }
@@ -273,7 +291,8 @@ void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
     case ArrowId::NA: return ForEach(*array, writer, failed, [](int64_t) {});
     case ArrowId::BOOL: {
       const auto& values = static_cast<const arrow::BooleanArray&>(*array);
-      return ForEach(*array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<uint8_t>(values.Value(row))); });
+      return ForEach(*array, writer, failed,
+                     [&](int64_t row) { writer.Fixed(row, static_cast<uint8_t>(values.Value(row))); });
     }
     case ArrowId::INT8: return ReadIntegers<int8_t>(*array, writer, failed);
     case ArrowId::INT16: return ReadIntegers<int16_t>(*array, writer, failed);
@@ -314,157 +333,6 @@ void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
     }
     default: KAPPA_CHECK(false);  // IsReadable said no
   }
-}
-
-namespace {
-
-/// Appends one Arrow value per row; the status of the last call decides.
-template <typename Builder, typename Append>
-Result<std::shared_ptr<arrow::Array>> Build(Builder builder, const data::Column& column, Append&& append) {
-  arrow::Status status = builder.Reserve(column.size());
-  for (int64_t row = 0; row < column.size() && status.ok(); ++row) {
-    if (column.IsNull(row)) {
-      status = builder.AppendNull();
-      continue;
-    }
-    KAPPA_RETURN_IF_ERROR(append(builder, row, status));
-  }
-  std::shared_ptr<arrow::Array> array;
-  if (status.ok()) status = builder.Finish(&array);
-  if (!status.ok()) return Error(sqlstate::kInternalError, "could not make Arrow array: " + status.message());
-  return array;
-}
-
-template <typename T, typename Builder> Result<std::shared_ptr<arrow::Array>> BuildFixed(Builder builder, const data::Column& column) {
-  return Build(std::move(builder), column, [&](Builder& b, int64_t row, arrow::Status& status) {
-    status = b.Append(column.data<T>()[row]);
-    return Status();
-  });
-}
-
-Error NoInfinity(const data::Field& field) {
-  return Error(sqlstate::kDatetimeFieldOverflow, "column \"" + field.name + "\": infinity cannot be written to a Parquet file")
-      .Hint("Cast the column to text.");
-}
-
-Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, const data::Field& field, const std::shared_ptr<arrow::DataType>& type) {
-  std::vector<int32_t> parents;
-  const data::ColumnPtr elements = data::Unnest(column, parents);
-  KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::Array> values,
-                         ToArrowArray(*elements, {field.name, data::Type(field.type.element).WithModifier(field.type.modifier), true}));
-  if (elements->size() > INT32_MAX) return Error(sqlstate::kProgramLimitExceeded, "column \"" + field.name + "\": too many array elements in one batch");
-  arrow::TypedBufferBuilder<int32_t> offsets;
-  arrow::TypedBufferBuilder<bool> valid;
-  arrow::Status status = offsets.Reserve(column.size() + 1);
-  if (status.ok()) status = valid.Reserve(column.size());
-  int32_t end = 0;
-  for (int64_t row = 0; status.ok() && row < column.size(); ++row) {
-    offsets.UnsafeAppend(end);
-    valid.UnsafeAppend(!column.IsNull(row));
-    if (column.IsNull(row)) continue;
-    const data::ArrayView array(column.bytes(row));
-    if (array.dimensions() > 1) {
-      return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\": an array of " + std::to_string(array.dimensions()) + " dimensions cannot be written to a Parquet file")
-          .Hint("Cast the column to text or jsonb.");
-    }
-    end += array.size();
-  }
-  if (status.ok()) offsets.UnsafeAppend(end);
-  std::shared_ptr<arrow::Buffer> offsets_buffer, valid_buffer;
-  if (status.ok()) status = offsets.Finish(&offsets_buffer);
-  if (status.ok()) status = valid.Finish(&valid_buffer);
-  if (!status.ok()) return Error(sqlstate::kOutOfMemory, status.message());
-  return std::shared_ptr<arrow::Array>(std::make_shared<arrow::ListArray>(type, column.size(), offsets_buffer, values, valid_buffer, column.null_count()));
-}
-
-}  // namespace
-
-Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field) {
-  const data::Type& type = field.type;
-  switch (type.id) {
-    case TypeId::kBool: return arrow::boolean();
-    case TypeId::kInt2: return arrow::int16();
-    case TypeId::kInt4: return arrow::int32();
-    case TypeId::kInt8: case TypeId::kOid: return arrow::int64();
-    case TypeId::kFloat4: return arrow::float32();
-    case TypeId::kFloat8: return arrow::float64();
-    case TypeId::kNumeric: {
-      const int precision = data::NumericPrecision(type.modifier), scale = data::NumericScale(type.modifier);
-      if (type.modifier >= 0 && precision <= 38 && scale >= 0 && scale <= precision) return arrow::decimal128(precision, scale);
-      return arrow::utf8();  // no decimal holds any numeric
-    }
-    case TypeId::kBytea: return arrow::binary();
-    case TypeId::kDate: return arrow::date32();
-    case TypeId::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO);
-    case TypeId::kTimestamptz: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
-    case TypeId::kUnknown: case TypeId::kText: case TypeId::kInterval: case TypeId::kJsonb: case TypeId::kUuid: return arrow::utf8();
-    case TypeId::kArray: {
-      KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::DataType> element, ArrowTypeOf({field.name, data::Type(type.element).WithModifier(type.modifier), true}));
-      return arrow::list(std::move(element));
-    }
-    default:
-      return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\" of type " + type.ToString() + " cannot be written to a Parquet file");
-  }
-}
-
-Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, const data::Field& field) {
-  KAPPA_ASSIGN_OR_RETURN(const std::shared_ptr<arrow::DataType> type, ArrowTypeOf(field));
-  arrow::MemoryPool* pool = arrow::default_memory_pool();
-  switch (field.type.id) {
-    case TypeId::kBool: return BuildFixed<uint8_t>(arrow::BooleanBuilder(), column);
-    case TypeId::kInt2: return BuildFixed<int16_t>(arrow::Int16Builder(), column);
-    case TypeId::kInt4: return BuildFixed<int32_t>(arrow::Int32Builder(), column);
-    case TypeId::kInt8: case TypeId::kOid: return BuildFixed<int64_t>(arrow::Int64Builder(), column);
-    case TypeId::kFloat4: return BuildFixed<float>(arrow::FloatBuilder(), column);
-    case TypeId::kFloat8: return BuildFixed<double>(arrow::DoubleBuilder(), column);
-    case TypeId::kDate:
-      return Build(arrow::Date32Builder(), column, [&](arrow::Date32Builder& b, int64_t row, arrow::Status& status) {
-        const int32_t date = column.data<int32_t>()[row];
-        if (!data::IsFiniteDate(date)) return Status(NoInfinity(field));
-        status = b.Append(date);
-        return Status();
-      });
-    case TypeId::kTimestamp: case TypeId::kTimestamptz:
-      return Build(arrow::TimestampBuilder(type, pool), column, [&](arrow::TimestampBuilder& b, int64_t row, arrow::Status& status) {
-        const int64_t micros = column.data<int64_t>()[row];
-        if (!data::IsFinite(micros)) return Status(NoInfinity(field));
-        status = b.Append(micros);
-        return Status();
-      });
-    case TypeId::kBytea:
-      return Build(arrow::BinaryBuilder(), column, [&](arrow::BinaryBuilder& b, int64_t row, arrow::Status& status) {
-        status = b.Append(column.bytes(row));
-        return Status();
-      });
-    case TypeId::kNumeric:
-      if (type->id() != ArrowId::DECIMAL128) break;
-      return Build(arrow::Decimal128Builder(type, pool), column, [&](arrow::Decimal128Builder& b, int64_t row, arrow::Status& status) {
-        auto value = data::Numeric::FromBytes(column.bytes(row)).ApplyModifier(field.type.modifier);
-        if (!value.ok()) return value.status();
-        if (!value->is_small()) {
-          return Status(Error(sqlstate::kNumericValueOutOfRange, "column \"" + field.name + "\": " + value->ToString() + " cannot be written to a Parquet file as " + type->ToString()));
-        }
-        const int128_t coefficient = value->small();
-        uint8_t bytes[16];
-        std::memcpy(bytes, &coefficient, sizeof bytes);
-        status = b.Append(arrow::Decimal128(bytes));
-        return Status();
-      });
-    case TypeId::kArray: return BuildLists(column, field, type);
-    case TypeId::kUnknown: case TypeId::kText:
-      return Build(arrow::StringBuilder(), column, [&](arrow::StringBuilder& b, int64_t row, arrow::Status& status) {
-        status = b.Append(column.bytes(row));
-        return Status();
-      });
-    default: break;
-  }
-  std::string text;
-  return Build(arrow::StringBuilder(), column, [&](arrow::StringBuilder& b, int64_t row, arrow::Status& status) {
-    text.clear();
-    data::AppendText(column, row, {}, text);
-    status = b.Append(text);
-    return Status();
-  });
 }
 
 }  // namespace kappa::connect

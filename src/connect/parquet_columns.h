@@ -22,17 +22,19 @@ Error ArrowError(const arrow::Status& status, const std::string& path);
 
 /// Whether arrays of `from` can become columns of `to`.
 bool IsReadable(const arrow::DataType& from, const data::Type& to);
-/// Whether a value of `from` can be refused by a column (out of range, bad syntax): then the column is read even when nobody
-/// asks for it, since a row is good or bad whatever is asked for.
+/// Whether a value of `from` can be refused by a column (out of range, bad syntax): then the column is read even when
+/// nobody asks for it, since a row is good or bad whatever is asked for.
 bool MayRefuse(const arrow::DataType& from, const data::Type& to);
 
 /// Converts an array into rows 0.. of a started writer; strings are borrowed from the array where they can be. Calls
 /// failed(row, reason) for values that the column refuses and for NULLs in a NOT NULL column.
-void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const std::function<void(int64_t, std::string)>& failed);
+void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer,
+               const std::function<void(int64_t, std::string)>& failed);
 
 /// The Arrow type that stands for a column's type in files.
 Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field);
-/// Fails where the file's type cannot hold a value: an infinite date or timestamp, NaN in a decimal, an array of more dimensions.
+/// Fails where the file's type cannot hold a value: an infinite date or timestamp, NaN in a decimal, an array of more
+/// dimensions.
 Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, const data::Field& field);
 
 }  // namespace kappa::connect

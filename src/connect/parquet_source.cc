@@ -19,7 +19,8 @@ constexpr int64_t kBatchRowsMax = 1 << 17;
 
 class ParquetSource final : public FileSource {
  public:
-  ParquetSource(std::string path, const data::Schema& schema, std::vector<int> columns) : path_(std::move(path)), schema_(schema), columns_(std::move(columns)) {}
+  ParquetSource(std::string path, const data::Schema& schema, std::vector<int> columns)
+      : path_(std::move(path)), schema_(schema), columns_(std::move(columns)) {}
 
   Status Open(int threads) {
     auto initialized = arrow::compute::Initialize();
@@ -31,7 +32,8 @@ class ParquetSource final : public FileSource {
     properties.set_pre_buffer(false);  // streaming: do not hold whole row groups
     parquet::arrow::FileReaderBuilder builder;
     auto opened = builder.Open(*file);
-    if (!opened.ok()) return Error(sqlstate::kDataCorrupted, "file \"" + path_ + "\" is not a Parquet file: " + opened.message());
+    if (!opened.ok())
+      return Error(sqlstate::kDataCorrupted, "file \"" + path_ + "\" is not a Parquet file: " + opened.message());
     auto reader = builder.properties(properties)->Build();
     if (!reader.ok()) return ArrowError(reader.status(), path_);
     reader_ = std::move(*reader);
@@ -57,18 +59,22 @@ class ParquetSource final : public FileSource {
       const data::Field& field = schema_.fields[static_cast<size_t>(c)];
       const bool build = std::find(columns_.begin(), columns_.end(), c) != columns_.end();
       const std::vector<int> found = file_schema.GetAllFieldIndices(field.name);
-      if (found.size() > 1) return Error(sqlstate::kDuplicateColumn, "file \"" + path_ + "\" has more than one column \"" + field.name + "\"");
+      if (found.size() > 1)
+        return Error(sqlstate::kDuplicateColumn,
+                     "file \"" + path_ + "\" has more than one column \"" + field.name + "\"");
       writers_.emplace_back(field, build);
       field_of_column_.push_back(-1);
       if (found.empty()) {
         if (!field.nullable) {
-          return Error(sqlstate::kUndefinedColumn, "file \"" + path_ + "\" has no column \"" + field.name + "\"").Detail("The column is NOT NULL.");
+          return Error(sqlstate::kUndefinedColumn, "file \"" + path_ + "\" has no column \"" + field.name + "\"")
+              .Detail("The column is NOT NULL.");
         }
         continue;
       }
       const arrow::Field& in_file = *file_schema.field(found[0]);
       if (!IsReadable(*in_file.type(), field.type)) {
-        return Error(sqlstate::kDatatypeMismatch, "column \"" + field.name + "\" of file \"" + path_ + "\" is of type " + in_file.type()->ToString() +
+        return Error(sqlstate::kDatatypeMismatch, "column \"" + field.name + "\" of file \"" + path_ +
+                                                      "\" is of type " + in_file.type()->ToString() +
                                                       ", which cannot be read as " + field.type.ToString());
       }
       if (!build && !MayRefuse(*in_file.type(), field.type) && (field.nullable || !in_file.nullable())) continue;
@@ -84,7 +90,8 @@ class ParquetSource final : public FileSource {
       if (field < 0 || !field_wanted[static_cast<size_t>(field)]) continue;
       leaves.push_back(leaf);
       position_of_field.emplace(field, static_cast<int>(position_of_field.size()));
-      for (int group = 0; group < metadata.num_row_groups(); ++group) bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
+      for (int group = 0; group < metadata.num_row_groups(); ++group)
+        bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
     }
     for (int& field : field_of_column_) {
       if (field >= 0) field = position_of_field.at(field);
@@ -96,7 +103,8 @@ class ParquetSource final : public FileSource {
   }
 
   Result<std::optional<FileBatch>> Step(size_t target_bytes) {
-    const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(target_bytes) / row_bytes_), 1, kBatchRowsMax);
+    const auto wanted =
+        std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(target_bytes) / row_bytes_), 1, kBatchRowsMax);
     if (leaves_.empty()) {  // only the number of rows matters
       const int64_t rows = std::min(rows_left_, wanted);
       if (rows == 0) return std::optional<FileBatch>();
@@ -173,7 +181,8 @@ class ParquetSource final : public FileSource {
 
 }  // namespace
 
-Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema, std::vector<int> columns, int threads) {
+Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema,
+                                                      std::vector<int> columns, int threads) {
   auto source = std::make_unique<ParquetSource>(path, schema, std::move(columns));
   KAPPA_RETURN_IF_ERROR(source->Open(threads));
   return std::unique_ptr<FileSource>(std::move(source));

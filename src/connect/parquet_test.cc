@@ -23,7 +23,9 @@ using testing::HasSubstr;
 
 class ParquetTest : public testing::Test {
  protected:
-  ParquetTest() : folder_(std::filesystem::temp_directory_path() / ("kappa_parquet_test_" + std::to_string(getpid()))) { std::filesystem::create_directories(folder_); }
+  ParquetTest() : folder_(std::filesystem::temp_directory_path() / ("kappa_parquet_test_" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(folder_);
+  }
   ~ParquetTest() override { std::filesystem::remove_all(folder_); }
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
 
@@ -32,7 +34,8 @@ class ParquetTest : public testing::Test {
     const std::string path = Path("arrow.parquet");
     auto schema = arrow::schema({arrow::field("c", array->type(), nullable)});
     auto sink = *arrow::io::FileOutputStream::Open(path);
-    EXPECT_TRUE(parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, 3).ok());
+    EXPECT_TRUE(
+        parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, 3).ok());
     EXPECT_TRUE(sink->Close().ok());
     return path;
   }
@@ -57,7 +60,8 @@ struct Contents {
   Status status;
 };
 
-Contents ReadAll(const std::string& path, const data::Schema& schema, std::vector<int> columns, size_t target_bytes = 1 << 20, int threads = 1) {
+Contents ReadAll(const std::string& path, const data::Schema& schema, std::vector<int> columns,
+                 size_t target_bytes = 1 << 20, int threads = 1) {
   Contents out;
   out.columns.resize(columns.size());
   auto source = OpenFileSource(path, schema, columns, {}, threads);
@@ -90,13 +94,29 @@ Contents ReadAll(const std::string& path, const data::Schema& schema, std::vecto
 
 TEST_F(ParquetTest, EveryTypeThereAndBack) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
-      {"bool", {"t", "f"}}, {"smallint", {"-32768", "32767"}}, {"int", {"-2147483648", "1"}}, {"bigint", {"-9223372036854775808", "1"}}, {"oid", {"0", "4294967295"}},
-      {"real", {"0.1", "NaN"}}, {"float8", {"1e+300", "-Infinity"}}, {"numeric", {"123456789012345678901234567890123456789012345678901234567890.5", "NaN"}},
-      {"numeric(12,2)", {"-9999999999.99", "0.00"}}, {"numeric(38,10)", {"1234567890123456789012345678.0123456789", "-1.0000000000"}},
-      {"text", {"", "a text of more than twelve bytes, äöü"}}, {"varchar(5)", {"äöü€x", ""}}, {"bytea", {"\\x00ff", "\\x"}}, {"date", {"0044-03-15 BC", "2026-02-28"}},
-      {"timestamp", {"1969-12-31 23:59:59.999999", "9999-12-31 00:00:00"}}, {"timestamptz", {"2026-01-01 00:00:00.000001+00", "1900-01-01 00:00:00+00"}},
-      {"interval", {"1 year 2 mons 3 days 04:05:06.7", "00:00:00"}}, {"jsonb", {"{\"a\": [1, null]}", "\"x\""}}, {"uuid", {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"}},
-      {"text[]", {"{}", "{a,NULL,\"b c\"}"}}, {"int[]", {"{1,2,NULL}", "{}"}}, {"numeric(6,2)[]", {"{1.50}", "{NULL}"}}, {"timestamptz[]", {"{\"2026-01-01 00:00:00+00\"}", "{}"}},
+      {"bool", {"t", "f"}},
+      {"smallint", {"-32768", "32767"}},
+      {"int", {"-2147483648", "1"}},
+      {"bigint", {"-9223372036854775808", "1"}},
+      {"oid", {"0", "4294967295"}},
+      {"real", {"0.1", "NaN"}},
+      {"float8", {"1e+300", "-Infinity"}},
+      {"numeric", {"123456789012345678901234567890123456789012345678901234567890.5", "NaN"}},
+      {"numeric(12,2)", {"-9999999999.99", "0.00"}},
+      {"numeric(38,10)", {"1234567890123456789012345678.0123456789", "-1.0000000000"}},
+      {"text", {"", "a text of more than twelve bytes, äöü"}},
+      {"varchar(5)", {"äöü€x", ""}},
+      {"bytea", {"\\x00ff", "\\x"}},
+      {"date", {"0044-03-15 BC", "2026-02-28"}},
+      {"timestamp", {"1969-12-31 23:59:59.999999", "9999-12-31 00:00:00"}},
+      {"timestamptz", {"2026-01-01 00:00:00.000001+00", "1900-01-01 00:00:00+00"}},
+      {"interval", {"1 year 2 mons 3 days 04:05:06.7", "00:00:00"}},
+      {"jsonb", {"{\"a\": [1, null]}", "\"x\""}},
+      {"uuid", {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"}},
+      {"text[]", {"{}", "{a,NULL,\"b c\"}"}},
+      {"int[]", {"{1,2,NULL}", "{}"}},
+      {"numeric(6,2)[]", {"{1.50}", "{NULL}"}},
+      {"timestamptz[]", {"{\"2026-01-01 00:00:00+00\"}", "{}"}},
   };
   data::Schema schema;
   data::Batch batch{6, {}};
@@ -126,7 +146,8 @@ TEST_F(ParquetTest, EveryTypeThereAndBack) {
       EXPECT_THAT(contents.bad, testing::IsEmpty());
       for (size_t c = 0; c < cases.size(); ++c) {
         const auto& values = cases[c].second;
-        EXPECT_THAT(contents.columns[c], ElementsAre(values[0], values[1], "NULL", values[0], values[1], "NULL")) << cases[c].first;
+        EXPECT_THAT(contents.columns[c], ElementsAre(values[0], values[1], "NULL", values[0], values[1], "NULL"))
+            << cases[c].first;
       }
     }
   }
@@ -134,12 +155,16 @@ TEST_F(ParquetTest, EveryTypeThereAndBack) {
 
 TEST_F(ParquetTest, ColumnsAreChosenAndMissingOnesAreNull) {
   auto sink = OpenFileSink(Path("a.parquet"), SchemaOf({{"a", "int"}, {"b", "text"}, {"x", "text[]"}}));
-  data::Batch batch{3, {data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, 5), 3), data::ConstantColumn(data::Value::Text("b"), 3),
-                        data::NullColumn(data::Type::ArrayOf(data::TypeId::kText), 3)}};
+  data::Batch batch{
+      3,
+      {data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, 5), 3),
+       data::ConstantColumn(data::Value::Text("b"), 3), data::NullColumn(data::Type::ArrayOf(data::TypeId::kText), 3)}};
   ASSERT_TRUE((*sink)->Write(batch).ok() && (*sink)->Close().ok());
-  Contents contents = ReadAll(Path("a.parquet"), SchemaOf({{"missing", "jsonb"}, {"b", "text"}, {"a", "bigint"}}), {2, 0, 1});
+  Contents contents =
+      ReadAll(Path("a.parquet"), SchemaOf({{"missing", "jsonb"}, {"b", "text"}, {"a", "bigint"}}), {2, 0, 1});
   ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
-  EXPECT_THAT(contents.columns, ElementsAre(ElementsAre("5", "5", "5"), ElementsAre("NULL", "NULL", "NULL"), ElementsAre("b", "b", "b")));
+  EXPECT_THAT(contents.columns,
+              ElementsAre(ElementsAre("5", "5", "5"), ElementsAre("NULL", "NULL", "NULL"), ElementsAre("b", "b", "b")));
   contents = ReadAll(Path("a.parquet"), SchemaOf({{"a", "int"}}), {}, 1);  // no column at all: rows still count
   EXPECT_EQ(contents.records, 3);
   contents = ReadAll(Path("a.parquet"), SchemaOf({{"missing", "int not null"}}), {});
@@ -161,27 +186,48 @@ TEST_F(ParquetTest, TypesOfOtherWriters) {
   };
   auto* pool = arrow::default_memory_pool();
   EXPECT_THAT(read(build(arrow::UInt8Builder(), 255), "smallint"), ElementsAre("255", "NULL"));
-  EXPECT_THAT(read(build(arrow::Int64Builder(), 1, 70000, 2), "smallint"), ElementsAre("1", "2", "NULL", "1: column \"c\": value \"70000\" is out of range for type smallint"));
-  EXPECT_THAT(read(build(arrow::UInt64Builder(), 1u, UINT64_MAX), "bigint"), ElementsAre("1", "NULL", "1: column \"c\": value \"18446744073709551615\" is out of range for type bigint"));
+  EXPECT_THAT(read(build(arrow::Int64Builder(), 1, 70000, 2), "smallint"),
+              ElementsAre("1", "2", "NULL", "1: column \"c\": value \"70000\" is out of range for type smallint"));
+  EXPECT_THAT(
+      read(build(arrow::UInt64Builder(), 1u, UINT64_MAX), "bigint"),
+      ElementsAre("1", "NULL", "1: column \"c\": value \"18446744073709551615\" is out of range for type bigint"));
   EXPECT_THAT(read(build(arrow::UInt64Builder(), UINT64_MAX), "numeric"), ElementsAre("18446744073709551615", "NULL"));
   EXPECT_THAT(read(build(arrow::Int32Builder(), -7), "float8"), ElementsAre("-7", "NULL"));
   EXPECT_THAT(read(build(arrow::FloatBuilder(), 0.5f), "float8"), ElementsAre("0.5", "NULL"));
-  EXPECT_THAT(read(build(arrow::DoubleBuilder(), 0.5, 1e300), "real"), ElementsAre("0.5", "NULL", HasSubstr("is out of range for type real")));
-  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), -1), "timestamp"), ElementsAre("1969-12-31 23:59:59.999", "NULL"));
-  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), pool), -1), "timestamptz"), ElementsAre("1969-12-31 23:59:59.999999+00", "NULL"));
-  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), INT64_MAX), "timestamp"), ElementsAre("NULL", "0: column \"c\": timestamp out of range"));
+  EXPECT_THAT(read(build(arrow::DoubleBuilder(), 0.5, 1e300), "real"),
+              ElementsAre("0.5", "NULL", HasSubstr("is out of range for type real")));
+  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), -1), "timestamp"),
+              ElementsAre("1969-12-31 23:59:59.999", "NULL"));
+  EXPECT_THAT(
+      read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), pool), -1), "timestamptz"),
+      ElementsAre("1969-12-31 23:59:59.999999+00", "NULL"));
+  EXPECT_THAT(
+      read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), INT64_MAX), "timestamp"),
+      ElementsAre("NULL", "0: column \"c\": timestamp out of range"));
   EXPECT_THAT(read(build(arrow::Date32Builder(), -1), "date"), ElementsAre("1969-12-31", "NULL"));
-  EXPECT_THAT(read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric"), ElementsAre("-1.500", "NULL"));
-  EXPECT_THAT(read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric(4,1)"), ElementsAre("-1.5", "NULL"));
-  EXPECT_THAT(read(build(arrow::Decimal256Builder(arrow::decimal256(60, 2), pool), arrow::Decimal256("12345678901234567890123456789012345678901234567890")), "numeric"),
+  EXPECT_THAT(
+      read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric"),
+      ElementsAre("-1.500", "NULL"));
+  EXPECT_THAT(
+      read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric(4,1)"),
+      ElementsAre("-1.5", "NULL"));
+  EXPECT_THAT(read(build(arrow::Decimal256Builder(arrow::decimal256(60, 2), pool),
+                         arrow::Decimal256("12345678901234567890123456789012345678901234567890")),
+                   "numeric"),
               ElementsAre("123456789012345678901234567890123456789012345678.90", "NULL"));
-  EXPECT_THAT(read(build(arrow::StringBuilder(), "12", "x"), "int"), ElementsAre("12", "NULL", "1: column \"c\": invalid input syntax for type integer: \"x\""));
-  EXPECT_THAT(read(build(arrow::LargeStringBuilder(), "a string of more than twelve bytes"), "text"), ElementsAre("a string of more than twelve bytes", "NULL"));
-  EXPECT_THAT(read(build(arrow::StringDictionary32Builder(), "a", "b", "a"), "text"), ElementsAre("a", "b", "a", "NULL"));
+  EXPECT_THAT(read(build(arrow::StringBuilder(), "12", "x"), "int"),
+              ElementsAre("12", "NULL", "1: column \"c\": invalid input syntax for type integer: \"x\""));
+  EXPECT_THAT(read(build(arrow::LargeStringBuilder(), "a string of more than twelve bytes"), "text"),
+              ElementsAre("a string of more than twelve bytes", "NULL"));
+  EXPECT_THAT(read(build(arrow::StringDictionary32Builder(), "a", "b", "a"), "text"),
+              ElementsAre("a", "b", "a", "NULL"));
   EXPECT_THAT(read(build(arrow::BinaryBuilder(), "a\xff"), "bytea"), ElementsAre("\\x61ff", "NULL"));
-  EXPECT_THAT(read(build(arrow::BinaryBuilder(), "a\xff"), "text"), ElementsAre("NULL", "0: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 1"));
-  EXPECT_THAT(read(build(arrow::Int32Builder(), 1), "text"), ElementsAre(HasSubstr("is of type int32, which cannot be read as text")));
-  EXPECT_THAT(read(build(arrow::Time64Builder(arrow::time64(arrow::TimeUnit::MICRO), pool), 1), "interval"), ElementsAre(HasSubstr("cannot be read as interval")));
+  EXPECT_THAT(read(build(arrow::BinaryBuilder(), "a\xff"), "text"),
+              ElementsAre("NULL", "0: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 1"));
+  EXPECT_THAT(read(build(arrow::Int32Builder(), 1), "text"),
+              ElementsAre(HasSubstr("is of type int32, which cannot be read as text")));
+  EXPECT_THAT(read(build(arrow::Time64Builder(arrow::time64(arrow::TimeUnit::MICRO), pool), 1), "interval"),
+              ElementsAre(HasSubstr("cannot be read as interval")));
 }
 
 TEST_F(ParquetTest, RowsAreRefusedWhateverIsAskedFor) {
@@ -191,7 +237,8 @@ TEST_F(ParquetTest, RowsAreRefusedWhateverIsAskedFor) {
   const std::string path = WriteArrow(*builder.Finish());
   for (const std::vector<int>& columns : {std::vector<int>{0}, {}}) {
     Contents contents = ReadAll(path, SchemaOf({{"c", "smallint not null"}}), columns);
-    EXPECT_THAT(contents.bad, ElementsAre("1: column \"c\": value \"1048576\" is out of range for type smallint", "4: column \"c\": null value violates not-null constraint"));
+    EXPECT_THAT(contents.bad, ElementsAre("1: column \"c\": value \"1048576\" is out of range for type smallint",
+                                          "4: column \"c\": null value violates not-null constraint"));
     EXPECT_THAT(contents.offsets, ElementsAre(0, 2, 3));
     EXPECT_EQ(contents.records, 5);
   }

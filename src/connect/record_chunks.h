@@ -34,7 +34,8 @@ class RecordChunks {
  public:
   RecordChunks(std::unique_ptr<ByteStream> stream, Framing framing, size_t record_bytes_max);
   ~RecordChunks();
-  /// The first record without its line end, before any call of Next; nullopt when the file is empty. A byte order mark is dropped.
+  /// The first record without its line end, before any call of Next; nullopt when the file is empty. A byte order mark
+  /// is dropped.
   Result<std::optional<std::string>> TakeHeader();
   /// About `target_bytes` of whole records, more when one record is longer; nullopt at the end.
   Result<std::optional<Chunk>> Next(size_t target_bytes);

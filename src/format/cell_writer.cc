@@ -44,7 +44,8 @@ std::string_view WithoutZone(std::string_view text) {
 
 /// Characters of valid UTF-8.
 size_t CharacterCount(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -99,10 +100,12 @@ bool CellWriter::Integer(int64_t row, std::string_view number, std::string& reas
   switch (DecimalToInteger(number, 0, Rounding::kRefuse, value)) {
     case DecimalOutcome::kOk: return StoreInteger(row, value, number, reason);
     case DecimalOutcome::kOutOfRange:
-      reason = "value \"" + std::string(number) + "\" is out of range for type " + field_.type.WithoutModifier().ToString();
+      reason =
+          "value \"" + std::string(number) + "\" is out of range for type " + field_.type.WithoutModifier().ToString();
       return false;
     default:
-      reason = "invalid input syntax for type " + field_.type.WithoutModifier().ToString() + ": \"" + std::string(number) + "\"";
+      reason = "invalid input syntax for type " + field_.type.WithoutModifier().ToString() + ": \"" +
+               std::string(number) + "\"";
       return false;
   }
 }
@@ -194,7 +197,8 @@ bool CellWriter::General(int64_t row, std::string_view text, std::string& reason
   if (field_.type.is_variable()) {
     Bytes(row, value->bytes);
   } else {
-    std::memcpy(column_->mutable_data<char>() + (build_ ? row : 0) * field_.type.width(), value->bytes.data(), value->bytes.size());
+    std::memcpy(column_->mutable_data<char>() + (build_ ? row : 0) * field_.type.width(), value->bytes.data(),
+                value->bytes.size());
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// CellWriter: fills one column row by row from text, as the input functions of PostgreSQL would, quickly for common types.
+// CellWriter: fills one column row by row from text, as the input functions of PostgreSQL would, quickly for common
+// types.
 #pragma once
 
 #include <bit>
@@ -13,12 +14,13 @@ namespace kappa::format {
 
 /// Where the bytes of a text lie.
 enum class Lifetime {
-  kBorrowed,  // in memory that the finished column keeps alive, with at least 16 readable bytes from the start of the text
-  kTemporary, // must be copied
+  kBorrowed,   // in memory that the finished column keeps alive, with at least 16 readable bytes from the start of the
+               // text
+  kTemporary,  // must be copied
 };
 
-/// Rows are written in any order, each at most once; unwritten rows are zero. A writer that does not build checks values
-/// just as strictly and keeps nothing.
+/// Rows are written in any order, each at most once; unwritten rows are zero. A writer that does not build checks
+/// values just as strictly and keeps nothing.
 class CellWriter {
  public:
   CellWriter(const data::Field& field, bool build) : field_(field), build_(build) {}
@@ -47,11 +49,12 @@ class CellWriter {
     Fixed(row, View(bytes, size));
   }
 
-  /// Reads the type's input syntax (not jsonb from JSON tokens). False, with a reason in PostgreSQL's wording, when the text
-  /// is not a value of the type.
+  /// Reads the type's input syntax (not jsonb from JSON tokens). False, with a reason in PostgreSQL's wording, when the
+  /// text is not a value of the type.
   bool Text(int64_t row, std::string_view text, Lifetime lifetime, std::string& reason);
 
-  /// Numbers in plain decimal digits with an optional exponent. False with a reason when out of range or, for integers, not integral.
+  /// Numbers in plain decimal digits with an optional exponent. False with a reason when out of range or, for integers,
+  /// not integral.
   bool Integer(int64_t row, std::string_view number, std::string& reason);
   bool Float(int64_t row, std::string_view number, std::string& reason);
   bool Numeric(int64_t row, std::string_view number, std::string& reason);

@@ -12,7 +12,8 @@ namespace {
 
 /// `single`: the record has one field, so that an unquoted \. would be read as the end of the data.
 void AppendCsvField(std::string_view text, bool single, std::string& out) {
-  const bool quote = text.empty() || text.find_first_of("\",\n\r") != std::string_view::npos || (single && text == "\\.");
+  const bool quote =
+      text.empty() || text.find_first_of("\",\n\r") != std::string_view::npos || (single && text == "\\.");
   if (!quote) {
     out.append(text);
     return;
@@ -78,8 +79,8 @@ struct CsvField {
   bool null = false;      // empty and never quoted
 };
 
-/// Splits a record. `scratch` holds the fields that had to be unquoted in pieces; it must not grow while they are used, so it
-/// is reserved to the record's size. False when a quote is not closed.
+/// Splits a record. `scratch` holds the fields that had to be unquoted in pieces; it must not grow while they are used,
+/// so it is reserved to the record's size. False when a quote is not closed.
 bool SplitFields(std::string_view record, std::vector<CsvField>& fields, std::string& scratch) {
   fields.clear();
   scratch.clear();
@@ -117,7 +118,8 @@ bool SplitFields(std::string_view record, std::vector<CsvField>& fields, std::st
 
 class Decoder final : public CsvDecoder {
  public:
-  Decoder(const data::Schema& schema, std::vector<int> columns, const std::vector<std::string>& header) : columns_(std::move(columns)), header_(header) {
+  Decoder(const data::Schema& schema, std::vector<int> columns, const std::vector<std::string>& header)
+      : columns_(std::move(columns)), header_(header) {
     for (int c = 0; c < schema.size(); ++c) {
       const bool build = std::find(columns_.begin(), columns_.end(), c) != columns_.end();
       writers_.emplace_back(schema.fields[static_cast<size_t>(c)], build);
@@ -126,7 +128,8 @@ class Decoder final : public CsvDecoder {
     }
   }
 
-  Result<data::Batch> Decode(std::span<const std::string_view> values, std::vector<int32_t>& good, std::vector<BadRecord>& bad) override {
+  Result<data::Batch> Decode(std::span<const std::string_view> values, std::vector<int32_t>& good,
+                             std::vector<BadRecord>& bad) override {
     good.clear();
     bad.clear();
     for (CellWriter& writer : writers_) writer.Start(static_cast<int64_t>(values.size()));
@@ -198,14 +201,17 @@ class Decoder final : public CsvDecoder {
 
 }  // namespace
 
-Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema, std::vector<int> columns, const std::vector<std::string>& header) {
+Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema, std::vector<int> columns,
+                                                     const std::vector<std::string>& header) {
   for (const data::Field& field : schema.fields) {
     const auto count = std::count(header.begin(), header.end(), field.name);
-    if (count > 1) return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" occurs more than once in the header");
+    if (count > 1)
+      return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" occurs more than once in the header");
     if (count == 1 || field.nullable) continue;
     std::string names;
     for (const std::string& name : header) names += (names.empty() ? "" : ", ") + name;
-    return Error(sqlstate::kUndefinedColumn, "column \"" + field.name + "\" is not in the header").Detail("The header has the columns " + names + ".");
+    return Error(sqlstate::kUndefinedColumn, "column \"" + field.name + "\" is not in the header")
+        .Detail("The header has the columns " + names + ".");
   }
   return std::unique_ptr<CsvDecoder>(new Decoder(schema, std::move(columns), header));
 }
@@ -213,9 +219,11 @@ Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema,
 Result<std::vector<std::optional<std::string>>> SplitCsvRecord(std::string_view record) {
   std::vector<CsvField> fields;
   std::string scratch;
-  if (!SplitFields(record, fields, scratch)) return Error(sqlstate::kInvalidTextRepresentation, "unterminated CSV quoted field");
+  if (!SplitFields(record, fields, scratch))
+    return Error(sqlstate::kInvalidTextRepresentation, "unterminated CSV quoted field");
   std::vector<std::optional<std::string>> out;
-  for (const CsvField& field : fields) out.push_back(field.null ? std::nullopt : std::optional<std::string>(field.text));
+  for (const CsvField& field : fields)
+    out.push_back(field.null ? std::nullopt : std::optional<std::string>(field.text));
   return out;
 }
 

@@ -1,4 +1,5 @@
-// PostgreSQL 15's own COPY .. CSV HEADER and row_to_json of the same rows: both are read and written back byte for byte.
+// PostgreSQL 15's own COPY .. CSV HEADER and row_to_json of the same rows: both are read and written back byte for
+// byte.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,9 +23,17 @@ std::string Golden(const std::string& name) {
 
 data::Schema AllTypes() {
   data::Schema schema;
-  for (auto [name, type] : {std::pair("id", "int4"), {"Quoted, \"name\"", "text"}, {"b", "bool"}, {"i2", "int2"}, {"i8", "int8"}, {"f4", "float4"}, {"f8", "float8"},
-                            {"n", "numeric"}, {"n2", "numeric(12,2)"}, {"vc", "varchar(5)"}, {"by", "bytea"}, {"d", "date"}, {"ts", "timestamp"}, {"tz", "timestamptz"},
-                            {"iv", "interval"}, {"j", "jsonb"}, {"u", "uuid"}, {"ta", "text[]"}, {"ia", "int4[]"}, {"na", "numeric[]"}, {"tza", "timestamptz[]"}}) {
+  for (auto [name, type] : {std::pair("id", "int4"), {"Quoted, \"name\"", "text"},
+                            {"b", "bool"},           {"i2", "int2"},
+                            {"i8", "int8"},          {"f4", "float4"},
+                            {"f8", "float8"},        {"n", "numeric"},
+                            {"n2", "numeric(12,2)"}, {"vc", "varchar(5)"},
+                            {"by", "bytea"},         {"d", "date"},
+                            {"ts", "timestamp"},     {"tz", "timestamptz"},
+                            {"iv", "interval"},      {"j", "jsonb"},
+                            {"u", "uuid"},           {"ta", "text[]"},
+                            {"ia", "int4[]"},        {"na", "numeric[]"},
+                            {"tza", "timestamptz[]"}}) {
     auto parsed = data::TypeFromName(type);
     EXPECT_TRUE(parsed.ok()) << type;
     schema.fields.push_back({name, *parsed, true});
@@ -89,7 +98,8 @@ TEST(GoldenTest, JsonGivesTheSameRows) {
   auto json = std::make_shared<std::string>(Golden("all_types.jsonl"));
   json->append(kPadding, '\0');
   std::vector<std::string_view> records;
-  for (size_t at = 0, end; (end = json->find('\n', at)) != std::string::npos; at = end + 1) records.push_back(std::string_view(*json).substr(at, end - at));
+  for (size_t at = 0, end; (end = json->find('\n', at)) != std::string::npos; at = end + 1)
+    records.push_back(std::string_view(*json).substr(at, end - at));
   ASSERT_EQ(records.size(), 8u);
   JsonDecoder decoder(schema, AllColumns(schema), {});
   std::vector<int32_t> good;

@@ -13,7 +13,8 @@ class Splitter {
 
   bool Level(size_t depth) {  // at_ is at the bracket
     if (depth >= static_cast<size_t>(data::kArrayDimensionsMax)) {
-      reason_ = "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
+      reason_ =
+          "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
       return false;
     }
     if (depth == lengths_.size()) {
@@ -115,7 +116,8 @@ class Splitter {
 
 }  // namespace
 
-bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason) {
+bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths,
+                    std::string& reason) {
   elements.clear();
   lengths.clear();
   if (!Splitter(text, elements, lengths, reason).Level(0)) return false;

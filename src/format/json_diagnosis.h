@@ -6,8 +6,8 @@
 
 namespace kappa::format {
 
-/// "invalid JSON at byte 17: expected ',' or '}'" (bytes count from 0), empty when the record is one well-formed JSON object.
-/// Accepts exactly what JsonScanner accepts; the fuzzer holds the two against each other.
+/// "invalid JSON at byte 17: expected ',' or '}'" (bytes count from 0), empty when the record is one well-formed JSON
+/// object. Accepts exactly what JsonScanner accepts; the fuzzer holds the two against each other.
 std::string JsonDiagnosis(std::string_view record);
 
 /// Position of the first byte that is not valid UTF-8, npos when all is valid.

@@ -120,8 +120,8 @@ struct JsonScanner::Impl {
     return found == columns.end() ? -1 : found->second;
   }
 
-  /// The inside of the string that starts at *position and whose next structural is position[1]: everything between them
-  /// but the quote is whitespace, or there would be a structural.
+  /// The inside of the string that starts at *position and whose next structural is position[1]: everything between
+  /// them but the quote is whitespace, or there would be a structural.
   size_t StringSize() const {
     size_t end = position[1] - 1;
     while (IsSpace(text[end])) --end;  // the closing quote ends this
@@ -178,7 +178,8 @@ size_t JsonScanner::Impl::Gather(std::span<const std::string_view> values) {
   }
   scratch.clear();
   count = 0;
-  while (count < limit && values[count].size() > 0 && (count == 0 || scratch.size() + values[count].size() <= kWindowBytes)) {
+  while (count < limit && values[count].size() > 0 &&
+         (count == 0 || scratch.size() + values[count].size() <= kWindowBytes)) {
     starts.push_back(static_cast<uint32_t>(scratch.size()));
     scratch.append(values[count]);
     scratch.push_back('\n');
@@ -208,10 +209,12 @@ JsonScanner::Window JsonScanner::Impl::Scan(std::span<const std::string_view> va
       const size_t record = window.good;
       const uint32_t end = starts[record + 1];  // the next record's start, or the window's end
       while (backslash != nullptr && backslash < text + starts[record]) {
-        backslash = static_cast<const char*>(std::memchr(backslash + 1, '\\', static_cast<size_t>(text + bytes - backslash - 1)));
+        backslash = static_cast<const char*>(
+            std::memchr(backslash + 1, '\\', static_cast<size_t>(text + bytes - backslash - 1)));
       }
       const bool escapes = backslash != nullptr && backslash < text + end;
-      const bool good = position[0] >= starts[record] && (escapes ? Record<true>(record, values[record].data()) : Record<false>(record, values[record].data()));
+      const bool good = position[0] >= starts[record] && (escapes ? Record<true>(record, values[record].data())
+                                                                  : Record<false>(record, values[record].data()));
       // The walk consumed positions in ascending order, so it stayed inside the record when the last one did.
       if (!good || position[-1] >= end || position[0] < end) break;
       ++window.good;

@@ -1,8 +1,8 @@
 // The structure of JSON records: splits the top-level members of objects into tokens, one per declared column.
 //
-// simdjson's first stage finds every structural character of a window of records (about 64 KiB) in one pass and validates
-// UTF-8 and control characters; this scanner walks those positions once per record and checks the whole grammar, also of
-// members that nobody asked for. Values are converted later, column by column (json_values.h).
+// simdjson's first stage finds every structural character of a window of records (about 64 KiB) in one pass and
+// validates UTF-8 and control characters; this scanner walks those positions once per record and checks the whole
+// grammar, also of members that nobody asked for. Values are converted later, column by column (json_values.h).
 #pragma once
 
 #include <cstdint>

@@ -87,7 +87,12 @@ bool ShortNumeric(const JsonToken& token, CellWriter& writer, int64_t row) {
     coefficient *= kPowers[shown - scale];
   }
   const auto value = minus ? -static_cast<int64_t>(coefficient) : static_cast<int64_t>(coefficient);
-  struct { uint32_t size; uint16_t head; int64_t coefficient; uint16_t zero; } __attribute__((packed)) raw = {10, static_cast<uint16_t>(shown), value, 0};
+  struct {
+    uint32_t size;
+    uint16_t head;
+    int64_t coefficient;
+    uint16_t zero;
+  } __attribute__((packed)) raw = {10, static_cast<uint16_t>(shown), value, 0};
   writer.Fixed(row, std::bit_cast<data::StringView>(raw));
   return true;
 }
@@ -96,7 +101,8 @@ bool ShortNumeric(const JsonToken& token, CellWriter& writer, int64_t row) {
 
 /// `quick` writes the value and is true, or leaves the token to One.
 template <typename Quick>
-void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed, Quick&& quick) {
+void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
+                             const Failed& failed, Quick&& quick) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     const int64_t row = first_row + static_cast<int64_t>(i);
     if (quick(tokens[i], writer, row)) [[likely]] continue;
@@ -105,11 +111,13 @@ void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writ
 }
 
 bool JsonValues::Mismatch(const JsonToken& token, const CellWriter& writer) {
-  reason_ = "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
+  reason_ =
+      "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
   return false;
 }
 
-void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed) {
+void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
+                         const Failed& failed) {
   const data::Type& type = writer.field().type;
   switch (type.id) {
     case TypeId::kInt2: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int16_t>);
@@ -159,14 +167,18 @@ bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
       break;
     case JsonToken::kObject: break;
   }
-  if (id == TypeId::kText || id == TypeId::kUnknown) return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
+  if (id == TypeId::kText || id == TypeId::kUnknown)
+    return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
   if (id == TypeId::kJsonb) return Jsonb(token.text(), writer, row);
   return Mismatch(token, writer);
 }
 
 bool JsonValues::Number(const JsonToken& token, CellWriter& writer, int64_t row) {
   switch (writer.field().type.id) {
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: return writer.Integer(row, token.text(), reason_);
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8:
+    case TypeId::kOid: return writer.Integer(row, token.text(), reason_);
     case TypeId::kFloat4: case TypeId::kFloat8: return writer.Float(row, token.text(), reason_);
     case TypeId::kNumeric: return writer.Numeric(row, token.text(), reason_);
     case TypeId::kDate: case TypeId::kTimestamp: case TypeId::kTimestamptz: return Time(token.text(), writer, row);
@@ -186,8 +198,10 @@ bool JsonValues::Time(std::string_view number, CellWriter& writer, int64_t row) 
     case JsonTimestamps::kMicros: shift = 0; break;
   }
   int64_t micros;
-  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk || micros < data::kFirstDay * data::kMicrosPerDay || !data::IsFinite(micros)) {
-    reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") + std::string(number) + "\"";
+  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk ||
+      micros < data::kFirstDay * data::kMicrosPerDay || !data::IsFinite(micros)) {
+    reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") +
+              std::string(number) + "\"";
     return false;
   }
   if (type.id == TypeId::kDate) {
@@ -215,7 +229,9 @@ bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
   if (!SplitJsonArray(text, elements, lengths, reason_)) return false;
   const data::Type& type = writer.field().type;
   data::ArrayBuilder builder(type.element);
-  auto simple = [](const JsonToken& t) { return t.kind == JsonToken::kString || t.kind == JsonToken::kEscaped || t.kind == JsonToken::kNull; };
+  auto simple = [](const JsonToken& t) {
+    return t.kind == JsonToken::kString || t.kind == JsonToken::kEscaped || t.kind == JsonToken::kNull;
+  };
   if (type.element == TypeId::kText && type.modifier < 0 && std::all_of(elements.begin(), elements.end(), simple)) {
     for (const JsonToken& element : elements) {
       if (element.kind == JsonToken::kNull) {
