@@ -311,6 +311,10 @@ void VisitExpressions(const Node& node, const std::function<void(const ExprPtr&)
   EachExpression(node, [&](const ExprPtr& expression) { visit(expression); });
 }
 
+void VisitOwnExpressions(const Node& node, const std::function<void(const ExprPtr&)>& visit) {
+  EachExpression(node, [&](const ExprPtr& expression) { visit(expression); });
+}
+
 int64_t CountNodes(const Node& root) {
   int64_t count = 1;
   for (const NodePtr& input : root.inputs) count += CountNodes(*input);

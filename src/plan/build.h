@@ -43,6 +43,9 @@ int64_t CountNodes(const Node& root);
 /// Nodes on the longest path to a leaf.
 int Depth(const Node& root);
 
+/// The same for this node alone.
+void VisitOwnExpressions(const Node& node, const std::function<void(const expr::ExprPtr&)>& visit);
+
 std::vector<std::string> ColumnNames(const data::Schema& schema);
 /// True when both compute the same value: same node kinds, types, columns, constants and functions.
 bool SameExpression(const expr::Expression& a, const expr::Expression& b);

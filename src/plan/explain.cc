@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "plan/build.h"
 #include "plan/node.h"
+#include "plan/subquery_expression.h"
 
 namespace kappa::plan {
 namespace {
@@ -179,8 +180,24 @@ std::string TextOf(const Node& node) {
   return "";
 }
 
+/// The plans of the sub-queries in the node's own expressions, in order.
+std::vector<NodePtr> SubqueryPlans(const Node& node) {
+  std::vector<NodePtr> plans;
+  const auto collect = [&](const auto& self, const expr::Expression& expression) -> void {
+    if (const Subquery* subquery = SubqueryOf(expression)) plans.push_back(subquery->plan);
+    for (const ExprPtr& child : expression.children()) self(self, *child);
+  };
+  VisitOwnExpressions(node, [&](const ExprPtr& expression) { collect(collect, *expression); });
+  return plans;
+}
+
 void AppendText(const Node& node, int depth, std::string& out) {
-  out += std::string(static_cast<size_t>(depth) * 2, ' ') + TextOf(node) + "\n";
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  out += indent + TextOf(node) + "\n";
+  for (const NodePtr& plan : SubqueryPlans(node)) {
+    out += indent + "  Subquery\n";
+    AppendText(*plan, depth + 2, out);
+  }
   for (const NodePtr& input : node.inputs) AppendText(*input, depth + 1, out);
 }
 
@@ -211,7 +228,16 @@ void AppendJson(const Node& node, std::string& out) {
     AppendJsonString(node.schema.fields[i].type.ToString(), out);
     out += "}";
   }
-  out += std::string("],\"append_only\":") + (node.append_only ? "true" : "false") + ",\"inputs\":[";
+  out += std::string("],\"append_only\":") + (node.append_only ? "true" : "false");
+  if (const std::vector<NodePtr> plans = SubqueryPlans(node); !plans.empty()) {
+    out += ",\"subqueries\":[";
+    for (size_t i = 0; i < plans.size(); ++i) {
+      if (i > 0) out += ",";
+      AppendJson(*plans[i], out);
+    }
+    out += "]";
+  }
+  out += ",\"inputs\":[";
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     if (i > 0) out += ",";
     AppendJson(*node.inputs[i], out);

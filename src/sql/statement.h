@@ -55,7 +55,7 @@ struct InsertStatement {
 /// UPDATE of a table: `plan` gives whole new rows. DELETE: `plan` gives the rows to delete.
 struct UpdateStatement { std::string target; plan::NodePtr plan; std::vector<data::Type> parameter_types; };
 struct DeleteStatement { std::string target; plan::NodePtr plan; std::vector<data::Type> parameter_types; };
-struct ExplainStatement { plan::NodePtr plan; bool analyze = false; bool json = false; std::string view; /* EXPLAIN of a view's name */ };
+struct ExplainStatement { plan::NodePtr plan; bool analyze = false; bool json = false; std::string view; /* of EXPLAIN MATERIALIZED VIEW; `plan` is then its query's */ };
 struct ShowStatement { std::string name; };                    // "server_version", "all", "streams", "views", "tables", "topics"
 struct SetStatement { std::string name; std::string value; bool reset = false; bool local = false; };
 struct TransactionStatement { enum class Kind : uint8_t { kBegin, kCommit, kRollback } kind = Kind::kBegin; };

@@ -69,6 +69,7 @@ inline TestCatalog::TestCatalog() {
     version.schema = Columns(Field{"author", TypeId::kText}, Field{"commits", TypeId::kInt8}, Field{"added", TypeId::kNumeric});
     if (number == 2) version.schema.fields.push_back({"latest", TypeId::kTimestamptz});
     version.key_columns = {0};
+    version.query = std::string("SELECT author, count(*) AS commits, sum(added) AS added") + (number == 2 ? ", max(authored_at) AS latest" : "") + " FROM commits GROUP BY author";
     totals.versions.push_back(version);
   }
   totals.serving = 1;

@@ -130,8 +130,17 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
   }
   const PgQuery__Node& query = *statement.query;
   if (tree_.statement().explain_view) {
-    const PgQuery__Node& from = *query.select_stmt->from_clause[0];
-    explain.view = from.range_var->relname;
+    // EXPLAIN MATERIALIZED VIEW v, or v$2: the plan of the stored query.
+    const PgQuery__RangeVar& name = *query.select_stmt->from_clause[0]->range_var;
+    KAPPA_ASSIGN_OR_RETURN(const FromResult read, Relation(name));
+    const plan::Scan* scan = read.plan->kind == plan::NodeKind::kScan ? static_cast<const plan::Scan*>(read.plan.get()) : nullptr;
+    if (scan == nullptr || scan->relation_kind != plan::RelationKind::kView)
+      return Error(sqlstate::kWrongObjectType, std::string("\"") + name.relname + "\" is not a materialized view").At(At(name.location));
+    const catalog::View& view = *context_.catalog->FindView(scan->name);
+    const catalog::ViewVersion* version = view.FindVersion(scan->version > 0 ? scan->version : view.serving);
+    if (version == nullptr) version = &view.versions.front();
+    explain.view = name.relname;
+    KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_));
     return BoundStatement(std::move(explain));
   }
   if (query.node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
@@ -146,6 +155,30 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
   return BoundStatement(std::move(explain));
 }
 
+namespace {
+
+/// Moves the position of a malformed literal's error from the operator or function around it to the literal itself, which
+/// the message quotes at its end: invalid input syntax for type integer: "x".
+Error AtLiteral(Error error, const RawStatement& statement) {
+  const std::string& message = error.message();
+  const size_t colon = message.find(": \"");
+  const bool malformed = error.Is(sqlstate::kInvalidTextRepresentation) || error.Is(sqlstate::kInvalidDatetimeFormat) || error.Is(sqlstate::kDatetimeFieldOverflow);
+  if (!malformed || colon == std::string::npos || !message.ends_with('"')) return error;
+  const std::string quoted = message.substr(colon + 3, message.size() - colon - 4);
+  const Result<std::vector<Token>> tokens = ScanTokens(statement.source);
+  if (!tokens.ok()) return error;
+  int found = -1;
+  for (const Token& token : *tokens) {
+    if (token.kind != Token::Kind::kString || statement.source.substr(static_cast<size_t>(token.start), static_cast<size_t>(token.end - token.start)) != "'" + quoted + "'") continue;
+    if (found >= 0) return error;  // two alike: the position stays where it is
+    found = token.start;
+  }
+  if (found >= 0) error.set_position(statement.offset + CountCharacters(statement.source, found) + 1);
+  return error;
+}
+
+}  // namespace
+
 Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& context) {
   KAPPA_ASSIGN_OR_RETURN(const ParseTree tree, ParseTree::Parse(statement));
   BindContext typed = context;
@@ -153,7 +186,8 @@ Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& co
   for (int round = 1;; ++round) {
     Binder binder(tree, typed);
     Result<BoundStatement> bound = binder.Statement();
-    if (!bound.ok() || !binder.inferred() || round == kRounds) return bound;
+    if (!bound.ok()) return AtLiteral(bound.error(), statement);
+    if (!binder.inferred() || round == kRounds) return bound;
     typed.parameter_types = binder.parameter_types();
   }
 }

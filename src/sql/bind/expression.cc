@@ -172,7 +172,11 @@ int Binder::PositionOf(const expr::Expression& column) const {
 }
 
 Result<ExprPtr> Binder::Column(const std::vector<std::string>& parts, int position, const ExprContext& context) {
-  if (parts.size() > 3) return Unsupported("a column name with more than three parts", "Write schema.table.column.", position);
+  if (parts.size() > 3) {
+    std::string name;
+    for (const std::string& part : parts) name += (name.empty() ? "" : ".") + part;
+    return Error(sqlstate::kFeatureNotSupported, "cross-database references are not implemented: " + name).Hint("Write schema.table.column.").At(position);
+  }
   KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> found, context.scope->Find(parts, position));
   if (found) return Placed(*found, position);
   KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> outer, OuterColumn(parts, position));

@@ -148,6 +148,8 @@ Result<FromResult> Binder::Relation(const PgQuery__RangeVar& relation) {
     }
     if (schema.empty() || schema == "public") {
       Result<FromResult> found = CatalogRelation(name, position);
+      if (!found.ok() && schema == "public" && found.error().message() == "relation \"" + name + "\" does not exist")
+        return Error(sqlstate::kUndefinedTable, "relation \"public." + name + "\" does not exist").Hint(found.error().hint()).At(position);
       if (found.ok() || !found.error().Is(sqlstate::kUndefinedTable) || schema == "public") return found;
       if (context_.system_relation && context_.system_relation("pg_catalog." + name) != nullptr) return SystemTable("pg_catalog." + name, "pg_catalog", name, position);
       return found;

@@ -51,7 +51,10 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
   KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
   if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, "Aggregates are count, sum, avg, min, max, bool_and, bool_or, and in queries string_agg and array_agg.", position);
   if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
-  if (call.agg_star) return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
+  if (call.agg_star) {
+    if (const Result<ExprPtr> bare = expr::MakeFunction(name, {}, position); !bare.ok()) return bare.error();
+    return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
+  }
   if (call.agg_distinct) return Error(sqlstate::kWrongObjectType, "DISTINCT specified, but " + name + " is not an aggregate function").At(position);
   if (call.agg_filter != nullptr) return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
   if (call.n_agg_order > 0) return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);

@@ -302,7 +302,7 @@ Result<ExprPtr> Binder::LimitCount(const PgQuery__Node* node, const char* clause
   if (count->kind() == expr::Expression::Kind::kLiteral) {
     const Value& value = static_cast<const expr::Literal&>(*count).value();
     if (value.null) return ExprPtr();
-    if (value.As<int64_t>() < 0) return Error(sqlstate::kInvalidParameterValue, std::string(clause) + " must not be negative").At(position);
+    if (value.As<int64_t>() < 0) return Error(std::string_view(clause) == "LIMIT" ? "2201W" : "2201X", std::string(clause) + " must not be negative").At(position);
   }
   return count;
 }

@@ -129,12 +129,14 @@ TEST_F(SelectTest, TypeErrorsHavePositions) {
   EXPECT_EQ(ErrorOf("select name + 1 from repos"), "42883 @13 operator does not exist: text + integer");
   EXPECT_EQ(ErrorOf("select lowr(name) from repos").substr(0, 50), "42883 @8 function lowr(text) does not exist");
   EXPECT_EQ(ErrorOf("select 'abc'::int"), "22P02 @8 invalid input syntax for type integer: \"abc\"");
+  EXPECT_EQ(ErrorOf("select year + 'x', 'y' from repos"), "22P02 @15 invalid input syntax for type integer: \"x\"");
+  EXPECT_EQ(ErrorOf("select 1::date"), "42846 @9 cannot cast type integer to date");
   EXPECT_EQ(ErrorOf("select 1::nothing"), "42704 @11 type \"nothing\" does not exist");
   EXPECT_EQ(ErrorOf("select case when 1 then 2 end").substr(0, 8), "42804 @1");
   EXPECT_EQ(ErrorOf("select year from repos union select name from repos"), "42804 @37 UNION types integer and text cannot be matched");
   EXPECT_EQ(ErrorOf("select 1, 2 union select 1"), "42601 @26 each UNION query must have the same number of columns");
   EXPECT_EQ(ErrorOf("select 1 limit 'x'").substr(0, 5), "22P02");
-  EXPECT_EQ(ErrorOf("select 1 limit -1"), "22023 @16 LIMIT must not be negative");
+  EXPECT_EQ(ErrorOf("select 1 limit -1"), "2201W @16 LIMIT must not be negative");
   EXPECT_EQ(ErrorOf("select 1 from repos limit year"), "42P10 @27 argument of LIMIT must not contain variables");
 }
 

@@ -174,7 +174,7 @@ Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& c
   }
   KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Expr(*cast.arg, context));
   if (IsRegistered(spelled) && !type.is_array()) return expr::MakeRegCast(std::move(arg), spelled, position);
-  const bool literal = arg->kind() == expr::Expression::Kind::kLiteral;
+  const bool literal = arg->kind() == expr::Expression::Kind::kLiteral && arg->type().id == TypeId::kUnknown;
   const int literal_location = LocationOf(*cast.arg);
   return expr::MakeCast(std::move(arg), type, expr::CastContext::kExplicit, literal && literal_location >= 0 ? At(literal_location) : position);
 }

@@ -80,6 +80,101 @@ std::pair<ExprPtr, ExprPtr> AsKeys(const ExprPtr& conjunct, int left_width) {
 
 NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts);
 
+/// Inner and cross joins as one list: FROM a, b, c or a JOIN b JOIN c. Columns of the conjuncts are those of the inputs side
+/// by side.
+struct JoinList {
+  std::vector<NodePtr> inputs;
+  std::vector<ExprPtr> conjuncts;
+};
+
+bool IsPlainInner(const plan::Node& node) {
+  if (node.kind != NodeKind::kJoin) return false;
+  const auto& join = static_cast<const plan::Join&>(node);
+  return (join.type == JoinType::kInner || join.type == JoinType::kCross) && join.left_keys.empty();
+}
+
+void Flatten(const NodePtr& node, int first_column, JoinList& list) {
+  if (!IsPlainInner(*node)) {
+    list.inputs.push_back(node);
+    return;
+  }
+  const auto& join = static_cast<const plan::Join&>(*node);
+  Flatten(join.inputs[0], first_column, list);
+  Flatten(join.inputs[1], first_column + join.inputs[0]->schema.size(), list);
+  if (!join.residual) return;
+  std::vector<int> mapping(static_cast<size_t>(join.schema.size()));
+  for (size_t i = 0; i < mapping.size(); ++i) mapping[i] = first_column + static_cast<int>(i);
+  Split(expr::RemapColumns(join.residual, mapping), list.conjuncts);
+}
+
+/// The order in which each input but the first shares an equality with those before it, where there is such an order; else as
+/// near to the written one as can be. Inputs without an equality would make cross products.
+std::vector<size_t> ConnectedOrder(const JoinList& list, const std::vector<ExprPtr>& conjuncts) {
+  std::vector<size_t> input_of;
+  for (size_t i = 0; i < list.inputs.size(); ++i) input_of.insert(input_of.end(), static_cast<size_t>(list.inputs[i]->schema.size()), i);
+  std::vector<std::vector<bool>> equalities;  // which inputs each equality reads
+  for (const ExprPtr& conjunct : conjuncts) {
+    if (conjunct->call_name() != "=" || !IsMovable(*conjunct)) continue;
+    std::vector<bool> used, inputs(list.inputs.size());
+    expr::CollectColumns(*conjunct, used);
+    for (size_t i = 0; i < used.size(); ++i)
+      if (used[i]) inputs[input_of[i]] = true;
+    equalities.push_back(std::move(inputs));
+  }
+  std::vector<size_t> order = {0};
+  std::vector<bool> placed(list.inputs.size());
+  placed[0] = true;
+  const auto connects = [&](size_t next) {
+    return std::any_of(equalities.begin(), equalities.end(), [&](const std::vector<bool>& inputs) {
+      bool others = false;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i] && i != next && !placed[i]) return false;
+        others = others || (inputs[i] && i != next);
+      }
+      return inputs[next] && others;
+    });
+  };
+  while (order.size() < list.inputs.size()) {
+    size_t next = list.inputs.size();
+    for (size_t i = 0; i < list.inputs.size() && next == list.inputs.size(); ++i)
+      if (!placed[i] && connects(i)) next = i;
+    for (size_t i = 0; i < list.inputs.size() && next == list.inputs.size(); ++i)
+      if (!placed[i]) next = i;
+    placed[next] = true;
+    order.push_back(next);
+  }
+  return order;
+}
+
+NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above);
+
+/// Three or more inner-joined inputs in an order without needless cross products; null when the written order is as good.
+NodePtr Reordered(const NodePtr& node, const std::vector<ExprPtr>& above) {
+  JoinList list;
+  Flatten(node, 0, list);
+  if (list.inputs.size() < 3) return nullptr;
+  list.conjuncts.insert(list.conjuncts.end(), above.begin(), above.end());
+  const std::vector<size_t> order = ConnectedOrder(list, list.conjuncts);
+  if (std::is_sorted(order.begin(), order.end())) return nullptr;
+  std::vector<int> first(list.inputs.size()), mapping(static_cast<size_t>(node->schema.size()));
+  NodePtr joined;
+  for (const size_t input : order) {
+    first[input] = joined ? joined->schema.size() : 0;
+    joined = joined ? plan::MakeJoin(JoinType::kCross, joined, list.inputs[input], {}, {}, nullptr) : list.inputs[input];
+  }
+  size_t column = 0;
+  for (size_t i = 0; i < list.inputs.size(); ++i)
+    for (int k = 0; k < list.inputs[i]->schema.size(); ++k) mapping[column++] = first[i] + k;
+  for (ExprPtr& conjunct : list.conjuncts) conjunct = expr::RemapColumns(conjunct, mapping);
+  NodePtr pushed = PushIntoJoin(static_cast<const plan::Join&>(*joined), std::move(list.conjuncts));
+  std::vector<ExprPtr> columns;
+  for (const int index : mapping) {
+    const data::Field& field = pushed->schema.fields[static_cast<size_t>(index)];
+    columns.push_back(expr::MakeColumn(index, field.type, field.name));
+  }
+  return plan::MakeProject(std::move(pushed), std::move(columns), plan::ColumnNames(node->schema));
+}
+
 NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
   const int width = join.inputs[0]->schema.size();
   const bool keeps_left = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kLeft;
@@ -173,7 +268,12 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       for (ExprPtr& conjunct : down) conjunct = expr::SubstituteColumns(conjunct, aggregate.keys);
       return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
     }
-    case NodeKind::kJoin: return PushIntoJoin(static_cast<const plan::Join&>(*node), std::move(conjuncts));
+    case NodeKind::kJoin: {
+      if (IsPlainInner(*node)) {
+        if (NodePtr reordered = Reordered(node, conjuncts)) return reordered;
+      }
+      return PushIntoJoin(static_cast<const plan::Join&>(*node), std::move(conjuncts));
+    }
     case NodeKind::kUnion: {
       auto [down, stay] = Partition(conjuncts, [](int) { return true; });
       std::vector<NodePtr> inputs;
