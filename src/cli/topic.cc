@@ -272,11 +272,11 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   list->add_flag("--json", arguments->json, "One JSON object a line");
 
   CLI::App* describe = verb("describe", "Show a topic's partitions, offsets and configuration", DescribeTopic);
-  describe->add_option("TOPIC", arguments->name)->required();
+  describe->add_option("TOPIC", arguments->name, "Name of the topic")->required();
   describe->add_flag("--json", arguments->json, "A JSON object");
 
   CLI::App* remove = verb("delete", "Delete topics with all their records", DeleteTopics);
-  remove->add_option("TOPIC", arguments->names)->required();
+  remove->add_option("TOPIC", arguments->names, "Names of topics")->required();
   remove->add_flag("--if-exists", arguments->if_exists, "Succeed when the topic does not exist");
 
   CLI::App* produce = verb("produce", "Send lines as records; done when all are acknowledged, which means on disk", [](TopicArguments& given) {
@@ -285,7 +285,7 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
     given.produce.json = given.json;
     return ProduceToTopic(given.produce);
   });
-  produce->add_option("TOPIC", arguments->name)->required();
+  produce->add_option("TOPIC", arguments->name, "Name of the topic")->required();
   produce->add_option("FILE", arguments->produce.files, "Files of lines, plain, .zst or .gz; none or \"-\": standard input. Empty lines are skipped");
   produce->add_option("--key", arguments->produce.key, "JSON field whose value becomes the record's key")->type_name("FIELD");
   produce->add_option("--partition", arguments->produce.partition, "Send all to this partition; otherwise by key")->check(CLI::NonNegativeNumber);
@@ -303,7 +303,7 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
     given.consume.topic = given.name;
     return ConsumeTopic(given.consume);
   });
-  consume->add_option("TOPIC", arguments->name)->required();
+  consume->add_option("TOPIC", arguments->name, "Name of the topic")->required();
   consume->add_option("--partition", arguments->consume.partition, "Only this partition")->check(CLI::NonNegativeNumber);
   consume->add_option("--from", arguments->consume.from, "earliest, latest, an offset, or a time")->capture_default_str();
   auto* to = consume->add_option("--to", arguments->consume.to, "latest, an offset, or a time: where to stop (not included)");
