@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,5 +86,8 @@ class PgRows {
 };
 /// The text form of an array of these elements.
 std::string PgArrayText(const std::vector<std::string>& elements);
+
+/// Adds the rows of information_schema.`name`.
+void InformationSchemaRows(const PgCatalogContext& context, const PgRelations& relations, std::string_view name, PgRows& rows);
 
 }  // namespace kappa::engine
