@@ -194,7 +194,7 @@ Kernel PositionOf() {
         if (array.dimensions() > 1) error = Error(sqlstate::kFeatureNotSupported, "searching for elements in multidimensional arrays is not supported");
         if (call.arguments.size() > 2) {
           if (call.arguments[2].IsNull(row)) error = Error(sqlstate::kNullValueNotAllowed, "initial position must not be null");
-          else from = std::max(0, call.arguments[2].Get<int32_t>(row) - 1);
+          else from = std::max(1, call.arguments[2].Get<int32_t>(row)) - 1;
         }
         if (error) {
           if (!call.Tolerate(*error)) return *error;

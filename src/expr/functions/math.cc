@@ -149,7 +149,10 @@ Result<int32_t> WidthBucket(double operand, double low, double high, int32_t cou
     if (count == INT32_MAX) return OutOfRange<int32_t>();
     return count + 1;
   }
-  return static_cast<int32_t>((operand - low) / (high - low) * count) + 1;
+  // Halved where the distance of the bounds would overflow; rounding must not lead past the last bucket.
+  const double part = std::isinf(high - low) ? (operand / 2 - low / 2) / (high / 2 - low / 2) : (operand - low) / (high - low);
+  const double bucket = std::floor(part * count);
+  return bucket >= count ? count : static_cast<int32_t>(bucket) + 1;
 }
 
 }  // namespace
