@@ -88,7 +88,9 @@ def main():
             for view in ("per_key", "totals", "named"):
                 query = connection.rows(f"SELECT query FROM kappa.versions WHERE view = '{view}'")[0][0]
                 live, whole = sorted(connection.rows(f"SELECT * FROM {view}"), key=str), sorted(connection.rows(query), key=str)
-                check(live == whole, f"round {turn}: view {view} is not its query over the log: {live[:3]} {whole[:3]}")
+                if live != whole:
+                    extra, missing = [row for row in live if row not in whole][:5], [row for row in whole if row not in live][:5]
+                    check(False, f"round {turn}: view {view} is not its query over the log: {len(live)} rows live, {len(whole)} by the query; only live {extra}, only by the query {missing}")
             connection.close()
             code, out, err = instance.run("verify", "--all", check=False)
             check(code == 0, f"round {turn}: {out}{err}")

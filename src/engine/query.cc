@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kBulkRecords = 200'000;
 constexpr int64_t kScanBatches = 16;  // batches pushed between two steps
 constexpr int kSubqueryDepthMax = 32;
+constexpr int64_t kRebuildWaitUs = 60'000'000;
 
 Error StillReplaying(std::string_view name, const VersionRuntime* runtime, int64_t now_us) {
   Error error(sqlstate::kObjectNotInPrerequisiteState, fmt::format("materialized view \"{}\" is still replaying", name));
@@ -96,7 +97,7 @@ void CollectAllScans(const plan::Node& node, std::vector<const plan::Scan*>& sca
 Result<ReadSet> Core::OpenReadSet(const std::vector<const plan::Scan*>& scans, uint64_t route_key, int64_t wait_us) {
   ReadSet reads;
   std::unique_lock guard(publish_);
-  const int64_t deadline = clock_.SteadyMicros() + wait_us;
+  const int64_t begin = clock_.SteadyMicros();
   for (size_t i = 0; i < scans.size();) {
     const plan::Scan& scan = *scans[i];
     reads.catalog = catalog_->snapshot();
@@ -131,8 +132,10 @@ Result<ReadSet> Core::OpenReadSet(const std::vector<const plan::Scan*>& scans, u
       }
       if (runtime == versions_.end() || !runtime->second->live) {
         const int64_t now = clock_.SteadyMicros();
-        if (now >= deadline || closing_) return StillReplaying(scan.name, runtime == versions_.end() ? nullptr : runtime->second.get(), now);
-        visible_changed_.wait_for(guard, std::chrono::microseconds(deadline - now));
+        // A version that served before the restart and is rebuilt now is worth waiting for; a new one says that it replays.
+        const int64_t until = version->state == catalog::VersionState::kServing ? begin + kRebuildWaitUs : begin + wait_us;
+        if (now >= until || closing_) return StillReplaying(scan.name, runtime == versions_.end() ? nullptr : runtime->second.get(), now);
+        visible_changed_.wait_for(guard, std::chrono::microseconds(until - now));
         i = 0;  // everything again: one epoch for all
         reads = {};
         continue;

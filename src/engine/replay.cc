@@ -270,6 +270,7 @@ Status Core::FinishReplay(std::shared_ptr<Replay> replay) {
   finished_replays_.push_back(replay);
   checkpoint_forced_ = true;
   if (promote) KAPPA_RETURN_IF_ERROR(Promote(runtime.view, runtime.number, false));
+  RebuildLost();  // a version that waited for this one
   std::lock_guard guard(publish_);
   visible_changed_.notify_all();
   return {};

@@ -1,8 +1,10 @@
 // ViewStore: the rows of one view version (or table), as a multiset with its digest. Readers take snapshots.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 

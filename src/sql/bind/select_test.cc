@@ -193,6 +193,7 @@ TEST_F(SelectTest, WhatIsNotSupportedSaysSo) {
       {"select * from session(commits, authored_at, '1 hour')", "SESSION is not supported"},
       {"select * from repos r, generate_series(1, r.year) n", "a column as an argument of generate_series in FROM is not supported"},
       {"select * from repos r, lateral (select r.year) x", "a LATERAL sub-select is not supported"},
+      {"select * from repos where (year, name) in (select 1, 'a')", "a row compared with a sub-query is not supported"},
       {"select row(1, 2)", "a row value here is not supported"},
       {"select 1::char(3)", "type character(n) is not supported"},
       {"select interval '1' day to second", "an interval with several fields or a precision is not supported"},

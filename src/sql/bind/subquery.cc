@@ -30,6 +30,8 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   if (for_view_) return Unsupported("a sub-query in an expression of a view", "Join with the other relation, or define a second view and join with it.", position);
   if (context.in_aggregate) return Unsupported("a sub-query in an aggregate's argument", "Compute it in a sub-select of FROM.", position);
 
+  if (link.testexpr != nullptr && link.testexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) return Unsupported("a row compared with a sub-query", "Use EXISTS.", position);
+
   Environment environment{environment_, context.scope, 0, {}};
   environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
   environment_ = &environment;
@@ -59,7 +61,6 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
     }
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
     case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK: {
-      if (link.testexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) return Unsupported("a row compared with a sub-query", "Use EXISTS.", position);
       const bool all = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
       const std::string name = link.n_oper_name == 0 ? "=" : TextOf(*link.oper_name[link.n_oper_name - 1]);
       KAPPA_ASSIGN_OR_RETURN(ExprPtr needle, Expr(*link.testexpr, context));
