@@ -145,7 +145,7 @@ class Core final : public Engine {
   TableRuntime* FindTableRuntime(const std::string& name);
 
   Result<data::Batch> SystemRows(std::string_view name, const ReadSet& reads);
-  Result<data::Batch> TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments);
+  Result<data::Batch> TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments, const std::function<Status()>& check);
   Result<data::Batch> PlanRows(const std::string& text);
   Result<data::Schema> TableFunctionSchema(std::string_view name, const std::vector<data::Value>& arguments) const;
   Result<data::Value> EngineFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot,

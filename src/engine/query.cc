@@ -12,7 +12,7 @@
 namespace kappa::engine {
 namespace {
 
-constexpr int64_t kBulkRecords = 200'000;
+constexpr int64_t kBulkRecords = 50'000;  // decoded between two looks at whether the query was cancelled
 constexpr int64_t kScanBatches = 16;  // batches pushed between two steps
 constexpr int kSubqueryDepthMax = 32;
 constexpr int64_t kRebuildWaitUs = 60'000'000;
@@ -175,6 +175,10 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
   options.operators.bounded = true;
   options.operators.context = context;
   options.operators.context.fail_on_error = true;
+  auto check = [&]() -> Status {
+    if (cancelled && cancelled()) return Error(sqlstate::kQueryCanceled, "canceling statement due to user request");
+    return {};
+  };
   options.table_function = [&](const plan::TableFunction& function) -> Result<data::Batch> {
     std::vector<data::Value> arguments;
     for (const expr::ExprPtr& argument : function.arguments) {
@@ -182,8 +186,20 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
       KAPPA_ASSIGN_OR_RETURN(data::Value value, expr::EvaluateConstant(*argument, argument_context));
       arguments.push_back(std::move(value));
     }
-    return TableFunctionRows(function.name, arguments);
+    return TableFunctionRows(function.name, arguments, check);
   };
+  int64_t bytes = 0;  // of the result so far
+  auto bounded = [&](int64_t more) -> Status {
+    if (bytes + more <= options_.query_memory_bytes) return {};
+    return Error(sqlstate::kOutOfMemory, more > bytes ? "the query needs more memory than query_memory" : "the query's result is larger than query_memory")
+        .Detail(fmt::format("The bound is {} bytes.", options_.query_memory_bytes))
+        .Hint("Select fewer rows or columns, join on equalities, aggregate, or start the server with a larger --query-memory-mb.");
+  };
+  options.watch = [&](int64_t held) -> Status {
+    KAPPA_RETURN_IF_ERROR(check());
+    return bounded(held);
+  };
+  KAPPA_RETURN_IF_ERROR(check());
   flow::LogFlow flow(options, pool);
   constexpr uint32_t kQuery = 0xffffffff;
   std::vector<const plan::Scan*> scans;
@@ -210,24 +226,14 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
 
   data::Schema schema = plan->schema;
   std::vector<data::ChangeBatch> results;
-  int64_t bytes = 0;
   auto consume = [&](flow::FlowChanges& changes) -> Status {
     for (data::ChangeBatch& batch : changes.views[kQuery]) {
       bytes += BytesOf(batch.AsBatch());
-      if (bytes > options_.query_memory_bytes) {
-        return Error(sqlstate::kOutOfMemory, "the query's result is larger than query_memory")
-            .Detail(fmt::format("The bound is {} bytes.", options_.query_memory_bytes))
-            .Hint("Select fewer rows or columns, aggregate, or start the server with a larger --query-memory.");
-      }
+      KAPPA_RETURN_IF_ERROR(bounded(0));
       results.push_back(std::move(batch));
     }
     return {};
   };
-  auto check = [&]() -> Status {
-    if (cancelled && cancelled()) return Error(sqlstate::kQueryCanceled, "canceling statement due to user request");
-    return {};
-  };
-
   for (size_t i = 0; i < scans.size(); ++i) {
     const plan::Scan& scan = *scans[i];
     const ops::ViewSnapshot* snapshot = nullptr;
@@ -306,6 +312,13 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
     data::RowKeys keys(all.columns, all.rows, false);
     absl::flat_hash_map<std::string_view, int64_t> net;
     for (int64_t row = 0; row < all.rows; ++row) net[keys.key(row)] += all.weight(row);
+    int64_t rows_total = 0;
+    for (const auto& [key, count] : net) {
+      if (count > 0 && __builtin_add_overflow(rows_total, count, &rows_total)) rows_total = INT64_MAX;
+    }
+    int64_t bytes_total = 0;
+    if (__builtin_mul_overflow(rows_total, 8 + bytes / std::max<int64_t>(1, all.rows), &bytes_total)) bytes_total = INT64_MAX - bytes;
+    KAPPA_RETURN_IF_ERROR(bounded(std::min(bytes_total, INT64_MAX - bytes)));
     std::vector<int32_t> rows;
     for (int64_t row = 0; row < all.rows; ++row) {
       int64_t& left = net[keys.key(row)];

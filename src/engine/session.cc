@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "engine/core.h"
 #include "plan/subquery_expression.h"
@@ -111,6 +112,9 @@ class SessionImpl final : public Session {
     }
     started_us_ = core_.clock().SteadyMicros();
     auto result = Run(*current, parameters);
+    if (!result.ok() && result.error().Is(sqlstate::kQueryCanceled) && !cancelled_ && TimedOut()) {
+      return Fail(Error(sqlstate::kQueryCanceled, "canceling statement due to statement timeout"));
+    }
     if (!result.ok()) return Fail(result.error());
     return result;
   }
@@ -151,6 +155,11 @@ class SessionImpl final : public Session {
         current = zone;
         return {};
       }
+      if (key == "statement_timeout") {
+        KAPPA_ASSIGN_OR_RETURN(statement_timeout_us_, Duration(key, value));
+        current = statement_timeout_us_ % 1000 == 0 && statement_timeout_us_ > 0 ? fmt::format("{}ms", statement_timeout_us_ / 1000) : std::string(value);
+        return {};
+      }
       if ((key == "client_encoding") && Lower(value) != "utf8" && Lower(value) != "utf-8" && Lower(value) != "unicode" && Lower(value) != "sql_ascii") {
         return Error(sqlstate::kFeatureNotSupported, fmt::format("client encoding \"{}\" is not supported", value)).Hint("Use UTF8.");
       }
@@ -176,11 +185,32 @@ class SessionImpl final : public Session {
     return error;
   }
 
+  /// "250", "250ms", "2s", "1 min": PostgreSQL's spelling of a setting in milliseconds, as microseconds.
+  static Result<int64_t> Duration(std::string_view name, std::string_view value) {
+    static constexpr std::pair<std::string_view, int64_t> kUnits[] = {{"", 1'000}, {"us", 1}, {"ms", 1'000}, {"s", 1'000'000}, {"min", 60'000'000}, {"h", 3'600'000'000}, {"d", 86'400'000'000}};
+    constexpr int64_t kMsMax = 2'147'483'647;
+    int64_t count = 0;
+    const auto [end, status] = std::from_chars(value.data(), value.data() + value.size(), count);
+    std::string_view unit(end, static_cast<size_t>(value.data() + value.size() - end));
+    while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
+    for (const auto& [text, us] : kUnits) {
+      if (status != std::errc() || unit != text) continue;
+      if (count < 0 || count > kMsMax * 1000 / us) {
+        return Error(sqlstate::kInvalidParameterValue, fmt::format("{} is outside the valid range for parameter \"{}\" (0 .. {} ms)", value, name, kMsMax));
+      }
+      return count * us;
+    }
+    return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"{}\": \"{}\"", name, value))
+        .Hint("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".");
+  }
+
+  bool TimedOut() const {
+    const int64_t server = core_.options().statement_timeout_us, session = statement_timeout_us_;
+    const int64_t limit = server > 0 && session > 0 ? std::min(server, session) : std::max(server, session);
+    return limit > 0 && core_.clock().SteadyMicros() - started_us_ > limit;
+  }
   std::function<bool()> Cancelled() {
-    return [this] {
-      const int64_t limit = core_.options().statement_timeout_us;
-      return cancelled_.load() || (limit > 0 && core_.clock().SteadyMicros() - started_us_ > limit);
-    };
+    return [this] { return cancelled_.load() || TimedOut(); };
   }
 
   Result<std::shared_ptr<PreparedImpl>> Bind(sql::RawStatement raw, const std::vector<data::Type>& parameter_types) {
@@ -380,6 +410,7 @@ class SessionImpl final : public Session {
     result.tag = statement.reset ? "RESET" : "SET";
     if (statement.reset) {
       if (Lower(statement.name) == "timezone") return Set("TimeZone", "UTC");
+      if (Lower(statement.name) == "statement_timeout" || Lower(statement.name) == "all") return Set("statement_timeout", "0");
       return {};
     }
     if (Lower(statement.name) == "time zone") return Set("TimeZone", statement.value);
@@ -423,6 +454,7 @@ class SessionImpl final : public Session {
   std::map<std::string, std::string, std::less<>> settings_;
   TransactionState transaction_ = TransactionState::kIdle;
   std::atomic<bool> cancelled_{false};
+  int64_t statement_timeout_us_ = 0;  // of SET statement_timeout; 0: none
   int64_t started_us_ = 0;
 };
 

@@ -78,7 +78,8 @@ bool Closes(std::string_view query) {
 }
 
 /// generate_series(from, to [, step]): the binder has cast `from` and `to` to one type.
-Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, int64_t bytes_max) {
+Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, int64_t bytes_max, const std::function<Status()>& check) {
+  constexpr int64_t kCheckRows = 1 << 20;
   const data::Type type = arguments[0].type;
   data::ColumnBuilder builder(type);
   data::Batch batch;
@@ -95,6 +96,7 @@ Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, in
     while (down ? at >= to : at <= to) {
       builder.Append<int64_t>(at);
       if (builder.size() * 8 > bytes_max) return too_large();
+      if (builder.size() % kCheckRows == 0) KAPPA_RETURN_IF_ERROR(check());
       KAPPA_ASSIGN_OR_RETURN(at, data::AddInterval(at, step));
     }
   } else if (!any_null) {
@@ -125,6 +127,7 @@ Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, in
         builder.Append<int64_t>(at);
       }
       if (builder.size() * type.width() > bytes_max) return too_large();
+      if (builder.size() % kCheckRows == 0) KAPPA_RETURN_IF_ERROR(check());
       if (__builtin_add_overflow(at, step, &at)) break;
     }
   }
@@ -332,8 +335,8 @@ Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std:
   return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name)).Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.plan, kappa.verify.");
 }
 
-Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments) {
-  if (name == "generate_series") return GenerateSeries(arguments, options_.query_memory_bytes);
+Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments, const std::function<Status()>& check) {
+  if (name == "generate_series") return GenerateSeries(arguments, options_.query_memory_bytes, check);
   KAPPA_ASSIGN_OR_RETURN(data::Schema schema, TableFunctionSchema(name, arguments));
   RowBuilder rows(schema);
   auto integer = [](const data::Value& value) -> int {

@@ -12,6 +12,9 @@ namespace {
 
 using Lanes = std::vector<std::vector<data::ChangeBatch>>;
 
+/// An output of more rows is handed to the next operator before the step goes on, when somebody watches.
+constexpr int64_t kHandOverRows = 256 * 1024;
+
 int ShardOf(uint64_t hash, int shards) {
   // Tables use the low bits of the same hash: take the high ones of another mix.
   return static_cast<int>((static_cast<uint128_t>(HashWord(hash ^ 0x5bd1e9955bd1e995ULL)) * static_cast<uint64_t>(shards)) >> 64);
@@ -44,6 +47,11 @@ struct Graph::Impl {
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
     Lanes out;
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
+    size_t user = SIZE_MAX;  // the node that reads this one; SIZE_MAX for the root
+    int user_port = 0;
+    // For the watch: what is known of the only lane and of the state.
+    size_t counted_batches = 0;
+    int64_t out_rows = 0, out_bytes = 0, state_bytes = 0;
   };
 
   plan::NodePtr root;
@@ -82,13 +90,62 @@ struct Graph::Impl {
         }
         const int count = single ? 1 : options.shards;
         for (int shard = 0; shard < count; ++shard) {
-          KAPPA_ASSIGN_OR_RETURN(auto op, ops::MakeOperator(plan, options.operators));
+          ops::OperatorOptions operator_options = options.operators;
+          // The node's index: its inputs are already in the list.
+          if (options.watch) operator_options.watch = [this, index = nodes.size()](ops::Output&, int64_t more) { return Watch(index, more); };
+          KAPPA_ASSIGN_OR_RETURN(auto op, ops::MakeOperator(plan, operator_options));
           node.operators.push_back(std::move(op));
         }
       }
     }
+    for (size_t port = 0; port < node.inputs.size(); ++port) {
+      nodes[node.inputs[port]].user = nodes.size();
+      nodes[node.inputs[port]].user_port = static_cast<int>(port);
+    }
     nodes.push_back(std::move(node));
     return nodes.size() - 1;
+  }
+
+  /// Counts what the node holds, stops the run when it must, and hands a large output on.
+  Status Watch(size_t index, int64_t more_bytes = 0) {
+    Node& node = nodes[index];
+    CountOutput(node);
+    CountState(node);
+    int64_t bytes = more_bytes;
+    for (const Node& other : nodes) bytes += other.out_bytes + other.state_bytes;
+    KAPPA_RETURN_IF_ERROR(options.watch(bytes));
+    return node.out_rows >= kHandOverRows && node.user != SIZE_MAX ? HandOver(index) : Status();
+  }
+
+  static void CountOutput(Node& node) {
+    const auto& lane = node.out[0];
+    if (lane.size() < node.counted_batches || lane.empty()) node.counted_batches = 0, node.out_rows = 0, node.out_bytes = 0;
+    for (; node.counted_batches < lane.size(); ++node.counted_batches) {
+      node.out_rows += lane[node.counted_batches].rows;
+      node.out_bytes += ops::BatchBytes(lane[node.counted_batches]);
+    }
+  }
+
+  static void CountState(Node& node) {
+    if (node.operators.empty()) return;
+    node.state_bytes = node.operators[0]->held_bytes();
+    node.operators[0]->VisitState([&](std::string_view, state::Arena& arena) { node.state_bytes += static_cast<int64_t>(arena.memory_bytes()); });
+  }
+
+  /// What the node gave so far goes to its user at once. The user is not at work: the graph is a tree that runs bottom up.
+  Status HandOver(size_t index) {
+    std::vector<data::ChangeBatch> batches = std::exchange(nodes[index].out[0], {});
+    CountOutput(nodes[index]);
+    for (data::ChangeBatch& batch : batches) {
+      nodes[index].rows_out += batch.rows;
+      if (batch.rows == 0) continue;
+      const size_t user = nodes[index].user;
+      nodes[user].rows_in += batch.rows;
+      ++nodes[user].batches;
+      KAPPA_RETURN_IF_ERROR(nodes[user].operators[0]->OnBatch(nodes[index].user_port, std::move(batch), nodes[user].out[0]));
+      KAPPA_RETURN_IF_ERROR(Watch(user));
+    }
+    return {};
   }
 
   size_t lanes() const { return static_cast<size_t>(options.shards); }
@@ -195,6 +252,7 @@ struct Graph::Impl {
       for (size_t port = 0; port < ports.size(); ++port) {
         for (data::ChangeBatch& batch : ports[port][at]) {
           status[at] = op.OnBatch(static_cast<int>(port), std::move(batch), out);
+          if (status[at].ok() && options.watch) status[at] = Watch(static_cast<size_t>(&node - nodes.data()));
           if (!status[at].ok()) return;
         }
       }
@@ -204,6 +262,9 @@ struct Graph::Impl {
       pool.ParallelFor(static_cast<int>(shards), run);
     } else {
       for (size_t shard = 0; shard < shards; ++shard) run(static_cast<int>(shard));  // too little to share out
+    }
+    if (options.watch) {
+      for (const size_t input : node.inputs) CountOutput(nodes[input]);
     }
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
     return {};
@@ -217,6 +278,7 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   auto impl = std::make_unique<Impl>();
   impl->root = std::move(plan);
   impl->options = std::move(options);
+  KAPPA_CHECK(!impl->options.watch || impl->options.shards == 1);
   KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root, 0));
   for (Impl::Node& node : impl->nodes) node.out.assign(impl->lanes(), {});
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
@@ -253,7 +315,10 @@ Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<d
       case plan::NodeKind::kTableFunction:
         if (!impl_->started) {
           KAPPA_ASSIGN_OR_RETURN(data::Batch rows, impl_->options.table_function(static_cast<const plan::TableFunction&>(*node.plan)));
-          node.out[0].push_back(data::ChangeBatch(std::move(rows)));
+          const data::ChangeBatch all(std::move(rows));
+          for (int64_t at = 0; at < all.rows; at += static_cast<int64_t>(impl_->options.batch_rows)) {
+            node.out[0].push_back(data::Slice(all, at, std::min(static_cast<int64_t>(impl_->options.batch_rows), all.rows - at)));
+          }
         }
         break;
       default: KAPPA_RETURN_IF_ERROR(impl_->RunOperator(node, pool, end));
@@ -262,6 +327,7 @@ Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<d
       std::erase_if(lane, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
       for (const data::ChangeBatch& batch : lane) node.rows_out += batch.rows;
     }
+    if (impl_->options.watch) KAPPA_RETURN_IF_ERROR(impl_->Watch(static_cast<size_t>(&node - impl_->nodes.data())));
     node.nanos += (std::chrono::steady_clock::now() - begin).count();
   }
   impl_->started = true;

@@ -19,6 +19,9 @@ struct GraphOptions {
   ops::OperatorOptions operators;
   /// Rows of functions in FROM (generate_series, kappa.diff). Not set for views.
   std::function<Result<data::Batch>(const plan::TableFunction&)> table_function;
+  /// Bounded runs on one shard: called every few ten thousand rows with the bytes that the graph holds; its error stops the
+  /// step. With it set, large intermediate results flow on to the next operator in pieces instead of being kept whole.
+  std::function<Status(int64_t bytes)> watch;
 };
 
 /// Lifecycle: Make, [VisitState to load pages, Restored], then Push* and Step, again and again.

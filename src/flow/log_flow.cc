@@ -42,6 +42,7 @@ Status LogFlow::AddView(uint32_t id, plan::NodePtr plan, std::vector<ViewInput> 
   graph_options.batch_rows = options_.batch_rows;
   graph_options.operators = options_.operators;
   graph_options.table_function = options_.table_function;
+  graph_options.watch = options_.watch;
   KAPPA_ASSIGN_OR_RETURN(auto graph, Graph::Make(std::move(plan), std::move(graph_options)));
   AdoptView(id, std::move(graph), std::move(inputs));
   return {};

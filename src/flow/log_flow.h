@@ -34,6 +34,7 @@ struct FlowOptions {
   size_t batch_rows = 8192;
   ops::OperatorOptions operators;
   std::function<Result<data::Batch>(const plan::TableFunction&)> table_function;
+  std::function<Status(int64_t bytes)> watch;  // GraphOptions::watch
 };
 
 /// What one advance gave, by relation id.

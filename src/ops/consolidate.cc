@@ -39,15 +39,24 @@ data::ChangeBatch Consolidate(std::span<const data::ChangeBatch> changes) {
   return out;
 }
 
+Result<int64_t> ExpandedRows(const data::ChangeBatch& changes) {
+  if (changes.weights == nullptr) return changes.rows;
+  int64_t rows = 0;
+  for (int64_t i = 0; i < changes.rows; ++i) {
+    const int64_t weight = changes.weight(i);
+    if (weight < 0) return Error(sqlstate::kInternalError, "a change deletes a row that was not inserted");
+    if (weight > INT32_MAX - rows) return Error(sqlstate::kOutOfMemory, "too many rows to keep in memory").Hint("Select fewer rows, or aggregate.");
+    rows += weight;
+  }
+  return rows;
+}
+
 Result<data::Batch> Expand(const data::ChangeBatch& changes) {
   if (changes.weights == nullptr) return changes.AsBatch();
+  KAPPA_ASSIGN_OR_RETURN(const int64_t count, ExpandedRows(changes));
   std::vector<int32_t> rows;
-  for (int64_t i = 0; i < changes.rows; ++i) {
-    int64_t weight = changes.weight(i);
-    if (weight < 0) return Error(sqlstate::kInternalError, "a change deletes a row that was not inserted");
-    if (weight > INT32_MAX - static_cast<int64_t>(rows.size())) return Error(sqlstate::kProgramLimitExceeded, "too many rows to keep in memory");
-    rows.insert(rows.end(), static_cast<size_t>(weight), static_cast<int32_t>(i));
-  }
+  rows.reserve(static_cast<size_t>(count));
+  for (int64_t i = 0; i < changes.rows; ++i) rows.insert(rows.end(), static_cast<size_t>(changes.weight(i)), static_cast<int32_t>(i));
   data::ChangeBatch plain(changes.AsBatch());
   data::Batch out = data::Gather(plain, rows).AsBatch();
   out.rows = static_cast<int64_t>(rows.size());

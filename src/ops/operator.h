@@ -43,6 +43,8 @@ class Operator {
   virtual Status OnRestored() { return {}; }
   /// Rows and bytes kept, for EXPLAIN ANALYZE and metrics.
   virtual int64_t state_rows() const { return 0; }
+  /// Bytes kept outside of the arenas, for the bound of a query's memory.
+  virtual int64_t held_bytes() const { return 0; }
   /// The evaluation context whose error counts are reported for the view.
   virtual int64_t errors() const { return 0; }
 };
@@ -59,7 +61,17 @@ Distribution RequiredDistribution(const plan::Node& node, int port);
 struct OperatorOptions {
   bool bounded = false;     // a query or batch run: errors fail it, order-dependent operators are allowed
   expr::EvalContext context;
+  /// Bounded runs only. An operator that may give far more rows than it got, or work long on one batch, calls this from time to
+  /// time with its output, and with the bytes that it is about to take: it fails when the run must stop (cancelled, out of
+  /// memory), and takes away what `out` holds when that is much. Null: nobody watches.
+  std::function<Status(Output& out, int64_t more_bytes)> watch;
 };
+/// Memory of a batch's values; strings are shared between batches and not counted.
+inline int64_t BatchBytes(const data::ChangeBatch& batch) {
+  int64_t bytes = batch.weights ? batch.rows * 8 : 0;
+  for (const data::ColumnPtr& column : batch.columns) bytes += column->memory_bytes();
+  return bytes;
+}
 /// The operator for a plan node (not for scans, which flow/ feeds). Fails with feature_not_supported for nodes that only
 /// queries may use when `bounded` is false.
 Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const OperatorOptions& options);

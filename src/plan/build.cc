@@ -126,7 +126,7 @@ NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr
 }
 
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys,
-                 ExprPtr residual) {
+                 ExprPtr residual, std::vector<bool> null_equal) {
   auto node = std::make_shared<Join>();
   const bool left_outer = type == JoinType::kLeft || type == JoinType::kFull;
   const bool right_outer = type == JoinType::kRight || type == JoinType::kFull;
@@ -135,6 +135,7 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr
     node->schema.fields.push_back(std::move(field));
   }
   for (data::Field field : right->schema.fields) {
+    if (type == JoinType::kSemi || type == JoinType::kAnti) break;
     field.nullable = field.nullable || left_outer;
     node->schema.fields.push_back(std::move(field));
   }
@@ -142,7 +143,8 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr
   node->left_keys = std::move(left_keys);
   node->right_keys = std::move(right_keys);
   node->residual = std::move(residual);
-  node->append_only = (type == JoinType::kInner || type == JoinType::kCross) && left->append_only && right->append_only;
+  node->null_equal = std::move(null_equal);
+  node->append_only = (type == JoinType::kInner || type == JoinType::kCross || type == JoinType::kSemi) && left->append_only && right->append_only;
   node->inputs = {std::move(left), std::move(right)};
   return node;
 }
@@ -281,7 +283,7 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
     case NodeKind::kUnion: copy->append_only = all; break;
     case NodeKind::kJoin: {
       const JoinType type = static_cast<const Join&>(*copy).type;
-      copy->append_only = all && (type == JoinType::kInner || type == JoinType::kCross);
+      copy->append_only = all && (type == JoinType::kInner || type == JoinType::kCross || type == JoinType::kSemi);
       break;
     }
     default: break;  // an aggregate's proof does not come from its input

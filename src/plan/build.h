@@ -22,7 +22,7 @@ NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, boo
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
                       std::vector<std::string> names, int close_key, uint32_t close_stream);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys,
-                 std::vector<expr::ExprPtr> right_keys, expr::ExprPtr residual);
+                 std::vector<expr::ExprPtr> right_keys, expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// Takes names from the first input.
 NodePtr MakeUnion(std::vector<NodePtr> inputs);
 NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);

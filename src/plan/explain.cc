@@ -62,6 +62,8 @@ const char* JoinName(JoinType type) {
     case JoinType::kRight: return "right";
     case JoinType::kFull: return "full";
     case JoinType::kCross: return "cross";
+    case JoinType::kSemi: return "semi";
+    case JoinType::kAnti: return "anti";
   }
   return "";
 }
@@ -97,10 +99,14 @@ std::string JoinText(const plan::Join& join) {
   const std::vector<std::string> right = DistinctNames(join.inputs[1]->schema);
   std::vector<std::string> conditions;
   for (size_t i = 0; i < join.left_keys.size(); ++i)
-    conditions.push_back("left." + join.left_keys[i]->ToString(left) + " = right." + join.right_keys[i]->ToString(right));
+    conditions.push_back("left." + join.left_keys[i]->ToString(left) + (i < join.null_equal.size() && join.null_equal[i] ? " is right." : " = right.") + join.right_keys[i]->ToString(right));
   std::string text = std::string("Join ") + JoinName(join.type);
   if (!conditions.empty()) text += " on " + Join(conditions, " AND ");
-  if (join.residual) text += " residual " + join.residual->ToString(DistinctNames(join.schema));
+  if (join.residual) {
+    data::Schema both = join.inputs[0]->schema;
+    both.fields.insert(both.fields.end(), join.inputs[1]->schema.fields.begin(), join.inputs[1]->schema.fields.end());
+    text += " residual " + join.residual->ToString(DistinctNames(join.left_only() ? both : join.schema));
+  }
   return text;
 }
 

@@ -90,15 +90,18 @@ struct Aggregate final : Node {
   uint32_t close_stream = 0;
 };
 
-enum class JoinType : uint8_t { kInner, kLeft, kRight, kFull, kCross };
+enum class JoinType : uint8_t { kInner, kLeft, kRight, kFull, kCross, kSemi, kAnti };
 
-/// Output: left columns, then right columns. `left_keys[i] = right_keys[i]` (NULL never matches) and `residual` over the
-/// concatenated columns. Views: inner and left with at least one key pair; queries: all.
+/// Output: left columns, then right columns; of a semi or anti join the left columns alone, once for each left row with, or
+/// without, a match. A match is `left_keys[i] = right_keys[i]` for all i and `residual`, over left and right columns side by
+/// side. A NULL key never matches, unless `null_equal[i]`: then NULL matches NULL.
 struct Join final : Node {
   Join() : Node(NodeKind::kJoin) {}
   JoinType type = JoinType::kInner;
   std::vector<expr::ExprPtr> left_keys;
   std::vector<expr::ExprPtr> right_keys;
+  std::vector<bool> null_equal;  // of keys; shorter than the keys: false
+  bool left_only() const { return type == JoinType::kSemi || type == JoinType::kAnti; }
   expr::ExprPtr residual;  // may be null
 };
 

@@ -1,4 +1,5 @@
-// Hash join: symmetric, for inner, left, right, full and cross joins, with a residual condition and retractions.
+// Hash join: symmetric, for inner, left, right, full, cross, semi and anti joins, with a residual condition and retractions. Without
+// keys it is a nested loop over what both sides hold.
 #include <absl/container/flat_hash_map.h>
 
 #include <numeric>
@@ -13,19 +14,20 @@ namespace {
 
 constexpr size_t kPairsMax = 65536;  // candidate pairs that are materialized at once
 
-// A row without a match is emitted with NULLs. `weight` is that of its matches; it may be negative within an epoch.
-int64_t Unmatched(int64_t weight) { return weight <= 0 ? 1 : 0; }
-
 struct Side {
-  Side(const plan::Node& input, std::vector<expr::ExprPtr> k, bool outer, bool residual)
-      : schema(input.schema), keys(std::move(k)), preserved(outer),
-        map(arena, outer && residual ? RowMultimap::Layout::kIndexedWithMatches : RowMultimap::Layout::kIndexed) {}
+  Side(const plan::Node& input, std::vector<expr::ExprPtr> k, bool alone, bool matched, bool residual)
+      : schema(input.schema), keys(std::move(k)), preserved(alone), when_matched(matched),
+        map(arena, alone && residual ? RowMultimap::Layout::kIndexedWithMatches : RowMultimap::Layout::kIndexed) {}
 
   data::Schema schema;
   std::vector<expr::ExprPtr> keys;
-  bool preserved;  // rows without a match are emitted with NULLs
+  bool preserved;     // its rows are also emitted alone (with NULLs for the other side, if that is shown) ..
+  bool when_matched;  // .. while they have a match (semi join); else while they have none
   state::Arena arena;
   RowMultimap map;
+
+  /// How often a row of this side is emitted alone. `weight` is that of its matches; it may be negative within an epoch.
+  int64_t Alone(int64_t weight) const { return (weight > 0) == when_matched ? 1 : 0; }
 };
 
 data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
@@ -40,18 +42,21 @@ data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
 // State        per side: every row with its count, by key. With a residual, rows of a preserved side also carry the weight
 //              of the rows that match them. Rows with a NULL key match nothing and are not kept.
 // Watermark    passed by; state is kept for ever.
-// Retractions  output = change of one side x rows of the other, weights multiplied; plus, for preserved sides, the rows
-//              whose last match went or whose first match came. Every batch moves the output from the join of the old
+// Retractions  output = change of one side x rows of the other, weights multiplied (not for semi and anti joins); plus, for
+//              preserved sides, the rows whose last match went or whose first match came. Every batch moves the output from the join of the old
 //              contents to the join of the new, so the sum over an epoch is right in any order.
-// Cost         one probe per row; a row of the other side is decoded once per batch and key.
+// Cost         one probe per row; a row of the other side is decoded once per batch and key. A bounded run is watched after
+//              every kPairsMax pairs.
 // Threads      one at a time.
 class HashJoin final : public Operator {
  public:
-  HashJoin(const plan::Join& node, const OperatorOptions& options) : residual_(node.residual), context_(options.context) {
-    bool left = node.type == plan::JoinType::kLeft || node.type == plan::JoinType::kFull;
-    bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
-    sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, left, residual_ != nullptr);
-    sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, right, residual_ != nullptr);
+  HashJoin(const plan::Join& node, const OperatorOptions& options)
+      : pairs_(!node.left_only()), null_equal_(node.null_equal), residual_(node.residual), context_(options.context), watch_(options.watch) {
+    null_equal_.resize(node.left_keys.size());
+    const bool left = node.type == plan::JoinType::kLeft || node.type == plan::JoinType::kFull || node.left_only();
+    const bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
+    sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, left, node.type == plan::JoinType::kSemi, residual_ != nullptr);
+    sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, right, false, residual_ != nullptr);
   }
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
@@ -88,6 +93,7 @@ class HashJoin final : public Operator {
 
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
   void Decode(Probe& probe);
+  void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run);
   Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
   Status JoinRows(Probe& probe, Output& out);
   void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
@@ -97,8 +103,11 @@ class HashJoin final : public Operator {
   data::Batch Assemble(int port, data::Batch a, data::Batch b);
 
   std::unique_ptr<Side> sides_[2];
+  bool pairs_;  // pairs of rows are emitted: not by semi and anti joins
+  std::vector<bool> null_equal_;
   expr::ExprPtr residual_;
   expr::EvalContext context_;
+  std::function<Status(Output&, int64_t)> watch_;
 };
 
 data::Batch HashJoin::Assemble(int port, data::Batch a, data::Batch b) {
@@ -140,15 +149,17 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   std::vector<int32_t> without_key;
   for (int64_t i = 0; i < batch.rows; ++i) {
     if (batch.weight(i) == 0) continue;
-    bool null = std::any_of(key_columns.begin(), key_columns.end(), [i](const data::ColumnPtr& column) { return column->IsNull(i); });
+    bool null = false;
+    for (size_t k = 0; k < key_columns.size() && !null; ++k) null = key_columns[k]->IsNull(i) && !null_equal_[k];
     (null ? without_key : probe.select).push_back(static_cast<int32_t>(i));
   }
-  if (a.preserved) EmitBatchRows(port, batch, without_key, out);
+  if (a.preserved && a.Alone(0) != 0) EmitBatchRows(port, batch, without_key, out);
   if (probe.select.empty()) return {};
   data::RowKeys keys(key_columns, batch.rows);
   probe.b_keys.resize(probe.select.size());
   b.map.keys().FindBatch(keys, probe.select, probe.b_keys.data());
-  Decode(probe);
+  probe.runs.resize(probe.select.size());
+  if (pairs_ || residual_ != nullptr) Decode(probe);
   if (residual_ != nullptr) {
     probe.a_matches.resize(probe.select.size());
     probe.b_matches.resize(probe.b_rows.size());
@@ -158,7 +169,7 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
     std::vector<int32_t> alone;
     for (size_t j = 0; j < probe.select.size(); ++j) {
       int64_t matches = residual_ != nullptr ? probe.a_matches[j] : probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
-      if (Unmatched(matches)) alone.push_back(probe.select[j]);
+      if (a.Alone(matches) != 0) alone.push_back(probe.select[j]);
     }
     EmitBatchRows(port, batch, alone, out);
   }
@@ -172,26 +183,30 @@ void HashJoin::Decode(Probe& probe) {
   Side& b = *sides_[1 - probe.port];
   RowDecoder decoder(b.schema);
   absl::flat_hash_map<state::Ref, Probe::Run> known;
-  std::string scratch;
-  probe.runs.resize(probe.select.size());
   for (size_t j = 0; j < probe.select.size(); ++j) {
     if (probe.b_keys[j] == 0) continue;
     auto [it, fresh] = known.try_emplace(probe.b_keys[j]);
-    if (fresh) {
-      it->second.from = static_cast<int32_t>(probe.b_rows.size());
-      for (state::Ref row = b.map.Key(probe.b_keys[j])->head; row != 0; row = b.map.Row(row)->next) {
-        decoder.Append(b.map.rows().Key(row, scratch), /*borrow=*/false);
-        probe.b_rows.push_back(row);
-        probe.b_counts.push_back(b.map.Row(row)->count);
-      }
-      it->second.count = static_cast<int32_t>(probe.b_rows.size()) - it->second.from;
-    }
+    if (fresh) DecodeKey(decoder, probe.b_keys[j], probe, it->second);
     probe.runs[j] = it->second;
   }
   probe.b = decoder.Finish();
 }
 
+/// The rows of one key of the other side, appended to the decoded ones.
+void HashJoin::DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run) {
+  Side& b = *sides_[1 - probe.port];
+  std::string scratch;
+  run.from = static_cast<int32_t>(probe.b_rows.size());
+  for (state::Ref row = b.map.Key(key)->head; row != 0; row = b.map.Row(row)->next) {
+    decoder.Append(b.map.rows().Key(row, scratch), /*borrow=*/false);
+    probe.b_rows.push_back(row);
+    probe.b_counts.push_back(b.map.Row(row)->count);
+  }
+  run.count = static_cast<int32_t>(probe.b_rows.size()) - run.from;
+}
+
 Status HashJoin::JoinRows(Probe& probe, Output& out) {
+  if (!pairs_ && residual_ == nullptr) return {};
   std::vector<int32_t> positions, decoded;
   for (size_t j = 0; j < probe.select.size(); ++j) {
     for (int32_t k = 0; k < probe.runs[j].count; ++k) {
@@ -229,22 +244,24 @@ Status HashJoin::EmitPairs(Probe& probe, std::span<const int32_t> positions, std
       joined = GatherBatch(joined, pass);
     }
   }
-  if (joined.rows > 0) out.push_back(Weighted(std::move(joined), std::move(weights)));
-  return {};
+  if (pairs_ && joined.rows > 0) out.push_back(Weighted(std::move(joined), std::move(weights)));
+  return watch_ ? watch_(out, 0) : Status();
 }
 
 void HashJoin::EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out) {
   if (rows.empty()) return;
   std::vector<int64_t> weights;
   for (int32_t row : rows) weights.push_back(batch.weight(row));
-  data::Batch nulls = NullBatch(sides_[1 - port]->schema, static_cast<int64_t>(rows.size()));
-  out.push_back(Weighted(Assemble(port, GatherBatch(batch.AsBatch(), rows), std::move(nulls)), std::move(weights)));
+  data::Batch own = GatherBatch(batch.AsBatch(), rows);
+  if (pairs_) own = Assemble(port, std::move(own), NullBatch(sides_[1 - port]->schema, static_cast<int64_t>(rows.size())));
+  out.push_back(Weighted(std::move(own), std::move(weights)));
 }
 
 void HashJoin::EmitDecodedRows(const Probe& probe, std::span<const int32_t> decoded, std::vector<int64_t> weights, Output& out) {
   if (decoded.empty()) return;
-  data::Batch nulls = NullBatch(sides_[probe.port]->schema, static_cast<int64_t>(decoded.size()));
-  out.push_back(Weighted(Assemble(probe.port, std::move(nulls), GatherBatch(probe.b, decoded)), std::move(weights)));
+  data::Batch own = GatherBatch(probe.b, decoded);
+  if (pairs_) own = Assemble(probe.port, NullBatch(sides_[probe.port]->schema, static_cast<int64_t>(decoded.size())), std::move(own));
+  out.push_back(Weighted(std::move(own), std::move(weights)));
 }
 
 /// Rows of the other side whose matches began or ended with this batch (with a residual: row by row).
@@ -255,9 +272,9 @@ void HashJoin::UpdateMatches(Probe& probe, Output& out) {
   for (size_t d = 0; d < probe.b_rows.size(); ++d) {
     if (probe.b_matches[d] == 0) continue;
     RowEntry* entry = b.map.MutableRow(probe.b_rows[d]);
-    int64_t before = Unmatched(entry->matches);
+    int64_t before = b.Alone(entry->matches);
     entry->matches += probe.b_matches[d];
-    int64_t after = Unmatched(entry->matches);
+    int64_t after = b.Alone(entry->matches);
     if (before == after) continue;
     changed.push_back(static_cast<int32_t>(d));
     weights.push_back(probe.b_counts[d] * (after - before));
@@ -278,7 +295,7 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   absl::flat_hash_map<state::Ref, Touched> touched;
   std::vector<state::Ref> empty;
   for (size_t j = 0; j < probe.select.size(); ++j) {
-    if (by_key && probe.runs[j].count > 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, j});
+    if (by_key && probe.b_keys[j] != 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, j});
     RowEntry* entry = a.map.MutableRow(row_refs[j]);
     if (entry->owner == 0) a.map.Link(row_refs[j], key_refs[j]);
     entry->count += probe.weight(j);
@@ -286,17 +303,21 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
     if (a.preserved && residual_ != nullptr) entry->matches = probe.a_matches[j];
     a.map.MutableKey(key_refs[j])->weight += probe.weight(j);
   }
+  const Side& b = *sides_[1 - probe.port];
   std::vector<int32_t> changed;
   std::vector<int64_t> weights;
+  RowDecoder decoder(b.schema);
   for (const auto& [key, was] : touched) {
-    int64_t change = Unmatched(a.map.Key(key)->weight) - Unmatched(was.weight);
+    int64_t change = b.Alone(a.map.Key(key)->weight) - b.Alone(was.weight);
     if (change == 0) continue;
-    const Probe::Run& run = probe.runs[was.position];
+    Probe::Run& run = probe.runs[was.position];
+    if (!pairs_) DecodeKey(decoder, probe.b_keys[was.position], probe, run);  // no pairs: nothing was decoded before
     for (int32_t d = run.from; d < run.from + run.count; ++d) {
       changed.push_back(d);
       weights.push_back(probe.b_counts[static_cast<size_t>(d)] * change);
     }
   }
+  if (!pairs_ && !changed.empty()) probe.b = decoder.Finish();
   EmitDecodedRows(probe, changed, std::move(weights), out);
   a.map.EraseEmpty(std::move(empty));
 }
@@ -305,9 +326,6 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
 
 Result<std::unique_ptr<Operator>> MakeHashJoin(const plan::Join& node, const OperatorOptions& options) {
   KAPPA_CHECK(node.left_keys.size() == node.right_keys.size());
-  if (node.left_keys.empty() && !options.bounded) {
-    return Error(sqlstate::kFeatureNotSupported, "a join in a view needs a condition of the form left = right");
-  }
   for (size_t i = 0; i < node.left_keys.size(); ++i) {
     const data::Type &left = node.left_keys[i]->type(), &right = node.right_keys[i]->type();
     if (!left.Same(right)) {

@@ -17,12 +17,12 @@ TestRow RandomRow(std::mt19937_64& random) {
           random() % 8 == 0 ? Value::Null(TypeId::kInt4) : Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6))};
 }
 
-bool Matches(const TestRow& left, const TestRow& right, bool keys, bool residual) {
-  if (keys && (left[0].null || right[0].null || left[0].bytes != right[0].bytes)) return false;
+bool Matches(const TestRow& left, const TestRow& right, bool keys, bool residual, bool null_equal) {
+  if (keys && !(null_equal && left[0].null && right[0].null) && (left[0].null || right[0].null || left[0].bytes != right[0].bytes)) return false;
   return !residual || (!left[1].null && !right[1].null && left[1].As<int32_t>() < right[1].As<int32_t>());
 }
 
-Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestRow>& left, const std::vector<TestRow>& right, bool keys, bool residual) {
+Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestRow>& left, const std::vector<TestRow>& right, bool keys, bool residual, bool null_equal) {
   std::vector<TestRow> out;
   std::vector<bool> matched(right.size(), false);
   const TestRow nulls = {Value::Null(TypeId::kText), Value::Null(TypeId::kInt4)};
@@ -33,17 +33,18 @@ Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestR
   for (const TestRow& l : left) {
     bool any = false;
     for (size_t r = 0; r < right.size(); ++r) {
-      if (!Matches(l, right[r], keys, residual)) continue;
+      if (!Matches(l, right[r], keys, residual, null_equal)) continue;
       any = matched[r] = true;
-      emit(l, right[r]);
+      if (type != JoinType::kSemi && type != JoinType::kAnti) emit(l, right[r]);
     }
+    if (any == (type == JoinType::kSemi) && (type == JoinType::kSemi || type == JoinType::kAnti)) out.push_back(l);
     if (!any && (type == JoinType::kLeft || type == JoinType::kFull)) emit(l, nulls);
   }
   for (size_t r = 0; r < right.size(); ++r) if (!matched[r] && (type == JoinType::kRight || type == JoinType::kFull)) emit(nulls, right[r]);
   return ToMultiset(node.schema, out);
 }
 
-void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool append_only = false) {
+void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool append_only = false, bool null_equal = false) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
   expr::ExprPtr condition;
   if (residual) condition = *expr::MakeOperator("<", {expr::MakeColumn(1, TypeId::kInt4, "x"), expr::MakeColumn(3, TypeId::kInt4, "x")}, 0);
@@ -52,7 +53,7 @@ void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool appen
     left_keys = {Col(left, "l")};
     right_keys = {Col(right, "r")};
   }
-  plan::NodePtr node = plan::MakeJoin(type, TestInput(left, append_only), TestInput(right, append_only), left_keys, right_keys, condition);
+  plan::NodePtr node = plan::MakeJoin(type, TestInput(left, append_only), TestInput(right, append_only), left_keys, right_keys, condition, {null_equal});
   TestStream streams[2] = {{left, append_only, RandomRow}, {right, append_only, RandomRow}};
   TestRun run([&] { return MakeOrDie(*node, !keys); });
   std::mt19937_64 random(seed);
@@ -65,7 +66,7 @@ void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool appen
     std::shuffle(batches.begin(), batches.end(), random);
     for (auto& [port, batch] : batches) run.Batch(port, std::move(batch));
     run.End();
-    ASSERT_EQ(run.contents(), Expected(*node, type, streams[0].rows(), streams[1].rows(), keys, residual)) << "epoch " << epoch;
+    ASSERT_EQ(run.contents(), Expected(*node, type, streams[0].rows(), streams[1].rows(), keys, residual, null_equal)) << "epoch " << epoch;
     if (epoch % 9 == 4) run.Restart();
   }
 }
@@ -77,6 +78,23 @@ TEST(HashJoin, Left) { for (uint64_t seed : {4, 5, 6}) RunModel(seed, JoinType::
 TEST(HashJoin, LeftWithResidual) { for (uint64_t seed : {7, 8, 9}) RunModel(seed, JoinType::kLeft, true, true); }
 TEST(HashJoin, Right) { RunModel(10, JoinType::kRight, true, false); RunModel(11, JoinType::kRight, true, true); }
 TEST(HashJoin, Full) { RunModel(12, JoinType::kFull, true, false); RunModel(13, JoinType::kFull, true, true); }
+TEST(HashJoin, SemiAndAnti) {
+  for (const JoinType type : {JoinType::kSemi, JoinType::kAnti}) {
+    for (uint64_t seed : {20, 21, 22}) {
+      RunModel(seed, type, true, false);
+      RunModel(seed, type, true, true);
+      RunModel(seed, type, false, true);
+      RunModel(seed, type, false, false);
+      RunModel(seed, type, true, false, /*append_only=*/true);
+    }
+  }
+}
+TEST(HashJoin, NullsAreEqualWhenAsked) {
+  for (const JoinType type : {JoinType::kInner, JoinType::kLeft, JoinType::kFull, JoinType::kSemi, JoinType::kAnti}) {
+    RunModel(30, type, true, false, false, true);
+    RunModel(31, type, true, true, false, true);
+  }
+}
 TEST(HashJoin, Cross) { RunModel(14, JoinType::kCross, false, false); }
 TEST(HashJoin, NestedLoop) {
   RunModel(15, JoinType::kInner, false, true);
@@ -99,14 +117,37 @@ TEST(HashJoin, EmptiesItsState) {
   EXPECT_EQ(run.op().state_rows(), 0);
 }
 
-TEST(HashJoin, ViewsNeedAKeyAndKeysNeedOneType) {
+TEST(HashJoin, KeysNeedOneType) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
   plan::NodePtr cross = plan::MakeJoin(JoinType::kCross, TestInput(left, false), TestInput(right, false), {}, {}, nullptr);
-  EXPECT_EQ(MakeOperator(*cross, {}).error().sqlstate(), sqlstate::kFeatureNotSupported);
+  EXPECT_TRUE(MakeOperator(*cross, {}).ok());
   plan::NodePtr mixed = plan::MakeJoin(JoinType::kInner, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "x")}, nullptr);
   EXPECT_EQ(MakeOperator(*mixed, {}).error().sqlstate(), sqlstate::kInternalError);
   EXPECT_EQ(RequiredDistribution(*mixed, 1).keys.size(), 1u);
   EXPECT_EQ(RequiredDistribution(*cross, 0).kind, Distribution::Kind::kSingle);
+}
+
+// Method: a watch that fails after some pieces; the operator must stop there.
+TEST(HashJoin, IsWatchedWhileItWorks) {
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  expr::ExprPtr never = *expr::MakeOperator("<", {expr::MakeColumn(1, TypeId::kInt4, "x"), expr::MakeLiteral(Value::Fixed<int32_t>(TypeId::kInt4, -1))}, 0);
+  for (const JoinType type : {JoinType::kInner, JoinType::kAnti}) {
+    plan::NodePtr node = plan::MakeJoin(type, TestInput(left, false), TestInput(right, false), {}, {}, never);
+    OperatorOptions options;
+    options.bounded = true;
+    int pieces = 0;
+    options.watch = [&](Output&, int64_t) -> Status {
+      if (++pieces == 3) return Error(sqlstate::kQueryCanceled, "enough");
+      return {};
+    };
+    auto op = *MakeOperator(*node, options);
+    std::vector<TestRow> rows;
+    for (int32_t i = 0; i < 600; ++i) rows.push_back({Value::Text("k"), Value::Fixed<int32_t>(TypeId::kInt4, i)});
+    Output out;
+    ASSERT_TRUE(op->OnBatch(0, MakeBatch(left, rows), out).ok());
+    EXPECT_EQ(op->OnBatch(1, MakeBatch(right, rows), out).error().message(), "enough");
+    EXPECT_EQ(pieces, 3);
+  }
 }
 
 TEST(HashJoin, ManyPairsComeInPieces) {

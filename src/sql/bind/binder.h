@@ -237,7 +237,6 @@ class Binder {
   bool for_view_ = false;
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
-  int join_position_ = 0;              // of the first join, for errors found in the plan
   int window_position_ = 0;            // of the first TUMBLE or HOP
   Environment* environment_ = nullptr;
   std::vector<CommonTable> common_tables_;

@@ -86,7 +86,6 @@ Result<FromResult> Binder::From(PgQuery__Node** items, size_t count) {
       continue;
     }
     KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(all->scope, item.scope, position));
-    if (join_position_ == 0) join_position_ = position;
     all = Combine(std::move(*all), std::move(item), plan::JoinType::kCross);
   }
   return std::move(*all);

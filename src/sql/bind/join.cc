@@ -71,8 +71,6 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
     default: return Unsupported("this kind of join", "Joins are INNER, LEFT, RIGHT, FULL and CROSS.", position);
   }
   const bool cross = type == JoinType::kInner && join.quals == nullptr && join.n_using_clause == 0 && !join.is_natural;
-  if (for_view_ && (type == JoinType::kRight || type == JoinType::kFull || cross))
-    return Unsupported(std::string(cross ? "CROSS" : type == JoinType::kRight ? "RIGHT" : "FULL") + " JOIN in a view", type == JoinType::kRight ? "Swap the tables and write LEFT JOIN." : "Views join by INNER or LEFT JOIN with at least one equality.", position);
 
   KAPPA_ASSIGN_OR_RETURN(FromResult left, FromItem(*join.larg, lateral));
   if (IsLateral(*join.rarg)) {
@@ -90,7 +88,6 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
   if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION && lateral == nullptr) lateral = &left;
   KAPPA_ASSIGN_OR_RETURN(FromResult right, FromItem(*join.rarg, join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION ? &left : lateral));
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
-  if (join_position_ == 0) join_position_ = position;
 
   std::vector<std::string> names = join.is_natural ? CommonNames(left.scope, right.scope) : TextsOf(join.using_clause, join.n_using_clause);
   const int width = left.plan->schema.size();

@@ -81,12 +81,6 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
 }
 
 Status Binder::CheckView(const plan::Node& plan) const {
-  if (plan.kind == NodeKind::kJoin) {
-    const auto& join = static_cast<const plan::Join&>(plan);
-    const bool known = join.type == plan::JoinType::kInner || join.type == plan::JoinType::kLeft;
-    if (!known || join.left_keys.empty())
-      return Unsupported("a join without an equality of both sides in a view", "Add a condition such as ON a.id = b.id.", join_position_);
-  }
   if (plan.kind == NodeKind::kTableFunction)
     return Unsupported("function " + static_cast<const plan::TableFunction&>(plan).name + " in a view", "Views read streams, tables and other views.", tree_.statement().offset + 1);
   for (const NodePtr& input : plan.inputs) {
@@ -212,6 +206,7 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
     case NodeKind::kJoin: {
       // A side whose key is joined on adds at most one row, so the left side's key still identifies a row.
       const auto& join = static_cast<const plan::Join&>(plan);
+      if (join.left_only()) return KeyColumns(*plan.inputs[0]);
       const std::vector<int> right = KeyColumns(*plan.inputs[1]);
       if (right.empty() || (join.type != plan::JoinType::kInner && join.type != plan::JoinType::kLeft)) return {};
       for (const int key : right) {

@@ -111,6 +111,7 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
 Pruned PruneJoin(const plan::Join& join, const Columns& used) {
   const auto left_width = static_cast<size_t>(join.inputs[0]->schema.size());
   Columns all = used;
+  all.resize(left_width + static_cast<size_t>(join.inputs[1]->schema.size()));  // a semi join gives the left columns alone
   Use(join.residual, all);
   Columns left(all.begin(), all.begin() + static_cast<ptrdiff_t>(left_width)), right(all.begin() + static_cast<ptrdiff_t>(left_width), all.end());
   for (const ExprPtr& key : join.left_keys) Use(key, left);
@@ -119,7 +120,8 @@ Pruned PruneJoin(const plan::Join& join, const Columns& used) {
   Pruned result{nullptr, a.mapping};
   const int new_width = a.node->schema.size();
   for (const int index : b.mapping) result.mapping.push_back(index < 0 ? -1 : index + new_width);
-  result.node = plan::MakeJoin(join.type, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping), Moved(join.residual, result.mapping));
+  result.node = plan::MakeJoin(join.type, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping), Moved(join.residual, result.mapping), join.null_equal);
+  result.mapping.resize(used.size());
   return result;
 }
 

@@ -177,18 +177,24 @@ NodePtr Reordered(const NodePtr& node, const std::vector<ExprPtr>& above) {
 
 NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
   const int width = join.inputs[0]->schema.size();
-  const bool keeps_left = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kLeft;
+  const bool keeps_left = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kLeft || join.left_only();
   const bool keeps_right = join.type == JoinType::kInner || join.type == JoinType::kCross || join.type == JoinType::kRight;
   const bool inner = keeps_left && keeps_right;
   std::vector<ExprPtr> left, right, residual, stay;
   std::vector<ExprPtr> left_keys = join.left_keys, right_keys = join.right_keys;
+  std::vector<bool> null_equal = join.null_equal;
+  null_equal.resize(left_keys.size());
   const auto add_key = [&](const ExprPtr& conjunct) {
     auto [a, b] = AsKeys(conjunct, width);
     if (!a) return false;
-    for (size_t i = 0; i < left_keys.size(); ++i)
-      if (plan::SameExpression(*left_keys[i], *a) && plan::SameExpression(*right_keys[i], *b)) return true;
+    for (size_t i = 0; i < left_keys.size(); ++i) {
+      if (!plan::SameExpression(*left_keys[i], *a) || !plan::SameExpression(*right_keys[i], *b)) continue;
+      null_equal[i] = false;
+      return true;
+    }
     left_keys.push_back(std::move(a));
     right_keys.push_back(std::move(b));
+    null_equal.push_back(false);
     return true;
   };
   // Conditions of WHERE: below the join where the side's rows are not padded with NULLs by it.
@@ -208,15 +214,16 @@ NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
     if (IsTrue(conjunct)) continue;
     const int sides = SidesOf(*conjunct, width);
     const bool movable = IsMovable(*conjunct);
-    if (movable && sides == 1 && keeps_right) left.push_back(conjunct);        // inner, right
-    else if (movable && sides == 2 && keeps_left) right.push_back(OnRight(conjunct, width));  // inner, left
+    if (movable && sides == 1 && (keeps_right || join.type == JoinType::kSemi)) left.push_back(conjunct);  // inner, right, semi
+    else if (movable && sides == 2 && keeps_left) right.push_back(OnRight(conjunct, width));               // inner, left, semi, anti
     else if (sides == 3 && add_key(conjunct)) continue;
     else residual.push_back(conjunct);
   }
   JoinType type = join.type;
   if (type == JoinType::kCross && (!left_keys.empty() || !residual.empty())) type = JoinType::kInner;
   if (type == JoinType::kInner && left_keys.empty() && residual.empty()) type = JoinType::kCross;
-  NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys), std::move(right_keys), And(std::move(residual)));
+  NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys), std::move(right_keys), And(std::move(residual)),
+                                  std::move(null_equal));
   result = plan::WithNames(result, plan::ColumnNames(join.schema));
   return Filtered(std::move(result), std::move(stay));
 }
