@@ -52,6 +52,7 @@ void CollectExpressions(const plan::Node& node, std::vector<const expr::Expressi
     case plan::NodeKind::kScan: add(static_cast<const plan::Scan&>(node).predicate); break;
     case plan::NodeKind::kFilter: add(static_cast<const plan::Filter&>(node).predicate); break;
     case plan::NodeKind::kProject: for (const auto& e : static_cast<const plan::Project&>(node).expressions) add(e); break;
+    case plan::NodeKind::kSession: for (const auto& e : static_cast<const plan::Session&>(node).keys) add(e); break;
     case plan::NodeKind::kUnnest: add(static_cast<const plan::Unnest&>(node).array); break;
     case plan::NodeKind::kAggregate: {
       const auto& aggregate = static_cast<const plan::Aggregate&>(node);

@@ -12,6 +12,16 @@ Distribution RequiredDistribution(const plan::Node& node, int port) {
       if (aggregate.keys.empty()) return {Distribution::Kind::kSingle, {}};
       return {Distribution::Kind::kHash, aggregate.keys};
     }
+    case plan::NodeKind::kSession: {
+      const auto& session = static_cast<const plan::Session&>(node);
+      if (session.keys.empty()) return {Distribution::Kind::kSingle, {}};
+      return {Distribution::Kind::kHash, session.keys};
+    }
+    case plan::NodeKind::kSessionAggregate: {
+      const auto& sessions = static_cast<const plan::SessionAggregate&>(node);
+      if (sessions.keys.empty()) return {Distribution::Kind::kSingle, {}};
+      return {Distribution::Kind::kHash, sessions.keys};
+    }
     case plan::NodeKind::kJoin: {
       const auto& join = static_cast<const plan::Join&>(node);
       if (join.left_keys.empty()) return {Distribution::Kind::kSingle, {}};
@@ -28,6 +38,8 @@ Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const Ope
     case plan::NodeKind::kFilter: return MakeFilter(static_cast<const plan::Filter&>(node), options);
     case plan::NodeKind::kProject: return MakeProject(static_cast<const plan::Project&>(node), options);
     case plan::NodeKind::kWindow: return MakeWindow(static_cast<const plan::Window&>(node), options);
+    case plan::NodeKind::kSession: return MakeSession(static_cast<const plan::Session&>(node), options);
+    case plan::NodeKind::kSessionAggregate: return MakeSessionAggregate(static_cast<const plan::SessionAggregate&>(node), options);
     case plan::NodeKind::kUnnest: return MakeUnnest(static_cast<const plan::Unnest&>(node), options);
     case plan::NodeKind::kUnion: return MakeUnion(static_cast<const plan::Union&>(node), options);
     case plan::NodeKind::kAggregate: return MakeHashAggregate(static_cast<const plan::Aggregate&>(node), options);

@@ -92,6 +92,22 @@ TEST(Window, HopGivesEveryWindowOfARow) {
   }
 }
 
+TEST(Window, CumulateGivesTheEndsAfterARow) {
+  auto node = plan::MakeWindow(TestInput(TestSchema(), true), 2, 10, 30, 5, plan::Window::Shape::kCumulate);
+  TestRun run([&] { return MakeOrDie(*node); });
+  run.Batch(0, MakeBatch(TestSchema(), {Row(1, "a", 5), Row(2, "b", 24), Row(3, "c", 34), Row(4, "d", -1)}, {1, 1, -1, 1}));
+  Multiset expected;
+  const std::vector<std::tuple<int, const char*, int64_t, int64_t, int64_t, int64_t>> rows = {
+      {1, "a", 5, 5, 15, 1}, {1, "a", 5, 5, 25, 1}, {1, "a", 5, 5, 35, 1}, {2, "b", 24, 5, 25, 1}, {2, "b", 24, 5, 35, 1}, {3, "c", 34, 5, 35, -1}, {4, "d", -1, -25, 5, 1}};
+  for (const auto& [id, name, time, start, end, weight] : rows) {
+    TestRow row = Row(id, name, time);
+    row.push_back(Time(start));
+    row.push_back(Time(end));
+    AddTo(expected, MakeBatch(node->schema, {row}, {weight}));
+  }
+  EXPECT_EQ(ToMultiset(run.End()), expected);
+}
+
 TEST(Window, DatesAndTimesAtTheEndOfTime) {
   data::Schema schema{{{"d", TypeId::kDate}}};
   int64_t day = 86'400'000'000;

@@ -1,4 +1,4 @@
-// Window: TUMBLE and HOP give each row the windows that it falls in.
+// Window: TUMBLE, HOP and CUMULATE give each row the windows that it falls in.
 #include "ops/factories.h"
 
 namespace kappa::ops {
@@ -12,12 +12,12 @@ int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0
 // State        none.
 // Watermark    passed by.
 // Retractions  weights are kept; windows are a function of the row.
-// Cost         TUMBLE shares the input's columns; HOP gathers size / slide copies of each row (views, not strings).
+// Cost         TUMBLE shares the input's columns; HOP and CUMULATE gather up to size / slide copies of each row (views, not strings).
 // Threads      one at a time.
 class Window final : public Operator {
  public:
   Window(const plan::Window& node, expr::EvalContext context)
-      : time_(node.time_column), slide_(node.slide_us), size_(node.size_us), offset_(node.offset_us), context_(std::move(context)) {
+      : cumulate_(node.shape == plan::Window::Shape::kCumulate), time_(node.time_column), slide_(node.slide_us), size_(node.size_us), offset_(node.offset_us), context_(std::move(context)) {
     KAPPA_CHECK(slide_ > 0 && size_ > 0);
   }
 
@@ -27,10 +27,11 @@ class Window final : public Operator {
     const data::Column& time = *time_column;
     const bool date = time.type().id == data::TypeId::kDate;
     std::vector<int32_t> rows;
-    std::vector<int64_t> starts;
+    std::vector<int64_t> starts, ends;
     rows.reserve(static_cast<size_t>(batch.rows));
     starts.reserve(static_cast<size_t>(batch.rows));
     const int64_t margin = size_ > INT64_MAX / 4 - slide_ ? INT64_MAX / 2 : size_ + 2 * slide_;
+    const int64_t grid = cumulate_ ? size_ : slide_;  // distance of the window starts
     int64_t last = 0;  // newest window start at or before the row before; rows come nearly in order, so it is mostly right
     bool known = false;
     for (int64_t i = 0; i < batch.rows; ++i) {
@@ -50,10 +51,18 @@ class Window final : public Operator {
         if (context_.errors++ == 0) context_.first_error = error.message();
         continue;
       }
-      if (!known || t < last || t - last >= slide_) {
-        int64_t phase = offset_ % slide_;
-        last = FloorDivide(t - phase, slide_) * slide_ + phase;
+      if (!known || t < last || t - last >= grid) {
+        int64_t phase = offset_ % grid;
+        last = FloorDivide(t - phase, grid) * grid + phase;
         known = true;
+      }
+      if (cumulate_) {
+        for (int64_t end = last + (t - last) / slide_ * slide_ + slide_; end <= last + size_; end += slide_) {
+          rows.push_back(static_cast<int32_t>(i));
+          starts.push_back(last);
+          ends.push_back(end);
+        }
+        continue;
       }
       for (int64_t start = last; start > t - size_; start -= slide_) {
         rows.push_back(static_cast<int32_t>(i));
@@ -64,7 +73,7 @@ class Window final : public Operator {
     bool same = static_cast<int64_t>(rows.size()) == batch.rows && slide_ == size_;
     data::ChangeBatch result = same ? std::move(batch) : data::Gather(batch, rows);
     result.columns.push_back(TimeColumn(time.type(), starts, 0));
-    result.columns.push_back(TimeColumn(time.type(), starts, size_));
+    result.columns.push_back(cumulate_ ? TimeColumn(time.type(), ends, 0) : TimeColumn(time.type(), starts, size_));
     out.push_back(std::move(result));
     return {};
   }
@@ -83,6 +92,7 @@ class Window final : public Operator {
     return column;
   }
 
+  bool cumulate_;
   int time_;
   int64_t slide_, size_, offset_;
   expr::EvalContext context_;

@@ -75,8 +75,9 @@ NodePtr MakeProject(NodePtr input, std::vector<ExprPtr> expressions, std::vector
   return node;
 }
 
-NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us) {
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape) {
   auto node = std::make_shared<Window>();
+  node->shape = shape;
   node->schema = input->schema;
   const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
   node->schema.fields.push_back({"window_start", time, false});
@@ -86,6 +87,48 @@ NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t siz
   node->size_us = size_us;
   node->offset_us = offset_us;
   node->append_only = input->append_only;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeSession(NodePtr input, std::vector<ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream) {
+  auto node = std::make_shared<Session>();
+  node->schema = input->schema;
+  const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
+  node->schema.fields.push_back({"window_start", time, false});
+  node->schema.fields.push_back({"window_end", time, false});
+  node->keys = std::move(keys);
+  node->time_column = time_column;
+  node->gap_us = gap_us;
+  node->closes = closes;
+  node->close_stream = close_stream;
+  node->append_only = closes;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeSessionAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
+                             int time_column, int64_t gap_us, bool closes, uint32_t close_stream) {
+  KAPPA_CHECK(names.size() == keys.size() + 2 + aggregates.size());
+  auto node = std::make_shared<SessionAggregate>();
+  const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    data::Field field = FieldOf(keys[i], names[i]);
+    field.nullable = Nullable(keys[i], input->schema);
+    node->schema.fields.push_back(std::move(field));
+  }
+  for (size_t i = 0; i < 2; ++i) node->schema.fields.push_back({names[keys.size() + i], time, false});
+  for (size_t i = 0; i < aggregates.size(); ++i) {
+    const bool count = aggregates[i].kind == expr::AggregateKind::kCount || aggregates[i].kind == expr::AggregateKind::kCountStar;
+    node->schema.fields.push_back({names[keys.size() + 2 + i], aggregates[i].type, !count});
+  }
+  node->keys = std::move(keys);
+  node->aggregates = std::move(aggregates);
+  node->time_column = time_column;
+  node->gap_us = gap_us;
+  node->closes = closes;
+  node->close_stream = close_stream;
+  node->append_only = closes;
   node->inputs = {std::move(input)};
   return node;
 }
@@ -204,6 +247,8 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kFilter: return std::make_shared<Filter>(static_cast<const Filter&>(node));
     case NodeKind::kProject: return std::make_shared<Project>(static_cast<const Project&>(node));
     case NodeKind::kWindow: return std::make_shared<Window>(static_cast<const Window&>(node));
+    case NodeKind::kSession: return std::make_shared<Session>(static_cast<const Session&>(node));
+    case NodeKind::kSessionAggregate: return std::make_shared<SessionAggregate>(static_cast<const SessionAggregate&>(node));
     case NodeKind::kUnnest: return std::make_shared<Unnest>(static_cast<const Unnest&>(node));
     case NodeKind::kAggregate: return std::make_shared<Aggregate>(static_cast<const Aggregate&>(node));
     case NodeKind::kJoin: return std::make_shared<Join>(static_cast<const Join&>(node));
@@ -232,6 +277,18 @@ void EachExpression(NodeType& node, const Change& change) {
     case NodeKind::kProject:
       for (auto& e : as(static_cast<Project*>(nullptr)).expressions) slot(e);
       break;
+    case NodeKind::kSession:
+      for (auto& e : as(static_cast<Session*>(nullptr)).keys) slot(e);
+      break;
+    case NodeKind::kSessionAggregate: {
+      auto& sessions = as(static_cast<SessionAggregate*>(nullptr));
+      for (auto& e : sessions.keys) slot(e);
+      for (auto& call : sessions.aggregates) {
+        for (auto& e : call.arguments) slot(e);
+        slot(call.filter);
+      }
+      break;
+    }
     case NodeKind::kUnnest: slot(as(static_cast<Unnest*>(nullptr)).array); break;
     case NodeKind::kAggregate: {
       auto& aggregate = as(static_cast<Aggregate*>(nullptr));

@@ -16,7 +16,11 @@ std::shared_ptr<Scan> MakeScan(RelationKind kind, uint32_t id, std::string name,
 NodePtr MakeValues(data::Schema schema, std::vector<std::vector<expr::ExprPtr>> rows);
 NodePtr MakeFilter(NodePtr input, expr::ExprPtr predicate);
 NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::vector<std::string> names);
-NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us);
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop);
+NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
+/// `names` are those of the keys, of window_start and window_end, and of the aggregates.
+NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
+                             int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
 /// The element column is called `name`, the ordinality "ordinality".
 NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name);
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,

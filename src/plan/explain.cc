@@ -133,10 +133,28 @@ std::string AggregateText(const Aggregate& aggregate, const std::vector<std::str
 
 std::string WindowText(const Window& window, const std::vector<std::string>& names) {
   const std::string& time = names[static_cast<size_t>(window.time_column)];
-  const bool tumble = window.slide_us == window.size_us;
-  std::string text = tumble ? "Window tumble " + time + " size " : "Window hop " + time + " slide " + Duration(window.slide_us) + " size ";
+  const bool cumulate = window.shape == Window::Shape::kCumulate, tumble = !cumulate && window.slide_us == window.size_us;
+  std::string text = tumble ? "Window tumble " + time + " size "
+                            : std::string(cumulate ? "Window cumulate " : "Window hop ") + time + (cumulate ? " step " : " slide ") + Duration(window.slide_us) + " size ";
   text += Duration(window.size_us);
   if (window.offset_us != 0) text += " offset " + Duration(window.offset_us);
+  return text;
+}
+
+std::string SessionText(const Session& session, const std::vector<std::string>& names) {
+  std::string text = "Session " + names[static_cast<size_t>(session.time_column)] + " gap " + Duration(session.gap_us);
+  if (!session.keys.empty()) text += " by " + Join(Texts(session.keys, names));
+  if (session.closes) text += " emit on close";
+  return text;
+}
+
+std::string SessionAggregateText(const SessionAggregate& sessions, const std::vector<std::string>& names) {
+  std::vector<std::string> calls;
+  for (const expr::AggregateCall& call : sessions.aggregates) calls.push_back(call.ToString(names));
+  std::string text = "SessionAggregate " + names[static_cast<size_t>(sessions.time_column)] + " gap " + Duration(sessions.gap_us);
+  if (!sessions.keys.empty()) text += " by " + Join(Texts(sessions.keys, names));
+  if (!calls.empty()) text += ": " + Join(calls);
+  if (sessions.closes) text += " emit on close";
   return text;
 }
 
@@ -163,6 +181,8 @@ std::string TextOf(const Node& node) {
     case NodeKind::kFilter: return "Filter " + static_cast<const Filter&>(node).predicate->ToString(names);
     case NodeKind::kProject: return ProjectText(static_cast<const Project&>(node), names);
     case NodeKind::kWindow: return WindowText(static_cast<const Window&>(node), names);
+    case NodeKind::kSession: return SessionText(static_cast<const Session&>(node), names);
+    case NodeKind::kSessionAggregate: return SessionAggregateText(static_cast<const SessionAggregate&>(node), names);
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const Unnest&>(node);
       return "Unnest " + unnest.array->ToString(names) + " AS " + node.schema.fields[names.size()].name + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");

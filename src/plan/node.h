@@ -14,7 +14,7 @@ namespace kappa::plan {
 struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 
-enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kWindow, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
+enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
 
 /// Base of all nodes. `schema` describes the output columns.
 struct Node {
@@ -61,14 +61,42 @@ struct Project final : Node {
   std::vector<expr::ExprPtr> expressions;
 };
 
-/// TUMBLE and HOP: the input's columns, then window_start and window_end (type of the time column). A row of a hop gives
-/// size / slide rows. Rows with NULL time are dropped. Windows are aligned to 1970-01-01 00:00 UTC plus `offset`.
+/// TUMBLE, HOP and CUMULATE: the input's columns, then window_start and window_end (type of the time column). A row of a hop
+/// gives size / slide rows; a row of a cumulating window one for each of the ends start + slide, start + 2 slide, .. start + size
+/// that lie after it. Rows with NULL time are dropped. Windows are aligned to 1970-01-01 00:00 UTC plus `offset`.
 struct Window final : Node {
   Window() : Node(NodeKind::kWindow) {}
+  enum class Shape : uint8_t { kHop, kCumulate };  // TUMBLE is a hop whose slide is its size
+  Shape shape = Shape::kHop;
   int time_column = 0;
-  int64_t slide_us = 0;  // equals size_us for TUMBLE
+  int64_t slide_us = 0;  // the step of CUMULATE
   int64_t size_us = 0;
   int64_t offset_us = 0;
+};
+
+/// SESSION: the input's columns, then window_start and window_end of the row's session. Rows of equal `keys` that lie at most
+/// the gap apart, directly or through rows between them, are one session: from its first time to its last time plus the gap.
+/// Rows with NULL time are dropped. Not append-only: a row may lengthen the session of others.
+struct Session final : Node {
+  Session() : Node(NodeKind::kSession) {}
+  std::vector<expr::ExprPtr> keys;  // may be empty
+  int time_column = 0;
+  int64_t gap_us = 0;
+  /// EMIT ON WINDOW CLOSE: rows are given once, when the watermark of `close_stream` is past the end of their session.
+  bool closes = false;
+  uint32_t close_stream = 0;
+};
+
+/// GROUP BY keys, window_start, window_end over SESSION of append-only input, in one: no row is kept. Output: the keys,
+/// window_start, window_end, the aggregates (over the session's input).
+struct SessionAggregate final : Node {
+  SessionAggregate() : Node(NodeKind::kSessionAggregate) {}
+  std::vector<expr::ExprPtr> keys;
+  std::vector<expr::AggregateCall> aggregates;
+  int time_column = 0;
+  int64_t gap_us = 0;
+  bool closes = false;  // as in Session
+  uint32_t close_stream = 0;
 };
 
 /// unnest(array) and friends in FROM or in the select list: the input's columns, then the element (and the ordinality).

@@ -39,6 +39,9 @@ class Accumulator {
   virtual Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& rows) = 0;
   /// The results of the groups, a column of the call's type. Rows that fail: see EvalContext::fail_on_error.
   virtual Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext& context) = 0;
+  /// Adds the state of group `from` to that of `into`. Only where `merges`; the states hold the same arena's blobs.
+  virtual void Merge(char* /*into*/, char* /*from*/) { KAPPA_CHECK(merges()); }
+  virtual bool merges() const { return false; }
   /// Gives back what the group holds outside of its payload.
   virtual void Drop(char* /*payload*/) {}
   /// True when rows whose first argument is NULL are to be given too.

@@ -23,6 +23,8 @@ class Count final : public Accumulator {
     for (size_t i = 0; i < groups.payloads.size(); ++i) column->mutable_data<int64_t>()[i] = At<int64_t>(groups.payloads[i]);
     return data::ColumnPtr(std::move(column));
   }
+  bool merges() const override { return true; }
+  void Merge(char* into, char* from) override { At<int64_t>(into) += At<int64_t>(from); }
 };
 
 struct BoolState {
@@ -47,6 +49,10 @@ class BoolAggregate final : public Accumulator {
       else builder.Append<uint8_t>(any_ ? state.count[1] > 0 : state.count[0] <= 0);
     }
     return builder.Finish();
+  }
+  bool merges() const override { return true; }
+  void Merge(char* into, char* from) override {
+    for (int i = 0; i < 2; ++i) At<BoolState>(into).count[i] += At<BoolState>(from).count[i];
   }
 
  private:
@@ -97,6 +103,11 @@ class IntegerSum final : public Accumulator {
       }
     }
     return builder.Finish();
+  }
+  bool merges() const override { return true; }
+  void Merge(char* into, char* from) override {
+    AddTo(At<IntegerState>(into), SumOf(At<IntegerState>(from)));
+    At<IntegerState>(into).count += At<IntegerState>(from).count;
   }
 
  private:

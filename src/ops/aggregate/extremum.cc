@@ -42,17 +42,20 @@ template <typename T> class FixedExtremum final : public Accumulator {
     }
     return builder.Finish();
   }
+  bool merges() const override { return true; }
+  void Merge(char* into, char* from) override {
+    const auto& other = At<FixedState<T>>(from);
+    if (other.present != 0) max_ ? Take<true>(At<FixedState<T>>(into), other.value) : Take<false>(At<FixedState<T>>(into), other.value);
+  }
 
  private:
   template <bool kMax> void Run(const T* values, const AccumulatorRows& in) {
-    for (int32_t row : in.rows) {
-      auto& state = At<FixedState<T>>(in.payloads[row]);
-      T value = values[row];
-      if (state.present == 0 || Before<kMax>(value, state.value)) {
-        state.present = 1;
-        state.value = value;
-      }
-    }
+    for (int32_t row : in.rows) Take<kMax>(At<FixedState<T>>(in.payloads[row]), values[row]);
+  }
+  template <bool kMax> static void Take(FixedState<T>& state, T value) {
+    if (state.present != 0 && !Before<kMax>(value, state.value)) return;
+    state.present = 1;
+    state.value = value;
   }
   template <bool kMax> static bool Before(T a, T b) {
     if constexpr (std::is_floating_point_v<T>) {
@@ -107,6 +110,14 @@ class VariableExtremum final : public Accumulator {
     auto& state = At<State>(payload);
     if (state.size > sizeof state.bytes + 1) state::FreeBlob(*blobs_, Blob(state));
     state.size = 0;
+  }
+  bool merges() const override { return true; }
+  void Merge(char* into, char* from) override {
+    std::string copy;
+    auto &state = At<State>(into), &other = At<State>(from);
+    if (other.size == 0 || (state.size != 0 && !Better(type_, max_, copy = Get(other), Get(state)))) return;
+    Drop(into);
+    std::swap(state, other);  // the blob has one owner
   }
 
  private:

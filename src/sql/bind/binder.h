@@ -3,9 +3,10 @@
 //   expression.cc  scalar expressions         functions.cc   calls: functions, aggregates, sets
 //   subquery.cc    queries in expressions     from.cc        FROM: relations, functions
 //   join.cc        JOIN                       select.cc      SELECT, set operations, VALUES
-//   grouping.cc    GROUP BY and aggregates    view.cc        what views refuse; keys; EMIT ON WINDOW CLOSE
+//   grouping.cc    GROUP BY and aggregates    view.cc        what views refuse; keys
 //   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
-//   session.cc     SHOW, SET, transactions
+//   session.cc     SHOW, SET, transactions   window.cc      TUMBLE, HOP, CUMULATE, SESSION
+//   emit.cc        EMIT ON WINDOW CLOSE
 #pragma once
 
 #include <map>
@@ -166,11 +167,17 @@ class Binder {
   Result<FromResult> TableFunctionItem(const PgQuery__RangeFunction& function, const FromResult* left);
   /// A function that gives rows: generate_series, the engine's table functions, or a scalar function as one row.
   Result<FromResult> TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position);
-  Result<FromResult> WindowFunction(const std::string& name, const PgQuery__FuncCall& call, int position);
+  Result<FromResult> WindowInput(const std::string& name, const PgQuery__Node& source);
   Status ApplyAlias(FromResult& result, const PgQuery__Alias* alias, int position, bool function);
   Error UndefinedRelation(const std::string& name, int position) const;
   FromResult Combine(FromResult left, FromResult right, plan::JoinType type);
   Status CheckDuplicateTables(const Scope& left, const Scope& right, int position) const;
+
+  // ---- window.cc
+  /// TUMBLE, HOP, CUMULATE and SESSION.
+  Result<FromResult> WindowFunction(const std::string& name, const PgQuery__FuncCall& call, int position);
+  Result<ExprPtr> WindowTime(const std::string& name, const PgQuery__Node& time, const FromResult& input);
+  Result<NodePtr> AlignedWindow(const std::string& name, const PgQuery__FuncCall& call, NodePtr input, int time_column);
 
   // ---- join.cc
   Result<FromResult> JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral);
@@ -207,8 +214,13 @@ class Binder {
 
   // ---- view.cc
   Status CheckView(const plan::Node& plan) const;
-  Result<NodePtr> CloseWindows(const NodePtr& plan);
   std::vector<int> KeyColumns(const plan::Node& plan) const;
+
+  // ---- emit.cc
+  Result<NodePtr> CloseWindows(const NodePtr& plan);
+  Result<NodePtr> CloseAggregate(const NodePtr& aggregate, uint32_t* stream_id);
+  Result<NodePtr> ClosingInput(const NodePtr& input, const plan::Node& window, uint32_t* stream_id);
+  Error CloseRefused(std::string why) const;
 
   // ---- define.cc
   Result<BoundStatement> CreateTable(const PgQuery__CreateStmt& statement);
@@ -237,7 +249,7 @@ class Binder {
   bool for_view_ = false;
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
-  int window_position_ = 0;            // of the first TUMBLE or HOP
+  int window_position_ = 0;            // of the first window function in FROM
   Environment* environment_ = nullptr;
   std::vector<CommonTable> common_tables_;
   std::vector<std::string> depends_on_;

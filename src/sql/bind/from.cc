@@ -237,17 +237,8 @@ Result<FromResult> Binder::Subselect(const PgQuery__RangeSubselect& subselect) {
   return result;
 }
 
-/// TUMBLE(t, ts, size [, offset]) and HOP(t, ts, slide, size [, offset]).
-Result<FromResult> Binder::WindowFunction(const std::string& name, const PgQuery__FuncCall& call, int position) {
-  const bool tumble = name == "tumble";
-  const size_t least = tumble ? 3 : 4;
-  if (call.n_args < least || call.n_args > least + 1)
-    return Error(sqlstate::kUndefinedFunction, "wrong number of arguments of " + name)
-        .Hint(tumble ? "Write TUMBLE(stream, time_column, size [, offset])." : "Write HOP(stream, time_column, slide, size [, offset]).").At(position);
-  if (window_position_ == 0) window_position_ = position;
-
-  FromResult input;
-  const PgQuery__Node& source = *call.args[0];
+/// The first argument of a window function: a name or a sub-select in parentheses.
+Result<FromResult> Binder::WindowInput(const std::string& name, const PgQuery__Node& source) {
   if (source.node_case == PG_QUERY__NODE__NODE_COLUMN_REF) {
     const std::vector<std::string> parts = TextsOf(source.column_ref->fields, source.column_ref->n_fields);
     if (parts.size() > 2) return Unsupported("a name with a database", "Write schema.table.", At(source.column_ref->location));
@@ -256,52 +247,14 @@ Result<FromResult> Binder::WindowFunction(const std::string& name, const PgQuery
     relation.schemaname = schema.data();
     relation.relname = table.data();
     relation.location = source.column_ref->location;
-    KAPPA_ASSIGN_OR_RETURN(input, Relation(relation));
-  } else if (source.node_case == PG_QUERY__NODE__NODE_SUB_LINK && source.sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK) {
+    return Relation(relation);
+  }
+  if (source.node_case == PG_QUERY__NODE__NODE_SUB_LINK && source.sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK) {
     KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*source.sub_link->subselect->select_stmt, /*keep_unknown=*/false));
     ScopeTable table = TableOf("Sub-query", "", name, plan->schema);
-    input = OneTable(std::move(plan), std::move(table));
-  } else {
-    return Error(sqlstate::kWrongObjectType, "the first argument of " + name + " must be a table or a sub-select in parentheses").At(At(LocationOf(source)));
+    return OneTable(std::move(plan), std::move(table));
   }
-
-  const PgQuery__Node& time = *call.args[1];
-  const int time_position = At(LocationOf(time));
-  if (time.node_case != PG_QUERY__NODE__NODE_COLUMN_REF) return Error(sqlstate::kWrongObjectType, "the second argument of " + name + " must be a time column").At(time_position);
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr column, Column(TextsOf(time.column_ref->fields, time.column_ref->n_fields), time_position, {.scope = &input.scope, .clause = "FROM"}));
-  if (column->kind() != expr::Expression::Kind::kColumn) return Error(sqlstate::kWrongObjectType, "the second argument of " + name + " must be a column of its table").At(time_position);
-  if (column->type().id != TypeId::kTimestamp && column->type().id != TypeId::kTimestamptz)
-    return Error(sqlstate::kDatatypeMismatch, "the time column of " + name + " must be of type timestamp or timestamp with time zone, not " + column->type().ToString()).At(time_position);
-
-  std::vector<int64_t> lengths;
-  static constexpr const char* kTumble[] = {"the window size", "the window offset"};
-  static constexpr const char* kHop[] = {"the slide", "the window size", "the window offset"};
-  for (size_t i = 2; i < call.n_args; ++i) {
-    const int at = At(LocationOf(*call.args[i]));
-    const std::string what = tumble ? kTumble[i - 2] : kHop[i - 2];
-    KAPPA_ASSIGN_OR_RETURN(const int64_t length, ConstantInterval(*call.args[i], what, at));
-    const bool offset = i == least;
-    if (!offset && length <= 0) return Error(sqlstate::kInvalidParameterValue, what + " must be positive").At(at);
-    lengths.push_back(length);
-  }
-  const int64_t slide = lengths[0], size = tumble ? lengths[0] : lengths[1];
-  const int64_t offset = call.n_args > least ? lengths.back() : 0;
-  constexpr int64_t kWindowsPerRowMax = 10'000;
-  if (size % slide != 0) return Error(sqlstate::kInvalidParameterValue, "the window size must be a multiple of the slide").At(At(LocationOf(*call.args[3])));
-  if (size / slide > kWindowsPerRowMax)
-    return Error(sqlstate::kProgramLimitExceeded, "a row would belong to " + std::to_string(size / slide) + " windows").Hint("At most " + std::to_string(kWindowsPerRowMax) + " are allowed.").At(At(LocationOf(*call.args[3])));
-
-  const auto& reference = static_cast<const expr::ColumnRef&>(*column);
-  NodePtr plan = plan::MakeWindow(input.plan, reference.index(), slide, size, offset);
-  FromResult result{plan, std::move(input.scope)};
-  const int width = plan->schema.size();
-  for (int i = width - 2; i < width; ++i) {
-    const data::Field& field = plan->schema.fields[static_cast<size_t>(i)];
-    const ExprPtr bound = expr::MakeColumn(i, field.type, field.name);
-    result.scope.tables[0].columns.push_back({field.name, bound});
-    result.scope.visible.push_back({field.name, bound, 0});
-  }
-  return result;
+  return Error(sqlstate::kWrongObjectType, "the first argument of " + name + " must be a table or a sub-select in parentheses").At(At(LocationOf(source)));
 }
 
 Result<FromResult> Binder::TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position) {
@@ -385,13 +338,12 @@ Result<FromResult> Binder::TableFunctionItem(const PgQuery__RangeFunction& funct
   KAPPA_ASSIGN_OR_RETURN(std::string name, FunctionName(call));
   for (char& c : name)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  if (name == "tumble" || name == "hop") {
+  if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session") {
     if (function.ordinality) return Unsupported("WITH ORDINALITY on a window function", "", position);
     KAPPA_ASSIGN_OR_RETURN(FromResult result, WindowFunction(name, call, position));
     KAPPA_RETURN_IF_ERROR(ApplyAlias(result, function.alias, position, false));
     return result;
   }
-  if (name == "cumulate" || name == "session") return Unsupported(name == "cumulate" ? "CUMULATE" : "SESSION", "Windows are TUMBLE(t, ts, size) and HOP(t, ts, slide, size).", position);
   if (function.ordinality) return Unsupported("WITH ORDINALITY on " + name, "It works on unnest.", position);
   // Columns of the tables before it are in scope by the standard; say so instead of "does not exist".
   const Scope& scope = left != nullptr ? left->scope : empty;

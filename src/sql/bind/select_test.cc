@@ -189,8 +189,6 @@ TEST_F(SelectTest, WhatIsNotSupportedSaysSo) {
       {"select stddev(year) from repos", "aggregate function stddev is not supported"},
       {"select unnest(dirs), unnest(array['a']) from commits", "more than one set-returning function in a query is not supported"},
       {"select 1 from commits where unnest(dirs) = 'x'", "set-returning functions are not allowed in WHERE"},
-      {"select * from cumulate(commits, authored_at, '1 hour', '1 day')", "CUMULATE is not supported"},
-      {"select * from session(commits, authored_at, '1 hour')", "SESSION is not supported"},
       {"select * from repos r, generate_series(1, r.year) n", "a column as an argument of generate_series in FROM is not supported"},
       {"select * from repos r, lateral (select r.year) x", "a LATERAL sub-select is not supported"},
       {"select * from repos where (year, name) in (select 1, 'a')", "a row compared with a sub-query is not supported"},

@@ -127,11 +127,11 @@ TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
   };
   const std::string no = "0A000 EMIT ON WINDOW CLOSE is not supported for this query | ";
   EXPECT_EQ(detail("select author from commits"), no + "It has no GROUP BY over a window.");
-  EXPECT_EQ(detail("select author, count(*) as n from commits group by author"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
-  EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') c join repos r on r.name = c.repo group by window_end"), no + "Neither window_start nor window_end of a TUMBLE or HOP is in GROUP BY.");
+  EXPECT_EQ(detail("select author, count(*) as n from commits group by author"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
+  EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') c join repos r on r.name = c.repo group by window_end"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
   EXPECT_EQ(detail("select window_start, count(*) as n from (select window_start from tumble(commits, authored_at, '1 day')) x group by window_start"), no + "window_end is not passed on to GROUP BY.");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"), no + "The window must be directly over one stream.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"), no + "The window must be over one stream, or over another GROUP BY of a window.");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(bids, at, '1 day') group by window_end").substr(0, 36), "42P17 stream \"bids\" has no watermark");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, committed_at, '1 day') group by window_end").substr(0, 5), "42P17");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end union all select authored_at, 1 from commits"), no + "It has no GROUP BY over a window.");

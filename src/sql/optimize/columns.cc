@@ -155,9 +155,18 @@ Pruned Prune(const NodePtr& node, Columns used) {
       const auto& window = static_cast<const plan::Window&>(*node);
       own[static_cast<size_t>(window.time_column)] = true;
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
-        return plan::MakeWindow(input.node, input.mapping[static_cast<size_t>(window.time_column)], window.slide_us, window.size_us, window.offset_us);
+        return plan::MakeWindow(input.node, input.mapping[static_cast<size_t>(window.time_column)], window.slide_us, window.size_us, window.offset_us, window.shape);
       });
     }
+    case NodeKind::kSession: {
+      const auto& session = static_cast<const plan::Session&>(*node);
+      own[static_cast<size_t>(session.time_column)] = true;
+      for (const ExprPtr& key : session.keys) Use(key, own);
+      return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
+        return plan::MakeSession(input.node, Moved(session.keys, input.mapping), input.mapping[static_cast<size_t>(session.time_column)], session.gap_us, session.closes, session.close_stream);
+      });
+    }
+    case NodeKind::kSessionAggregate: return {node, Identity(node->schema.size())};  // made after pruning
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const plan::Unnest&>(*node);
       Use(unnest.array, own);

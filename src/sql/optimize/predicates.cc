@@ -263,6 +263,17 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       auto [down, stay] = Partition(conjuncts, [&](int column) { return column < width; });
       return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
     }
+    case NodeKind::kSession: {
+      // A row that is left out may part a session in two: only whole partitions may be left out below.
+      const auto& session = static_cast<const plan::Session&>(*node);
+      auto [down, stay] = Partition(conjuncts, [&](int column) {
+        return std::any_of(session.keys.begin(), session.keys.end(), [&](const ExprPtr& key) {
+          return key->kind() == Expression::Kind::kColumn && static_cast<const expr::ColumnRef&>(*key).index() == column;
+        });
+      });
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
+    }
+    case NodeKind::kSessionAggregate: return Filtered(plan::WithInputs(node, {Push(node->inputs[0], {})}), std::move(conjuncts));
     case NodeKind::kAggregate: {
       const auto& aggregate = static_cast<const plan::Aggregate&>(*node);
       const int keys = static_cast<int>(aggregate.keys.size());

@@ -45,6 +45,7 @@ class PrePass {
     KAPPA_RETURN_IF_ERROR(CheckDepth());
     KAPPA_RETURN_IF_ERROR(RefuseForeignWords());
     KAPPA_RETURN_IF_ERROR(TakeEmit());
+    RewriteSessions();
     if (Is(0, "create")) {
       KAPPA_RETURN_IF_ERROR(RewriteCreate());
     } else if (Is(0, "explain")) {
@@ -150,6 +151,21 @@ class PrePass {
     Remove(from, n);
     tokens_.resize(from);
     return {};
+  }
+
+  /// SESSION(t PARTITION BY k, .., ts, gap) becomes SESSION(t, partition_by => k, .., ts, gap).
+  void RewriteSessions() {
+    for (size_t i = 0; i + 1 < tokens_.size(); ++i) {
+      if (!Is(i, "session") || !Is(i + 1, "(")) continue;
+      int depth = 0;
+      for (size_t k = i + 1; k + 2 < tokens_.size(); ++k) {
+        if (Is(k, "(")) ++depth;
+        if (Is(k, ")") && --depth == 0) break;
+        if (depth != 1 || !Is(k, "partition") || !Is(k + 1, "by")) continue;
+        edits_.Replace(tokens_[k].start, tokens_[k + 1].end, ", partition_by =>");
+        break;
+      }
+    }
   }
 
   Status RewriteCreate() {

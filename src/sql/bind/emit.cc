@@ -1,0 +1,180 @@
+// EMIT ON WINDOW CLOSE: which groups of a view's query can be given once, and when.
+#include <algorithm>
+
+#include "sql/bind/nodes.h"
+
+namespace kappa::sql {
+namespace {
+
+using plan::NodeKind;
+
+const expr::ColumnRef* AsColumn(const ExprPtr& expression) {
+  return expression->kind() == expr::Expression::Kind::kColumn ? static_cast<const expr::ColumnRef*>(expression.get()) : nullptr;
+}
+
+bool IsWindow(const plan::Node& node) { return node.kind == NodeKind::kWindow || node.kind == NodeKind::kSession; }
+int TimeColumn(const plan::Node& window) {
+  return window.kind == NodeKind::kWindow ? static_cast<const plan::Window&>(window).time_column : static_cast<const plan::Session&>(window).time_column;
+}
+/// Filters, projections, unnests and windows: nodes that make rows of single rows (a session also bounds them).
+bool IsChain(const plan::Node& node) {
+  return node.kind == NodeKind::kFilter || node.kind == NodeKind::kProject || node.kind == NodeKind::kUnnest || IsWindow(node);
+}
+
+/// Where a column of a plan comes from when the nodes of a chain only pass it on.
+struct Origin {
+  const plan::Node* node = nullptr;  // a window, or what lies under the chain; null when the column is computed
+  int column = 0;
+};
+Origin Trace(const plan::Node& node, int column) {
+  switch (node.kind) {
+    case NodeKind::kFilter: return Trace(*node.inputs[0], column);
+    case NodeKind::kProject: {
+      const expr::ColumnRef* reference = AsColumn(static_cast<const plan::Project&>(node).expressions[static_cast<size_t>(column)]);
+      return reference != nullptr ? Trace(*node.inputs[0], reference->index()) : Origin{};
+    }
+    case NodeKind::kUnnest: return column < node.inputs[0]->schema.size() ? Trace(*node.inputs[0], column) : Origin{};
+    case NodeKind::kWindow:
+    case NodeKind::kSession: return column < node.inputs[0]->schema.size() ? Trace(*node.inputs[0], column) : Origin{&node, column};
+    default: return {&node, column};
+  }
+}
+bool IsEnd(const Origin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 1; }
+bool IsStart(const Origin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 2; }
+
+/// The node under a chain.
+const NodePtr& Bottom(const NodePtr& node) { return IsChain(*node) ? Bottom(node->inputs[0]) : node; }
+
+/// The chain over another bottom, its sessions closed by a stream's watermark.
+NodePtr Rebased(const NodePtr& node, const NodePtr& bottom, uint32_t stream) {
+  if (!IsChain(*node)) return bottom;
+  NodePtr input = Rebased(node->inputs[0], bottom, stream);
+  if (node->kind != NodeKind::kSession) return plan::WithInputs(node, {std::move(input)});
+  const auto& session = static_cast<const plan::Session&>(*node);
+  return plan::MakeSession(std::move(input), session.keys, session.time_column, session.gap_us, /*closes=*/true, stream);
+}
+
+bool HoldsOtherSession(const plan::Node& node, const plan::Node* window) {
+  if (!IsChain(node)) return false;
+  return (node.kind == NodeKind::kSession && &node != window) || HoldsOtherSession(*node.inputs[0], window);
+}
+
+/// True when each window of `inner` lies within one window of `outer`, so that the start of the inner tells when it is whole.
+bool Nests(const plan::Node& outer, const plan::Node& inner) {
+  if (outer.kind != NodeKind::kWindow || inner.kind != NodeKind::kWindow) return false;
+  const auto &a = static_cast<const plan::Window&>(outer), &b = static_cast<const plan::Window&>(inner);
+  const bool tumbles = b.shape == plan::Window::Shape::kHop && b.slide_us == b.size_us;
+  const int64_t grid = a.shape == plan::Window::Shape::kCumulate ? a.size_us : a.slide_us;
+  const bool steps = a.shape != plan::Window::Shape::kCumulate || a.slide_us % b.size_us == 0;
+  return tumbles && steps && grid % b.size_us == 0 && (a.offset_us - b.offset_us) % b.size_us == 0;
+}
+
+}  // namespace
+
+/// Under a closing aggregate: the chain with its late rows left out, or, over another windowed GROUP BY, with that one closing too.
+Result<NodePtr> Binder::ClosingInput(const NodePtr& input, const plan::Node& window, uint32_t* stream_id) {
+  const int position = window_position_ > 0 ? window_position_ : tree_.statement().offset + 1;
+  const NodePtr& bottom = Bottom(input);
+  if (HoldsOtherSession(*input, &window)) return CloseRefused("A window over the rows of SESSION cannot tell when it is whole.");
+  const Origin time = Trace(*window.inputs[0], TimeColumn(window));
+  if (bottom->kind == NodeKind::kScan && static_cast<const plan::Scan&>(*bottom).relation_kind == plan::RelationKind::kStream) {
+    const auto& scan = static_cast<const plan::Scan&>(*bottom);
+    const catalog::Stream* stream = context_.catalog->FindStream(scan.name);
+    if (stream == nullptr || stream->event_time < 0)
+      return Error(sqlstate::kInvalidObjectDefinition, "stream \"" + scan.name + "\" has no watermark").Detail("EMIT ON WINDOW CLOSE needs a watermark to know when a window has closed.")
+          .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.").At(position);
+    const bool event_time = time.node == &scan && scan.columns[static_cast<size_t>(time.column)] == stream->event_time;
+    if (!event_time)
+      return Error(sqlstate::kInvalidObjectDefinition, "EMIT ON WINDOW CLOSE needs windows over the event time of stream \"" + stream->name + "\"")
+          .Hint("Its watermark is on column \"" + stream->schema.fields[static_cast<size_t>(stream->event_time)].name + "\".").At(position);
+    auto in_time = std::make_shared<plan::Scan>(scan);
+    in_time->late = plan::LateRows::kDrop;
+    *stream_id = stream->id;
+    return Rebased(input, in_time, *stream_id);
+  }
+  if (bottom->kind != NodeKind::kAggregate) return CloseRefused("The window must be over one stream, or over another GROUP BY of a window.");
+  // A roll-up: the groups below come when their windows close, so their bounds tell how far this level's time is whole.
+  KAPPA_ASSIGN_OR_RETURN(const NodePtr closing, CloseAggregate(bottom, stream_id));
+  const auto& below = static_cast<const plan::Aggregate&>(*bottom);
+  const expr::ColumnRef* key = time.node == &below && time.column < static_cast<int>(below.keys.size()) ? AsColumn(below.keys[static_cast<size_t>(time.column)]) : nullptr;
+  const Origin bound = key != nullptr ? Trace(*below.inputs[0], key->index()) : Origin{};
+  if (!IsEnd(bound) && !(IsStart(bound) && Nests(window, *bound.node)))
+    return CloseRefused("A window over windows needs the inner window_end as its time, or window_start when each inner window lies within one outer window.");
+  return Rebased(input, closing, *stream_id);
+}
+
+Error Binder::CloseRefused(std::string why) const {
+  const int position = window_position_ > 0 ? window_position_ : tree_.statement().offset + 1;
+  return Error(sqlstate::kFeatureNotSupported, "EMIT ON WINDOW CLOSE is not supported for this query").Detail(std::move(why))
+      .Hint("Write SELECT .. FROM TUMBLE(stream, event_time, INTERVAL '1 minute') GROUP BY window_start, window_end, .. EMIT ON WINDOW CLOSE.").At(position);
+}
+
+/// Makes every windowed aggregate of the plan a closing one: a group is given once, when its window has closed.
+Result<NodePtr> Binder::CloseWindows(const NodePtr& plan) {
+  if (plan->kind == NodeKind::kProject || plan->kind == NodeKind::kFilter || plan->kind == NodeKind::kUnnest) {
+    KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
+    return plan::WithInputs(plan, {std::move(input)});
+  }
+  if (plan->kind == NodeKind::kJoin) {
+    const plan::JoinType type = static_cast<const plan::Join&>(*plan).type;
+    if (type != plan::JoinType::kInner && type != plan::JoinType::kCross) return CloseRefused("Windows are joined by an inner join: an outer join would take rows back.");
+    KAPPA_ASSIGN_OR_RETURN(NodePtr left, CloseWindows(plan->inputs[0]));
+    KAPPA_ASSIGN_OR_RETURN(NodePtr right, CloseWindows(plan->inputs[1]));
+    return plan::WithInputs(plan, {std::move(left), std::move(right)});
+  }
+  if (plan->kind == NodeKind::kUnion) {
+    std::vector<NodePtr> inputs;
+    for (const NodePtr& input : plan->inputs) {
+      KAPPA_ASSIGN_OR_RETURN(NodePtr closing, CloseWindows(input));
+      inputs.push_back(std::move(closing));
+    }
+    return plan::WithInputs(plan, std::move(inputs));
+  }
+  if (plan->kind != NodeKind::kAggregate) return CloseRefused("It has no GROUP BY over a window.");
+  uint32_t stream = 0;
+  return CloseAggregate(plan, &stream);
+}
+
+Result<NodePtr> Binder::CloseAggregate(const NodePtr& plan, uint32_t* stream_id) {
+  const auto& aggregate = static_cast<const plan::Aggregate&>(*plan);
+  const NodePtr& input = aggregate.inputs[0];
+  int close_key = -1;
+  const plan::Node* window = nullptr;
+  for (size_t i = 0; i < aggregate.keys.size(); ++i) {
+    const expr::ColumnRef* key = AsColumn(aggregate.keys[i]);
+    if (key == nullptr) continue;
+    const Origin origin = Trace(*input, key->index());
+    if (IsEnd(origin) && close_key < 0) {
+      close_key = static_cast<int>(i);
+      window = origin.node;
+    }
+    if (IsStart(origin) && window == nullptr) window = origin.node;
+  }
+  if (window == nullptr) return CloseRefused("Neither window_start nor window_end of a window function is in GROUP BY.");
+  KAPPA_ASSIGN_OR_RETURN(const NodePtr closing_input, ClosingInput(input, *window, stream_id));
+  std::vector<ExprPtr> keys = aggregate.keys;
+  std::vector<std::string> names = plan::ColumnNames(aggregate.schema);
+  if (close_key >= 0) return plan::MakeAggregate(closing_input, std::move(keys), aggregate.aggregates, std::move(names), close_key, *stream_id);
+
+  // Grouped by window_start alone: window_end is a hidden key. Only of CUMULATE it would change the groups.
+  if (window->kind == NodeKind::kWindow && static_cast<const plan::Window&>(*window).shape == plan::Window::Shape::kCumulate)
+    return CloseRefused("The windows of CUMULATE share their window_start: window_end must be in GROUP BY.");
+  int end = -1;
+  for (int i = 0; i < input->schema.size() && end < 0; ++i) {
+    const Origin origin = Trace(*input, i);
+    if (IsEnd(origin) && origin.node == window) end = i;
+  }
+  if (end < 0) return CloseRefused("window_end is not passed on to GROUP BY.");
+  close_key = static_cast<int>(keys.size());
+  keys.push_back(expr::MakeColumn(end, input->schema.fields[static_cast<size_t>(end)].type, "window_end"));
+  names.insert(names.begin() + close_key, "window_end");
+  const NodePtr closing = plan::MakeAggregate(closing_input, std::move(keys), aggregate.aggregates, std::move(names), close_key, *stream_id);
+  std::vector<ExprPtr> kept;
+  for (int i = 0; i < closing->schema.size(); ++i) {
+    const data::Field& field = closing->schema.fields[static_cast<size_t>(i)];
+    if (i != close_key) kept.push_back(expr::MakeColumn(i, field.type, field.name));
+  }
+  return plan::MakeProject(closing, std::move(kept), plan::ColumnNames(aggregate.schema));
+}
+
+}  // namespace kappa::sql
