@@ -27,7 +27,6 @@ struct ServeOptions {
   int threads = 0;
   size_t batch_rows = 8192;
   int64_t checkpoint_interval_ms = 10'000;
-  int64_t epoch_interval_max_ms = 100;
   int64_t query_memory_mb = 1024;
   int64_t statement_timeout_ms = 0;
   int64_t dead_letters_max = 100'000;
@@ -73,7 +72,6 @@ int Serve(const ServeOptions& options) {
   engine_options.threads = options.threads;
   engine_options.batch_rows = options.batch_rows;
   engine_options.checkpoint_interval_us = options.checkpoint_interval_ms * 1000;
-  engine_options.epoch_interval_max_us = options.epoch_interval_max_ms * 1000;
   engine_options.query_memory_bytes = options.query_memory_mb << 20;
   engine_options.statement_timeout_us = options.statement_timeout_ms * 1000;
   engine_options.dead_letters_max = options.dead_letters_max;

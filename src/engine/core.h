@@ -20,6 +20,7 @@
 
 #include "catalog/catalog_log.h"
 #include "engine/engine.h"
+#include "engine/pg_catalog.h"
 #include "flow/log_flow.h"
 #include "io/folder_lock.h"
 #include "ops/view_store.h"
@@ -79,6 +80,15 @@ struct TableRuntime {
   std::mutex dml;  // one writing statement at a time
 };
 
+/// The settings of a session by name.
+using Settings = std::map<std::string, std::string, std::less<>>;
+
+/// What pg_stat_activity shows of a session.
+struct SessionInfo {
+  std::mutex mutex;
+  PgActivity activity;
+};
+
 /// What a query reads: one epoch's picture.
 struct ReadSet {
   uint64_t epoch = 0;
@@ -87,6 +97,7 @@ struct ReadSet {
   std::map<std::pair<std::string, int>, ops::ViewSnapshot> views;  // name, version asked for (0: routed)
   std::map<std::string, ops::ViewSnapshot> tables;
   std::map<std::string, int> versions;  // view name -> version read
+  const Settings* settings = nullptr;   // of the session that reads; may be null
 };
 
 struct RateMeter {
@@ -149,7 +160,8 @@ class Core final : public Engine {
   Result<data::Batch> PlanRows(const std::string& text);
   Result<data::Schema> TableFunctionSchema(std::string_view name, const std::vector<data::Value>& arguments) const;
   Result<data::Value> EngineFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot,
-                                     const std::function<std::string(std::string_view)>& setting);
+                                     const Settings& settings);
+  std::shared_ptr<SessionInfo> RegisterSession();
   std::atomic<int64_t> sessions{0};
 
  private:
@@ -205,6 +217,8 @@ class Core final : public Engine {
 
   EngineOptions options_;
   io::Clock& clock_;
+  PgCatalogContext CatalogContext(const catalog::Snapshot& snapshot, const Settings* settings);
+
   std::unique_ptr<io::FolderLock> lock_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<catalog::CatalogLog> catalog_;
@@ -260,6 +274,9 @@ class Core final : public Engine {
   struct StreamFigures { int64_t rows = 0, late = 0, dead = 0, watermark = flow::kNoWatermark; std::vector<int64_t> partition_watermarks; std::vector<bool> idle; };
   std::map<uint32_t, StreamFigures> stream_figures_;
   std::vector<std::weak_ptr<SubscriptionImpl>> subscriptions_;
+
+  std::mutex sessions_mutex_;
+  std::vector<std::weak_ptr<SessionInfo>> session_infos_;
 
   // Figures.
   int64_t opened_us_ = 0;  // steady

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kEpochRecordsMax = 400'000;  // what one epoch may hold: bounds its memory
 constexpr int64_t kHousekeepingUs = 1'000'000;
+constexpr int64_t kCatchUpUs = 10'000'000;
 constexpr int64_t kRetentionUs = 60'000'000;
 
 data::Schema DeadLetterSchema() {
@@ -56,6 +57,8 @@ Status Core::Start() {
   });
   data_waiting_ = true;  // what was durable before we opened
   thread_ = std::thread([this] { Run(); });
+  // What was acknowledged before the restart is answered from the first query on. A full disk must not keep readers out.
+  (void)WaitVisible(kCatchUpUs);
   recovering_ = false;
   recovery_us_ = clock_.SteadyMicros() - opened_us_;
   return {};

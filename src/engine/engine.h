@@ -20,7 +20,6 @@ namespace kappa::engine {
 struct EngineOptions {
   std::string folder;                         // the data folder
   int threads = 0;                            // shards and decode threads; 0: one per core
-  int64_t epoch_interval_max_us = 100'000;
   int64_t checkpoint_interval_us = 10'000'000;
   int64_t query_memory_bytes = 1ll << 30;     // rows a query may hold
   int64_t statement_timeout_us = 0;           // 0: none
@@ -51,6 +50,11 @@ class Prepared {
   virtual const data::Schema& schema() const = 0;
   virtual bool is_empty() const = 0;  // "" or a comment
 };
+
+/// Settings by which a server tells a session whom it serves: current_user, current_database(), pg_backend_pid().
+inline constexpr std::string_view kUserSetting = "kappa.session_user";
+inline constexpr std::string_view kDatabaseSetting = "kappa.session_database";
+inline constexpr std::string_view kProcessIdSetting = "kappa.process_id";
 
 /// 'I' idle, 'T' in a transaction block, 'E' in a failed one, as the PostgreSQL wire says it.
 enum class TransactionState : char { kIdle = 'I', kInBlock = 'T', kFailed = 'E' };

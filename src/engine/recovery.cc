@@ -9,7 +9,7 @@
 namespace kappa::engine {
 namespace {
 
-constexpr uint8_t kMetaFormat = 1;
+constexpr uint8_t kMetaFormat = 2;
 constexpr int64_t kTailRecords = 200'000;  // records of one step
 
 }  // namespace
@@ -17,6 +17,7 @@ constexpr int64_t kTailRecords = 200'000;  // records of one step
 std::string Core::EncodeMeta() const {
   ByteWriter out;
   out.Little<uint8_t>(kMetaFormat);
+  out.Varint(ops::kStateLayout);
   out.Varint(static_cast<uint64_t>(shards_));
   out.Varint(epoch_);
   out.Little<int64_t>(visible_wall_us_);
@@ -119,6 +120,9 @@ Status Core::RestoreFrom(std::string_view meta) {
   ByteReader in(meta);
   const auto format = in.Little<uint8_t>();
   if (format != kMetaFormat) return Error(sqlstate::kFeatureNotSupported, fmt::format("checkpoint has format {}", format));
+  if (const uint64_t layout = in.Varint(); layout != ops::kStateLayout) {
+    return Error(sqlstate::kFeatureNotSupported, fmt::format("the state has layout {}, this build has {}", layout, ops::kStateLayout));
+  }
   shards_ = static_cast<int>(in.Varint());  // state is split this way; the pool's threads may differ
   if (shards_ < 1 || shards_ > 1024) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
   flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);

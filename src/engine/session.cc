@@ -15,6 +15,7 @@ template <class... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
 template <class... Ts> Overloaded(Ts...) -> Overloaded<Ts...>;
 
 constexpr int64_t kSmallWaitUs = 0;
+constexpr size_t kActivityQueryMax = 1024;
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -52,7 +53,7 @@ class PreparedImpl final : public Prepared {
 
 class SessionImpl final : public Session {
  public:
-  SessionImpl(Core& core, uint64_t id) : core_(core) {
+  SessionImpl(Core& core, uint64_t id) : core_(core), info_(core.RegisterSession()) {
     ++core_.sessions;
     // Spread evenly over the routes: multiples of the golden ratio.
     route_key_ = (id * 61) % 100;
@@ -64,7 +65,10 @@ class SessionImpl final : public Session {
                  {"client_min_messages", "notice"}, {"statement_timeout", "0"}, {"lock_timeout", "0"}, {"idle_in_transaction_session_timeout", "0"},
                  {"bytea_output", "hex"}, {"row_security", "on"}, {"datestyle", "ISO, MDY"}, {"lc_collate", "C"}, {"lc_ctype", "C"},
                  {"max_identifier_length", "63"}, {"transaction_read_only", "off"}, {"xmloption", "content"}, {"jit", "off"},
-                 {"kappa.wait", "on"}};
+                 {"kappa.wait", "on"}, {std::string(kUserSetting), "kappa"}, {std::string(kDatabaseSetting), "kappa"}};
+    defaults_ = settings_;
+    info_->activity.state = "idle";
+    info_->activity.started_us = core_.clock().WallMicros();
   }
   ~SessionImpl() override { --core_.sessions; }
 
@@ -111,10 +115,12 @@ class SessionImpl final : public Session {
       return Error(sqlstate::kInFailedSqlTransaction, "current transaction is aborted, commands ignored until end of transaction block");
     }
     started_us_ = core_.clock().SteadyMicros();
+    ShowActivity(current->raw.source);
     auto result = Run(*current, parameters);
     if (!result.ok() && result.error().Is(sqlstate::kQueryCanceled) && !cancelled_ && TimedOut()) {
       return Fail(Error(sqlstate::kQueryCanceled, "canceling statement due to statement timeout"));
     }
+    ShowActivity({});
     if (!result.ok()) return Fail(result.error());
     return result;
   }
@@ -134,14 +140,18 @@ class SessionImpl final : public Session {
 
   TransactionState transaction_state() const override { return transaction_; }
   std::string setting(std::string_view name) const override {
-    auto it = settings_.find(name);
-    if (it != settings_.end()) return it->second;
-    for (const auto& [key, value] : settings_) {
-      if (Lower(key) == Lower(name)) return value;
-    }
-    return "";
+    const std::string* value = FindSetting(name);
+    return value == nullptr ? "" : *value;
   }
   Status Set(std::string_view name, std::string_view value) override {
+    if (name == kUserSetting || name == kDatabaseSetting || name == kProcessIdSetting) {
+      settings_[std::string(name)] = std::string(value);
+      std::lock_guard guard(info_->mutex);
+      if (name == kUserSetting) info_->activity.user = value;
+      if (name == kDatabaseSetting) info_->activity.database = value;
+      if (name == kProcessIdSetting) info_->activity.pid = std::atoi(std::string(value).c_str());
+      return {};
+    }
     for (auto& [key, current] : settings_) {
       if (Lower(key) != Lower(name)) continue;
       if (key == "TimeZone") {
@@ -180,6 +190,41 @@ class SessionImpl final : public Session {
   void Cancel() override { cancelled_ = true; }
 
  private:
+  const std::string* FindSetting(std::string_view name) const {
+    auto it = settings_.find(name);
+    if (it != settings_.end()) return &it->second;
+    for (const auto& [key, value] : settings_) {
+      if (Lower(key) == Lower(name)) return &value;
+    }
+    return nullptr;
+  }
+
+  /// Back to the default; "all": every setting but those by which the server named its client.
+  Status Reset(std::string_view name) {
+    const bool all = Lower(name) == "all";
+    bool known = all;
+    for (auto it = settings_.begin(); it != settings_.end();) {
+      const bool ours = it->first == kUserSetting || it->first == kDatabaseSetting || it->first == kProcessIdSetting;
+      if (ours || (!all && Lower(it->first) != Lower(name))) {
+        ++it;
+        continue;
+      }
+      known = true;
+      auto standard = defaults_.find(it->first);
+      if (standard == defaults_.end()) {
+        it = settings_.erase(it);
+      } else {
+        it->second = standard->second;
+        ++it;
+      }
+    }
+    if (!known) return Error(sqlstate::kUndefinedObject, fmt::format("unrecognized configuration parameter \"{}\"", name));
+    return {};
+  }
+
+  /// A statement that wrote: it stands, whatever ends the block.
+  void NoteWrite() { wrote_in_block_ = wrote_in_block_ || transaction_ == TransactionState::kInBlock; }
+
   Error Fail(Error error) {
     if (transaction_ == TransactionState::kInBlock) transaction_ = TransactionState::kFailed;
     return error;
@@ -209,6 +254,40 @@ class SessionImpl final : public Session {
     const int64_t limit = server > 0 && session > 0 ? std::min(server, session) : std::max(server, session);
     return limit > 0 && core_.clock().SteadyMicros() - started_us_ > limit;
   }
+  /// `query` is what runs now; empty when it ended.
+  void ShowActivity(std::string_view query) {
+    std::lock_guard guard(info_->mutex);
+    PgActivity& activity = info_->activity;
+    if (query.empty()) {
+      activity.state = transaction_ == TransactionState::kIdle ? "idle" : transaction_ == TransactionState::kInBlock ? "idle in transaction" : "idle in transaction (aborted)";
+    } else {
+      activity.state = "active";
+      activity.query = query.substr(0, kActivityQueryMax);
+      activity.application_name = setting("application_name");
+    }
+  }
+
+  /// Functions that the session itself answers; the rest of the catalog's is the engine's.
+  Result<data::Value> SystemFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot) {
+    if (name == "current_user" || name == "current_role" || name == "user" || name == "session_user") return data::Value::Text(setting(kUserSetting));
+    if (name == "current_database" || name == "current_catalog") return data::Value::Text(setting(kDatabaseSetting));
+    if (name == "pg_backend_pid") return data::Value::Fixed<int32_t>(data::TypeId::kInt4, info_->activity.pid);
+    if (name == "current_setting") {
+      if (arguments.empty() || arguments[0].null) return data::Value::Null(data::TypeId::kText);
+      const std::string* value = FindSetting(arguments[0].bytes);
+      if (value != nullptr) return data::Value::Text(*value);
+      const bool missing_ok = arguments.size() > 1 && !arguments[1].null && arguments[1].As<uint8_t>() != 0;
+      if (missing_ok) return data::Value::Null(data::TypeId::kText);
+      return Error(sqlstate::kUndefinedObject, fmt::format("unrecognized configuration parameter \"{}\"", arguments[0].bytes));
+    }
+    if (name == "set_config") {
+      if (arguments.size() < 2 || arguments[0].null) return Error(sqlstate::kNullValueNotAllowed, "SET requires parameter name");
+      KAPPA_RETURN_IF_ERROR(arguments[1].null ? Reset(arguments[0].bytes) : Set(arguments[0].bytes, arguments[1].bytes));
+      return data::Value::Text(setting(arguments[0].bytes));
+    }
+    return core_.EngineFunction(name, arguments, snapshot, settings_);
+  }
+
   std::function<bool()> Cancelled() {
     return [this] { return cancelled_.load() || TimedOut(); };
   }
@@ -268,7 +347,7 @@ class SessionImpl final : public Session {
     context.now_us = core_.clock().WallMicros();
     context.parameters = parameters;
     context.engine_function = [this, snapshot](std::string_view name, const std::vector<data::Value>& arguments) {
-      return core_.EngineFunction(name, arguments, *snapshot, [this](std::string_view key) { return setting(key); });
+      return SystemFunction(name, arguments, *snapshot);
     };
     return context;
   }
@@ -277,6 +356,7 @@ class SessionImpl final : public Session {
     std::vector<const plan::Scan*> scans;
     CollectAllScans(*plan, scans);
     KAPPA_ASSIGN_OR_RETURN(ReadSet reads, core_.OpenReadSet(scans, route_key_, kSmallWaitUs));
+    reads.settings = &settings_;
     if (result != nullptr) {
       result->epoch = reads.epoch;
       if (reads.versions.size() == 1) result->version = reads.versions.begin()->second;
@@ -331,6 +411,7 @@ class SessionImpl final : public Session {
     KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(statement.plan, parameters, nullptr));
     auto count = statement.into_stream ? core_.InsertIntoStream(statement.target, rows) : core_.InsertIntoTable(statement.target, rows, statement.conflict);
     KAPPA_RETURN_IF_ERROR(count.status());
+    NoteWrite();
     result.tag = fmt::format("INSERT 0 {}", *count);
     return {};
   }
@@ -346,6 +427,7 @@ class SessionImpl final : public Session {
     std::lock_guard writer(table->dml);  // from reading the rows to their new versions being visible
     KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(plan, parameters, nullptr));
     KAPPA_ASSIGN_OR_RETURN(int64_t count, core_.UpdateTable(target, rows, remove));
+    NoteWrite();
     result.tag = fmt::format("{} {}", remove ? "DELETE" : "UPDATE", count);
     return {};
   }
@@ -355,6 +437,7 @@ class SessionImpl final : public Session {
       std::vector<const plan::Scan*> scans;
       CollectAllScans(*statement.plan, scans);
       KAPPA_ASSIGN_OR_RETURN(ReadSet reads, core_.OpenReadSet(scans, route_key_, kSmallWaitUs));
+      reads.settings = &settings_;
       KAPPA_ASSIGN_OR_RETURN(text, core_.ExplainAnalyze(statement.plan, reads, Context(parameters, reads.catalog), Cancelled()));
     } else {
       text = statement.json ? plan::ExplainJson(*statement.plan) : plan::Explain(*statement.plan);
@@ -413,6 +496,7 @@ class SessionImpl final : public Session {
       if (Lower(statement.name) == "statement_timeout" || Lower(statement.name) == "all") return Set("statement_timeout", "0");
       return {};
     }
+    if (statement.reset) return Reset(statement.name);
     if (Lower(statement.name) == "time zone") return Set("TimeZone", statement.value);
     return Set(statement.name, statement.value);
   }
@@ -422,16 +506,21 @@ class SessionImpl final : public Session {
       case Kind::kBegin:
         result.tag = "BEGIN";
         if (transaction_ != TransactionState::kIdle) result.notices.push_back("there is already a transaction in progress");
-        if (transaction_ == TransactionState::kIdle) transaction_ = TransactionState::kInBlock;
+        if (transaction_ == TransactionState::kIdle) {
+          transaction_ = TransactionState::kInBlock;
+          wrote_in_block_ = false;
+        }
         return {};
       case Kind::kCommit:
         result.tag = transaction_ == TransactionState::kFailed ? "ROLLBACK" : "COMMIT";
+        if (transaction_ == TransactionState::kFailed) NoteWhatStays(result);
         if (transaction_ == TransactionState::kIdle) result.notices.push_back("there is no transaction in progress");
         transaction_ = TransactionState::kIdle;
         return {};
       case Kind::kRollback:
         result.tag = "ROLLBACK";
         if (transaction_ == TransactionState::kIdle) result.notices.push_back("there is no transaction in progress");
+        NoteWhatStays(result);
         transaction_ = TransactionState::kIdle;
         return {};
     }
@@ -442,6 +531,11 @@ class SessionImpl final : public Session {
     return {};
   }
 
+  void NoteWhatStays(QueryResult& result) {
+    if (wrote_in_block_) result.notices.push_back("the block's writes are in the log since each statement ended: ROLLBACK does not undo them");
+    wrote_in_block_ = false;
+  }
+
   template <class F> Status Noticed(QueryResult& result, F&& run) {
     std::string notice;
     Status status = run(&notice);
@@ -450,8 +544,11 @@ class SessionImpl final : public Session {
   }
 
   Core& core_;
+  std::shared_ptr<SessionInfo> info_;
   uint64_t route_key_ = 0;
-  std::map<std::string, std::string, std::less<>> settings_;
+  Settings settings_;
+  Settings defaults_;
+  bool wrote_in_block_ = false;
   TransactionState transaction_ = TransactionState::kIdle;
   std::atomic<bool> cancelled_{false};
   int64_t statement_timeout_us_ = 0;  // of SET statement_timeout; 0: none

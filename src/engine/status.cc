@@ -63,12 +63,20 @@ std::string Core::StatusJson() {
   const int64_t now = clock_.SteadyMicros();
   const int64_t waiting = oldest_waiting_us_.load();
   const char* state = closing_ ? "stopping" : recovering_ ? "recovering" : "serving";
+  std::string failure = "null";
+  {
+    std::lock_guard guard(wake_mutex_);
+    if (fatal_) {
+      state = "failed";
+      failure = Quoted(fatal_->message());
+    }
+  }
   bool unsafe = false;
   for (const auto& topic : log_->ListTopics()) unsafe |= topic->config().unsafe;
   std::lock_guard guard(publish_);
   std::string out = fmt::format(
-      R"({{"version":"0.1.0","state":"{}","unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
-      state, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_), epoch_rate_.per_second(), checkpoint_epoch_,
+      R"({{"version":"0.1.0","state":"{}","failure":{},"unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
+      state, failure, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_), epoch_rate_.per_second(), checkpoint_epoch_,
       last_checkpoint_us_ == 0 ? "null" : fmt::format("{:.1f}", static_cast<double>(now - last_checkpoint_us_) / 1e6), static_cast<double>(recovery_us_.load()) / 1e3,
       ResidentBytes(), sessions.load(), subscriptions_.size(), dead_letters_->row_count() + dead_letters_dropped_);
   std::map<std::string, int64_t> lag;  // by stream name

@@ -181,6 +181,48 @@ sql::BindContext Core::MakeBindContext(const catalog::Snapshot& snapshot) const 
   return context;
 }
 
+std::shared_ptr<SessionInfo> Core::RegisterSession() {
+  auto info = std::make_shared<SessionInfo>();
+  std::lock_guard guard(sessions_mutex_);
+  std::erase_if(session_infos_, [](const auto& session) { return session.expired(); });
+  session_infos_.push_back(info);
+  return info;
+}
+
+PgCatalogContext Core::CatalogContext(const catalog::Snapshot& snapshot, const Settings* settings) {
+  PgCatalogContext context;
+  context.catalog = &snapshot;
+  context.system_relations = &KappaRelations();
+  if (settings != nullptr) {
+    for (const auto& [name, value] : *settings) {
+      if (name == kUserSetting) context.user = value;
+      else if (name == kDatabaseSetting) context.database = value;
+      else context.settings.emplace_back(name, value);
+    }
+  }
+  {
+    std::lock_guard guard(sessions_mutex_);
+    for (const auto& session : session_infos_) {
+      const std::shared_ptr<SessionInfo> info = session.lock();
+      if (!info) continue;
+      std::lock_guard lock(info->mutex);
+      if (info->activity.pid != 0) context.activity.push_back(info->activity);
+    }
+  }
+  context.relation_size = [this, &snapshot](std::string_view object) -> std::pair<int64_t, int64_t> {
+    std::lock_guard guard(publish_);
+    if (auto table = tables_.find(object); table != tables_.end()) {
+      return {table->second->store->row_count(), static_cast<int64_t>(table->second->store->memory_bytes())};
+    }
+    const catalog::View* view = snapshot.FindView(object);
+    const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(view->serving);
+    if (version == nullptr || !versions_.contains(version->id)) return {0, 0};
+    const auto& store = versions_.at(version->id)->store;
+    return {store->row_count(), static_cast<int64_t>(store->memory_bytes())};
+  };
+  return context;
+}
+
 Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads) {
   const sql::SystemRelation* relation = nullptr;
   for (const sql::SystemRelation& r : KappaRelations()) {
@@ -188,21 +230,7 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
   }
   const catalog::Snapshot& snapshot = *reads.catalog;
   if (relation == nullptr) {
-    PgCatalogContext context;
-    context.catalog = &snapshot;
-    context.system_relations = &KappaRelations();
-    context.relation_size = [&](std::string_view object) -> std::pair<int64_t, int64_t> {
-      std::lock_guard guard(publish_);
-      if (auto table = tables_.find(object); table != tables_.end()) {
-        return {table->second->store->row_count(), static_cast<int64_t>(table->second->store->memory_bytes())};
-      }
-      const catalog::View* view = snapshot.FindView(object);
-      const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(view->serving);
-      if (version == nullptr || !versions_.contains(version->id)) return {0, 0};
-      const auto& store = versions_.at(version->id)->store;
-      return {store->row_count(), static_cast<int64_t>(store->memory_bytes())};
-    };
-    return PgCatalogRows(name, context);
+    return PgCatalogRows(name, CatalogContext(snapshot, reads.settings));
   }
   RowBuilder rows(relation->schema);
   if (name == "kappa.topics" || name == "kappa.partitions") {
@@ -455,25 +483,8 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
 }
 
 Result<data::Value> Core::EngineFunction(std::string_view name, const std::vector<data::Value>& arguments, const catalog::Snapshot& snapshot,
-                                         const std::function<std::string(std::string_view)>& setting) {
-  if (name == "current_setting") {
-    if (arguments.empty() || arguments[0].null) return data::Value::Null(TypeId::kText);
-    const std::string value = setting(arguments[0].bytes);
-    const bool missing_ok = arguments.size() > 1 && !arguments[1].null && arguments[1].As<uint8_t>() != 0;
-    if (value.empty() && arguments[0].bytes != "application_name") {
-      if (missing_ok) return data::Value::Null(TypeId::kText);
-      return Error(sqlstate::kUndefinedObject, fmt::format("unrecognized configuration parameter \"{}\"", arguments[0].bytes));
-    }
-    return data::Value::Text(value);
-  }
-  if (name == "set_config") {
-    if (arguments.size() < 2 || arguments[1].null) return data::Value::Null(TypeId::kText);
-    return data::Value::Text(arguments[1].bytes);
-  }
-  PgCatalogContext context;
-  context.catalog = &snapshot;
-  context.system_relations = &KappaRelations();
-  return PgCatalogFunction(name, arguments, context);
+                                         const Settings& settings) {
+  return PgCatalogFunction(name, arguments, CatalogContext(snapshot, &settings));
 }
 
 }  // namespace kappa::engine

@@ -30,7 +30,10 @@ class RowMultimap {
  public:
   enum class Layout : uint8_t { kRowsOnly, kIndexed, kIndexedWithMatches };
   RowMultimap(state::Arena& arena, Layout layout);
-  void Attach() { rows_.Attach(); keys_.Attach(); }
+  Status Attach() {
+    KAPPA_RETURN_IF_ERROR(rows_.Attach());
+    return keys_.Attach();
+  }
 
   state::KeyedTable& rows() { return rows_; }
   state::KeyedTable& keys() { return keys_; }

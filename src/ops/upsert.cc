@@ -70,8 +70,8 @@ class Upsert final : public Operator {
 
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { visit("rows", arena_); }
   Status OnRestored() override {
-    table_.Attach();
-    return arena_.CheckLoaded();
+    KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
+    return table_.Attach();
   }
   int64_t state_rows() const override { return table_.rows(); }
 

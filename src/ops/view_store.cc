@@ -171,14 +171,14 @@ void ViewStore::VisitState(const std::function<void(std::string_view name, state
 
 Status ViewStore::OnRestored() {
   KAPPA_RETURN_IF_ERROR(impl_->arena.CheckLoaded());
-  impl_->map.Attach();
+  KAPPA_RETURN_IF_ERROR(impl_->map.Attach());
   impl_->LoadTotals();
   return {};
 }
 
 void ViewStore::Clear() {
   impl_->arena.Clear();
-  impl_->map.Attach();
+  KAPPA_CHECK(impl_->map.Attach().ok());
   impl_->LoadTotals();
 }
 

@@ -11,15 +11,18 @@ KeyedTable::KeyedTable(Arena& arena, int root_index, uint32_t payload_bytes)
     : TableReader<Arena>(arena, root_index), arena_(arena), root_index_(root_index), payload_bytes_((payload_bytes + 7) & ~7u) {
   KAPPA_CHECK(root_index >= 0 && root_index < 8);
   KAPPA_CHECK(RowBytes(internal::kInlineKeyMax) <= Arena::kAllocationMax);
-  Attach();
+  KAPPA_CHECK(Attach().ok());
 }
 
-void KeyedTable::Attach() {
+Status KeyedTable::Attach() {
   header_ = {};
   std::memcpy(&header_ref_, arena_.root() + 8 * root_index_, sizeof header_ref_);
-  if (header_ref_ == 0) return;
+  if (header_ref_ == 0) return {};
   std::memcpy(&header_, arena_.Get(header_ref_), sizeof header_);
-  KAPPA_CHECK(header_.payload_bytes == payload_bytes_);
+  if (header_.payload_bytes != payload_bytes_) {
+    return Error(sqlstate::kDataCorrupted, "a table of the state has payloads of another size");
+  }
+  return {};
 }
 
 void KeyedTable::Make() {

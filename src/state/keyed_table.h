@@ -135,11 +135,11 @@ class TableReader {
 /// Threads      one writer; readers use TableReader<ArenaSnapshot>.
 class KeyedTable : public TableReader<Arena> {
  public:
-  /// Opens the table that the root word names, or will make it at the first insert. The payload size must be the same
-  /// for ever (KAPPA_CHECKed).
+  /// Opens the table that the root word names, or will make it at the first insert. The payload size must be the one that
+  /// it was made with (KAPPA_CHECKed here; data_corrupted from Attach, because what was loaded may be another build's).
   KeyedTable(Arena& arena, int root_index, uint32_t payload_bytes);
   /// After the arena was loaded or cleared.
-  void Attach();
+  Status Attach();
 
   /// The row of the key; a new row has a zero payload.
   Ref FindOrInsert(std::string_view key, uint64_t hash, bool* inserted = nullptr);

@@ -109,6 +109,25 @@ def pipeline(connection):
     check("works after a broken pipeline", connection.execute("SELECT 3").fetchone(), (3,))
 
 
+def session(host, port):
+    with psycopg.connect(host=host, port=port, user="ada", dbname="sales", autocommit=True) as connection:
+        notices = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        check("who and where", connection.execute("SELECT current_user, current_database(), pg_backend_pid()").fetchone(), ("ada", "sales", connection.info.backend_pid))
+        check("activity", connection.execute("SELECT usename, datname, state FROM pg_stat_activity WHERE pid = pg_backend_pid()").fetchone(), ("ada", "sales", "active"))
+        check("set_config", connection.execute("SELECT set_config('application_name', 'x', false), current_setting('application_name')").fetchone(), ("x", "x"))
+        connection.execute("RESET ALL")
+        check("reset", connection.execute("SHOW application_name").fetchone(), ("",))
+        fails("unknown setting", "42704", lambda: connection.execute("RESET nothing"))
+        check("size", connection.execute("SELECT pg_total_relation_size('py_users') > 0").fetchone(), (True,))
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO py_users VALUES ('rolled', 'back', 1)")
+        connection.execute("ROLLBACK")
+        check("a rollback says that it undoes nothing", len(notices), 1)
+        check("and undoes nothing", connection.execute("SELECT count(*) FROM py_users WHERE user_id = 'rolled'").fetchone(), (1,))
+        connection.execute("DELETE FROM py_users WHERE user_id = 'rolled'")
+
+
 def transactions(host, port):
     status = psycopg.pq.TransactionStatus
     with psycopg.connect(host=host, port=port, user="kappa", dbname="kappa") as connection:
@@ -129,6 +148,7 @@ def main():
         for part in (objects, writes, reads, types, errors, pipeline):
             part(connection)
         transactions(host, port)
+        session(host, port)
         for statement in ("DROP MATERIALIZED VIEW py_spend", "DROP TABLE py_users", "DROP STREAM py_orders"):
             connection.execute(statement)
     print(f"psycopg {psycopg.__version__}: all as expected")

@@ -166,6 +166,7 @@ void RegisterEngine(Registry& registry) {
       {"pg_get_ruledef", "oid -> text", {}}, {"pg_get_ruledef", "oid, bool -> text", {}}, {"to_regclass", "text -> oid", {}},
       {"pg_table_is_visible", "oid -> bool", "t"},
       {"pg_total_relation_size", "oid -> int8", {}}, {"pg_relation_size", "oid -> int8", {}}, {"pg_table_size", "oid -> int8", {}},
+      {"pg_total_relation_size", "text -> int8", {}}, {"pg_relation_size", "text -> int8", {}}, {"pg_table_size", "text -> int8", {}},
       {"pg_indexes_size", "oid -> int8", "0"}, {"pg_database_size", "text -> int8", {}}, {"pg_cancel_backend", "int4 -> bool", {}},
       {"pg_get_viewdef", "text -> text", {}}, {"pg_get_viewdef", "text, bool -> text", {}}, {"pg_database_size", "oid -> int8", {}},
       {"pg_relation_size", "oid, text -> int8", {}}, {"pg_stat_get_numscans", "oid -> int8", "0"}, {"to_regnamespace", "text -> oid", {}},

@@ -388,7 +388,7 @@ void HashAggregate::VisitState(const std::function<void(std::string_view, state:
 
 Status HashAggregate::OnRestored() {
   KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
-  groups_->Attach();
+  KAPPA_RETURN_IF_ERROR(groups_->Attach());
   for (Call& call : calls_) KAPPA_RETURN_IF_ERROR(call.accumulator->OnRestored());
   windows_.clear();
   if (close_key_ < 0) return {};

@@ -87,8 +87,7 @@ void ValueCounts::Drop(state::Ref head) {
 
 Status ValueCounts::OnRestored() {
   KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
-  table_.Attach();
-  return {};
+  return table_.Attach();
 }
 
 }  // namespace kappa::ops

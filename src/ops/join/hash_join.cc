@@ -67,7 +67,7 @@ class HashJoin final : public Operator {
   Status OnRestored() override {
     for (auto& side : sides_) {
       KAPPA_RETURN_IF_ERROR(side->arena.CheckLoaded());
-      side->map.Attach();
+      KAPPA_RETURN_IF_ERROR(side->map.Attach());
     }
     return {};
   }

@@ -87,8 +87,8 @@ class Session final : public Operator {
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { visit("rows", arena_); }
   Status OnRestored() override {
     KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
-    rows_.Attach();
-    partitions_.Attach();
+    KAPPA_RETURN_IF_ERROR(rows_.Attach());
+    KAPPA_RETURN_IF_ERROR(partitions_.Attach());
     closing_.clear();
     if (closes_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
     return {};

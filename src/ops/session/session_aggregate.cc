@@ -105,7 +105,7 @@ class SessionAggregate final : public Operator {
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { visit("sessions", arena_); }
   Status OnRestored() override {
     KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
-    partitions_.Attach();
+    KAPPA_RETURN_IF_ERROR(partitions_.Attach());
     closing_.clear();
     if (closes_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
     return {};

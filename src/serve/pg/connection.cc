@@ -212,8 +212,9 @@ bool Connection::StartSession(const StartupPacket& packet) {
   if (packet.minor > 0 || !unknown_options.empty()) out.NegotiateProtocolVersion(0, unknown_options);
   out.AuthenticationOk();
   // Everyone is trusted (loopback). The engine learns the names through settings; a session that knows none ignores them.
-  (void)session_->Set("kappa.session_user", user);
-  (void)session_->Set("kappa.session_database", database);
+  (void)session_->Set(engine::kUserSetting, user);
+  (void)session_->Set(engine::kDatabaseSetting, database);
+  (void)session_->Set(engine::kProcessIdSetting, std::to_string(client_->process_id));
   reported_["session_authorization"] = user;
   for (const auto& [name, value] : packet.parameters) ApplyStartupParameter(name, value);
   ReportSettings(/*all=*/true);
