@@ -123,7 +123,7 @@ class Bench:
             again = instance.connect().rows("SELECT count(*), sum(events) FROM totals")
             seconds = time.monotonic() - begin
             status = json.loads(urllib.request.urlopen(f"http://{instance.endpoints['http']}/v1/status").read())
-            self.note(f"kill -9 {case}, {answer[0][0]} groups: right answer after {seconds * 1000:.0f} ms (engine recovered in {status['recovery_ms']:.0f} ms), {'equal' if again == answer else 'DIFFERENT'}")
+            self.note(f"kill -9 {case}, {answer[0][0]} groups: right answer after {seconds * 1000:.0f} ms (engine recovered in {status['recovery_ms']:.0f} ms), {'equal' if again == answer else f'DIFFERENT: {answer} before, {again} after'}")
         instance.stop()
 
     def startup(self):

@@ -51,7 +51,7 @@ def main():
     random.seed(arguments.seed)
     print(f"crash: seed {arguments.seed}, {arguments.rounds} rounds", flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-crash-"))
-    instance = server.Server(arguments.kappa, folder / "data", "--checkpoint-interval-ms", "200")
+    instance = server.Server(arguments.kappa, folder / "data", "--checkpoint-interval-ms", "200", "--step-records", str(random.choice((10, 500, 32_000))))
     recoveries = []
     try:
         instance.start()

@@ -30,8 +30,8 @@ import server  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent
 CONFIGS = {  # name: (flags of kappa serve, partitions, special)
     "default": ([], 1, None),
-    "rows1": (["--batch-rows", "1", "--threads", "1"], 1, None),
-    "rows7": (["--batch-rows", "7", "--threads", "3"], 1, None),
+    "rows1": (["--batch-rows", "1", "--step-records", "1", "--threads", "1"], 1, None),
+    "rows7": (["--batch-rows", "7", "--step-records", "7", "--threads", "3"], 1, None),
     "rows1024": (["--batch-rows", "1024"], 1, None),
     "partitions2": (["--default-partitions", "2"], 2, None),
     "partitions3": (["--default-partitions", "3", "--batch-rows", "7"], 3, None),

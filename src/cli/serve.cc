@@ -26,7 +26,9 @@ struct ServeOptions {
   std::string advertise;
   int threads = 0;
   size_t batch_rows = 8192;
+  int64_t step_records = 32'000;
   int64_t checkpoint_interval_ms = 10'000;
+  int64_t checkpoint_records = 2'000'000;
   int64_t query_memory_mb = 1024;
   int64_t statement_timeout_ms = 0;
   int64_t dead_letters_max = 100'000;
@@ -71,7 +73,9 @@ int Serve(const ServeOptions& options) {
   engine_options.folder = options.data;
   engine_options.threads = options.threads;
   engine_options.batch_rows = options.batch_rows;
+  engine_options.step_records = options.step_records;
   engine_options.checkpoint_interval_us = options.checkpoint_interval_ms * 1000;
+  engine_options.checkpoint_records = options.checkpoint_records;
   engine_options.query_memory_bytes = options.query_memory_mb << 20;
   engine_options.statement_timeout_us = options.statement_timeout_ms * 1000;
   engine_options.dead_letters_max = options.dead_letters_max;
@@ -139,9 +143,11 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--threads", options->threads, "Threads for views; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
   command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")->capture_default_str()->check(CLI::Range(1, 1000));
   command->add_option("--checkpoint-interval-ms", options->checkpoint_interval_ms, "Time between checkpoints of state")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--checkpoint-records", options->checkpoint_records, "Records after which a checkpoint comes earlier")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--query-memory-mb", options->query_memory_mb, "Bound of one query's result")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--statement-timeout-ms", options->statement_timeout_ms, "Bound of a statement's time; 0 is none")->capture_default_str();
   command->add_option("--dead-letters-max", options->dead_letters_max, "Rows kept in kappa.dead_letters")->capture_default_str();
+  command->add_option("--step-records", options->step_records, "Records of a step of a replay (tests use 1 and 7)")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")->capture_default_str()->check(CLI::Range(1, 1 << 20));
   command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback; there is no authentication yet");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");

@@ -31,6 +31,7 @@ namespace kappa::engine {
 
 class SubscriptionImpl;
 
+
 /// Progress of a replay, for SQL, REST, CLI and console. Any thread.
 struct ReplayProgress {
   std::atomic<int64_t> records_done{0};
@@ -174,7 +175,7 @@ class Core final : public Engine {
   Status RunEpoch();
   std::optional<flow::EpochRecord> CutEpoch();
   Status Process(std::span<const flow::EpochRecord> epochs, flow::FlowChanges& changes);
-  Status Publish(const flow::EpochRecord& last, flow::FlowChanges& changes, size_t epochs);
+  Status Publish(const flow::EpochRecord& last, flow::FlowChanges& changes);
   Status ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>& changes);
   void AddDeadLetters(std::vector<flow::DeadLetter>& dead);
   void QueueForReplays(const flow::FlowChanges& changes);
@@ -238,6 +239,8 @@ class Core final : public Engine {
   int64_t last_checkpoint_us_ = 0;
   uint64_t checkpoint_epoch_ = 0;
   bool checkpoint_forced_ = false;
+  int64_t records_since_checkpoint_ = 0;
+  std::atomic<int64_t> checkpoint_write_us_{0};  // what writing the last one took
   std::atomic<bool> checkpoint_full_{false};  // after a failed write: all pages next time
   std::set<uint32_t> rebuild_;                // versions whose state was lost, waiting for their inputs
   std::thread checkpoint_thread_;

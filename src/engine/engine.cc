@@ -175,6 +175,7 @@ std::optional<flow::EpochRecord> Core::CutEpoch() {
         // An epoch may end inside a batch only where it is bounded; readers cope with both.
         const log::Offset end = std::min(durable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
         budget -= end - cut_to;
+        records_since_checkpoint_ += end - cut_to;
         record.ends.push_back({relation, p, end});
         cut_to = end;
         last_data_us_[key] = now;
@@ -237,7 +238,7 @@ Status Core::RunEpoch() {
   }
   epoch_ = record->epoch;
   journal_end_ = append.next_offset;
-  KAPPA_RETURN_IF_ERROR(Publish(*record, changes, 1));
+  KAPPA_RETURN_IF_ERROR(Publish(*record, changes));
   const int64_t now = clock_.SteadyMicros();
   epoch_seconds_.Add(now - begin);
   if (waiting_since > 0) freshness_.Add(now - waiting_since);
@@ -282,7 +283,7 @@ void Core::AddDeadLetters(std::vector<flow::DeadLetter>& dead) {
   KAPPA_CHECK(status.ok());
 }
 
-Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes, size_t epochs) {
+Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes) {
   std::lock_guard guard(publish_);
   for (auto& [id, batches] : changes.tables) {
     for (auto& [name, table] : tables_) {
@@ -311,7 +312,6 @@ Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes, 
   }
   visible_epoch_ = last.epoch;
   visible_wall_us_ = last.wall_us;
-  (void)epochs;
   NotifySubscribers(last.epoch, changes);
   visible_changed_.notify_all();
   return {};

@@ -21,11 +21,15 @@ struct EngineOptions {
   std::string folder;                         // the data folder
   int threads = 0;                            // shards and decode threads; 0: one per core
   int64_t checkpoint_interval_us = 10'000'000;
+  int64_t checkpoint_records = 2'000'000;     // a checkpoint comes earlier when so many records came since the last
   int64_t query_memory_bytes = 1ll << 30;     // rows a query may hold
   int64_t statement_timeout_us = 0;           // 0: none
   int64_t subscription_queue_rows = 100'000;  // a slower subscriber is cut off
   int64_t dead_letters_max = 100'000;         // rows kept in kappa.dead_letters
   size_t batch_rows = 8192;                   // rows per batch; tests use 1 and 7
+  // Records of one step of a replay, a recovery or a query over a stream. Few enough that what is decoded stays in memory
+  // that the step before has warmed up: with 200,000 a replay spends half of its time on fresh pages.
+  int64_t step_records = 32'000;
   int default_partitions = 1;                 // of streams that do not say
   log::LogOptions log;
 };

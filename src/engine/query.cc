@@ -12,7 +12,6 @@
 namespace kappa::engine {
 namespace {
 
-constexpr int64_t kBulkRecords = 50'000;  // decoded between two looks at whether the query was cancelled
 constexpr int64_t kScanBatches = 16;  // batches pushed between two steps
 constexpr int kSubqueryDepthMax = 32;
 constexpr int64_t kRebuildWaitUs = 60'000'000;
@@ -286,7 +285,7 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
         std::erase_if(epoch.ends, [&](const auto& e) { return !flow.HasRelation(e.relation); });
         records += flow::EpochRecords(epoch, ends);
         step.push_back(std::move(epoch));
-        if (records < kBulkRecords) continue;
+        if (records < options_.step_records) continue;
         flow::FlowChanges changes;
         KAPPA_RETURN_IF_ERROR(flow.Advance(step, false, changes));
         KAPPA_RETURN_IF_ERROR(consume(changes));

@@ -10,7 +10,7 @@ namespace kappa::engine {
 namespace {
 
 constexpr uint8_t kMetaFormat = 2;
-constexpr int64_t kTailRecords = 200'000;  // records of one step
+constexpr int64_t kCheckpointShare = 4;  // time between two early checkpoints, in times of what writing one took
 
 }  // namespace
 
@@ -129,6 +129,7 @@ Status Core::RestoreFrom(std::string_view meta) {
   epoch_ = in.Varint();
   visible_wall_us_ = in.Little<int64_t>();
   journal_end_ = static_cast<log::Offset>(in.Varint());
+  flow_->SetTime(epoch_, visible_wall_us_);
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   std::map<uint32_t, const catalog::Stream*> streams;
   std::map<uint32_t, const catalog::Table*> tables;
@@ -288,23 +289,27 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
       }
       step.push_back(std::move(epoch));
     }
-    if (ahead.empty() && step.empty()) break;
-    if (!ahead.empty() && records < kTailRecords) continue;
-    flow::FlowChanges changes;
-    KAPPA_RETURN_IF_ERROR(flow_->Advance(step, true, changes));
-    epoch_ = step.back().epoch;
-    positions_.ends = ends;
-    KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes, step.size()));
-    step.clear();
-    records = 0;
+    if (!ahead.empty() && records < options_.step_records) continue;
+    if (!step.empty()) {
+      flow::FlowChanges changes;
+      KAPPA_RETURN_IF_ERROR(flow_->Advance(step, false, changes));
+      epoch_ = step.back().epoch;
+      positions_.ends = ends;
+      KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes));
+      step.clear();
+      records = 0;
+    }
     if (ahead.empty()) break;
   }
   journal_end_ = journal_->partition(0).durable_end();
-  // Nothing may have come since the checkpoint: what it holds is visible.
+  // One flush at the end: what an aggregate's group was in between nobody reads. Where nothing came since the checkpoint it
+  // changes nothing, and what the checkpoint holds becomes visible.
   flow::EpochRecord last;
   last.epoch = epoch_;
   last.wall_us = visible_wall_us_;
   flow::FlowChanges changes;
+  KAPPA_RETURN_IF_ERROR(flow_->Advance({}, true, changes));
+  KAPPA_RETURN_IF_ERROR(Publish(last, changes));
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   // Promotions that the checkpoint had not seen: dependents get the difference now.
   bool redirected = false;
@@ -339,8 +344,11 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
     flow_->RemoveView(id);
     versions_.erase(id);
   }
-  if (redirected) KAPPA_RETURN_IF_ERROR(flow_->Advance({}, true, changes));
-  KAPPA_RETURN_IF_ERROR(Publish(last, changes, 0));
+  if (redirected) {
+    changes = {};
+    KAPPA_RETURN_IF_ERROR(flow_->Advance({}, true, changes));
+    KAPPA_RETURN_IF_ERROR(Publish(last, changes));
+  }
   // Versions that were replaying when the process ended begin again.
   for (const auto& [name, view] : snapshot->views) {
     for (const catalog::ViewVersion& version : view.versions) {
@@ -388,7 +396,12 @@ void Core::MaybeCheckpoint(bool force) {
   if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
   const int64_t now = clock_.SteadyMicros();
   if (!force && !checkpoint_forced_) {
-    if (epoch_ == checkpoint_epoch_ || now - last_checkpoint_us_ < options_.checkpoint_interval_us) return;
+    if (epoch_ == checkpoint_epoch_) return;
+    // A long tail would make the restart long. Checkpoints that take long themselves come less often, so that under load
+    // most of the time is left for epochs.
+    const bool long_tail = records_since_checkpoint_ >= options_.checkpoint_records &&
+                           now - last_checkpoint_us_ >= kCheckpointShare * checkpoint_write_us_.load();
+    if (!long_tail && now - last_checkpoint_us_ < options_.checkpoint_interval_us) return;
   }
   Status status = WriteCheckpoint(false);
   if (!status.ok()) fmt::print(stderr, "kappa: checkpoint failed: {}\n", status.ToString());
@@ -425,8 +438,11 @@ Status Core::WriteCheckpoint(bool wait) {
   }
   checkpoint_epoch_ = epoch_;
   checkpoint_ends_ = positions_.ends;
+  records_since_checkpoint_ = 0;
   auto write = [this, parts, meta = std::move(meta), prefixes = std::move(prefixes)]() -> Status {
+    const int64_t begin = clock_.SteadyMicros();
     Status status = checkpoints_->Write(meta, *parts);
+    checkpoint_write_us_ = clock_.SteadyMicros() - begin;
     if (!status.ok()) {
       checkpoint_full_ = true;
       return status;

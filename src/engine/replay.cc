@@ -9,7 +9,6 @@
 namespace kappa::engine {
 namespace {
 
-constexpr int64_t kBulkRecords = 200'000;     // records of one bulk step
 constexpr size_t kJournalRead = 4096;         // epochs read at a time
 constexpr int64_t kHandoverRecords = 20'000;  // with so few records to go the epoch thread finishes the replay
 
@@ -34,10 +33,10 @@ std::vector<data::ChangeBatch> RowsOf(const ops::ViewSnapshot& snapshot, const s
 }
 
 /// Feeds a flow with the journal's epochs up to `target`, in bulk.
-Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, bool flush_last,
+Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, int64_t step_records, bool flush_last,
                  const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
                  const std::function<bool()>& cancelled) {
-  std::map<std::pair<uint32_t, int32_t>, log::Offset> ends;
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = flow.positions();
   std::vector<flow::EpochRecord> step;
   auto matters = [&](const flow::EpochRecord& epoch) {
     return std::any_of(epoch.ends.begin(), epoch.ends.end(), [&](const auto& e) { return flow.HasRelation(e.relation); }) ||
@@ -48,7 +47,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     if (ahead.empty()) KAPPA_RETURN_IF_ERROR(journal.Read(kJournalRead, ahead));
     size_t taken = 0;
     bool reached = ahead.empty();
-    for (; taken < ahead.size() && records < kBulkRecords; ++taken) {
+    for (; taken < ahead.size() && records < step_records; ++taken) {
       if (ahead[taken].epoch > target) {
         reached = true;
         break;
@@ -60,7 +59,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     }
     ahead.erase(ahead.begin(), ahead.begin() + static_cast<ptrdiff_t>(taken));
     if (cancelled()) return Error(sqlstate::kQueryCanceled, "the replay was cancelled");
-    if (!reached && records < kBulkRecords) continue;
+    if (!reached && records < step_records) continue;
     flow::FlowChanges changes;
     KAPPA_RETURN_IF_ERROR(flow.Advance(step, reached && flush_last, changes));
     KAPPA_RETURN_IF_ERROR(consume(changes));
@@ -207,7 +206,7 @@ Status Core::ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target) 
     replay.pending.clear();
   }
   return AdvanceTo(
-      *replay.flow, *replay.journal, replay.ahead, target, true,
+      *replay.flow, *replay.journal, replay.ahead, target, options_.step_records, true,
       [&](flow::FlowChanges& changes) { return ApplyTo(*runtime.store, changes.views[replay.version_id]); },
       [&](int64_t records) { replay.progress.records_done += records; }, [&] { return replay.progress.cancelled.load(); });
 }
@@ -399,7 +398,7 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
       flow::EpochRecord same;
       same.epoch = epoch_;
       same.wall_us = visible_wall_us_;
-      KAPPA_RETURN_IF_ERROR(Publish(same, changes, 0));
+      KAPPA_RETURN_IF_ERROR(Publish(same, changes));
     }
   }
   std::lock_guard guard(publish_);
@@ -545,7 +544,7 @@ Result<Core::Verification> Core::Verify(const std::string& name, int number, con
   flow::JournalReader journal(journal_->partition(0), journal_->partition(0).start_offset());
   std::vector<flow::EpochRecord> ahead;
   KAPPA_RETURN_IF_ERROR(AdvanceTo(
-      *flow, journal, ahead, result.epoch, true, [&](flow::FlowChanges& changes) { return ApplyTo(store, changes.views[id]); },
+      *flow, journal, ahead, result.epoch, options_.step_records, true, [&](flow::FlowChanges& changes) { return ApplyTo(store, changes.views[id]); },
       [&](int64_t records) { result.records += records; }, [&] { return closing_.load() || cancelled(); }));
   result.rows = store.row_count();
   result.replayed_digest = store.digest().ToString();

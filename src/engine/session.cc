@@ -117,10 +117,10 @@ class SessionImpl final : public Session {
     started_us_ = core_.clock().SteadyMicros();
     ShowActivity(current->raw.source);
     auto result = Run(*current, parameters);
+    ShowActivity({});
     if (!result.ok() && result.error().Is(sqlstate::kQueryCanceled) && !cancelled_ && TimedOut()) {
       return Fail(Error(sqlstate::kQueryCanceled, "canceling statement due to statement timeout"));
     }
-    ShowActivity({});
     if (!result.ok()) return Fail(result.error());
     return result;
   }
@@ -215,6 +215,7 @@ class SessionImpl final : public Session {
         it = settings_.erase(it);
       } else {
         it->second = standard->second;
+        if (it->first == "statement_timeout") statement_timeout_us_ = 0;
         ++it;
       }
     }
@@ -491,11 +492,6 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::SetStatement& statement, const PreparedImpl&, const std::vector<data::Value>&, QueryResult& result) {
     result.tag = statement.reset ? "RESET" : "SET";
-    if (statement.reset) {
-      if (Lower(statement.name) == "timezone") return Set("TimeZone", "UTC");
-      if (Lower(statement.name) == "statement_timeout" || Lower(statement.name) == "all") return Set("statement_timeout", "0");
-      return {};
-    }
     if (statement.reset) return Reset(statement.name);
     if (Lower(statement.name) == "time zone") return Set("TimeZone", statement.value);
     return Set(statement.name, statement.value);

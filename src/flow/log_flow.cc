@@ -80,6 +80,17 @@ std::vector<uint32_t> LogFlow::table_ids() const {
   return ids;
 }
 
+std::map<std::pair<uint32_t, int32_t>, log::Offset> LogFlow::positions() const {
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> positions;
+  for (const auto& [id, feed] : streams_) {
+    for (int p = 0; p < feed->spec().partitions; ++p) positions[{id, p}] = feed->position(p);
+  }
+  for (const auto& [id, table] : tables_) {
+    if (table.feed) positions[{id, 0}] = table.feed->position();
+  }
+  return positions;
+}
+
 std::vector<int> LogFlow::NeededColumns(uint32_t stream) const { return streams_.at(stream)->columns(); }
 
 std::vector<uint32_t> LogFlow::Order() const {

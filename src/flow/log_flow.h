@@ -76,6 +76,8 @@ class LogFlow {
   /// Rows that do not come from the log (batch mode): as if one epoch had held them.
   Status AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush,
                      FlowChanges& changes);
+  /// The epoch that restored state is of, and its time.
+  void SetTime(uint64_t epoch, int64_t wall_us) { epoch_ = epoch, wall_us_ = wall_us; }
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
   /// Batch mode keeps the clocks itself.
@@ -85,6 +87,8 @@ class LogFlow {
   const std::map<uint32_t, std::unique_ptr<StreamFeed>>& streams() const { return streams_; }
   TableFeed& table(uint32_t id) { return *tables_.at(id).feed; }
   std::vector<uint32_t> table_ids() const;
+  /// Up to where each partition (relation id, partition) has been fed.
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> positions() const;
   /// Columns of a stream that its views need.
   std::vector<int> NeededColumns(uint32_t stream) const;
 
