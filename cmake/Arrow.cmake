@@ -1,18 +1,13 @@
-# Finds Apache Arrow C++: a system package if there is one, else what deps.sh unpacked from the pinned wheel.
-# Gives Arrow::arrow_shared, ArrowCompute::arrow_compute_shared, ArrowAcero::arrow_acero_shared,
-# ArrowDataset::arrow_dataset_shared, Parquet::parquet_shared, and kappa::arrow, which is all that kappa links.
-set(KAPPA_ARROW_DIR "${CMAKE_SOURCE_DIR}/third_party/arrow" CACHE PATH "Arrow as unpacked by deps.sh")
+# Finds Apache Arrow C++: a system package if there is one, else what tools/install_arrow.py unpacked from the pinned wheel.
+# Gives kappa::arrow: Arrow, its compute functions, Parquet.
+set(KAPPA_ARROW_DIR "${CMAKE_SOURCE_DIR}/third_party/arrow" CACHE PATH "Arrow as unpacked by tools/install_arrow.py")
 set(KAPPA_ARROW "auto" CACHE STRING "auto, system or wheel")
-set(_names arrow arrow_compute arrow_acero arrow_dataset parquet)
-set(_targets Arrow::arrow_shared ArrowCompute::arrow_compute_shared ArrowAcero::arrow_acero_shared
-    ArrowDataset::arrow_dataset_shared Parquet::parquet_shared)
 
 if(NOT KAPPA_ARROW STREQUAL "wheel")
   find_package(Arrow 21 CONFIG QUIET)
   if(Arrow_FOUND)
-    foreach(_package ArrowCompute ArrowAcero ArrowDataset Parquet)
-      find_package(${_package} CONFIG REQUIRED)
-    endforeach()
+    find_package(ArrowCompute CONFIG REQUIRED)
+    find_package(Parquet CONFIG REQUIRED)
     set(_found "system ${Arrow_VERSION}")
   elseif(KAPPA_ARROW STREQUAL "system")
     message(FATAL_ERROR "KAPPA_ARROW=system, but CMake finds no ArrowConfig (21 or newer)")
@@ -25,26 +20,17 @@ if(NOT Arrow_FOUND)
   endif()
   file(STRINGS "${KAPPA_ARROW_DIR}/include/arrow/util/config.h" _version REGEX "ARROW_VERSION_STRING")
   string(REGEX REPLACE ".*\"(.*)\"" "\\1" _version "${_version}")
+  set(_names arrow arrow_compute parquet)
+  set(_targets Arrow::arrow_shared ArrowCompute::arrow_compute_shared Parquet::parquet_shared)
   foreach(_name _target IN ZIP_LISTS _names _targets)
     file(GLOB _file "${KAPPA_ARROW_DIR}/lib/lib${_name}.so.*")
     add_library(${_target} SHARED IMPORTED)
     set_target_properties(${_target} PROPERTIES IMPORTED_LOCATION "${_file}" INTERFACE_INCLUDE_DIRECTORIES "${KAPPA_ARROW_DIR}/include")
   endforeach()
-  target_link_libraries(ArrowCompute::arrow_compute_shared INTERFACE Arrow::arrow_shared)
-  target_link_libraries(ArrowAcero::arrow_acero_shared INTERFACE ArrowCompute::arrow_compute_shared)
-  target_link_libraries(Parquet::parquet_shared INTERFACE Arrow::arrow_shared)
-  target_link_libraries(ArrowDataset::arrow_dataset_shared INTERFACE ArrowAcero::arrow_acero_shared Parquet::parquet_shared)
-  # The wheel keeps S3FileSystem in a library of its own (from 26 on).
-  file(GLOB _s3 "${KAPPA_ARROW_DIR}/lib/libarrow_s3.so.*")
-  if(_s3)
-    add_library(Arrow::arrow_s3_shared SHARED IMPORTED)
-    set_target_properties(Arrow::arrow_s3_shared PROPERTIES IMPORTED_LOCATION "${_s3}" INTERFACE_INCLUDE_DIRECTORIES "${KAPPA_ARROW_DIR}/include")
-    target_link_libraries(Arrow::arrow_s3_shared INTERFACE Arrow::arrow_shared)
-  endif()
   set(_found "wheel ${_version}")
 endif()
 
 add_library(kappa_arrow INTERFACE)
 add_library(kappa::arrow ALIAS kappa_arrow)
-target_link_libraries(kappa_arrow INTERFACE Parquet::parquet_shared ArrowAcero::arrow_acero_shared ArrowCompute::arrow_compute_shared Arrow::arrow_shared)
+target_link_libraries(kappa_arrow INTERFACE Parquet::parquet_shared ArrowCompute::arrow_compute_shared Arrow::arrow_shared)
 message(STATUS "Arrow: ${_found}")

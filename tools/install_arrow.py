@@ -18,7 +18,7 @@ import zipfile
 
 VERSION = "26.0.1"
 SHA256 = "c718bf97a92a6dea97fd1062c3b9f9e2e83cb9cc926e752289fa4ffff41738f9"
-LIBRARY = re.compile(r"pyarrow/(lib(?:arrow|arrow_compute|arrow_acero|arrow_dataset|parquet)\.so)\.\d+")
+LIBRARY = re.compile(r"pyarrow/(lib(?:arrow|arrow_compute|parquet)\.so)\.\d+")
 
 
 def download(into):

@@ -25,6 +25,8 @@ std::string HumanCount(uint64_t count) {
   return digits;
 }
 
+std::string Counted(uint64_t count, std::string_view noun) { return fmt::format("{} {}{}", HumanCount(count), noun, count == 1 ? "" : "s"); }
+
 std::string HumanBytes(uint64_t bytes) {
   constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB"};
   auto value = static_cast<double>(bytes);

@@ -9,6 +9,8 @@ namespace kappa::cli {
 
 /// "1 234 567" digits in groups; "12.3 MB"; "1:02:03", "4:05" or "0.8 s".
 std::string HumanCount(uint64_t count);
+/// "1 record", "2,000 records".
+std::string Counted(uint64_t count, std::string_view noun);
 std::string HumanBytes(uint64_t bytes);
 std::string HumanSeconds(double seconds);
 

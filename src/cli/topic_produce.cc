@@ -184,10 +184,10 @@ class Producer {
       fmt::print("{}}}\n", out);
       return;
     }
-    fmt::print("{} records ({}) acknowledged by topic \"{}\" in {}: {} records/s\n", HumanCount(acknowledged_), HumanBytes(acknowledged_bytes_), options_.topic,
+    fmt::print("{} ({}) acknowledged by topic \"{}\" in {}: {} records/s\n", Counted(acknowledged_, "record"), HumanBytes(acknowledged_bytes_), options_.topic,
                HumanSeconds(seconds), HumanCount(rate));
-    if (failed_ > 0) fmt::print(stderr, "{} records failed: {}\n", HumanCount(failed_), first_error_);
-    if (without_key_ > 0) fmt::print(stderr, "{} records have no field \"{}\": they were sent without a key\n", HumanCount(without_key_), options_.key);
+    if (failed_ > 0) fmt::print(stderr, "{} failed: {}\n", Counted(failed_, "record"), first_error_);
+    if (without_key_ > 0) fmt::print(stderr, "{} without field \"{}\" sent without a key\n", Counted(without_key_, "record"), options_.key);
     if (interrupted_) fmt::print(stderr, "interrupted; {} records were sent but not acknowledged\n", HumanCount(queued_ - acknowledged_ - failed_));
   }
 
