@@ -1,6 +1,9 @@
 """A minimal PostgreSQL client (protocol 3.0, simple queries, text values): all that the test scripts need, standard library only."""
+import collections
 import socket
 import struct
+
+Result = collections.namedtuple("Result", "columns rows tag types")  # types: OIDs
 
 
 class ServerError(Exception):
@@ -14,11 +17,12 @@ class ServerError(Exception):
 
 
 class Connection:
-    def __init__(self, address, timeout=60):
+    def __init__(self, address, timeout=60, user="kappa", database="kappa"):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
-        startup = b"user\0kappa\0database\0kappa\0\0"
+        startup = f"user\0{user}\0database\0{database}\0client_encoding\0UTF8\0\0".encode()
         self.socket.sendall(struct.pack("!ii", len(startup) + 8, 196608) + startup)
         self._until_ready()
 
@@ -30,7 +34,7 @@ class Connection:
         self.socket.close()
 
     def query(self, sql):
-        """[(column names, rows as lists of str or None, tag)] of every statement; raises ServerError."""
+        """A Result of every statement, values as str or None; raises ServerError."""
         text = sql.encode() + b"\0"
         self.socket.sendall(b"Q" + struct.pack("!i", len(text) + 4) + text)
         return self._until_ready()
@@ -48,15 +52,16 @@ class Connection:
         return data
 
     def _until_ready(self):
-        results, columns, rows, error = [], [], [], None
+        results, columns, types, rows, error = [], [], [], [], None
         while True:
             kind = self._read(1)
             body = self._read(struct.unpack("!i", self._read(4))[0] - 4)
             if kind == b"T":
-                columns, rows, at = [], [], 2
+                columns, types, rows, at = [], [], [], 2
                 for _ in range(struct.unpack("!h", body[:2])[0]):
                     end = body.index(b"\0", at)
                     columns.append(body[at:end].decode())
+                    types.append(struct.unpack("!i", body[end + 7:end + 11])[0])
                     at = end + 19
             elif kind == b"D":
                 row, at = [], 2
@@ -67,8 +72,8 @@ class Connection:
                     at += max(size, 0)
                 rows.append(row)
             elif kind == b"C":
-                results.append((columns, rows, body[:-1].decode()))
-                columns, rows = [], []
+                results.append(Result(columns, rows, body[:-1].decode(), types))
+                columns, types, rows = [], [], []
             elif kind == b"E":
                 error = ServerError({part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part})
                 if error.sqlstate.startswith("57P") or error.sqlstate == "53300":

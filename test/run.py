@@ -21,6 +21,8 @@ def suites(build):
     for program in sorted(build.glob("src/*_test")):
         yield f"unit-{program.name}", [str(program), "--gtest_brief=1"]
     yield "slt", [sys.executable, "test/slt.py", "--kappa", kappa, "--config", "all"]
+    yield "oracle", [sys.executable, "test/oracle.py", "--kappa", kappa]
+    yield "fuzz-sql", [sys.executable, "test/fuzz_sql.py", "--kappa", kappa, "--cases", "2000"]
     for script in sorted((ROOT / "test/e2e").glob("test_*.py")):
         yield f"e2e-{script.stem}", [sys.executable, str(script), "--kappa", kappa]
     yield "crash", [sys.executable, "test/crash.py", "--kappa", kappa, "--rounds", "5"]

@@ -1,0 +1,395 @@
+"""Random queries over relations, and random cases: relations, views over them, and changes."""
+import random
+import re
+
+from fuzz import values
+from fuzz.expressions import EXTREMA, LOOSE, Column, Expressions
+from fuzz.tree import List, Node
+
+HASHED = ["bool", "i2", "i4", "i8", "num", "text", "uuid", "date", "ts", "tz", "iv", "f8", "bytea", "json", "i4s"]
+
+
+class Relation:
+    def __init__(self, name, kind, columns, key=(), event_time=None):
+        self.name, self.kind, self.columns, self.key, self.event_time = name, kind, columns, key, event_time  # columns: (name, type, certain)
+
+    def scope(self, alias):
+        return [column(f"{alias}.{name}", type_, certain) for name, type_, certain in self.columns]
+
+
+def column(sql, type_, certain=True):
+    """A column as expressions see it; varchar as the text that it is (PostgreSQL finds no operators for arrays of it)."""
+    return Column(sql + "::text" if type_ == "vc" else sql, values.EXPRESSION_TYPE.get(type_, type_), certain)
+
+
+class Statement:
+    """One statement of a case. `kind`: relation, view, insert, change (UPDATE, DELETE), setting, query."""
+
+    def __init__(self, kind, node, name=None):
+        self.kind, self.node, self.name = kind, node, name
+
+    def __str__(self):
+        return str(self.node)
+
+
+class Case:
+    def __init__(self, label, statements):
+        self.label, self.statements = label, statements
+
+
+class Queries:
+    def __init__(self, rng, relations):
+        self.rng, self.relations = rng, relations
+        self.expressions = Expressions(rng)
+        self.expressions.subquery = self.scalar
+        self.aliases = 0
+        self.nesting = 0
+
+    def alias(self):
+        self.aliases += 1
+        return f"r{self.aliases}"
+
+    # ---- FROM
+
+    def source(self, depth):
+        """One item of FROM: (node, columns in scope)."""
+        rng, alias = self.rng, self.alias()
+        roll = rng.random()
+        if depth > 0 and roll < 0.2:
+            query, types = self.query(depth - 1, width=rng.randint(2, 4))
+            return Node("from", "(", query, f") {alias}"), [Column(f"{alias}.c{i}", type_, type_ not in LOOSE) for i, type_ in enumerate(types)]
+        relation = rng.choice(self.relations)
+        if roll < 0.35:
+            timed = [(r, name, type_) for r in self.relations for name, type_, _ in r.columns if type_ in ("ts", "tz") and r.kind != "view"]
+            if timed:
+                return self.window(*rng.choice(timed), alias)
+        return Node("from", f"{relation.name} {alias}"), relation.scope(alias)
+
+    def window(self, relation, column, type_, alias):
+        rng = self.rng
+        size = rng.choice(["1 hour", "1 day", "15 minutes", "7 days", "30 seconds"])
+        if rng.random() < 0.6:
+            offset = rng.choice(["", "", "", ", INTERVAL '10 minutes'", ", INTERVAL '-1 hour'"])
+            text = f"TUMBLE({relation.name}, {column}, INTERVAL '{size}'{offset})"
+        else:
+            slide, size = rng.choice([("1 hour", "2 hours"), ("1 day", "3 days"), ("20 minutes", "1 hour"), ("12 hours", "1 day")])
+            text = f"HOP({relation.name}, {column}, INTERVAL '{slide}', INTERVAL '{size}')"
+        return Node("from", f"{text} {alias}"), relation.scope(alias) + [Column(f"{alias}.window_start", type_), Column(f"{alias}.window_end", type_)]
+
+    def from_clause(self, depth):
+        rng = self.rng
+        node, scope = self.source(depth)
+        joins = []
+        for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
+            right, columns = self.source(depth - 1)
+            pairs = [(a, b) for a in scope for b in columns if a.type == b.type and a.type in HASHED]
+            kind = rng.choice(["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"])
+            if kind == "CROSS JOIN" or not pairs:
+                if kind != "CROSS JOIN" and rng.random() < 0.7:
+                    continue
+                joins.append(Node(None, " CROSS JOIN ", right, optional=True))
+            else:
+                a, b = rng.choice(pairs)
+                more = Node(None, " AND ", self.expressions.any("bool", scope + columns, 1), optional=True) if rng.random() < 0.25 and kind != "FULL JOIN" else ""
+                condition = Node("bool", f"{a.sql} = {b.sql}")
+                if rng.random() < 0.08 and kind != "FULL JOIN":
+                    condition = self.expressions.any("bool", scope + columns, 1)
+                joins.append(Node(None, f" {kind} ", right, " ON ", condition, more, optional=True))
+            scope = scope + columns
+        return Node(None, node, *joins), scope
+
+    # ---- SELECT
+
+    def query(self, depth, width=None):
+        """(node, types of its columns c0, c1 ..)."""
+        rng = self.rng
+        self.nesting += 1
+        try:
+            if depth > 0 and rng.random() < 0.15:
+                return self.set_operation(depth, width)
+            return self.select(depth, width)
+        finally:
+            self.nesting -= 1
+
+    def set_operation(self, depth, width):
+        rng = self.rng
+        left, types = self.select(depth - 1, width)
+        right, _ = self.select(depth - 1, len(types), types)
+        operator = rng.choice(["UNION ALL", "UNION ALL", "UNION", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"])
+        return Node(f"query{len(types)}", left, f" {operator} ", right), types
+
+    def select(self, depth, width=None, types=None):
+        rng = self.rng
+        source, scope = self.from_clause(depth)
+        where = Node(None, " WHERE ", self.predicate(scope, depth), optional=True) if rng.random() < 0.5 else ""
+        width = width or rng.randint(1, 5)
+        form = rng.random()
+        if form < 0.5:
+            body, kinds = self.aggregated(scope, width, types)
+        elif form < 0.54 and types is None:
+            body, kinds = self.over(scope, width)
+        else:
+            kinds = types or [self.expressions.present(scope, values.ORDERED) for _ in range(width)]
+            items = [self.expressions.any(type_, scope, rng.choice([0, 1, 2, 3])) for type_ in kinds]
+            distinct = Node(None, "DISTINCT ", optional=True) if rng.random() < 0.15 else ""
+            body = ("SELECT ", distinct, self.items(items, kinds), None, "")
+        head, distinct, items, _, tail = body
+        return Node(f"query{len(kinds)}", head, distinct, items, " FROM ", source, where, tail), kinds
+
+    def items(self, nodes, types):
+        return List(", ", [Node(None, cast(node, type_), f" AS c{i}") for i, (node, type_) in enumerate(zip(nodes, types))])
+
+    def predicate(self, scope, depth):
+        rng = self.rng
+        if depth > 0 and rng.random() < 0.12:
+            return self.membership(scope, depth)
+        return self.expressions.any("bool", scope, rng.choice([1, 2, 2, 3]))
+
+    def membership(self, scope, depth):
+        """IN and EXISTS, correlated or not."""
+        rng = self.rng
+        relation, alias = rng.choice(self.relations), self.alias()
+        inner = relation.scope(alias)
+        pairs = [(a, b) for a in scope for b in inner if a.type == b.type and a.type in HASHED]
+        if not pairs:
+            return self.expressions.any("bool", scope, 2)
+        a, b = rng.choice(pairs)
+        no = rng.choice(["", "NOT "])
+        if rng.random() < 0.5:
+            where = Node(None, " WHERE ", self.expressions.any("bool", inner, 1), optional=True) if rng.random() < 0.5 else ""
+            return Node("bool", f"({a.sql} {no}IN (SELECT {b.sql} FROM {relation.name} {alias}", where, "))")
+        more = Node(None, " AND ", self.expressions.any("bool", inner + scope, 1), optional=True) if rng.random() < 0.4 else ""
+        return Node("bool", f"({no}EXISTS (SELECT 1 FROM {relation.name} {alias} WHERE {b.sql} = {a.sql}", more, "))")
+
+    def scalar(self, type_, scope):
+        """A scalar sub-query that gives one row, correlated or not."""
+        rng = self.rng
+        if self.nesting > 1 or not self.relations:
+            return None
+        relation, alias = rng.choice(self.relations), self.alias()
+        inner = relation.scope(alias)
+        argument = [column for column in inner if column.type == type_]
+        if type_ in EXTREMA and argument:
+            call = f"{rng.choice(['min', 'max'])}({rng.choice(argument).sql})"
+        elif type_ == "i8":
+            call = "count(*)"
+        else:
+            return None
+        pairs = [(a, b) for a in scope for b in inner if a.type == b.type and a.type in HASHED]
+        where = ""
+        if pairs and rng.random() < 0.6:
+            a, b = rng.choice(pairs)
+            where = Node(None, f" WHERE {b.sql} = {a.sql}", optional=True)
+        return Node(type_, f"(SELECT {call} FROM {relation.name} {alias}", where, ")")
+
+    def aggregated(self, scope, width, types):
+        rng, e = self.rng, self.expressions
+        keys = []
+        for _ in range(rng.choice([0, 1, 1, 1, 2, 2, 3])):
+            type_ = e.present(scope, HASHED)
+            e.subquery, subquery = None, e.subquery
+            key = e.any(type_, scope, rng.choice([0, 0, 0, 1, 2]))
+            e.subquery = subquery
+            keys.append((str(key), type_))
+        keys = [key for key in keys if re.search(r"\br\d+\.", key[0])]  # a constant would be a position
+        groups = [Column(sql, type_, type_ not in LOOSE) for sql, type_ in keys]
+        kinds, items = [], []
+        for i in range(width):
+            wanted = types[i] if types else None
+            fitting = [key for key in keys if wanted in (None, key[1])]
+            if fitting and rng.random() < (0.5 if i else 0.8):
+                sql, type_ = rng.choice(fitting)
+                node = Node(type_, sql)
+            elif wanted:
+                node, type_ = self.aggregate_of(wanted, scope, groups), wanted
+            else:
+                node = e.aggregate(scope)
+                type_ = node.type
+                if rng.random() < 0.15:
+                    type_ = rng.choice(["bool", "i8", "num"])
+                    node = self.aggregate_of(type_, scope, groups)
+            kinds.append(type_)
+            items.append(node)
+        having = Node(None, " HAVING ", self.aggregate_of("bool", scope, groups), optional=True) if rng.random() < 0.2 else ""
+        unique = list(dict.fromkeys(sql for sql, _ in keys))
+        if unique and rng.random() < 0.05 and len(unique) > 1:
+            tail = Node(None, f" GROUP BY {rng.choice(['ROLLUP', 'CUBE'])} (", List(", ", unique), ")", having)
+        elif unique:
+            tail = Node(None, " GROUP BY ", List(", ", [Node("key", sql) for sql in unique]), having)
+        else:
+            tail = having
+            if not any("(" in str(item) for item in items):
+                items, kinds = [Node("i8", "count(*)")] + items[1:], ["i8"] + kinds[1:]
+        if not unique and not types and all(not is_aggregate(item) for item in items):
+            items[0], kinds[0] = Node("i8", "count(*)"), "i8"
+        return ("SELECT ", "", self.items(items, kinds), None, tail), kinds
+
+    def aggregate_of(self, type_, scope, groups):
+        """An expression over aggregates and group keys: they stand where columns stood."""
+        calls = []
+        for _ in range(2):
+            call = self.expressions.aggregate(scope, simple=True)
+            calls.append(Column(str(call), call.type, False))
+        outer = Expressions(self.rng)
+        return outer.any(type_, groups + calls, 2)
+
+    def over(self, scope, width):
+        """Window functions; ties in the order are broken by every column of the scope that can be."""
+        rng, e = self.rng, self.expressions
+        partition = [column for column in scope if column.type in HASHED]
+        items, kinds = [], []
+        for i in range(width):
+            if i and rng.random() < 0.4:
+                type_ = e.present(scope, values.ORDERED)
+                items.append(e.any(type_, scope, 1))
+                kinds.append(type_)
+                continue
+            keys = List(", ", [Node(None, column.sql + rng.choice(["", " DESC", " NULLS FIRST"])) for column in rng.sample(scope, min(2, len(scope)))])
+            by = f"PARTITION BY {rng.choice(partition).sql} " if partition and rng.random() < 0.7 else ""
+            roll = rng.random()
+            if roll < 0.4:
+                call, type_ = rng.choice([("rank()", "i8"), ("dense_rank()", "i8"), ("percent_rank()", "f8"), ("cume_dist()", "f8")])
+                frame = ""
+            elif roll < 0.8:
+                node = e.aggregate(scope, simple=True)
+                call, type_ = str(node).split(" FILTER")[0], node.type
+                if "DISTINCT" in call or "WITHIN" in call:
+                    call, type_ = "count(*)", "i8"
+                frame = rng.choice(["", "", " RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING"])
+            else:
+                # every row its own peer, so that the one that comes before is the same everywhere
+                keys = List(", ", [Node(None, column.sql) for column in scope if column.type not in ("json", "bytea")] or [Node(None, "1")])
+                call, type_ = rng.choice([("row_number()", "i8"), ("ntile(3)", "i4"), (f"count(*)", "i8")])
+                frame = rng.choice(["", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"]) if call == "count(*)" else ""
+            items.append(Node(type_, f"{call} OVER ({by}ORDER BY ", keys, frame, ")"))
+            kinds.append(type_)
+        return ("SELECT ", "", self.items(items, kinds), None, ""), kinds
+
+
+def cast(node, type_):
+    """Untyped literals and widths: a column of a query has one type on both sides of a set operation."""
+    return Node(type_, node, f"::{values.TYPES[type_]}") if str(node).startswith("NULL") else node
+
+
+def is_aggregate(node):
+    text = str(node)
+    return any(name + "(" in text for name in ("count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "bit_and", "bit_or",
+                                               "bit_xor", "string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg", "corr", "covar_pop", "regr_slope", "percentile_cont", "percentile_disc", "mode"))
+
+
+# ---- cases
+
+class Cases:
+    def __init__(self, seed, number, prefix):
+        self.rng = random.Random(f"{seed}:{number}")
+        self.label = f"{seed}:{number}"
+        self.prefix = prefix
+        self.relations = []
+        self.keys = {}
+
+    def make(self):
+        rng = self.rng
+        statements = []
+        for i in range(rng.choice([1, 2, 2, 3])):
+            statements.append(self.relation(i))
+        base = list(self.relations)
+        views = [self.view(i) for i in range(rng.choice([1, 2, 2, 3]))]
+        late = [] if rng.random() < 0.8 else [views.pop()]
+        statements += views
+        for epoch in range(rng.randint(3, 5)):
+            for _ in range(rng.choice([1, 1, 2])):
+                statements.append(self.change(rng.choice(base), epoch))
+            if late and epoch == 1:
+                statements += late
+        statements.append(self.query())
+        # Queries follow the session's time zone; views are computed in UTC, so that these read base relations only.
+        if rng.random() < 0.3:
+            self.relations = base
+            statements.append(Statement("setting", Node(None, f"SET timezone = '{rng.choice(values.ZONES)}'")))
+        statements.append(self.query())
+        return Case(self.label, statements)
+
+    def relation(self, i):
+        rng = self.rng
+        stream = rng.random() < 0.4
+        types = [rng.choice(list(values.TYPES)) for _ in range(rng.randint(2, 5))]
+        if rng.random() < 0.8:
+            types[0] = rng.choice(["i4", "text", "i8"])  # something to meet by
+        columns = [(f"c{n}", type_) for n, type_ in enumerate(types)]
+        event_time, options = None, ""
+        if stream:
+            name = f"{self.prefix}s{i}"
+            parts = [Node(None, f"{column} {values.TYPES[type_]}") for column, type_ in columns]
+            if rng.random() < 0.5:
+                event_time = ("at", rng.choice(["ts", "tz"]))
+                columns.append(event_time)
+                parts += [Node(None, f"at {values.TYPES[event_time[1]]}"), Node(None, "WATERMARK FOR at AS at - INTERVAL '1 hour'")]
+            if rng.random() < 0.3:
+                options = " WITH (partitions = 2)"
+            text = Node(None, f"CREATE STREAM {name} (", List(", ", parts), ")", Node(None, options, optional=True))
+            key = ()
+        else:
+            name = f"{self.prefix}t{i}"
+            keys = rng.choice([[("id", "i4")], [("id", "i8")], [("id", "text")], [("id", "i4"), ("sub", "text")]])
+            parts = [Node(None, f"{column} {values.TYPES[type_]}") for column, type_ in keys + columns]
+            parts.append(Node(None, f"PRIMARY KEY ({', '.join(column for column, _ in keys)})"))
+            text = Node(None, f"CREATE TABLE {name} (", List(", ", parts), ")")
+            columns, key = keys + columns, [column for column, _ in keys]
+        self.relations.append(Relation(name, "stream" if stream else "table", [(column, type_, True) for column, type_ in columns], key, event_time))
+        return Statement("relation", text, name)
+
+    def view(self, i):
+        name = f"{self.prefix}v{i}"
+        query, types = Queries(self.rng, self.relations).query(2)
+        self.relations.append(Relation(name, "view", [(f"c{n}", type_, type_ not in LOOSE) for n, type_ in enumerate(types)]))
+        return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS ", query), name)
+
+    def query(self):
+        rng = self.rng
+        query, types = Queries(rng, self.relations).query(2)
+        order = ", ".join(f"{n + 1}{rng.choice(['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])}" for n in range(len(types)))
+        limit = rng.choice(["", f" LIMIT {rng.randint(0, 5)}", f" LIMIT 3 OFFSET {rng.randint(0, 3)}", f" OFFSET {rng.randint(0, 3)}"])
+        # which of two equal values a limit cuts off shows when they look different
+        limit = "" if LOOSE & set(types) else limit
+        return Statement("query", Node(None, query, Node(None, f" ORDER BY {order}{limit}", optional=True)))
+
+    def row(self, relation):
+        rng = self.rng
+        cells = []
+        for column, type_, _ in relation.columns:
+            if column in relation.key:
+                cells.append(str(rng.randint(0, 9)) if type_ in ("i4", "i8") else values.quoted(rng.choice(["", "a", "b", "é", "k"])))
+            else:
+                cells.append(values.literal(rng, type_))
+        return Node("row", "(", List(", ", [Node("cell", cell) for cell in cells], least=len(cells)), ")")
+
+    def change(self, relation, epoch):
+        rng = self.rng
+        own = Queries(rng, [])
+        scope = [column(name, type_) for name, type_, _ in relation.columns]
+        roll = rng.random()
+        if relation.kind == "stream" or roll < 0.5 or epoch == 0:
+            rows, seen = [], set()
+            for _ in range(rng.choice([1, 2, 3, 5, 8])):
+                row = self.row(relation)
+                key = str([str(cell) for cell in row.parts[1].parts[:len(relation.key)]])
+                if relation.key and key in seen:
+                    continue
+                seen.add(key)
+                rows.append(row)
+            conflict = ""
+            if relation.key:
+                rest = [name for name, _, _ in relation.columns if name not in relation.key]
+                update = List(", ", [Node(None, f"{name} = excluded.{name}") for name in rest], least=len(rest))
+                conflict = (Node(None, f" ON CONFLICT ({', '.join(relation.key)}) DO UPDATE SET ", update) if rng.random() < 0.8 else
+                            Node(None, " ON CONFLICT DO NOTHING" if rng.random() < 0.8 else ""))
+            return Statement("insert", Node(None, f"INSERT INTO {relation.name} VALUES ", List(", ", rows), conflict), relation.name)
+        where = Node(None, " WHERE ", own.expressions.any("bool", scope, 2), optional=True) if rng.random() < 0.9 else ""
+        if roll < 0.8:
+            name, type_, _ = rng.choice([column for column in relation.columns if column[0] not in relation.key])
+            value = own.expressions.any(values.EXPRESSION_TYPE.get(type_, type_), scope, rng.choice([0, 1, 2]))
+            if type_ == "vc":
+                value = Node(None, "left(", value, ", 8)")
+            return Statement("change", Node(None, f"UPDATE {relation.name} SET {name} = ", value, where))
+        return Statement("change", Node(None, f"DELETE FROM {relation.name}", where))
+
