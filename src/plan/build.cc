@@ -348,6 +348,25 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
   return copy;
 }
 
+NodePtr Over(const Node& node, NodePtr input) {
+  auto copy = Clone(node);
+  const auto width = static_cast<ptrdiff_t>(node.inputs[0]->schema.fields.size());
+  switch (node.kind) {
+    case NodeKind::kFilter:
+    case NodeKind::kWindow:
+    case NodeKind::kUnnest:
+      copy->schema = input->schema;
+      copy->schema.fields.insert(copy->schema.fields.end(), node.schema.fields.begin() + width, node.schema.fields.end());
+      break;
+    case NodeKind::kProject:
+    case NodeKind::kAggregate: break;
+    default: KAPPA_CHECK(false);
+  }
+  if (node.kind != NodeKind::kAggregate) copy->append_only = input->append_only;
+  copy->inputs = {std::move(input)};
+  return copy;
+}
+
 NodePtr WithNames(const NodePtr& node, std::span<const std::string> names) {
   KAPPA_CHECK(names.size() == node->schema.fields.size());
   bool same = true;
@@ -361,6 +380,12 @@ NodePtr WithNames(const NodePtr& node, std::span<const std::string> names) {
 NodePtr MapExpressions(const NodePtr& node, const std::function<ExprPtr(const ExprPtr&)>& change) {
   auto copy = Clone(*node);
   for (NodePtr& input : copy->inputs) input = MapExpressions(input, change);
+  EachExpression(*copy, [&](ExprPtr& expression) { expression = change(expression); });
+  return copy;
+}
+
+NodePtr MapOwnExpressions(const NodePtr& node, const std::function<ExprPtr(const ExprPtr&)>& change) {
+  auto copy = Clone(*node);
   EachExpression(*copy, [&](ExprPtr& expression) { expression = change(expression); });
   return copy;
 }

@@ -35,10 +35,15 @@ NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments
 
 /// The same node over other inputs (of the same schemas).
 NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs);
+/// The same node over an input that has more columns after (or, for nodes that pass columns on, between) those that it knew: its
+/// expressions are over the new input already. Filters, projections, aggregates, unnests and windows.
+NodePtr Over(const Node& node, NodePtr input);
 /// The same node with output columns of these names.
 NodePtr WithNames(const NodePtr& node, std::span<const std::string> names);
 /// The same tree with every expression replaced by what `change` gives (null stays null). Types must not change.
 NodePtr MapExpressions(const NodePtr& node, const std::function<expr::ExprPtr(const expr::ExprPtr&)>& change);
+/// The same for the expressions of this node alone.
+NodePtr MapOwnExpressions(const NodePtr& node, const std::function<expr::ExprPtr(const expr::ExprPtr&)>& change);
 /// Calls `visit` with every expression of the tree, in the order of execution.
 void VisitExpressions(const Node& node, const std::function<void(const expr::ExprPtr&)>& visit);
 

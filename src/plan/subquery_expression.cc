@@ -160,6 +160,14 @@ ExprPtr MakeSubquery(Subquery subquery, ExprPtr needle, data::Type type) {
   return std::make_shared<SubqueryExpression>(std::move(subquery), type, std::move(children));
 }
 
+ExprPtr WithSubqueryPlan(const expr::Expression& expression, NodePtr plan) {
+  const Subquery* old = SubqueryOf(expression);
+  KAPPA_CHECK(old != nullptr);
+  Subquery subquery = *old;
+  subquery.plan = std::move(plan);
+  return std::make_shared<SubqueryExpression>(std::move(subquery), expression.type(), expression.children());
+}
+
 const Subquery* SubqueryOf(const expr::Expression& expression) {
   if (expression.kind() != expr::Expression::Kind::kSubquery) return nullptr;
   return &static_cast<const SubqueryExpression&>(expression).subquery();

@@ -29,5 +29,7 @@ expr::ExprPtr MakeSubquery(Subquery subquery, expr::ExprPtr needle, data::Type t
 /// The sub-query of a node that MakeSubquery made, null for other nodes. The node's children are the needle (if any) and
 /// then the outer columns; `outer` of the result is empty.
 const Subquery* SubqueryOf(const expr::Expression& expression);
+/// The same node with another plan for the same columns.
+expr::ExprPtr WithSubqueryPlan(const expr::Expression& expression, NodePtr plan);
 
 }  // namespace kappa::plan

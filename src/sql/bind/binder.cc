@@ -91,7 +91,13 @@ Result<BoundStatement> Binder::Dispatch(const PgQuery__Node& node) {
 Result<NodePtr> Binder::Finish(NodePtr plan) {
   InferParameters(*plan);
   if (plan::Depth(*plan) > 2 * kDepthMax) return Error(sqlstate::kStatementTooComplex, "query is nested too deeply");
-  return Optimize(plan);
+  Result<NodePtr> unnested = UnnestSubqueries(plan, for_view_);
+  if (!unnested.ok()) {
+    Error error = unnested.error();
+    if (error.position() == 0) error.set_position(subquery_position_ > 0 ? subquery_position_ : tree_.statement().offset + 1);
+    return error;
+  }
+  return Optimize(*unnested);
 }
 
 void Binder::InferParameters(const expr::Expression& expression) {

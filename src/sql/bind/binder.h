@@ -155,6 +155,8 @@ class Binder {
 
   // ---- subquery.cc
   Result<ExprPtr> SubqueryExpression(const PgQuery__SubLink& link, const ExprContext& context);
+  /// needles op ANY|ALL (plan) as an aggregate over the plan's rows that always gives one row.
+  Result<NodePtr> Quantified(NodePtr plan, const std::string& op, bool all, std::vector<ExprPtr> needles, Environment& environment, int position);
   Result<std::optional<ExprPtr>> OuterColumn(const std::vector<std::string>& parts, int position);
 
   // ---- from.cc
@@ -164,6 +166,7 @@ class Binder {
   Result<FromResult> CatalogRelation(const std::string& name, int position);
   Result<FromResult> SystemTable(const std::string& qualified, const std::string& schema, const std::string& name, int position);
   Result<FromResult> Subselect(const PgQuery__RangeSubselect& subselect);
+  Result<FromResult> Aliased(const PgQuery__RangeSubselect& subselect, NodePtr plan);
   Result<FromResult> TableFunctionItem(const PgQuery__RangeFunction& function, const FromResult* left);
   /// A function that gives rows: generate_series, the engine's table functions, or a scalar function as one row.
   Result<FromResult> TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position);
@@ -182,6 +185,8 @@ class Binder {
   // ---- join.cc
   Result<FromResult> JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral);
   Result<FromResult> LateralItem(const PgQuery__Node& item, FromResult left, bool outer);
+  /// A sub-select that sees the columns of the tables before it. `quals` is the condition of its JOIN.
+  Result<FromResult> LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals);
   bool IsLateral(const PgQuery__Node& item) const;
 
   // ---- select.cc
@@ -189,6 +194,7 @@ class Binder {
   Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
   Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown);
   Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> IntersectOrExcept(const NodePtr& left, const NodePtr& right, bool intersect, bool all);
   Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown);
   Result<NodePtr> SortOutput(const PgQuery__SelectStmt& select, NodePtr plan);
   Result<NodePtr> LimitOutput(const PgQuery__SelectStmt& select, NodePtr plan);
@@ -249,6 +255,7 @@ class Binder {
   bool for_view_ = false;
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
+  int subquery_position_ = 0;          // of the first query in an expression, for errors found in the plan
   int window_position_ = 0;            // of the first window function in FROM
   Environment* environment_ = nullptr;
   std::vector<CommonTable> common_tables_;

@@ -77,7 +77,11 @@ Result<FromResult> Binder::From(PgQuery__Node** items, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     const int position = At(LocationOf(*items[i]));
     if (all && IsLateral(*items[i])) {
-      KAPPA_ASSIGN_OR_RETURN(all, LateralItem(*items[i], std::move(*all), /*outer=*/false));
+      if (items[i]->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
+        KAPPA_ASSIGN_OR_RETURN(all, LateralSelect(*items[i]->range_subselect, std::move(*all), plan::JoinType::kCross, nullptr));
+      } else {
+        KAPPA_ASSIGN_OR_RETURN(all, LateralItem(*items[i], std::move(*all), /*outer=*/false));
+      }
       continue;
     }
     KAPPA_ASSIGN_OR_RETURN(FromResult item, FromItem(*items[i], all ? &*all : nullptr));
@@ -224,11 +228,12 @@ Result<FromResult> Binder::CatalogRelation(const std::string& name, int position
 }
 
 Result<FromResult> Binder::Subselect(const PgQuery__RangeSubselect& subselect) {
-  const PgQuery__SelectStmt& select = *subselect.subquery->select_stmt;
-  const int select_position = select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0;
-  if (subselect.lateral) return Unsupported("a LATERAL sub-select", "Use a sub-query in the select list, or unnest.", select_position);
   if (subselect.subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Unsupported("this sub-query in FROM", "", 0);
   KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*subselect.subquery->select_stmt, /*keep_unknown=*/false));
+  return Aliased(subselect, std::move(plan));
+}
+
+Result<FromResult> Binder::Aliased(const PgQuery__RangeSubselect& subselect, NodePtr plan) {
   ScopeTable table = TableOf("Sub-query", "", "", plan->schema);
   table.relation.clear();
   FromResult result = OneTable(std::move(plan), std::move(table));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "sql/bind/nodes.h"
+#include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
 namespace {
@@ -21,8 +22,9 @@ std::vector<std::string> CommonNames(const Scope& left, const Scope& right) {
 
 }  // namespace
 
-/// unnest(..) may use the columns of the tables before it.
+/// unnest(..) and LATERAL sub-selects may use the columns of the tables before them.
 bool Binder::IsLateral(const PgQuery__Node& item) const {
+  if (item.node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) return item.range_subselect->lateral != 0;
   if (item.node_case != PG_QUERY__NODE__NODE_RANGE_FUNCTION) return false;
   const PgQuery__Node& function = *item.range_function->functions[0]->list->items[0];
   if (function.node_case != PG_QUERY__NODE__NODE_FUNC_CALL || function.func_call->n_funcname == 0) return false;
@@ -59,6 +61,36 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
   return result;
 }
 
+Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals) {
+  const PgQuery__SelectStmt& select = *subselect.subquery->select_stmt;
+  const int position = select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : tree_.statement().offset + 1;
+  Environment environment{environment_, &left.scope, 0, {}};
+  environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
+  environment_ = &environment;
+  Result<NodePtr> bound = Select(select, /*keep_unknown=*/false);
+  environment_ = environment.parent;
+  if (!bound.ok()) return bound.error();
+  const NodePtr query = std::move(*bound);
+  InferParameters(*query);
+  KAPPA_ASSIGN_OR_RETURN(const FromResult right, Aliased(subselect, query));
+  KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
+  FromResult result{nullptr, left.scope};
+  result.scope.Append(right.scope, left.plan->schema.size());
+  ExprPtr on;
+  if (quals != nullptr) {
+    KAPPA_ASSIGN_OR_RETURN(on, Condition(*quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
+    if (on->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*on).value() == data::Value::Bool(true)) on = nullptr;
+  }
+  Result<NodePtr> joined = JoinLateral(left.plan, query, environment.first_parameter, environment.outer, type, on, for_view_);
+  if (!joined.ok()) {
+    Error error = joined.error();
+    if (error.position() == 0) error.set_position(position);
+    return error;
+  }
+  result.plan = std::move(*joined);
+  return result;
+}
+
 Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral) {
   const int position = At(LocationOf(*join.rarg) >= 0 ? LocationOf(*join.rarg) : LocationOf(*join.larg));
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "quals", "rtindex"}, "JOIN", position));
@@ -74,6 +106,12 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
 
   KAPPA_ASSIGN_OR_RETURN(FromResult left, FromItem(*join.larg, lateral));
   if (IsLateral(*join.rarg)) {
+    if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
+      if (join.n_using_clause > 0 || join.is_natural) return Unsupported("USING with a LATERAL sub-select", "Write the condition inside the sub-select and ON true.", position);
+      if (type == JoinType::kRight || type == JoinType::kFull)
+        return Error(sqlstate::kInvalidColumnReference, "invalid reference to FROM-clause entry of a LATERAL sub-select").Detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.").At(position);
+      return LateralSelect(*join.rarg->range_subselect, std::move(left), cross ? JoinType::kCross : type, join.quals);
+    }
     // CROSS JOIN unnest(..), JOIN LATERAL unnest(..) ON true, LEFT JOIN LATERAL unnest(..) ON true.
     if ((type != JoinType::kInner && type != JoinType::kLeft) || join.n_using_clause > 0 || join.is_natural) return Unsupported("this join with unnest", "Write CROSS JOIN unnest(..) or LEFT JOIN unnest(..) ON true.", position);
     KAPPA_ASSIGN_OR_RETURN(FromResult result, LateralItem(*join.rarg, std::move(left), type == JoinType::kLeft));

@@ -194,23 +194,26 @@ Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool kee
     return 0;
   };
   const int right_position = location(select.rarg);
-  if (select.op != PG_QUERY__SET_OPERATION__SETOP_UNION) {
-    const bool intersect = select.op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT;
-    return Unsupported(intersect ? "INTERSECT" : "EXCEPT", intersect ? "Use EXISTS or a join." : "Use NOT EXISTS.", right_position);
-  }
+  const bool intersect = select.op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT, except = select.op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT;
+  const std::string what = intersect ? "INTERSECT" : except ? "EXCEPT" : "UNION";
   KAPPA_ASSIGN_OR_RETURN(NodePtr left, Select(*select.larg, /*keep_unknown=*/true));
   KAPPA_ASSIGN_OR_RETURN(NodePtr right, Select(*select.rarg, /*keep_unknown=*/true));
   if (left->schema.size() != right->schema.size())
-    return Error(sqlstate::kSyntaxError, "each UNION query must have the same number of columns").At(right_position);
+    return Error(sqlstate::kSyntaxError, "each " + what + " query must have the same number of columns").At(right_position);
   for (int i = 0; i < left->schema.size(); ++i) {
     const data::Type types[] = {left->schema.fields[static_cast<size_t>(i)].type, right->schema.fields[static_cast<size_t>(i)].type};
-    if (types[0] == types[1] && types[0].id == TypeId::kUnknown && keep_unknown && select.all) continue;
+    if (types[0] == types[1] && types[0].id == TypeId::kUnknown && keep_unknown && select.all && !intersect && !except) continue;
     const int at = select.rarg->n_target_list > static_cast<size_t>(i) ? At(select.rarg->target_list[i]->res_target->location) : right_position;
-    KAPPA_ASSIGN_OR_RETURN(data::Type type, expr::CommonType(types, "UNION", at));
+    KAPPA_ASSIGN_OR_RETURN(data::Type type, expr::CommonType(types, what, at));
     if (types[0] != types[1]) type = type.WithoutModifier();
     if (type.id == TypeId::kUnknown) type = TypeId::kText;
     KAPPA_ASSIGN_OR_RETURN(left, CoerceColumn(left, i, type, expr::CastContext::kImplicit, location(select.larg)));
     KAPPA_ASSIGN_OR_RETURN(right, CoerceColumn(right, i, type, expr::CastContext::kImplicit, at));
+  }
+  if (intersect || except) {
+    KAPPA_ASSIGN_OR_RETURN(NodePtr result, IntersectOrExcept(left, right, intersect, select.all != 0));
+    KAPPA_ASSIGN_OR_RETURN(result, SortOutput(select, std::move(result)));
+    return LimitOutput(select, std::move(result));
   }
   std::vector<NodePtr> inputs;
   if (left->kind == plan::NodeKind::kUnion) inputs = left->inputs;
@@ -226,6 +229,53 @@ Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool kee
   if (select.n_sort_clause > 0) plan = UnknownToText(std::move(plan));
   KAPPA_ASSIGN_OR_RETURN(plan, SortOutput(select, std::move(plan)));
   return LimitOutput(select, std::move(plan));
+}
+
+/// Rows of both sides are counted in one aggregate: of each distinct row, l on the left and r on the right. INTERSECT keeps rows
+/// with l > 0 and r > 0, EXCEPT those with l > 0 and r = 0; with ALL, a row comes least(l, r) or l - r times.
+Result<NodePtr> Binder::IntersectOrExcept(const NodePtr& left, const NodePtr& right, bool intersect, bool all) {
+  const int width = left->schema.size();
+  const std::vector<std::string> names = plan::ColumnNames(left->schema);
+  const auto side = [&](const NodePtr& input, bool is_left) {
+    std::vector<ExprPtr> expressions;
+    for (int i = 0; i < width; ++i) expressions.push_back(OutputColumn(input, i));
+    expressions.push_back(expr::MakeLiteral(Value::Bool(is_left)));
+    std::vector<std::string> side_names = names;
+    side_names.push_back("is_left");
+    return plan::MakeProject(input, std::move(expressions), std::move(side_names));
+  };
+  NodePtr both = plan::MakeUnion({side(left, true), side(right, false)});
+  std::vector<ExprPtr> keys;
+  for (int i = 0; i < width; ++i) keys.push_back(OutputColumn(both, i));
+  KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall in_left, expr::ResolveAggregate("count", {}, true, false, 0));
+  expr::AggregateCall in_right = in_left;
+  in_left.filter = OutputColumn(both, width);
+  KAPPA_ASSIGN_OR_RETURN(in_right.filter, expr::MakeNot(OutputColumn(both, width), 0));
+  std::vector<std::string> grouped_names = names;
+  grouped_names.insert(grouped_names.end(), {"in_left", "in_right"});
+  NodePtr plan = plan::MakeAggregate(std::move(both), std::move(keys), {std::move(in_left), std::move(in_right)}, std::move(grouped_names), -1, 0);
+  const ExprPtr l = OutputColumn(plan, width), r = OutputColumn(plan, width + 1), zero = expr::MakeLiteral(Value::Int8(0));
+  if (!all) {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr some, expr::MakeOperator(">", {l, zero}, 0));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr other, expr::MakeOperator(intersect ? ">" : "=", {r, zero}, 0));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr keep, expr::MakeAnd({std::move(some), std::move(other)}, 0));
+    plan = plan::MakeFilter(std::move(plan), std::move(keep));
+  } else {
+    ExprPtr copies;
+    if (intersect) {
+      KAPPA_ASSIGN_OR_RETURN(copies, expr::MakeGreatest({l, r}, /*least=*/true, 0));
+    } else {
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr more, expr::MakeOperator("-", {l, r}, 0));
+      KAPPA_ASSIGN_OR_RETURN(copies, expr::MakeGreatest({std::move(more), zero}, /*least=*/false, 0));
+    }
+    KAPPA_ASSIGN_OR_RETURN(copies, expr::MakeCast(std::move(copies), TypeId::kInt4, expr::CastContext::kExplicit, 0));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr lengths, expr::MakeArray({std::move(copies)}, 0));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr places, expr::MakeFunction("array_fill", {expr::MakeLiteral(Value::Bool(true)), std::move(lengths)}, 0));
+    plan = plan::MakeUnnest(std::move(plan), std::move(places), false, false, "copy");
+  }
+  std::vector<ExprPtr> kept;
+  for (int i = 0; i < width; ++i) kept.push_back(OutputColumn(plan, i));
+  return plan::MakeProject(std::move(plan), std::move(kept), names);
 }
 
 Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown) {

@@ -11,7 +11,7 @@ NodePtr FoldPlan(const NodePtr& plan) {
 }
 
 NodePtr Optimize(const NodePtr& plan) {
-  NodePtr result = FoldPlan(plan);
+  NodePtr result = FoldPlan(OptimizeSubqueries(plan));
   result = PushPredicates(result);
   result = PruneColumns(result);
   return SimplifyProjections(FuseSessions(SimplifyProjections(result)));

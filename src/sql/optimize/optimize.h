@@ -10,6 +10,16 @@ namespace kappa::sql {
 /// way), unused columns pruned, aggregates fused with their sessions, projections that change nothing removed.
 plan::NodePtr Optimize(const plan::NodePtr& plan);
 
+/// Sub-queries in expressions become joins: all of them in views, which cannot run them otherwise (0A000 for those that have no such
+/// form); in queries the correlated ones where that is possible, because the others are run as they are, once.
+Result<plan::NodePtr> UnnestSubqueries(const plan::NodePtr& plan, bool view);
+/// left JOIN LATERAL query ON on: inside `query`, Parameter(first_parameter + i) stands for outer[i], an expression over left.
+/// The output is left's columns and the query's; `on` (may be null) is over them.
+Result<plan::NodePtr> JoinLateral(const plan::NodePtr& left, const plan::NodePtr& query, int first_parameter, std::vector<expr::ExprPtr> outer, plan::JoinType type,
+                                  const expr::ExprPtr& on, bool view);
+/// The plans of the sub-queries that stay in expressions, optimized.
+plan::NodePtr OptimizeSubqueries(const plan::NodePtr& plan);
+
 plan::NodePtr FoldPlan(const plan::NodePtr& plan);
 plan::NodePtr PushPredicates(const plan::NodePtr& plan);
 plan::NodePtr PruneColumns(const plan::NodePtr& plan);
