@@ -54,6 +54,17 @@ class TopicOnDisk final : public Topic {
   void Stop(KafkaError error) {
     for (auto& partition : partitions_) partition->Stop(error);
   }
+  /// Moves the folder away. Whoever appends or reads meanwhile is told that the topic is gone, not that its files are missing.
+  Status MoveAway(const std::string& from, const std::string& to) {
+    std::vector<std::unique_lock<std::mutex>> locks(partitions_.size());
+    std::vector<KafkaError> before;
+    for (size_t i = 0; i < partitions_.size(); ++i) before.push_back(partitions_[i]->RefuseWhile(KafkaError::kUnknownTopicOrPartition, locks[i]));
+    Status moved = io::DurableRename(from, to);
+    if (!moved.ok()) {
+      for (size_t i = 0; i < partitions_.size(); ++i) partitions_[i]->RefuseWhile(before[i], locks[i]);
+    }
+    return moved;
+  }
 
  private:
   const std::string name_;
@@ -222,7 +233,7 @@ Status LogOnDisk::DeleteTopic(const std::string& name) {
     topic = found->second;
   }
   std::string staged = Staging() + "/" + std::to_string(++staged_);
-  Status renamed = io::DurableRename(Topics() + "/" + name, staged);
+  Status renamed = topic->MoveAway(Topics() + "/" + name, staged);
   if (!renamed.ok()) {
     if (io::Exists(staged)) io::AbortOnSyncFailure(renamed);  // renamed, but the folders could not be synced
     return renamed;

@@ -59,6 +59,11 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   void ApplyRetention(int64_t now_ms, Offset keep_from);
   /// Ends appends (they fail with `error` from now on) and answers those who still wait with it.
   void Stop(KafkaError error);
+  /// While `lock` is held nothing is appended, and reads and later appends are answered with `error`; gives the answer of before.
+  KafkaError RefuseWhile(KafkaError error, std::unique_lock<std::mutex>& lock) {
+    if (!lock.owns_lock()) lock = std::unique_lock(append_mutex_);
+    return static_cast<KafkaError>(stopped_.exchange(static_cast<int16_t>(error)));
+  }
   /// After Stop and after the sync threads ended: syncs, writes mark, index and producer snapshot.
   void CloseFiles();
 
