@@ -158,13 +158,15 @@ class InList final : public Node {
 
 Result<ExprPtr> MakeIn(ExprPtr needle, std::vector<ExprPtr> list, bool negated, int position) {
   KAPPA_CHECK(!list.empty());
+  // The list itself stays as it was written: GROUP BY keys are found in it by comparing expressions.
+  std::vector<ExprPtr> folded;
   bool literals = true;
-  for (ExprPtr& item : list) {
-    item = FoldConstants(item);
-    literals = literals && item->kind() == Expression::Kind::kLiteral;
+  for (const ExprPtr& item : list) {
+    folded.push_back(FoldConstants(item));
+    literals = literals && folded.back()->kind() == Expression::Kind::kLiteral;
   }
   if (literals) {
-    std::vector<Type> types = TypesOf(list);
+    std::vector<Type> types = TypesOf(folded);
     types.insert(types.begin(), needle->type());
     auto common = CommonType(types, "IN", position);
     if (common.ok()) {
@@ -173,17 +175,15 @@ Result<ExprPtr> MakeIn(ExprPtr needle, std::vector<ExprPtr> list, bool negated, 
       KAPPA_RETURN_IF_ERROR(MakeOperator("=", {MakeNull(type), MakeNull(type)}, position));
       KAPPA_ASSIGN_OR_RETURN(needle, MakeCast(std::move(needle), type, CastContext::kImplicit, position));
       std::vector<data::Value> values;
-      for (ExprPtr& item : list) {
+      for (ExprPtr& item : folded) {
         KAPPA_ASSIGN_OR_RETURN(ExprPtr typed, MakeCast(std::move(item), type, CastContext::kImplicit, position));
         typed = FoldConstants(typed);
         const auto* literal = dynamic_cast<const Literal*>(typed.get());
         if (literal == nullptr) {
           literals = false;  // a timestamptz in the session's zone
-          item = std::move(typed);
-          continue;
+          break;
         }
         values.push_back(literal->value());
-        item = std::move(typed);
       }
       if (literals) return ExprPtr(std::make_shared<InList>(std::move(needle), std::move(values), negated));
     }
