@@ -25,6 +25,7 @@ def suites(build):
     yield "fuzz-sql", [sys.executable, "test/fuzz_sql.py", "--kappa", kappa, "--cases", "2000"]
     for script in sorted((ROOT / "test/e2e").glob("test_*.py")):
         yield f"e2e-{script.stem}", [sys.executable, str(script), "--kappa", kappa]
+    yield "nexmark", [sys.executable, "test/nexmark.py", "--kappa", kappa, "--quick"]
     yield "crash", [sys.executable, "test/crash.py", "--kappa", kappa, "--rounds", "5"]
     yield "demo", [sys.executable, "examples/commits/demo.py", "--kappa", kappa]
 

@@ -12,6 +12,7 @@
 #include "cli/client.h"
 #include "cli/progress.h"
 #include "connect/generator.h"
+#include "connect/nexmark.h"
 #include "data/text.h"
 #include "engine/batch_run.h"
 #include "io/clock.h"
@@ -156,19 +157,28 @@ void AddGenerateCommand(CLI::App& app, std::function<int()>* run) {
   struct Options {
     std::string path;
     connect::GenerateOptions generate;
+    connect::NexmarkOptions nexmark;
+    bool is_nexmark = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("generate", "Write made-up events as JSON lines, the same bytes for the same options");
-  command->add_option("path", options->path, "File to write (.jsonl, also .zst and .gz)")->required();
+  command->add_option("path", options->path, "File to write (.jsonl, also .zst and .gz); with --nexmark a folder")->required();
   command->add_option("--events", options->generate.events, "Number of events")->capture_default_str()->check(CLI::NonNegativeNumber);
   command->add_option("--users", options->generate.users, "Distinct users")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--bytes", options->generate.bytes_per_event, "Bytes of an event")->capture_default_str();
   command->add_option("--seed", options->generate.seed, "Seed")->capture_default_str();
   command->add_option("--step-us", options->generate.step_us, "Event time between events, microseconds")->capture_default_str();
   command->add_option("--first", options->generate.first_event, "Number of the first event, so that files can be parts")->capture_default_str();
+  CLI::Option* nexmark = command->add_flag("--nexmark", options->is_nexmark, "The Nexmark benchmark's people, auctions and bids instead, as files in a folder");
+  command->add_option("--rate", options->nexmark.rate, "Nexmark: events per second of event time")->needs(nexmark)->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--out-of-order-ms", options->nexmark.out_of_order_ms, "Nexmark: event times lie up to so much behind")->needs(nexmark)->capture_default_str();
+  command->add_option("--parts", options->nexmark.parts, "Nexmark: files of each kind")->needs(nexmark)->capture_default_str()->check(CLI::Range(1, 1024));
   command->callback([options, run] {
     *run = [options] {
-      Status status = connect::GenerateEvents(options->path, options->generate);
+      options->nexmark.events = options->generate.events;
+      options->nexmark.seed = options->generate.seed;
+      options->nexmark.first_event = options->generate.first_event;
+      const Status status = options->is_nexmark ? connect::GenerateNexmark(options->path, options->nexmark) : connect::GenerateEvents(options->path, options->generate);
       if (!status.ok()) {
         PrintError(status.error());
         return 1;

@@ -205,6 +205,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   result.name = name;
   result.topic = std::move(topic);
   result.sql = tree_.statement().source;
+  result.partitions = context_.default_partitions;
   if (const auto value = take("partitions")) {
     const std::optional<int64_t> number = WholeNumber(value->first);
     constexpr int64_t kPartitionsMax = 1024;
