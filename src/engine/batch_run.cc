@@ -196,6 +196,9 @@ class BatchRun {
     }
     // The file's last word counts; what read the older version before keeps reading it.
     view.serving = version.number;
+    for (const flow::ViewInput& input : inputs) {
+      if (input.kind == flow::ViewInput::Kind::kStream) streams_read_.insert(input.id);
+    }
     KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, create.plan, std::move(inputs)));
     View& out = views_[create.name];
     out.id = version.id;
@@ -236,7 +239,7 @@ class BatchRun {
       }
     }
     for (const auto& [name, stream] : catalog_.streams) {
-      if (!options_.inputs.contains(name) && !inserted_.contains(name)) {
+      if (streams_read_.contains(stream.id) && !options_.inputs.contains(name) && !inserted_.contains(name)) {
         return Error(sqlstate::kInvalidParameterValue, fmt::format("stream \"{}\" has no input", name))
             .Hint(fmt::format("Add --input {}=FILE (.jsonl, .csv or .parquet, also .zst and .gz).", name));
       }
@@ -427,6 +430,7 @@ class BatchRun {
   std::string text_;
   catalog::Snapshot catalog_;
   uint32_t next_id_ = 1;
+  std::set<uint32_t> streams_read_;  // by some view; the others need no input
   std::map<std::string, View> views_;
   std::map<std::string, std::vector<data::Batch>> inserted_;
   BatchRunStats stats_;
