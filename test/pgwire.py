@@ -3,7 +3,7 @@ import collections
 import socket
 import struct
 
-Result = collections.namedtuple("Result", "columns rows tag types")  # types: OIDs
+Result = collections.namedtuple("Result", "columns rows tag types modifiers")  # types: OIDs
 
 
 class ServerError(Exception):
@@ -52,16 +52,18 @@ class Connection:
         return data
 
     def _until_ready(self):
-        results, columns, types, rows, error = [], [], [], [], None
+        results, columns, types, modifiers, rows, error = [], [], [], [], [], None
         while True:
             kind = self._read(1)
             body = self._read(struct.unpack("!i", self._read(4))[0] - 4)
             if kind == b"T":
-                columns, types, rows, at = [], [], [], 2
+                columns, types, modifiers, rows, at = [], [], [], [], 2
                 for _ in range(struct.unpack("!h", body[:2])[0]):
                     end = body.index(b"\0", at)
                     columns.append(body[at:end].decode())
-                    types.append(struct.unpack("!i", body[end + 7:end + 11])[0])
+                    oid, _, modifier = struct.unpack("!ihi", body[end + 7:end + 17])
+                    types.append(oid)
+                    modifiers.append(modifier)
                     at = end + 19
             elif kind == b"D":
                 row, at = [], 2
@@ -72,8 +74,8 @@ class Connection:
                     at += max(size, 0)
                 rows.append(row)
             elif kind == b"C":
-                results.append(Result(columns, rows, body[:-1].decode(), types))
-                columns, types, rows = [], [], []
+                results.append(Result(columns, rows, body[:-1].decode(), types, modifiers))
+                columns, types, modifiers, rows = [], [], [], []
             elif kind == b"E":
                 error = ServerError({part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part})
                 if error.sqlstate.startswith("57P") or error.sqlstate == "53300":

@@ -2,6 +2,7 @@
 #include <map>
 #include <numeric>
 
+#include "data/numeric.h"
 #include "data/row_key.h"
 #include "ops/aggregate/accumulator.h"
 #include "ops/factories.h"
@@ -33,6 +34,27 @@ class RowCount final : public Accumulator {
 };
 
 constexpr size_t kEmitRows = 65536;  // groups that are finished at once
+
+/// Keys lie without trailing zeros, so that equal ones are the same bytes. Where the type says how many digits follow the point, they are
+/// shown with them again.
+data::Batch AsShown(data::Batch keys) {
+  for (data::ColumnPtr& column : keys.columns) {
+    const data::Type& type = column->type();
+    if (type.id != data::TypeId::kNumeric || type.modifier < 0 || data::NumericScale(type.modifier) <= 0) continue;
+    data::ColumnBuilder builder(type, column->size());
+    for (int64_t i = 0; i < column->size(); ++i) {
+      if (column->IsNull(i)) {
+        builder.AppendNull();
+        continue;
+      }
+      auto number = data::Numeric::FromBytes(column->data<data::StringView>()[i].view());
+      auto scaled = number.Round(data::NumericScale(type.modifier));  // only ever adds zeros
+      builder.AppendBytes((scaled.ok() ? *scaled : number).ToBytes());
+    }
+    column = builder.Finish();
+  }
+  return keys;
+}
 
 // Input        changes of any weight, one port.
 // State        a table from the row key of `keys` to GroupHead and accumulators. Accumulators whose state has no bound per
@@ -306,7 +328,7 @@ Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<
     if (!lives) DropGroup(groups[i], payloads[i]);
   }
   if (keys.rows() == 0) return {};
-  data::ChangeBatch result(keys.Finish());
+  data::ChangeBatch result(AsShown(keys.Finish()));
   const bool plain = deleted_keys.empty() && inserted.size() == groups.size();
   if (!plain) {
     std::vector<int32_t> key_rows = deleted_keys;
@@ -370,7 +392,7 @@ Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
       }
       if (groups.empty()) continue;
       KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(payloads, context_));
-      data::ChangeBatch result(keys.Finish());
+      data::ChangeBatch result(AsShown(keys.Finish()));
       std::move(columns.begin(), columns.end(), std::back_inserter(result.columns));
       out.push_back(std::move(result));
       for (size_t i = 0; i < groups.size(); ++i) DropGroup(groups[i], payloads[i]);
