@@ -49,7 +49,7 @@ class Bench:
         self.kappa_path, self.schema = kappa, name
         self.counts = collections.Counter()
         self.unsupported, self.refused = collections.Counter(), collections.Counter()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-fuzz-", dir=postgres.memory_folder()))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-fuzz-", dir=server.memory_folder()))
         self.reference = pgwire.Connection(f"127.0.0.1:{port}", user="postgres", database="postgres")
         self.instance, self.flags, self.lives, self.runs = None, flags, 0, 0
         self.new_server()

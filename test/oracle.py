@@ -299,7 +299,7 @@ def run_file(kappa, reference, path, schema):
     blocks, _ = slt.parse(path)
     if blocks and "# not postgresql:" in path.read_text().split("\n\n")[0]:
         return 0, 1
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-oracle-", dir=postgres.memory_folder()))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-oracle-", dir=server.memory_folder()))
     instance = server.Server(kappa, folder / "data")
     pair = None
     try:

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import pgwire
+import server
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "max_connections": "40",
@@ -31,11 +32,6 @@ def binaries():
     return pathlib.Path(found).parent
 
 
-def memory_folder():
-    """Where short-lived data is quickest: what a test forgets with its end needs no disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
 def end_on_sigterm():
     """A test that is told to end cleans up behind itself as on Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -44,7 +40,7 @@ def end_on_sigterm():
 class Postgres:
     def __init__(self):
         self.process = None
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="kappa-postgres-", dir=memory_folder()))
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="kappa-postgres-", dir=server.memory_folder()))
         self.user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
         self.as_user = {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
 

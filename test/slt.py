@@ -123,7 +123,7 @@ def run_file(kappa, path, config):
     if (only and config not in only[1].split()) or ("# rows-depend-on-partitions" in notes and partitions != 1):
         return "skipped"
     rewrite = os.environ.get("REWRITE") == "1" and config == "default"
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-slt-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-slt-", dir=server.memory_folder()))
     instance = server.Server(kappa, folder / "data", *flags)
     rewritten = []
     try:
