@@ -100,6 +100,8 @@ Result<Numeric> Modulo(const Numeric& a, const Numeric& b);
 /// div(a, b): the quotient truncated to an integer.
 Result<Numeric> DivideTruncated(const Numeric& a, const Numeric& b);
 Result<Numeric> Sqrt(const Numeric& a);
+/// With `scale` digits after the point, as PostgreSQL computes standard deviations.
+Result<Numeric> Sqrt(const Numeric& a, int scale);
 /// a ^ b.
 Result<Numeric> Power(const Numeric& a, const Numeric& b);
 Result<Numeric> Exp(const Numeric& a);

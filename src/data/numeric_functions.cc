@@ -194,7 +194,11 @@ Result<Numeric> Sqrt(const Numeric& a) {
   if (a.is_infinite()) return a;
   int weight = FloorDivide(Magnitude(a), kGroupDigits);
   int root_digits = FloorDivide((weight + 1) * kGroupDigits, 2) - 1;
-  int scale = ClampScale(kSignificantDigitsMin - root_digits, a.scale());
+  return Sqrt(a, ClampScale(kSignificantDigitsMin - root_digits, a.scale()));
+}
+
+Result<Numeric> Sqrt(const Numeric& a, int scale) {
+  KAPPA_CHECK(a.is_finite() && a.sign() >= 0);
   Wide square = NumericAccess::Coefficient(a);
   int shift = 2 * scale - a.scale();
   if (shift >= 0) square *= WidePowerOfTen(shift);

@@ -58,7 +58,9 @@ void CollectExpressions(const plan::Node& node, std::vector<const expr::Expressi
       for (const auto& e : aggregate.keys) add(e);
       for (const auto& call : aggregate.aggregates) {
         for (const auto& e : call.arguments) add(e);
+        for (const auto& order : call.order_by) add(order.expression);
         add(call.filter);
+        add(call.direct);
       }
       break;
     }

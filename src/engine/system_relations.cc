@@ -163,6 +163,7 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
       Relation("kappa.partitions", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"start_offset", TypeId::kInt8}, {"end_offset", TypeId::kInt8},
                                     {"durable_end", TypeId::kInt8}, {"bytes", TypeId::kInt8}, {"segments", TypeId::kInt4}}),
       Relation("kappa.dead_letters", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"offset", TypeId::kInt8}, {"reason", TypeId::kText}, {"bytes", TypeId::kBytea}}),
+      Relation("kappa.functions", {{"kind", TypeId::kText}, {"name", TypeId::kText}, {"arguments", TypeId::kText}, {"result", TypeId::kText}, {"description", TypeId::kText}}),
   };
   return relations;
 }
@@ -262,6 +263,13 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
     return rows.Finish();
   }
   std::lock_guard guard(publish_);
+  if (name == "kappa.functions") {
+    constexpr std::string_view kKinds[] = {"operator", "function", "system", "aggregate"};
+    for (const expr::FunctionInfo& function : expr::ListFunctions()) {
+      rows.Text(kKinds[static_cast<size_t>(function.kind)]).Text(function.name).Text(fmt::format("{}", fmt::join(function.arguments, ", "))).Text(function.result)
+          .Text(function.description);
+    }
+  }
   if (name == "kappa.dead_letters") {
     const int columns[] = {0, 1, 2, 3, 4};
     std::vector<data::Batch> parts;

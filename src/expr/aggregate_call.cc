@@ -14,24 +14,77 @@ using data::TypeId;
 
 namespace {
 
+/// The reference shows one row for each line of `signatures`.
 struct Name {
   std::string_view name;
   AggregateKind kind;
   size_t arguments;
+  std::string_view signatures;
+  std::string_view description;
 };
+constexpr std::string_view kVariance = "bigint -> numeric\nnumeric -> numeric\ndouble precision -> double precision";
+constexpr std::string_view kPair = "double precision, double precision -> double precision";
+constexpr std::string_view kBits = "smallint -> smallint\ninteger -> integer\nbigint -> bigint";
 constexpr Name kNames[] = {
-    {"count", AggregateKind::kCount, 1}, {"sum", AggregateKind::kSum, 1}, {"avg", AggregateKind::kAvg, 1},
-    {"min", AggregateKind::kMin, 1}, {"max", AggregateKind::kMax, 1}, {"bool_and", AggregateKind::kBoolAnd, 1},
-    {"every", AggregateKind::kBoolAnd, 1}, {"bool_or", AggregateKind::kBoolOr, 1},
-    {"string_agg", AggregateKind::kStringAgg, 2}, {"array_agg", AggregateKind::kArrayAgg, 1},
+    {"count", AggregateKind::kCount, 1, "* -> bigint\nany -> bigint", "number of rows; of rows whose argument is not NULL"},
+    {"sum", AggregateKind::kSum, 1,
+     "smallint -> bigint\ninteger -> bigint\nbigint -> numeric\nnumeric -> numeric\nreal -> real\ndouble precision -> double precision\ninterval -> interval",
+     "sum; of floats exact, rounded once"},
+    {"avg", AggregateKind::kAvg, 1, "bigint -> numeric\nnumeric -> numeric\ndouble precision -> double precision\ninterval -> interval", "mean"},
+    {"min", AggregateKind::kMin, 1, "any sortable -> the same", "smallest value"},
+    {"max", AggregateKind::kMax, 1, "any sortable -> the same", "largest value"},
+    {"any_value", AggregateKind::kAnyValue, 1, "anyelement -> anyelement", "one of the values: always the smallest"},
+    {"bool_and", AggregateKind::kBoolAnd, 1, "boolean -> boolean", "whether all values are true"},
+    {"every", AggregateKind::kBoolAnd, 1, "boolean -> boolean", "whether all values are true"},
+    {"bool_or", AggregateKind::kBoolOr, 1, "boolean -> boolean", "whether a value is true"},
+    {"bit_and", AggregateKind::kBitAnd, 1, kBits, "bitwise AND of all values"},
+    {"bit_or", AggregateKind::kBitOr, 1, kBits, "bitwise OR of all values"},
+    {"bit_xor", AggregateKind::kBitXor, 1, kBits, "bitwise exclusive OR of all values"},
+    {"variance", AggregateKind::kVarSamp, 1, kVariance, "sample variance"},
+    {"var_samp", AggregateKind::kVarSamp, 1, kVariance, "sample variance"},
+    {"var_pop", AggregateKind::kVarPop, 1, kVariance, "population variance"},
+    {"stddev", AggregateKind::kStddevSamp, 1, kVariance, "sample standard deviation"},
+    {"stddev_samp", AggregateKind::kStddevSamp, 1, kVariance, "sample standard deviation"},
+    {"stddev_pop", AggregateKind::kStddevPop, 1, kVariance, "population standard deviation"},
+    {"corr", AggregateKind::kCorr, 2, kPair, "correlation coefficient of (y, x)"},
+    {"covar_pop", AggregateKind::kCovarPop, 2, kPair, "population covariance of (y, x)"},
+    {"covar_samp", AggregateKind::kCovarSamp, 2, kPair, "sample covariance of (y, x)"},
+    {"regr_avgx", AggregateKind::kRegrAvgx, 2, kPair, "mean of x of the pairs (y, x)"},
+    {"regr_avgy", AggregateKind::kRegrAvgy, 2, kPair, "mean of y of the pairs (y, x)"},
+    {"regr_count", AggregateKind::kRegrCount, 2, "double precision, double precision -> bigint", "number of pairs (y, x) without NULL"},
+    {"regr_intercept", AggregateKind::kRegrIntercept, 2, kPair, "where the line of least squares through the pairs (y, x) meets x = 0"},
+    {"regr_r2", AggregateKind::kRegrR2, 2, kPair, "square of the correlation coefficient of (y, x)"},
+    {"regr_slope", AggregateKind::kRegrSlope, 2, kPair, "slope of the line of least squares through the pairs (y, x)"},
+    {"regr_sxx", AggregateKind::kRegrSxx, 2, kPair, "sum of squares of x around its mean"},
+    {"regr_sxy", AggregateKind::kRegrSxy, 2, kPair, "sum of products of x and y around their means"},
+    {"regr_syy", AggregateKind::kRegrSyy, 2, kPair, "sum of squares of y around its mean"},
+    {"string_agg", AggregateKind::kStringAgg, 2, "text, text -> text\nbytea, bytea -> bytea", "the values that are not NULL, with a delimiter between them"},
+    {"array_agg", AggregateKind::kArrayAgg, 1, "anynonarray -> anyarray", "array of all values, NULLs too"},
+    {"jsonb_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "JSON array of all values, NULLs too"},
+    {"json_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "jsonb_agg: there is no type json"},
+    {"jsonb_object_agg", AggregateKind::kJsonbObjectAgg, 2, "any, any -> jsonb", "JSON object of keys and values; the last of equal keys wins"},
+    {"json_object_agg", AggregateKind::kJsonbObjectAgg, 2, "any, any -> jsonb", "jsonb_object_agg: there is no type json"},
+    {"percentile_cont", AggregateKind::kPercentileCont, 1,
+     "double precision WITHIN GROUP (ORDER BY double precision) -> double precision\ndouble precision WITHIN GROUP (ORDER BY interval) -> interval\n"
+     "double precision[] WITHIN GROUP (ORDER BY double precision) -> double precision[]\ndouble precision[] WITHIN GROUP (ORDER BY interval) -> interval[]",
+     "value at a fraction of the sorted values, interpolated"},
+    {"percentile_disc", AggregateKind::kPercentileDisc, 1,
+     "double precision WITHIN GROUP (ORDER BY anyelement) -> anyelement\ndouble precision[] WITHIN GROUP (ORDER BY anyelement) -> anyarray",
+     "first of the sorted values at or above a fraction"},
+    {"mode", AggregateKind::kMode, 0, "WITHIN GROUP (ORDER BY anyelement) -> anyelement", "most frequent value; of several the first in order"},
 };
 // PostgreSQL's other aggregates: refused by name rather than called unknown.
-constexpr std::string_view kRefused[] = {
-    "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy",
-    "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "mode", "percentile_cont", "percentile_disc",
-    "bit_and", "bit_or", "bit_xor", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "xmlagg", "range_agg", "rank",
-    "dense_rank", "percent_rank", "cume_dist", "grouping",
-};
+constexpr std::string_view kRefused[] = {"xmlagg", "range_agg", "range_intersect_agg", "rank", "dense_rank", "percent_rank", "cume_dist"};
+
+Error Refused(std::string_view name, int position) {
+  return Error(sqlstate::kFeatureNotSupported, fmt::format("aggregate function {} is not supported", name)).Hint("SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.")
+      .At(position);
+}
+
+const Name* FindName(std::string_view name) {
+  const auto* known = std::find_if(std::begin(kNames), std::end(kNames), [&](const Name& candidate) { return candidate.name == name; });
+  return known == std::end(kNames) ? nullptr : known;
+}
 
 Error Undefined(std::string_view name, std::span<const ExprPtr> arguments, int position) {
   std::string shape = std::string(name) + "(";
@@ -45,20 +98,34 @@ Error Ambiguous(std::string_view name, int position) {
       .Hint("Could not choose a best candidate function. You might need to add explicit type casts.").At(position);
 }
 
+Result<ExprPtr> ToJsonb(ExprPtr value, int position) {
+  if (value->type().id == TypeId::kJsonb) return value;
+  if (value->type().id == TypeId::kUnknown) {
+    KAPPA_ASSIGN_OR_RETURN(value, MakeCast(std::move(value), TypeId::kText, CastContext::kImplicit, position));
+  }
+  return MakeFunction("to_jsonb", {std::move(value)}, position);
+}
+
 }  // namespace
 
 bool IsAggregate(std::string_view name) {
-  return std::any_of(std::begin(kNames), std::end(kNames), [&](const Name& known) { return known.name == name; }) ||
-         std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused);
+  return FindName(name) != nullptr || std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused);
 }
+
+bool IsOrderedSetAggregate(std::string_view name) {
+  const Name* known = FindName(name);
+  return known != nullptr && known->kind >= AggregateKind::kPercentileCont;
+}
+
+bool TakesOrder(AggregateKind kind) { return kind >= AggregateKind::kStringAgg; }
 
 Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPtr> arguments, bool star, bool distinct, int position) {
   if (std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused)) {
-    return Error(sqlstate::kFeatureNotSupported, fmt::format("aggregate function {} is not supported", name)).At(position);
+    return Refused(name, position);
   }
-  const auto* known = std::find_if(std::begin(kNames), std::end(kNames), [&](const Name& candidate) { return candidate.name == name; });
-  if (known == std::end(kNames)) return Undefined(name, arguments, position);
-  AggregateCall call{.kind = known->kind, .arguments = {}, .distinct = distinct, .filter = nullptr, .order_by = {}, .type = {}, .name = std::string(name)};
+  const Name* known = FindName(name);
+  if (known == nullptr) return Undefined(name, arguments, position);
+  AggregateCall call{.kind = known->kind, .arguments = {}, .distinct = distinct, .filter = nullptr, .order_by = {}, .type = {}, .name = std::string(name), .direct = nullptr};
   if (star) {
     if (known->kind != AggregateKind::kCount) {
       return Error(sqlstate::kUndefinedFunction, fmt::format("function {}() does not exist", name)).At(position);
@@ -66,6 +133,10 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
     call.kind = AggregateKind::kCountStar;
     call.type = TypeId::kInt8;
     return call;
+  }
+  if (IsOrderedSetAggregate(name)) {
+    return Error(sqlstate::kWrongObjectType, fmt::format("WITHIN GROUP is required for ordered-set aggregate {}", name))
+        .Hint(fmt::format("Write {}({}) WITHIN GROUP (ORDER BY value).", name, known->arguments > 0 ? "0.5" : "")).At(position);
   }
   if (known->kind == AggregateKind::kCount && arguments.empty()) {
     return Error(sqlstate::kWrongObjectType, "count(*) must be used to call a parameterless aggregate function").At(position);
@@ -77,7 +148,10 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
     return {};
   };
   switch (known->kind) {
-    case AggregateKind::kCountStar: break;
+    case AggregateKind::kCountStar:
+    case AggregateKind::kPercentileCont:
+    case AggregateKind::kPercentileDisc:
+    case AggregateKind::kMode: break;
     case AggregateKind::kCount:
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
       call.type = TypeId::kInt8;
@@ -104,6 +178,43 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
       }
       break;
     }
+    case AggregateKind::kVarPop:
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kStddevPop:
+    case AggregateKind::kStddevSamp:
+      switch (type.id) {
+        case TypeId::kInt2:
+        case TypeId::kInt4:
+        case TypeId::kInt8:
+          KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kInt8));
+          call.type = TypeId::kNumeric;
+          break;
+        case TypeId::kNumeric: call.type = TypeId::kNumeric; break;
+        case TypeId::kUnknown:  // the preferred type
+        case TypeId::kFloat4:
+        case TypeId::kFloat8:
+          KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kFloat8));
+          call.type = TypeId::kFloat8;
+          break;
+        default: return Undefined(name, arguments, position);
+      }
+      break;
+    case AggregateKind::kCorr: case AggregateKind::kCovarPop: case AggregateKind::kCovarSamp: case AggregateKind::kRegrAvgx: case AggregateKind::kRegrAvgy:
+    case AggregateKind::kRegrCount: case AggregateKind::kRegrIntercept: case AggregateKind::kRegrR2: case AggregateKind::kRegrSlope: case AggregateKind::kRegrSxx:
+    case AggregateKind::kRegrSxy: case AggregateKind::kRegrSyy:
+      for (const ExprPtr& argument : arguments)
+        if (!data::IsNumber(argument->type().id) && argument->type().id != TypeId::kUnknown) return Undefined(name, arguments, position);
+      KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kFloat8));
+      KAPPA_RETURN_IF_ERROR(cast(1, TypeId::kFloat8));
+      call.type = known->kind == AggregateKind::kRegrCount ? TypeId::kInt8 : TypeId::kFloat8;
+      break;
+    case AggregateKind::kBitAnd:
+    case AggregateKind::kBitOr:
+    case AggregateKind::kBitXor:
+      if (type.id == TypeId::kUnknown) return Ambiguous(name, position);
+      if (!data::IsInteger(type.id)) return Undefined(name, arguments, position);
+      call.type = type;
+      break;
     case AggregateKind::kMin:
     case AggregateKind::kMax:
       switch (type.id) {
@@ -115,39 +226,133 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
         default: call.type = type; break;
       }
       break;
+    case AggregateKind::kAnyValue:
+      if (type.id == TypeId::kRecord) return Undefined(name, arguments, position);
+      if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
+      call.type = arguments[0]->type().WithoutModifier();
+      break;
     case AggregateKind::kBoolAnd:
     case AggregateKind::kBoolOr:
       if (type.id != TypeId::kBool && type.id != TypeId::kUnknown) return Undefined(name, arguments, position);
       KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kBool));
       call.type = TypeId::kBool;
       break;
-    case AggregateKind::kStringAgg:
+    case AggregateKind::kStringAgg: {
+      const bool bytes = type.id == TypeId::kBytea || (type.id == TypeId::kUnknown && arguments[1]->type().id == TypeId::kBytea);
+      call.type = bytes ? TypeId::kBytea : TypeId::kText;
       for (size_t i = 0; i < 2; ++i) {
         const TypeId id = arguments[i]->type().id;
-        if (id == TypeId::kBytea) return Error(sqlstate::kFeatureNotSupported, "string_agg of bytea is not supported").At(position);
-        if (id != TypeId::kText && id != TypeId::kUnknown) return Undefined(name, arguments, position);
+        if (id != call.type.id && id != TypeId::kUnknown) return Undefined(name, arguments, position);
       }
-      KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
-      KAPPA_RETURN_IF_ERROR(cast(1, TypeId::kText));
-      call.type = TypeId::kText;
+      KAPPA_RETURN_IF_ERROR(cast(0, call.type));
+      KAPPA_RETURN_IF_ERROR(cast(1, call.type));
       break;
+    }
     case AggregateKind::kArrayAgg:
       if (type.is_array()) return Error(sqlstate::kFeatureNotSupported, "array_agg of arrays is not supported").At(position);
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
       call.type = Type::ArrayOf(arguments[0]->type().id);
       break;
+    case AggregateKind::kJsonbAgg: {
+      KAPPA_ASSIGN_OR_RETURN(arguments[0], ToJsonb(std::move(arguments[0]), position));
+      call.type = TypeId::kJsonb;
+      break;
+    }
+    case AggregateKind::kJsonbObjectAgg: {
+      if (type.is_array() || type.id == TypeId::kJsonb) {
+        return Error(sqlstate::kInvalidParameterValue, "key value must be scalar, not array, composite, or json").At(position);
+      }
+      if (type.id != TypeId::kText) {  // as JSON spells it: times in ISO 8601
+        KAPPA_ASSIGN_OR_RETURN(arguments[0], ToJsonb(std::move(arguments[0]), position));
+        KAPPA_ASSIGN_OR_RETURN(ExprPtr whole, MakeCast(MakeLiteral(data::Value::Text("{}")), Type::ArrayOf(TypeId::kText), CastContext::kExplicit, position));
+        KAPPA_ASSIGN_OR_RETURN(arguments[0], MakeOperator("#>>", {std::move(arguments[0]), std::move(whole)}, position));
+      }
+      KAPPA_ASSIGN_OR_RETURN(arguments[1], ToJsonb(std::move(arguments[1]), position));
+      call.type = TypeId::kJsonb;
+      break;
+    }
   }
   call.arguments = std::move(arguments);
   return call;
 }
 
+Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprPtr> direct, std::vector<AggregateOrder> order, int position) {
+  const Name* known = FindName(name);
+  if (known == nullptr || !IsOrderedSetAggregate(name)) {
+    if (known == nullptr) return Refused(name, position);
+    return Error(sqlstate::kWrongObjectType, fmt::format("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", name)).At(position);
+  }
+  std::vector<ExprPtr> all = direct;
+  for (const AggregateOrder& key : order) all.push_back(key.expression);
+  if (direct.size() != known->arguments || order.size() != 1) return Undefined(name, all, position);
+  AggregateCall call{.kind = known->kind, .arguments = {}, .distinct = false, .filter = nullptr, .order_by = {}, .type = {}, .name = std::string(name), .direct = nullptr};
+  ExprPtr value = order[0].expression;
+  Type type = value->type().WithoutModifier();
+  if (type.id == TypeId::kUnknown) type = known->kind == AggregateKind::kPercentileCont ? TypeId::kFloat8 : TypeId::kText;
+  if (known->kind == AggregateKind::kPercentileCont) {
+    if (!data::IsNumber(type.id) && type.id != TypeId::kInterval) return Undefined(name, all, position);
+    if (type.id != TypeId::kInterval) type = TypeId::kFloat8;
+  }
+  if (type.id == TypeId::kRecord) return Undefined(name, all, position);
+  if (!value->type().Same(type)) {
+    KAPPA_ASSIGN_OR_RETURN(value, MakeCast(std::move(value), type, CastContext::kImplicit, position));
+  }
+  call.type = type;
+  if (!direct.empty()) {
+    const Type given = direct[0]->type();
+    const bool several = given.is_array();
+    if (several ? !data::IsNumber(given.element) : !data::IsNumber(given.id) && given.id != TypeId::kUnknown) return Undefined(name, all, position);
+    if (several && type.is_array()) return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of arrays with several fractions is not supported", name)).At(position);
+    if (several) call.type = Type::ArrayOf(type.id);
+    const Type fraction = several ? Type::ArrayOf(TypeId::kFloat8) : Type(TypeId::kFloat8);
+    std::vector<bool> used;
+    CollectColumns(*direct[0], used);
+    if (std::find(used.begin(), used.end(), true) != used.end()) {
+      return Error(sqlstate::kFeatureNotSupported, fmt::format("a column as the fraction of {} is not supported", name)).Hint("Write a constant.").At(position);
+    }
+    KAPPA_ASSIGN_OR_RETURN(call.direct, MakeCast(std::move(direct[0]), fraction, CastContext::kImplicit, position));
+  }
+  call.arguments.push_back(value);
+  call.order_by.push_back({std::move(value), order[0].descending, order[0].nulls_first});
+  return call;
+}
+
+std::vector<FunctionInfo> ListAggregates() {
+  std::vector<FunctionInfo> list;
+  for (const Name& name : kNames) {
+    for (size_t at = 0; at < name.signatures.size();) {
+      const size_t end = std::min(name.signatures.find('\n', at), name.signatures.size());
+      const std::string_view signature = name.signatures.substr(at, end - at);
+      const size_t arrow = signature.find(" -> ");
+      FunctionInfo info;
+      info.name = name.name;
+      info.arguments.emplace_back(signature.substr(0, arrow));
+      info.result = signature.substr(arrow + 4);
+      info.description = name.description;
+      info.kind = FunctionInfo::Kind::kAggregate;
+      list.push_back(std::move(info));
+      at = end + 1;
+    }
+  }
+  std::stable_sort(list.begin(), list.end(), [](const FunctionInfo& a, const FunctionInfo& b) { return a.name < b.name; });
+  return list;
+}
+
 std::string AggregateCall::ToString(std::span<const std::string> names) const {
   std::string text = name + "(";
-  if (distinct) text += "DISTINCT ";
-  if (kind == AggregateKind::kCountStar) text += "*";
-  for (size_t i = 0; i < arguments.size(); ++i) text += (i > 0 ? ", " : "") + arguments[i]->ToString(names);
-  for (size_t i = 0; i < order_by.size(); ++i) {
-    text += (i == 0 ? " ORDER BY " : ", ") + order_by[i].first->ToString(names) + (order_by[i].second ? " DESC" : "");
+  std::string order;
+  for (const AggregateOrder& key : order_by) {
+    order += (order.empty() ? "ORDER BY " : ", ") + key.expression->ToString(names) + (key.descending ? " DESC" : "");
+    if (key.nulls_first != key.descending) order += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+  }
+  if (kind >= AggregateKind::kPercentileCont) {
+    if (direct != nullptr) text += direct->ToString(names);
+    text += ") WITHIN GROUP (" + order;
+  } else {
+    if (distinct) text += "DISTINCT ";
+    if (kind == AggregateKind::kCountStar) text += "*";
+    for (size_t i = 0; i < arguments.size(); ++i) text += (i > 0 ? ", " : "") + arguments[i]->ToString(names);
+    if (!order.empty()) text += " " + order;
   }
   text += ")";
   if (filter != nullptr) text += " FILTER (WHERE " + filter->ToString(names) + ")";

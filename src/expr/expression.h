@@ -165,14 +165,14 @@ std::vector<std::string> FunctionNames();
 
 /// One row of the reference of operators and functions.
 struct FunctionInfo {
-  enum class Kind : uint8_t { kOperator, kFunction, kSystem /* psql and drivers need it */ };
+  enum class Kind : uint8_t { kOperator, kFunction, kSystem /* psql and drivers need it */, kAggregate };
   std::string name;                    // "+", "lower"
   std::vector<std::string> arguments;  // types; "anyelement" and so on; the last one starts with "variadic " when it repeats
   std::string result;
   std::string description;             // one line
   Kind kind = Kind::kFunction;
 };
-/// All operators and scalar functions, by kind and name.
+/// All operators, scalar functions and aggregates, by kind and name.
 std::vector<FunctionInfo> ListFunctions();
 
 /// Evaluates an expression without column references.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "expr/aggregate_call.h"
 #include "expr/functions/register.h"
 
 namespace kappa::expr {
@@ -132,6 +133,7 @@ std::vector<FunctionInfo> ListFunctions() {
     list.push_back(std::move(info));
   }
   std::stable_sort(list.begin(), list.end(), [](const FunctionInfo& a, const FunctionInfo& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
+  std::ranges::move(ListAggregates(), std::back_inserter(list));
   return list;
 }
 

@@ -156,7 +156,8 @@ NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr
     node->schema.fields.push_back(std::move(field));
   }
   for (size_t i = 0; i < aggregates.size(); ++i) {
-    const bool count = aggregates[i].kind == expr::AggregateKind::kCount || aggregates[i].kind == expr::AggregateKind::kCountStar;
+    using enum expr::AggregateKind;
+    const bool count = aggregates[i].kind == kCount || aggregates[i].kind == kCountStar || aggregates[i].kind == kRegrCount;
     node->schema.fields.push_back({names[keys.size() + i], aggregates[i].type, !count});
   }
   node->keys = std::move(keys);
@@ -296,7 +297,8 @@ void EachExpression(NodeType& node, const Change& change) {
       for (auto& call : aggregate.aggregates) {
         for (auto& e : call.arguments) slot(e);
         slot(call.filter);
-        for (auto& [e, descending] : call.order_by) slot(e);
+        for (auto& order : call.order_by) slot(order.expression);
+        slot(call.direct);
       }
       break;
     }

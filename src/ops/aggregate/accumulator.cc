@@ -6,9 +6,7 @@ namespace kappa::ops {
 using data::TypeId;
 using expr::AggregateKind;
 
-namespace {
-
-Result<AccumulatorPtr> MakePlain(const expr::AggregateCall& call, const AccumulatorSetup& setup) {
+Result<AccumulatorPtr> MakeAccumulator(const expr::AggregateCall& call, const AccumulatorSetup& setup) {
   const data::Type type = call.arguments.empty() ? data::Type() : call.arguments[0]->type();
   switch (call.kind) {
     case AggregateKind::kCountStar:
@@ -29,35 +27,29 @@ Result<AccumulatorPtr> MakePlain(const expr::AggregateCall& call, const Accumula
       break;
     }
     case AggregateKind::kMin:
+    case AggregateKind::kAnyValue:
     case AggregateKind::kMax: return MakeExtremum(type, call.kind == AggregateKind::kMax, setup);
     case AggregateKind::kBoolAnd:
     case AggregateKind::kBoolOr: return MakeBoolAggregate(call.kind == AggregateKind::kBoolOr);
+    case AggregateKind::kBitAnd:
+    case AggregateKind::kBitOr:
+    case AggregateKind::kBitXor: return MakeBitAggregate(call.kind, type);
+    case AggregateKind::kVarPop:
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kStddevPop:
+    case AggregateKind::kStddevSamp: return type.id == TypeId::kFloat8 ? MakeFloatMoments(call.kind, setup) : MakeNumericMoments(call.kind, type, setup);
+    case AggregateKind::kCorr: case AggregateKind::kCovarPop: case AggregateKind::kCovarSamp: case AggregateKind::kRegrAvgx: case AggregateKind::kRegrAvgy:
+    case AggregateKind::kRegrCount: case AggregateKind::kRegrIntercept: case AggregateKind::kRegrR2: case AggregateKind::kRegrSlope: case AggregateKind::kRegrSxx:
+    case AggregateKind::kRegrSxy: case AggregateKind::kRegrSyy: return MakeFloatMoments(call.kind, setup);
     case AggregateKind::kStringAgg:
     case AggregateKind::kArrayAgg:
-      if (!setup.bounded) return Error(sqlstate::kFeatureNotSupported, "aggregate function " + call.name + " is not supported in a view");
-      return MakeOrderedAggregate(call);
+    case AggregateKind::kJsonbAgg:
+    case AggregateKind::kJsonbObjectAgg:
+    case AggregateKind::kPercentileCont:
+    case AggregateKind::kPercentileDisc:
+    case AggregateKind::kMode: return MakeCollected(call, setup);
   }
   return Error(sqlstate::kFeatureNotSupported, "aggregate function " + call.name + "(" + type.ToString() + ") is not supported");
-}
-
-}  // namespace
-
-Result<AccumulatorPtr> MakeAccumulator(const expr::AggregateCall& call, const AccumulatorSetup& setup) {
-  AccumulatorSetup inner_setup = setup;
-  bool distinct = call.distinct;
-  switch (call.kind) {
-    case AggregateKind::kMin:
-    case AggregateKind::kMax:
-    case AggregateKind::kBoolAnd:
-    case AggregateKind::kBoolOr:      // the same with and without DISTINCT
-    case AggregateKind::kStringAgg:
-    case AggregateKind::kArrayAgg:    // do it themselves
-      distinct = false;
-      break;
-    default: break;
-  }
-  KAPPA_ASSIGN_OR_RETURN(AccumulatorPtr plain, MakePlain(call, inner_setup));
-  return distinct ? MakeDistinct(std::move(plain), setup) : std::move(plain);
 }
 
 Status HandleRowError(const Error& error, expr::EvalContext& context) {

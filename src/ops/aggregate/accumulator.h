@@ -34,8 +34,8 @@ class Accumulator {
   /// Bytes in the payload, a multiple of 8.
   virtual uint32_t bytes() const = 0;
   void set_offset(uint32_t offset) { offset_ = offset; }
-  /// `arguments` are the call's, evaluated over the batch; the first one is not NULL in the given rows (string_agg and
-  /// array_agg see all rows).
+  /// `arguments` are the call's and then its ORDER BY expressions, evaluated over the batch; the first one is not NULL in the given
+  /// rows (unless takes_nulls).
   virtual Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& rows) = 0;
   /// The results of the groups, a column of the call's type. Rows that fail: see EvalContext::fail_on_error.
   virtual Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext& context) = 0;
@@ -60,11 +60,11 @@ struct AccumulatorSetup {
   state::Arena* blobs = nullptr;  // the arena of the groups
   bool append_only = false;       // no deletes ever come
   bool drops_groups = false;      // groups are dropped while they hold rows (windows that close)
-  bool bounded = false;
+  bool arrival_order = false;     // bounded input whose rows come in an order that is to be kept
   uint32_t max_payload_bytes = 8192;
 };
 
-/// Fails with feature_not_supported for string_agg and array_agg when not bounded.
+/// For the call without DISTINCT: that is the caller's part, see distinct.h.
 Result<AccumulatorPtr> MakeAccumulator(const expr::AggregateCall& call, const AccumulatorSetup& setup);
 
 // By kind; `type` is that of the argument.
@@ -75,8 +75,10 @@ AccumulatorPtr MakeNumericSum(data::Type type, bool average, const AccumulatorSe
 AccumulatorPtr MakeFloatSum(data::Type type, data::Type result, bool average, const AccumulatorSetup& setup);
 Result<AccumulatorPtr> MakeIntervalSum(bool average);
 AccumulatorPtr MakeExtremum(data::Type type, bool max, const AccumulatorSetup& setup);
-AccumulatorPtr MakeDistinct(AccumulatorPtr inner, const AccumulatorSetup& setup);
-Result<AccumulatorPtr> MakeOrderedAggregate(const expr::AggregateCall& call);
+AccumulatorPtr MakeBitAggregate(expr::AggregateKind kind, data::Type type);
+AccumulatorPtr MakeNumericMoments(expr::AggregateKind kind, data::Type type, const AccumulatorSetup& setup);
+AccumulatorPtr MakeFloatMoments(expr::AggregateKind kind, const AccumulatorSetup& setup);
+Result<AccumulatorPtr> MakeCollected(const expr::AggregateCall& call, const AccumulatorSetup& setup);
 
 /// A failed result: fails, or counts the error and gives NULL.
 Status HandleRowError(const Error& error, expr::EvalContext& context);

@@ -144,13 +144,12 @@ class VariableExtremum final : public Accumulator {
 // Cost: the delete of the last copy of the extremum walks the group's distinct values at the end of the epoch.
 class CountedExtremum final : public Accumulator {
  public:
-  CountedExtremum(data::Type type, bool max) : type_(type), max_(max), counts_(/*linked=*/true) {}
+  CountedExtremum(data::Type type, bool max) : type_(type), max_(max) {}
   uint32_t bytes() const override { return sizeof(State); }
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
     if (in.rows.empty()) return {};
-    data::RowKeys values(std::span(&arguments[0], 1), arguments[0]->size(), /*canonical=*/false);
-    counts_.Update(values, in, [&](int32_t row) { return &At<State>(in.payloads[row]).head; },
+    counts_.Update(arguments.first(1), in, [&](int32_t row) { return &At<State>(in.payloads[row]).head; },
                    [&](size_t i, state::Ref entry, int change) {
                      auto& state = At<State>(in.payloads[in.rows[i]]);
                      if (state.stale != 0) return;
@@ -207,6 +206,7 @@ AccumulatorPtr MakeExtremum(data::Type type, bool max, const AccumulatorSetup& s
   if (!setup.append_only) return std::make_unique<CountedExtremum>(type, max);
   using data::TypeId;
   switch (type.id) {
+    case TypeId::kBool: return std::make_unique<FixedExtremum<uint8_t>>(type, max);
     case TypeId::kInt2: return std::make_unique<FixedExtremum<int16_t>>(type, max);
     case TypeId::kInt4:
     case TypeId::kDate: return std::make_unique<FixedExtremum<int32_t>>(type, max);

@@ -1,85 +1,33 @@
 // sum and avg of floats: exact, rounded once, so that the order of rows and deletes leave no trace in the last bit.
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
-#include "base/int128.h"
 #include "ops/aggregate/accumulator.h"
+#include "ops/aggregate/wide_sum.h"
 #include "state/blob.h"
 
 namespace kappa::ops {
 namespace {
 
-// Every finite double is a multiple of 2^-1074 below 2^1024. The wide sum is a fixed-point number in that unit: digits of
-// 32 bits in words of 64, so that 2^31 additions cannot overflow a word between two carries; 70 * 32 bits = 2098 + 142 bits
-// of room for weights.
-constexpr int kDigits = 70;
-constexpr int kUnitExponent = -1074;
-
-struct WideSum {
+/// What the payload does not hold.
+struct WideState {
   int64_t nan, infinity, negative_infinity;
-  std::array<int64_t, kDigits> digits;
+  WideSum sum;
 
-  /// Adds mantissa * 2^exponent (exponent >= -1074), |mantissa| < 2^127.
-  void Add(int128_t mantissa, int exponent) {
-    bool negative = mantissa < 0;
-    auto magnitude = negative ? -static_cast<uint128_t>(mantissa) : static_cast<uint128_t>(mantissa);
-    int shift = exponent - kUnitExponent;
-    auto at = static_cast<size_t>(shift / 32);
-    int bits = shift % 32;
-    for (uint128_t rest = magnitude, carry = 0; rest != 0 || carry != 0; ++at) {
-      KAPPA_CHECK(at < kDigits);
-      uint128_t digit = ((rest & 0xffffffffu) << bits) + carry;
-      carry = digit >> 32;
-      auto low = static_cast<int64_t>(static_cast<uint32_t>(digit));
-      digits[at] += negative ? -low : low;
-      rest >>= 32;
-    }
-    Carry();
-  }
-  void Carry() {
-    int64_t carry = 0;
-    for (size_t i = 0; i + 1 < kDigits; ++i) {
-      int64_t sum = digits[i] + carry;
-      carry = sum >> 32;
-      digits[i] = sum - (carry << 32);
-    }
-    digits[kDigits - 1] += carry;  // keeps the sign
-  }
-  bool IsZero() const {
-    for (int64_t digit : digits) if (digit != 0) return false;
-    return nan == 0 && infinity == 0 && negative_infinity == 0;
-  }
-  /// Nearest, ties to even; infinite when it is out of range.
-  double ToDouble() const {
-    WideSum magnitude = *this;
-    bool negative = digits[kDigits - 1] < 0;
-    if (negative) {
-      for (int64_t& digit : magnitude.digits) digit = -digit;
-      magnitude.Carry();
-    }
-    int top = kDigits - 1;
-    while (top >= 0 && magnitude.digits[static_cast<size_t>(top)] == 0) --top;
-    if (top < 0) return 0;
-    uint128_t head = 0;
-    bool rest = false;
-    for (int i = top; i >= 0; --i) {
-      auto digit = static_cast<uint64_t>(magnitude.digits[static_cast<size_t>(i)]);
-      if (top - i < 3) head = head << 32 | digit;
-      else rest |= digit != 0;
-    }
-    int low = std::max(top - 2, 0);
-    if (rest) head |= 1;  // far below the last bit that counts
-    double value = std::ldexp(static_cast<double>(head), low * 32 + kUnitExponent);
-    return negative ? -value : value;
-  }
+  bool IsZero() const { return nan == 0 && infinity == 0 && negative_infinity == 0 && sum.IsZero(); }
 };
+static_assert(sizeof(WideState) == 24 + 70 * 8);
+
+Int256 Widened(int128_t value) {
+  const uint64_t sign = value < 0 ? UINT64_MAX : 0;
+  return {{static_cast<uint64_t>(static_cast<uint128_t>(value)), static_cast<uint64_t>(static_cast<uint128_t>(value) >> 64), sign, sign}};
+}
 
 struct FloatState {
   uint64_t mantissa[2];  // int128: fast sum = mantissa * 2^exponent
   int64_t count;
-  state::Ref wide;  // blob with a WideSum, for what does not fit above
+  state::Ref wide;  // blob with a WideState, for what does not fit above
   int32_t exponent;
   uint32_t reserved;
 };
@@ -144,23 +92,18 @@ class FloatSum final : public Accumulator {
   void Add(FloatState& state, double value, int64_t weight) {
     state.count += weight;
     if (value == 0) return;
-    if (!std::isfinite(value)) [[unlikely]] return AddWide(state, [&](WideSum& wide) {
+    if (!std::isfinite(value)) [[unlikely]] return AddWide(state, [&](WideState& wide) {
       (std::isnan(value) ? wide.nan : value > 0 ? wide.infinity : wide.negative_infinity) += weight;
     });
-    auto bits = std::bit_cast<uint64_t>(value);
-    auto mantissa = static_cast<int64_t>(bits & ((1ULL << 52) - 1));
-    int exponent = static_cast<int>(bits >> 52 & 0x7ff);
-    if (exponent != 0) mantissa |= 1LL << 52;
-    else exponent = 1;
-    int zeros = std::countr_zero(static_cast<uint64_t>(mantissa));
-    mantissa >>= zeros;
-    exponent += zeros + kUnitExponent - 1;
-    int128_t change = static_cast<int128_t>(value < 0 ? -mantissa : mantissa) * weight;
+    const Decomposed parts = Decompose(value);
+    const auto mantissa = static_cast<int64_t>(parts.mantissa);
+    const int exponent = parts.exponent;
+    int128_t change = static_cast<int128_t>(parts.negative ? -mantissa : mantissa) * weight;
     int128_t sum = Load(state);
     if (AddFast(sum, state.exponent, change, exponent)) [[likely]] return Store(state, sum);
-    AddWide(state, [&](WideSum& wide) {
-      if (sum != 0) wide.Add(sum, state.exponent);
-      wide.Add(change, exponent);
+    AddWide(state, [&](WideState& wide) {
+      if (sum != 0) wide.sum.Add(Widened(sum), state.exponent);
+      wide.sum.Add(Widened(change), exponent);
     });
     Store(state, 0);
   }
@@ -185,13 +128,13 @@ class FloatSum final : public Accumulator {
   }
 
   template <typename Change> void AddWide(FloatState& state, Change&& change) {
-    WideSum wide = LoadWide(state);
+    WideState wide = LoadWide(state);
     change(wide);
     if (state.wide != 0) state::FreeBlob(*blobs_, state.wide);
     state.wide = wide.IsZero() ? 0 : state::StoreBlob(*blobs_, {reinterpret_cast<const char*>(&wide), sizeof wide});
   }
-  WideSum LoadWide(const FloatState& state) const {
-    WideSum wide{};
+  WideState LoadWide(const FloatState& state) const {
+    WideState wide{};
     std::string scratch;
     if (state.wide != 0) {
       std::string_view bytes = state::BlobView(*blobs_, state.wide, scratch);
@@ -203,14 +146,16 @@ class FloatSum final : public Accumulator {
   double Total(const FloatState& state, bool& overflow) const {
     double sum;
     if (state.wide == 0) {
-      sum = std::ldexp(static_cast<double>(Load(state)), state.exponent);
+      const int128_t fast = Load(state);
+      const double magnitude = RoundToDouble(fast < 0 ? -static_cast<uint128_t>(fast) : static_cast<uint128_t>(fast), false, state.exponent);
+      sum = fast < 0 ? -magnitude : magnitude;
     } else {
-      WideSum wide = LoadWide(state);
+      WideState wide = LoadWide(state);
       if (wide.nan > 0 || (wide.infinity > 0 && wide.negative_infinity > 0)) return std::nan("");
       if (wide.infinity > 0) return INFINITY;
       if (wide.negative_infinity > 0) return -INFINITY;
-      if (int128_t fast = Load(state); fast != 0) wide.Add(fast, state.exponent);
-      sum = wide.ToDouble();
+      if (int128_t fast = Load(state); fast != 0) wide.sum.Add(Widened(fast), state.exponent);
+      sum = wide.sum.ToDouble();
     }
     overflow = std::isinf(sum);
     return sum;

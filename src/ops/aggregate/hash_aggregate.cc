@@ -5,9 +5,11 @@
 #include "data/numeric.h"
 #include "data/row_key.h"
 #include "ops/aggregate/accumulator.h"
+#include "ops/aggregate/distinct.h"
 #include "ops/factories.h"
 #include "ops/row_decoder.h"
 #include "ops/value_bytes.h"
+#include "plan/build.h"
 #include "state/keyed_table.h"
 
 namespace kappa::ops {
@@ -63,13 +65,29 @@ data::Batch AsShown(data::Batch keys) {
 //              groups are emitted once and dropped; nothing is emitted before.
 // Retractions  a group touched in an epoch emits its old row (-1) and its new row (+1) at the end of the epoch, nothing when
 //              they are the same; its old row alone when no row is left. Without keys there is always one group.
-// Cost         one probe per row; one pass over the rows per accumulator.
+// Cost         one probe per row; one pass over the rows per accumulator; one more probe per row for each list of arguments that is
+//              DISTINCT somewhere. Equal FILTERs and arguments are evaluated once.
 // Threads      one at a time.
 class HashAggregate final : public Operator {
  public:
   struct Call {
     expr::AggregateCall call;
     AccumulatorPtr accumulator;
+    int filter = -1;             // index into filters_
+    std::vector<int> arguments;  // indexes into arguments_: the call's, then its ORDER BY
+    bool in_set = false;         // fed by a DistinctSet
+  };
+  /// DISTINCT over the same arguments.
+  struct Set {
+    std::vector<size_t> calls;
+    std::unique_ptr<DistinctSet> values;
+  };
+  /// An expression that calls share. Rows that a FILTER rejects must not be evaluated, as they may fail: `whole` when a call takes
+  /// all rows anyway, or no row can fail.
+  struct Argument {
+    expr::ExprPtr expression;
+    bool whole = false;
+    data::ColumnPtr column;  // of the batch, when whole
   };
   HashAggregate(const plan::Aggregate& node, const OperatorOptions& options)
       : keys_(node.keys), close_key_(node.close_key), close_stream_(node.close_stream), context_(options.context) {
@@ -88,7 +106,10 @@ class HashAggregate final : public Operator {
  private:
   GroupHead* Head(char* payload) { return reinterpret_cast<GroupHead*>(payload); }
   Status Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch);
+  void ShareExpressions(Call& call);
   Status UpdateAccumulators(const data::ChangeBatch& batch);
+  Status UpdateSet(Set& set, const data::Batch& input, AccumulatorRows rows, const std::vector<std::vector<int32_t>>& selected);
+  Result<std::vector<data::ColumnPtr>> ArgumentsOf(const Call& call, const data::Batch& input, std::span<const int32_t> select);
   Result<std::vector<data::ColumnPtr>> Finish(std::span<char* const> payloads, expr::EvalContext& context);
   Status Flush(Output& out);
   Status EmitChanges(std::span<const state::Ref> groups, std::span<char* const> payloads, std::span<const int32_t> old_rows,
@@ -103,6 +124,9 @@ class HashAggregate final : public Operator {
   uint32_t close_stream_;
   expr::EvalContext context_;
   std::vector<Call> calls_;
+  std::vector<Set> sets_;
+  std::vector<expr::ExprPtr> filters_;
+  std::vector<Argument> arguments_;
   state::Arena arena_;
   std::unique_ptr<state::KeyedTable> groups_;
 
@@ -119,13 +143,47 @@ class HashAggregate final : public Operator {
   std::vector<int32_t> all_;
 };
 
+/// True when the rows of a bounded input come in an order of their own.
+bool IsOrdered(const plan::Node& node) {
+  switch (node.kind) {
+    case plan::NodeKind::kSort:
+    case plan::NodeKind::kValues:
+    case plan::NodeKind::kTableFunction: return true;
+    case plan::NodeKind::kScan: return static_cast<const plan::Scan&>(node).relation_kind == plan::RelationKind::kSystem;
+    case plan::NodeKind::kFilter:
+    case plan::NodeKind::kProject:
+    case plan::NodeKind::kUnnest:
+    case plan::NodeKind::kLimit: return IsOrdered(*node.inputs[0]);
+    default: return false;
+  }
+}
+
+void HashAggregate::ShareExpressions(Call& call) {
+  if (call.call.filter != nullptr) {
+    const auto same = [&](const expr::ExprPtr& other) { return plan::SameExpression(*other, *call.call.filter); };
+    call.filter = static_cast<int>(std::find_if(filters_.begin(), filters_.end(), same) - filters_.begin());
+    if (call.filter == static_cast<int>(filters_.size())) filters_.push_back(call.call.filter);
+  }
+  const auto add = [&](const expr::ExprPtr& expression) {
+    const auto same = [&](const Argument& other) { return plan::SameExpression(*other.expression, *expression); };
+    const auto found = std::find_if(arguments_.begin(), arguments_.end(), same);
+    call.arguments.push_back(static_cast<int>(found - arguments_.begin()));
+    if (found == arguments_.end()) {
+      const auto kind = expression->kind();
+      arguments_.push_back({expression, kind == expr::Expression::Kind::kColumn || kind == expr::Expression::Kind::kLiteral, nullptr});
+    }
+    if (call.filter < 0) arguments_[static_cast<size_t>(call.arguments.back())].whole = true;
+  };
+  for (const expr::ExprPtr& argument : call.call.arguments) add(argument);
+  for (const expr::AggregateOrder& order : call.call.order_by) add(order.expression);
+}
+
 Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const OperatorOptions& options) {
   AccumulatorSetup setup;
   setup.blobs = &arena_;
   setup.append_only = node.inputs[0]->append_only;
   setup.drops_groups = close_key_ >= 0;
-  setup.bounded = options.bounded;
-  uint32_t offset = sizeof(GroupHead);
+  setup.arrival_order = options.bounded && IsOrdered(*node.inputs[0]);
   for (const expr::AggregateCall& call : node.aggregates) {
     AccumulatorPtr accumulator;
     if (call.kind == expr::AggregateKind::kCountStar && call.filter == nullptr) {
@@ -133,9 +191,26 @@ Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const Operat
     } else {
       KAPPA_ASSIGN_OR_RETURN(accumulator, MakeAccumulator(call, setup));
     }
-    accumulator->set_offset(offset);
-    offset += accumulator->bytes();
     calls_.push_back({call, std::move(accumulator)});
+    ShareExpressions(calls_.back());
+    if (!NeedsDistinctSet(call)) continue;
+    calls_.back().in_set = true;
+    const auto fits = [&](const Set& set) { return calls_[set.calls[0]].arguments == calls_.back().arguments && set.calls.size() < DistinctSet::kMembersMax; };
+    auto set = std::find_if(sets_.begin(), sets_.end(), fits);
+    if (set == sets_.end()) set = sets_.emplace(sets_.end());
+    set->calls.push_back(calls_.size() - 1);
+  }
+  uint32_t offset = sizeof(GroupHead);
+  for (Call& call : calls_) {
+    call.accumulator->set_offset(offset);
+    offset += call.accumulator->bytes();
+  }
+  for (Set& set : sets_) {
+    std::vector<Accumulator*> members;
+    for (size_t call : set.calls) members.push_back(calls_[call].accumulator.get());
+    set.values = std::make_unique<DistinctSet>(std::move(members), setup);
+    set.values->set_offset(offset);
+    offset += set.values->bytes();
   }
   if (offset > setup.max_payload_bytes) return Error(sqlstate::kStatementTooComplex, "too many aggregate functions in one GROUP BY");
   groups_ = std::make_unique<state::KeyedTable>(arena_, 0, offset);
@@ -204,29 +279,20 @@ Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
   rows.weights = batch.weights ? batch.weights->data() : nullptr;
   rows.payloads = payloads_.data();
   rows.groups = refs_.data();
-  std::vector<int32_t> filtered, present;
+  std::vector<std::vector<int32_t>> selected(filters_.size());
+  for (size_t i = 0; i < filters_.size(); ++i) {
+    KAPPA_ASSIGN_OR_RETURN(selected[i], expr::SelectTrue(*filters_[i], input, context_));
+  }
+  for (Argument& argument : arguments_) {
+    if (!argument.whole) continue;
+    KAPPA_ASSIGN_OR_RETURN(argument.column, argument.expression->Evaluate(input, context_));
+  }
+  std::vector<int32_t> present;
   for (Call& call : calls_) {
+    if (call.in_set) continue;
     std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(batch.rows));
-    if (call.call.filter != nullptr) {
-      KAPPA_ASSIGN_OR_RETURN(filtered, expr::SelectTrue(*call.call.filter, input, context_));
-      select = filtered;
-    }
-    std::vector<data::ColumnPtr> arguments;
-    const bool whole = static_cast<int64_t>(select.size()) == batch.rows;
-    std::vector<expr::ExprPtr> expressions = call.call.arguments;
-    for (const auto& [expression, descending] : call.call.order_by) expressions.push_back(expression);
-    for (const expr::ExprPtr& argument : expressions) {
-      // Rows that FILTER rejects must not be evaluated: they may fail.
-      Result<data::ColumnPtr> column = whole ? argument->Evaluate(input, context_) : argument->Evaluate(input, select, context_);
-      KAPPA_RETURN_IF_ERROR(column.status());
-      if (whole) {
-        arguments.push_back(std::move(column).value());
-      } else {
-        std::vector<int32_t> back(static_cast<size_t>(batch.rows), -1);
-        for (size_t i = 0; i < select.size(); ++i) back[static_cast<size_t>(select[i])] = static_cast<int32_t>(i);
-        arguments.push_back(data::Gather(**column, back));
-      }
-    }
+    if (call.filter >= 0) select = selected[static_cast<size_t>(call.filter)];
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(call, input, select));
     if (!call.accumulator->takes_nulls() && !arguments.empty() && arguments[0]->has_nulls()) {
       present.clear();
       for (int32_t row : select) if (!arguments[0]->IsNull(row)) present.push_back(row);
@@ -235,7 +301,52 @@ Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
     rows.rows = select;
     KAPPA_RETURN_IF_ERROR(call.accumulator->Update(arguments, rows));
   }
+  for (Set& set : sets_) KAPPA_RETURN_IF_ERROR(UpdateSet(set, input, rows, selected));
+  for (Argument& argument : arguments_) argument.column = nullptr;
   return {};
+}
+
+Status HashAggregate::UpdateSet(Set& set, const data::Batch& input, AccumulatorRows rows, const std::vector<std::vector<int32_t>>& selected) {
+  uint64_t all_rows = 0;  // the members without FILTER
+  for (size_t member = 0; member < set.calls.size(); ++member)
+    if (calls_[set.calls[member]].filter < 0) all_rows |= uint64_t{1} << member;
+  std::vector<uint64_t> masks(static_cast<size_t>(input.rows), all_rows);
+  for (size_t member = 0; member < set.calls.size(); ++member) {
+    const int filter = calls_[set.calls[member]].filter;
+    if (filter < 0) continue;
+    for (int32_t row : selected[static_cast<size_t>(filter)]) masks[static_cast<size_t>(row)] |= uint64_t{1} << member;
+  }
+  std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(input.rows));
+  std::vector<int32_t> some;
+  if (all_rows == 0) {
+    for (int32_t row : select) if (masks[static_cast<size_t>(row)] != 0) some.push_back(row);
+    select = some;
+  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(calls_[set.calls[0]], input, select));
+  std::vector<int32_t> present;
+  if (arguments[0]->has_nulls()) {
+    for (int32_t row : select) if (!arguments[0]->IsNull(row)) present.push_back(row);
+    select = present;
+  }
+  rows.rows = select;
+  return set.values->Update(arguments, rows, masks.data());
+}
+
+/// The call's arguments, with values at least where `select` says.
+Result<std::vector<data::ColumnPtr>> HashAggregate::ArgumentsOf(const Call& call, const data::Batch& input, std::span<const int32_t> select) {
+  std::vector<data::ColumnPtr> columns;
+  for (const int index : call.arguments) {
+    const Argument& argument = arguments_[static_cast<size_t>(index)];
+    if (argument.whole) {
+      columns.push_back(argument.column);
+      continue;
+    }
+    KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr part, argument.expression->Evaluate(input, select, context_));
+    std::vector<int32_t> back(static_cast<size_t>(input.rows), -1);
+    for (size_t i = 0; i < select.size(); ++i) back[static_cast<size_t>(select[i])] = static_cast<int32_t>(i);
+    columns.push_back(data::Gather(*part, back));
+  }
+  return columns;
 }
 
 Result<std::vector<data::ColumnPtr>> HashAggregate::Finish(std::span<char* const> payloads, expr::EvalContext& context) {
@@ -356,6 +467,7 @@ Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<
 
 void HashAggregate::DropGroup(state::Ref group, char* payload) {
   for (Call& call : calls_) call.accumulator->Drop(payload);
+  for (Set& set : sets_) set.values->Drop(payload);
   groups_->Erase(group);
 }
 
@@ -406,12 +518,14 @@ void HashAggregate::VisitState(const std::function<void(std::string_view, state:
   for (size_t i = 0; i < calls_.size(); ++i) {
     calls_[i].accumulator->VisitState([&](state::Arena& arena) { visit("values" + std::to_string(i), arena); });
   }
+  for (size_t i = 0; i < sets_.size(); ++i) visit("distinct" + std::to_string(i), sets_[i].values->arena());
 }
 
 Status HashAggregate::OnRestored() {
   KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
   KAPPA_RETURN_IF_ERROR(groups_->Attach());
   for (Call& call : calls_) KAPPA_RETURN_IF_ERROR(call.accumulator->OnRestored());
+  for (Set& set : sets_) KAPPA_RETURN_IF_ERROR(set.values->OnRestored());
   windows_.clear();
   if (close_key_ < 0) return {};
   std::vector<state::Ref> refs;

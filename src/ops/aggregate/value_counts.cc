@@ -4,42 +4,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ops/aggregate/value_keys.h"
+
 namespace kappa::ops {
-namespace {
 
-// Keys of (group, value): 8 bytes of ref, then the value's row key.
-class GroupValueKeys {
- public:
-  GroupValueKeys(const data::RowKeys& values, const AccumulatorRows& rows) {
-    offsets_.reserve(rows.rows.size() + 1);
-    hashes_.reserve(rows.rows.size());
-    offsets_.push_back(0);
-    for (int32_t row : rows.rows) {
-      bytes_.append(reinterpret_cast<const char*>(&rows.groups[row]), sizeof(state::Ref));
-      bytes_.append(values.key(row));
-      offsets_.push_back(bytes_.size());
-      hashes_.push_back(CombineHash(values.hash(row), rows.groups[row]));
-    }
-  }
-  std::string_view key(int32_t i) const {
-    auto at = static_cast<size_t>(i);
-    return {bytes_.data() + offsets_[at], offsets_[at + 1] - offsets_[at]};
-  }
-  uint64_t hash(int32_t i) const { return hashes_[static_cast<size_t>(i)]; }
+ValueCounts::ValueCounts() : table_(arena_, 0, sizeof(Entry)) {}
 
- private:
-  std::string bytes_;
-  std::vector<size_t> offsets_;
-  std::vector<uint64_t> hashes_;
-};
-
-}  // namespace
-
-ValueCounts::ValueCounts(bool linked) : linked_(linked), table_(arena_, 0, linked ? sizeof(Entry) : sizeof(int64_t)) {}
-
-void ValueCounts::Update(const data::RowKeys& values, const AccumulatorRows& rows, const std::function<state::Ref*(int32_t)>& head,
+void ValueCounts::Update(std::span<const data::ColumnPtr> values, const AccumulatorRows& rows, const std::function<state::Ref*(int32_t)>& head,
                          const std::function<void(size_t, state::Ref, int)>& changed) {
-  GroupValueKeys keys(values, rows);
+  const GroupValueKeys keys(values, rows.rows, rows.groups);
   std::vector<int32_t> select(rows.rows.size());
   std::iota(select.begin(), select.end(), 0);
   std::vector<state::Ref> entries(select.size());
@@ -50,7 +23,7 @@ void ValueCounts::Update(const data::RowKeys& values, const AccumulatorRows& row
   for (size_t i = 0; i < entries.size(); ++i) {
     Entry* entry = Mutable(entries[i]);
     int32_t row = rows.rows[i];
-    if (linked_ && fresh && entry->count == 0 && entry->next == 0 && entry->previous == 0) {
+    if (fresh && entry->count == 0 && entry->next == 0 && entry->previous == 0) {
       if (state::Ref* first = head(row); *first != entries[i]) {  // the only one of a list has no neighbours either
         if (*first != 0) Mutable(*first)->previous = entries[i];
         entry->next = *first;
@@ -66,18 +39,15 @@ void ValueCounts::Update(const data::RowKeys& values, const AccumulatorRows& row
   empty.erase(std::unique(empty.begin(), empty.end(), [](const auto& a, const auto& b) { return a.first == b.first; }), empty.end());
   for (auto [ref, row] : empty) {
     if (Get(ref)->count != 0) continue;
-    if (linked_) {
-      Entry entry = *Get(ref);
-      if (entry.next != 0) Mutable(entry.next)->previous = entry.previous;
-      if (entry.previous != 0) Mutable(entry.previous)->next = entry.next;
-      else *head(row) = entry.next;
-    }
+    const Entry entry = *Get(ref);
+    if (entry.next != 0) Mutable(entry.next)->previous = entry.previous;
+    if (entry.previous != 0) Mutable(entry.previous)->next = entry.next;
+    else *head(row) = entry.next;
     table_.Erase(ref);
   }
 }
 
 void ValueCounts::Drop(state::Ref head) {
-  KAPPA_DCHECK(linked_ || head == 0);
   while (head != 0) {
     state::Ref next = Get(head)->next;
     table_.Erase(head);

@@ -46,12 +46,11 @@ class SessionAggregate final : public Operator {
         time_type_(node.inputs[0]->schema.fields[time_].type), context_(options.context), partitions_(arena_, 0, sizeof(PartitionEntry)) {
     for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields.push_back({node.schema.fields[i].name, keys_[i]->type(), true});
   }
-  Status Make(const plan::SessionAggregate& node, const OperatorOptions& options) {
+  Status Make(const plan::SessionAggregate& node) {
     AccumulatorSetup setup;
     setup.blobs = &arena_;
     setup.append_only = true;
     setup.drops_groups = closes_;
-    setup.bounded = options.bounded;
     setup.max_payload_bytes = kNodeBytesMax;
     KAPPA_RETURN_IF_ERROR(calls_.Make(node.aggregates, setup, sizeof(SessionNode)));
     tree_ = std::make_unique<TimeTree>(arena_, calls_.payload_bytes());
@@ -334,7 +333,7 @@ class SessionAggregate final : public Operator {
 Result<std::unique_ptr<Operator>> MakeSessionAggregate(const plan::SessionAggregate& node, const OperatorOptions& options) {
   KAPPA_CHECK(node.inputs[0]->append_only);
   auto sessions = std::make_unique<SessionAggregate>(node, options);
-  KAPPA_RETURN_IF_ERROR(sessions->Make(node, options));
+  KAPPA_RETURN_IF_ERROR(sessions->Make(node));
   return std::unique_ptr<Operator>(std::move(sessions));
 }
 

@@ -18,9 +18,7 @@ bool IsForeignSetFunction(std::string_view name) {
 
 /// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
 bool IsForeignAggregate(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept",
-                                                "percentile_cont", "percentile_disc", "mode", "bit_and", "bit_or", "bit_xor", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg",
-                                                "xmlagg", "any_value", "range_agg", "rank", "dense_rank", "row_number", "lag", "lead", "first_value", "last_value", "nth_value", "ntile"};
+  static constexpr std::string_view kNames[] = {"xmlagg", "range_agg", "rank", "dense_rank", "row_number", "lag", "lead", "first_value", "last_value", "nth_value", "ntile"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -47,10 +45,11 @@ Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> a
 
 Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& context) {
   const int position = At(call.location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "funcformat"}, "a function call", position));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "agg_within_group", "funcformat"}, "a function call", position));
   KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
-  if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, "Aggregates are count, sum, avg, min, max, bool_and, bool_or, and in queries string_agg and array_agg.", position);
+  if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, name.ends_with("_value") ? "Write (array_agg(value ORDER BY key))[1]." : "SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.", position);
   if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
+  if (call.agg_within_group) return Error(sqlstate::kWrongObjectType, "WITHIN GROUP specified, but " + name + " is not an aggregate function").At(position);
   if (call.agg_star) {
     if (const Result<ExprPtr> bare = expr::MakeFunction(name, {}, position); !bare.ok()) return bare.error();
     return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
@@ -73,8 +72,6 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   if (context.in_aggregate) return Error(sqlstate::kGroupingError, "aggregate function calls cannot be nested").At(position);
   if (context.aggregates == nullptr)
     return Error(sqlstate::kGroupingError, std::string("aggregate functions are not allowed in ") + context.clause).At(position);
-  if (for_view_ && (name == "string_agg" || name == "array_agg"))
-    return Unsupported("aggregate function " + name + " in a view", "Its result depends on the order of rows, which a view does not have.", position);
 
   const ExprContext inside{context.scope, context.clause, nullptr, nullptr, true};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
@@ -88,29 +85,49 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   }
   if (!local && outer && environment_ != nullptr) return Unsupported("an aggregate over columns of the outer query alone", "Compute it in the outer query.", position);
 
-  KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall aggregate, expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
-  if (call.agg_filter != nullptr) {
-    KAPPA_ASSIGN_OR_RETURN(aggregate.filter, Condition(*call.agg_filter, {context.scope, "FILTER", nullptr, nullptr, true}));
-  }
-  const bool ordered = aggregate.kind == expr::AggregateKind::kStringAgg || aggregate.kind == expr::AggregateKind::kArrayAgg;
+  const auto has_parameter = [](const auto& self, const expr::Expression& e) -> bool {
+    return e.kind() == expr::Expression::Kind::kParameter || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
+  };
+  if (call.agg_within_group && environment_ != nullptr && std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return has_parameter(has_parameter, *argument); }))
+    return Unsupported("a fraction of " + name + " in a sub-query that is not a constant", "Write a constant.", position);
+  std::vector<expr::AggregateOrder> order;
   for (size_t i = 0; i < call.n_agg_order; ++i) {
     const PgQuery__SortBy& sort = *call.agg_order[i]->sort_by;
-    if (!ordered) break;  // the order of rows changes nothing for the others
     const bool descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
     if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", position);
     const bool nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT ? descending : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
-    if (nulls_first != descending) return Unsupported("NULLS FIRST or NULLS LAST in an aggregate's ORDER BY", "Leave it out: NULLs sort as the largest value.", position);
     KAPPA_ASSIGN_OR_RETURN(ExprPtr key, Expr(*sort.node, inside));
-    if (key->type().id == TypeId::kUnknown) continue;  // a constant
-    aggregate.order_by.emplace_back(std::move(key), descending);
+    if (key->type().id == TypeId::kUnknown && call.agg_within_group == 0) continue;  // a constant
+    order.push_back({std::move(key), descending, nulls_first});
+  }
+  const auto same_expression = [](const ExprPtr& a, const ExprPtr& b) { return (a == nullptr) == (b == nullptr) && (a == nullptr || plan::SameExpression(*a, *b)); };
+  if (call.agg_distinct != 0) {
+    for (const expr::AggregateOrder& key : order) {
+      if (std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return same_expression(argument, key.expression); })) continue;
+      return Error(sqlstate::kInvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list").At(At(LocationOf(*call.agg_order[0]->sort_by->node)));
+    }
+  }
+  const auto resolve = [&]() -> Result<expr::AggregateCall> {
+    if (call.agg_within_group != 0) return expr::ResolveOrderedSet(name, std::move(arguments), std::move(order), position);
+    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall resolved, expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
+    if (expr::TakesOrder(resolved.kind)) resolved.order_by = std::move(order);  // the order of rows changes nothing for the others
+    resolved.arrival_order = !for_view_;
+    return resolved;
+  };
+  KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall aggregate, resolve());
+  if (call.agg_filter != nullptr) {
+    KAPPA_ASSIGN_OR_RETURN(aggregate.filter, Condition(*call.agg_filter, {context.scope, "FILTER", nullptr, nullptr, true}));
   }
 
   const auto same = [&](const expr::AggregateCall& other) {
-    const auto both = [](const ExprPtr& a, const ExprPtr& b) { return (a == nullptr) == (b == nullptr) && (a == nullptr || plan::SameExpression(*a, *b)); };
-    if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type || !both(other.filter, aggregate.filter)) return false;
-    if (other.arguments.size() != aggregate.arguments.size() || !other.order_by.empty() || !aggregate.order_by.empty()) return false;
+    if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type || !same_expression(other.filter, aggregate.filter) ||
+        !same_expression(other.direct, aggregate.direct) || other.arguments.size() != aggregate.arguments.size() || other.order_by.size() != aggregate.order_by.size()) return false;
     for (size_t i = 0; i < other.arguments.size(); ++i)
-      if (!both(other.arguments[i], aggregate.arguments[i])) return false;
+      if (!same_expression(other.arguments[i], aggregate.arguments[i])) return false;
+    for (size_t i = 0; i < other.order_by.size(); ++i) {
+      const expr::AggregateOrder &a = other.order_by[i], &b = aggregate.order_by[i];
+      if (a.descending != b.descending || a.nulls_first != b.nulls_first || !same_expression(a.expression, b.expression)) return false;
+    }
     return true;
   };
   std::vector<expr::AggregateCall>& calls = *context.aggregates;

@@ -93,7 +93,7 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
     const expr::AggregateCall& call = aggregate.aggregates[i];
     for (const ExprPtr& argument : call.arguments) Use(argument, below);
     Use(call.filter, below);
-    for (const auto& [key, descending] : call.order_by) Use(key, below);
+    for (const expr::AggregateOrder& order : call.order_by) Use(order.expression, below);
     result.mapping[keys + i] = static_cast<int>(keys + calls.size());
     calls.push_back(call);
     names.push_back(aggregate.schema.fields[keys + i].name);
@@ -102,7 +102,7 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
   for (expr::AggregateCall& call : calls) {
     call.arguments = Moved(std::move(call.arguments), input.mapping);
     call.filter = Moved(call.filter, input.mapping);
-    for (auto& [key, descending] : call.order_by) key = Moved(key, input.mapping);
+    for (expr::AggregateOrder& order : call.order_by) order.expression = Moved(order.expression, input.mapping);
   }
   result.node = plan::MakeAggregate(input.node, Moved(aggregate.keys, input.mapping), std::move(calls), std::move(names), aggregate.close_key, aggregate.close_stream);
   return result;

@@ -305,7 +305,10 @@ class PullUp {
   const Level& level_;
 };
 
-bool IsCount(const expr::AggregateCall& call) { return call.kind == expr::AggregateKind::kCount || call.kind == expr::AggregateKind::kCountStar; }
+bool IsCount(const expr::AggregateCall& call) {
+  using enum expr::AggregateKind;
+  return call.kind == kCount || call.kind == kCountStar || call.kind == kRegrCount;
+}
 
 ExprPtr ZeroForNull(ExprPtr count) {
   Result<ExprPtr> value = expr::MakeCoalesce({std::move(count), expr::MakeLiteral(data::Value::Int8(0))}, 0);
@@ -394,7 +397,7 @@ class Dependent {
     for (expr::AggregateCall& call : bound) {
       for (ExprPtr& argument : call.arguments) argument = Over(argument, *in, width);
       call.filter = Over(call.filter, *in, width);
-      for (auto& [key, descending] : call.order_by) key = Over(key, *in, width);
+      for (expr::AggregateOrder& order : call.order_by) order.expression = Over(order.expression, *in, width);
     }
     NodePtr grouped = plan::MakeAggregate(in, std::move(keys), std::move(bound), NamesWithKeys(aggregate, *in, width, width_), -1, 0);
     if (own > 0) return Columns(grouped, Range(0, own) + Range(own + width_, calls) + Range(own, width_));
@@ -685,7 +688,7 @@ class Unnester {
     for (const expr::AggregateCall& call : aggregate.aggregates) {
       bool refers = call.filter && Refers(*call.filter, level);
       for (const ExprPtr& argument : call.arguments) refers = refers || Refers(*argument, level);
-      for (const auto& [key, descending] : call.order_by) refers = refers || Refers(*key, level);
+      for (const expr::AggregateOrder& order : call.order_by) refers = refers || Refers(*order.expression, level);
       if (refers) return JoinDependentRow(one, level, input);
     }
     for (const plan::Node* node : one.above) {
