@@ -14,6 +14,8 @@ add_compile_options(-pthread -march=${KAPPA_ARCH} -Wall -Wextra -Wpedantic -Werr
 add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
                     $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
                     $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread> $<$<CXX_COMPILER_ID:GNU>:-Wno-free-nonheap-object>)
+# clang finds get_temporary_buffer in libstdc++'s own std::stable_sort.
+add_compile_options($<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 if(KAPPA_SANITIZE)
   add_compile_options(-fsanitize=${KAPPA_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${KAPPA_SANITIZE})

@@ -2,6 +2,7 @@
 #include "log/log.h"
 
 #include <atomic>
+#include <cstring>
 #include <set>
 #include <thread>
 
