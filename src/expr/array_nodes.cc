@@ -184,9 +184,9 @@ Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr a
   if (!wanted.Same(element)) {
     KAPPA_ASSIGN_OR_RETURN(array, MakeCast(std::move(array), Type::ArrayOf(wanted.id), CastContext::kImplicit, position));
   }
-  array = FoldConstants(array);
-  // = ANY and <> ALL of constants are IN lists, which know faster ways.
-  const auto* literal = dynamic_cast<const Literal*>(array.get());
+  // = ANY and <> ALL of constants are IN lists, which know faster ways. Other arrays stay as they were written: GROUP BY keys are found in them.
+  const ExprPtr folded = FoldConstants(array);
+  const auto* literal = dynamic_cast<const Literal*>(folded.get());
   const bool in = op == "=" && !all, not_in = (op == "<>" || op == "!=") && all;
   if (literal != nullptr && !literal->value().null && (in || not_in)) {
     const ArrayView view(literal->value().bytes);
@@ -194,7 +194,7 @@ Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr a
     for (int32_t i = 0; i < view.size(); ++i) list.push_back(view.IsNull(i) ? MakeNull(wanted) : MakeLiteral(data::ArrayElement(view, i)));
     if (!list.empty()) return MakeIn(std::move(left), std::move(list), not_in, position);
   }
-  return ExprPtr(std::make_shared<ArrayComparison>(&call->signature(), all, std::move(left), std::move(array)));
+  return ExprPtr(std::make_shared<ArrayComparison>(&call->signature(), all, std::move(left), literal != nullptr ? folded : std::move(array)));
 }
 
 Result<ExprPtr> MakeArray(std::vector<ExprPtr> elements, int position) {
