@@ -17,6 +17,7 @@ usage: oracle.py --kappa PROGRAM [--jobs N] [FILE..]
 import argparse
 import concurrent.futures
 import decimal
+import json
 import os
 import pathlib
 import re
@@ -34,7 +35,7 @@ ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|
 CHANGES_ROWS = re.compile(r"^\s*(INSERT|UPDATE|DELETE|CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED)\b", re.I)
 VIEW = re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED\s+VIEW\s+(IF\s+NOT\s+EXISTS\s+)?(\w+|\"[^\"]+\")(\s+WITH\s*\([^)]*\))?\s+AS\s+(.*)$", re.I | re.S)
 WINDOW = re.compile(r"\b(TUMBLE|HOP)\s*\(", re.I)
-FLOATS, NUMERIC, INTERVAL, TEXTS, VARCHAR = {700, 701}, 1700, 1186, {25, 1043, 19, 705}, {1043: 25, 1015: 1009}
+FLOATS, NUMERIC, INTERVAL, JSONB, VARCHAR = {700, 701}, 1700, 1186, 3802, {1043: 25, 1015: 1009}
 
 
 class Difference(Exception):
@@ -135,6 +136,9 @@ def loose(value, oid):
         return (0, "NaN" if number != number else f"{number:.{5 if oid == 700 else 11}e}")
     if oid == NUMERIC and value not in ("NaN", "Infinity", "-Infinity"):
         return (0, str(decimal.Decimal(value).normalize(decimal.Context(prec=5000)) + 0))
+    if oid == JSONB:
+        number = lambda text: "number " + str(decimal.Decimal(text).normalize() + 0)  # noqa: E731
+        return (0, json.dumps(json.loads(value, parse_int=number, parse_float=number)))
     if oid == INTERVAL:
         return (0, str(interval_days(value)))
     return (0, value)

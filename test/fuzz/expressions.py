@@ -33,7 +33,7 @@ TEMPLATES = {
              "split_part({text}, 'b', 1)", "translate({text}, 'ab', 'x')", "({i4}::text)", "({i8}::text)", "({=num}::text)", "({=f8}::text)", "({date}::text)", "({bool}::text)", "({ts}::text)", "({tz}::text)", "({=iv}::text)", "({=json} ->> 'a')",
              "({=json}::text)", "to_char({ts}, 'YYYY-MM-DD HH24:MI:SS')", "to_char({i4}, 'S099')", "format('%s/%s', {text}, {i4})", "quote_literal({text})", "quote_nullable({text})", "regexp_replace({text}, '[ab]', '<\\&>')", "to_hex({i4})",
              "encode({bytea}, 'hex')", "array_to_string({texts}, ',', '*')", "array_to_string({i4s}, '|')", "({texts})[1]", "({texts}::text)", "({uuid}::text)", "({bytea}::text)", "overlay({text} placing 'ZZ' from 2 for 1)", "to_char({date}, 'Day, DD Month')",
-             "jsonb_typeof({json})", "(CASE WHEN {bool} THEN {text} END)", "chr(97 + abs({i4} % 20))", "substring({text} from '[a-c]+')", "({text} || {i4})", "({json} #>> ARRAY['b', '0'])", "pg_typeof({i4})::text", "to_char({=num}, 'FM9999990.00')"],
+             "jsonb_typeof({json})", "(CASE WHEN {bool} THEN {text} END)", "chr(97 + abs({i4} % 20))", "substring({text} from '[a-c]+')", "({text} || {i4})", "({json} #>> ARRAY['b', '0'])", "pg_typeof({i4})::text"],
     "bytea": ["({bytea} || {bytea})", "decode(md5({text}), 'hex')", "substr({bytea}, 1, 1)", "convert_to({text}, 'UTF8')"],
     "uuid": ["(md5({text})::uuid)", "COALESCE({uuid}, {uuid})"],
     "date": ["({date} + {i4} % 1000)", "({date} - {i4} % 1000)", "({ts}::date)", "({tz}::date)", "make_date(2024, 1 + abs({i4} % 12), 28)", "date_trunc('month', {ts})::date", "GREATEST({date}, {date})"],
