@@ -130,7 +130,10 @@ class Expressions:
                 template = template.replace("{T}", "{" + self.present(scope, choices) + "}")
             if "ORDER BY" in template and "WITHIN" not in template:
                 # what is ordered by is what is aggregated: then equal ones are the same, and their order does not show
+                # (without sub-queries: two of the same text are not known to be equal)
+                self.subquery, subquery = None, self.subquery
                 argument = str(self.any(SLOT.search(template)[2], scope, 1))
+                self.subquery = subquery
                 template = SLOT.sub(lambda _: argument.replace("\\", "\\\\"), template) if "object" not in template else "jsonb_object_agg(COALESCE(" + argument + ", ''), 1)"
                 call = Node(type_, template)
                 return self.filtered(call, type_, scope)
