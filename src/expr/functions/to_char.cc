@@ -1,6 +1,9 @@
 // Registration of to_char(), and of its inverses, which are refused.
 #include "expr/functions/to_char.h"
 
+#include <array>
+#include <deque>
+
 #include "data/datetime.h"
 #include "expr/functions/numeric_rows.h"
 #include "expr/functions/register.h"
@@ -59,6 +62,50 @@ Result<std::optional<std::string>> IntervalToChar(const data::Interval& interval
   return std::optional(std::move(text));
 }
 
+/// Equal texts of neighbouring rows are made once: with a constant template a text changes only when its finest unit does.
+/// `to_local` gives the local microseconds of a row's time, `each` handles everything else.
+template <typename ToLocal> Kernel ByUnit(ToLocal to_local, Kernel each) {
+  return [to_local, each = std::move(each)](KernelCall& call) -> Result<data::ColumnPtr> {
+    const Argument &times = call.arguments[0], &format = call.arguments[1];
+    if (!format.constant || times.constant || format.IsNull(0) || format.bytes(0).empty()) return each(call);
+    const int64_t unit = FinestUnit(format.bytes(0));
+    if (unit == 1) return each(call);
+    KAPPA_ASSIGN_OR_RETURN(const auto local_of, to_local(call.context));
+    constexpr size_t kSlots = 64;
+    struct Slot {
+      int64_t from = 1, to = 0;  // local times
+      data::StringView text;
+    };
+    std::array<Slot, kSlots> slots;
+    auto heap = std::make_shared<std::deque<std::string>>();  // texts that are too long to lie in their views
+    auto column = std::make_shared<data::Column>(call.type, call.rows);
+    auto* out = column->template mutable_data<data::StringView>();
+    const int64_t* values = times.column->data<int64_t>();
+    Slot* last = slots.data();
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (times.column->IsNull(row) || !data::IsFinite(values[row])) {
+        column->SetNull(row);
+        continue;
+      }
+      const int64_t local = local_of(values[row]);
+      if (local < last->from || local >= last->to) {
+        if (local > INT64_MAX - data::kMicrosPerDay || local < INT64_MIN + data::kMicrosPerDay) return each(call);
+        const int64_t number = data::FloorDiv(local, unit);
+        last = &slots[static_cast<uint64_t>(number) % kSlots];
+        if (local < last->from || local >= last->to) {
+          Result<std::string> text = FormatTime(ClockOf(local), format.bytes(0));
+          if (!text.ok()) return each(call);  // it is the template's fault: the same for all rows
+          *last = {number * unit, number * unit + unit, {}};
+          last->text = text->size() > data::StringView::kInlineMax ? data::StringView(heap->emplace_back(std::move(*text))) : data::StringView(*text);
+        }
+      }
+      out[row] = last->text;
+    }
+    if (!heap->empty()) column->AddKeepalive(std::move(heap));
+    return data::ColumnPtr(std::move(column));
+  };
+}
+
 Kernel Refused(std::string_view what) {
   return Rowwise([message = std::string(what)](View, View) -> Result<std::string> { return Error(sqlstate::kFeatureNotSupported, message); });
 }
@@ -67,8 +114,14 @@ Kernel Refused(std::string_view what) {
 
 void RegisterToChar(Registry& registry) {
   const char* time = "time by a template such as YYYY-MM-DD HH24:MI:SS";
-  registry.Function("to_char", "timestamp, text -> text", Rowwise([](int64_t t, View format) { return TimestampToChar(t, format); }), time);
-  registry.Function("to_char", "timestamptz, text -> text", Rowwise([](EvalContext& context, int64_t t, View format) { return TimestamptzToChar(context, t, format); }), time).Session();
+  const auto as_it_is = [](EvalContext&) -> Result<int64_t (*)(int64_t)> { return +[](int64_t t) { return t; }; };
+  const auto in_zone = [](EvalContext& context) -> Result<std::function<int64_t(int64_t)>> {
+    KAPPA_ASSIGN_OR_RETURN(const data::TimeZone zone, SessionZone(context));
+    return std::function<int64_t(int64_t)>([zone](int64_t t) { return zone.ToLocal(t); });
+  };
+  registry.Function("to_char", "timestamp, text -> text", ByUnit(as_it_is, Rowwise([](int64_t t, View format) { return TimestampToChar(t, format); })), time);
+  registry.Function("to_char", "timestamptz, text -> text", ByUnit(in_zone, Rowwise([](EvalContext& context, int64_t t, View format) { return TimestamptzToChar(context, t, format); })), time)
+      .Session();
   registry.Function("to_char", "interval, text -> text", Rowwise([](data::Interval interval, View format) { return IntervalToChar(interval, format); }), time);
   const char* number = "number by a template such as 999,990.00";
   registry.Function("to_char", "numeric, text -> text", Rowwise([](Numeric n, View format) { return FormatNumber(n, format); }), number);

@@ -26,6 +26,8 @@ struct CharClock {
   std::string_view zone_name;         // abbreviation, when known
 };
 
+/// Microseconds within which the text of a time cannot change: a day, hour, minute or second; 1 when the zone is shown.
+int64_t FinestUnit(std::string_view format);
 /// Fails with feature_not_supported for template patterns that are not known here, invalid_datetime_format for patterns that
 /// have no meaning for intervals.
 Result<std::string> FormatTime(const CharClock& clock, std::string_view format);

@@ -232,6 +232,23 @@ class TimeFormatter {
 
 }  // namespace
 
+int64_t FinestUnit(std::string_view format) {
+  int64_t unit = data::kMicrosPerDay;
+  for (size_t i = 0; i < format.size(); ++i) {  // also inside of words and quotes: a unit that is too fine does no harm
+    for (const Keyword& keyword : kKeywords) {
+      if (!format.substr(i).starts_with(keyword.name)) continue;
+      switch (keyword.pattern) {
+        case Pattern::kHour12: case Pattern::kHour24: case Pattern::kMeridiem: case Pattern::kMeridiemDots: unit = std::min(unit, data::kMicrosPerHour); break;
+        case Pattern::kMinute: unit = std::min(unit, data::kMicrosPerMinute); break;
+        case Pattern::kSecond: case Pattern::kSecondsOfDay: unit = std::min(unit, data::kMicrosPerSecond); break;
+        case Pattern::kMillis: case Pattern::kMicros: case Pattern::kFraction: case Pattern::kZone: case Pattern::kZoneHours: case Pattern::kZoneMinutes: case Pattern::kZoneOffset: return 1;
+        default: break;
+      }
+    }
+  }
+  return unit;
+}
+
 Result<std::string> FormatTime(const CharClock& clock, std::string_view format) { return TimeFormatter(clock).Run(format); }
 
 }  // namespace kappa::expr

@@ -5,10 +5,12 @@
 //   join.cc        JOIN                       select.cc      SELECT, set operations, VALUES
 //   grouping.cc    GROUP BY and aggregates    view.cc        what views refuse; keys
 //   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
-//   session.cc     SHOW, SET, transactions   window.cc      TUMBLE, HOP, CUMULATE, SESSION
+//   session.cc     SHOW, SET, transactions
+//   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
 //   emit.cc        EMIT ON WINDOW CLOSE
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +36,7 @@ struct PgQuery__DropStmt;
 struct PgQuery__DeleteStmt;
 struct PgQuery__ExplainStmt;
 struct PgQuery__FuncCall;
+struct PgQuery__GroupingFunc;
 struct PgQuery__InsertStmt;
 struct PgQuery__JoinExpr;
 struct PgQuery__RangeFunction;
@@ -57,6 +60,8 @@ using plan::NodePtr;
 /// around them is known.
 inline constexpr int kAggregateColumn = 1 << 24;
 inline constexpr int kSetColumn = 1 << 25;
+/// The same for calls of GROUPING.
+inline constexpr int kGroupingColumn = 1 << 28;
 /// Outer columns that one correlated sub-query may use.
 inline constexpr int kOuterColumnsMax = 100;
 
@@ -214,9 +219,24 @@ class Binder {
   struct Order { ExprPtr expression; int output = -1; bool descending = false; bool nulls_first = false; int position = 0; };
   Result<Order> OrderOf(const PgQuery__SortBy& sort, const std::vector<Target>& targets, const ExprContext& context);
   /// `sets` are the select list's set-returning calls; a key may be one of them.
-  Result<std::vector<ExprPtr>> GroupKeys(const PgQuery__SelectStmt& select, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets);
+  Result<ExprPtr> GroupKey(const PgQuery__Node& node, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets);
   /// The expression over the output of an aggregate with these keys; a column that is no key is a grouping error.
-  Result<ExprPtr> OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, int position);
+  Result<ExprPtr> OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, const std::vector<std::vector<size_t>>& grouping_sets, int position);
+
+  // ---- grouping_sets.cc
+  using KeySets = std::vector<std::vector<size_t>>;  // indexes of keys, ascending
+  using AddKey = std::function<Result<size_t>(const PgQuery__Node&)>;
+  struct Expanded { NodePtr plan; std::vector<ExprPtr> keys; };
+  struct GroupingArguments { std::vector<ExprPtr> expressions; int position = 0; };
+  /// The sets that a GROUP BY means; without GROUPING SETS, ROLLUP and CUBE one set of all keys.
+  Result<KeySets> GroupingSets(const PgQuery__SelectStmt& select, const AddKey& add);
+  Result<KeySets> SetsOf(const PgQuery__Node& node, const AddKey& add);
+  Result<std::vector<size_t>> KeyList(const PgQuery__Node& node, const AddKey& add);
+  /// Each row once for each set: keys that a set lacks are NULL, and the set's number is the last key.
+  Result<Expanded> ExpandSets(NodePtr plan, const std::vector<ExprPtr>& keys, const KeySets& sets, std::vector<expr::AggregateCall>& aggregates);
+  Result<ExprPtr> GroupingCall(const PgQuery__GroupingFunc& call, const ExprContext& context);
+  /// The value of a GROUPING call over the aggregate's output; of several sets the last key is the set's number.
+  Result<ExprPtr> GroupingValue(int call, const std::vector<ExprPtr>& keys, const KeySets& sets);
 
   // ---- view.cc
   Status CheckView(const plan::Node& plan) const;
@@ -260,6 +280,7 @@ class Binder {
   Environment* environment_ = nullptr;
   std::vector<CommonTable> common_tables_;
   std::vector<std::string> depends_on_;
+  std::vector<GroupingArguments> grouping_calls_;
   std::map<const expr::Expression*, std::pair<ExprPtr, int>> positions_;  // of column references; keeps them alive
 };
 

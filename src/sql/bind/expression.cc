@@ -140,7 +140,7 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return Error(sqlstate::kSyntaxError, "DEFAULT is not allowed in this context").At(position);
     case PG_QUERY__NODE__NODE_ROW_EXPR: return Unsupported("a row value here", "Rows can be compared with =, <> and IN.", position);
     case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: return Unsupported("a named argument", "Give the arguments in order.", position);
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return Unsupported("GROUPING", "", At(node.grouping_func->location));
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return GroupingCall(*node.grouping_func, context);
     case PG_QUERY__NODE__NODE_XML_EXPR:
     case PG_QUERY__NODE__NODE_XML_SERIALIZE: return Unsupported("XML", "Use jsonb.", position);
     case PG_QUERY__NODE__NODE_CURRENT_OF_EXPR: return Unsupported("WHERE CURRENT OF", "", position);

@@ -105,56 +105,42 @@ Result<Binder::Order> Binder::OrderOf(const PgQuery__SortBy& sort, const std::ve
   return order;
 }
 
-Result<std::vector<ExprPtr>> Binder::GroupKeys(const PgQuery__SelectStmt& select, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets) {
-  std::vector<ExprPtr> keys;
-  const auto add = [&](const ExprPtr& key) {
-    for (const ExprPtr& other : keys)
-      if (plan::SameExpression(*other, *key)) return;
-    keys.push_back(key);
-  };
-  for (size_t i = 0; i < select.n_group_clause; ++i) {
-    const PgQuery__Node& node = *select.group_clause[i];
-    const int position = At(LocationOf(node));
-    if (node.node_case == PG_QUERY__NODE__NODE_GROUPING_SET) {
-      if (node.grouping_set->kind == PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_EMPTY) continue;
-      return Unsupported("GROUPING SETS, ROLLUP and CUBE", "Group once for each set and combine with UNION ALL.", position);
+Result<ExprPtr> Binder::GroupKey(const PgQuery__Node& node, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets) {
+  const int position = At(LocationOf(node));
+  ExprPtr key;
+  int output = -1;
+  if (node.node_case == PG_QUERY__NODE__NODE_A_CONST && !node.a_const->isnull) {
+    if (node.a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) return Error(sqlstate::kSyntaxError, "non-integer constant in GROUP BY").At(position);
+    const int ordinal = node.a_const->ival->ival;
+    if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size()) return Error(sqlstate::kInvalidColumnReference, "GROUP BY position " + std::to_string(ordinal) + " is not in select list").At(position);
+    output = ordinal - 1;
+  } else if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1) {
+    // A name is an input column first and an output column second.
+    const std::string name = TextOf(*node.column_ref->fields[0]);
+    KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> input, scope.Find({name}, position));
+    for (size_t k = 0; !input && k < targets.size(); ++k) {
+      if (targets[k].name != name) continue;
+      if (output >= 0 && !plan::SameExpression(*targets[static_cast<size_t>(output)].expression, *targets[k].expression))
+        return Error(sqlstate::kAmbiguousColumn, "GROUP BY \"" + name + "\" is ambiguous").At(position);
+      if (output < 0) output = static_cast<int>(k);
     }
-    ExprPtr key;
-    int output = -1;
-    if (node.node_case == PG_QUERY__NODE__NODE_A_CONST && !node.a_const->isnull) {
-      if (node.a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) return Error(sqlstate::kSyntaxError, "non-integer constant in GROUP BY").At(position);
-      const int ordinal = node.a_const->ival->ival;
-      if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size()) return Error(sqlstate::kInvalidColumnReference, "GROUP BY position " + std::to_string(ordinal) + " is not in select list").At(position);
-      output = ordinal - 1;
-    } else if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1) {
-      // A name is an input column first and an output column second.
-      const std::string name = TextOf(*node.column_ref->fields[0]);
-      KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> input, scope.Find({name}, position));
-      for (size_t k = 0; !input && k < targets.size(); ++k) {
-        if (targets[k].name != name) continue;
-        if (output >= 0 && !plan::SameExpression(*targets[static_cast<size_t>(output)].expression, *targets[k].expression))
-          return Error(sqlstate::kAmbiguousColumn, "GROUP BY \"" + name + "\" is ambiguous").At(position);
-        if (output < 0) output = static_cast<int>(k);
-      }
-    }
-    if (output >= 0) {
-      key = targets[static_cast<size_t>(output)].expression;
-      const auto has_aggregate = [](const auto& self, const expr::Expression& e) -> bool {
-        return IsPlaceholder(e, kAggregateColumn) || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
-      };
-      if (has_aggregate(has_aggregate, *key)) return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
-    } else {
-      KAPPA_ASSIGN_OR_RETURN(key, Expr(node, {.scope = &scope, .clause = "GROUP BY", .sets = sets}));
-    }
-    if (key->type().id == TypeId::kUnknown) {
-      KAPPA_ASSIGN_OR_RETURN(key, expr::MakeCast(std::move(key), TypeId::kText, expr::CastContext::kImplicit, position));
-    }
-    add(key);
   }
-  return keys;
+  if (output >= 0) {
+    key = targets[static_cast<size_t>(output)].expression;
+    const auto has_aggregate = [](const auto& self, const expr::Expression& e) -> bool {
+      return IsPlaceholder(e, kAggregateColumn) || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
+    };
+    if (has_aggregate(has_aggregate, *key)) return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(key, Expr(node, {.scope = &scope, .clause = "GROUP BY", .sets = sets}));
+  }
+  if (key->type().id == TypeId::kUnknown) {
+    KAPPA_ASSIGN_OR_RETURN(key, expr::MakeCast(std::move(key), TypeId::kText, expr::CastContext::kImplicit, position));
+  }
+  return key;
 }
 
-Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, int position) {
+Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, const KeySets& grouping_sets, int position) {
   for (size_t i = 0; i < keys.size(); ++i) {
     if (!plan::SameExpression(*expression, *keys[i])) continue;
     const bool column = keys[i]->kind() == expr::Expression::Kind::kColumn;
@@ -163,6 +149,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
   if (expression->kind() == expr::Expression::Kind::kColumn) {
     const auto& column = static_cast<const expr::ColumnRef&>(*expression);
     if (IsPlaceholder(column, kSetColumn)) return expression;
+    if (column.index() >= kGroupingColumn) return GroupingValue(column.index() - kGroupingColumn, keys, grouping_sets);
     if (IsPlaceholder(column, kAggregateColumn)) return expr::MakeColumn(static_cast<int>(keys.size()) + column.index() - kAggregateColumn, column.type(), column.name());
     const int at = PositionOf(column);
     return Error(sqlstate::kGroupingError, "column \"" + QualifiedName(column, scope) + "\" must appear in the GROUP BY clause or be used in an aggregate function").At(at > 0 ? at : position);
@@ -170,7 +157,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
   if (expression->children().empty()) return expression;
   std::vector<ExprPtr> children;
   for (const ExprPtr& child : expression->children()) {
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr over, OverGroups(child, scope, keys, position));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr over, OverGroups(child, scope, keys, grouping_sets, position));
     children.push_back(std::move(over));
   }
   return expression->WithChildren(std::move(children));
@@ -178,7 +165,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
 
 Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown) {
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(select.base,
-      {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "having_clause", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op"},
+      {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op"},
       "SELECT", select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0));
   const bool distinct = select.n_distinct_clause > 0;
   if (distinct && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET)
@@ -195,8 +182,18 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
 
   std::vector<expr::AggregateCall> aggregates;
   std::vector<SetCall> sets;
+  const size_t grouping_calls_before = grouping_calls_.size();
   KAPPA_ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(select, {&scope, "SELECT", &aggregates, &sets, false}));
-  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> keys, GroupKeys(select, targets, scope, &sets));
+  std::vector<ExprPtr> keys;
+  const auto add_key = [&](const PgQuery__Node& node) -> Result<size_t> {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr key, GroupKey(node, targets, scope, &sets));
+    const auto same = [&](const ExprPtr& other) { return plan::SameExpression(*other, *key); };
+    const auto index = static_cast<size_t>(std::find_if(keys.begin(), keys.end(), same) - keys.begin());
+    if (index == keys.size()) keys.push_back(std::move(key));
+    return index;
+  };
+  KAPPA_ASSIGN_OR_RETURN(const KeySets grouping_sets, GroupingSets(select, add_key));
+  if (grouping_sets.size() > 1 && !sets.empty()) return Unsupported("a set-returning function with GROUPING SETS, ROLLUP or CUBE", "Call it in FROM.", sets[0].position);
   ExprPtr having;
   if (select.having_clause != nullptr) {
     KAPPA_ASSIGN_OR_RETURN(having, Condition(*select.having_clause, {&scope, "HAVING", &aggregates, nullptr, false}));
@@ -240,7 +237,16 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   if (set_below) {
     KAPPA_RETURN_IF_ERROR(unnest());
   }
+  if (!grouped && grouping_calls_.size() > grouping_calls_before)
+    return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level").At(grouping_calls_.back().position);
   if (grouped) {
+    std::vector<ExprPtr> group_keys = keys;
+    if (grouping_sets.size() > 1) {
+      KAPPA_ASSIGN_OR_RETURN(Expanded expanded, ExpandSets(std::move(plan), keys, grouping_sets, aggregates));
+      plan = std::move(expanded.plan);
+      group_keys = std::move(expanded.keys);
+      keys.push_back(group_keys.back());
+    }
     const std::vector<std::string> input_names = plan::ColumnNames(plan->schema);
     std::vector<std::string> names;
     for (const ExprPtr& key : keys) {
@@ -251,14 +257,14 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
       names.push_back(std::move(name));
     }
     for (const expr::AggregateCall& call : aggregates) names.push_back(call.ToString(input_names));
-    KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int position) { return OverGroups(e, scope, keys, position); }));
+    KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int position) { return OverGroups(e, scope, keys, grouping_sets, position); }));
     if (!sets.empty() && !set_below) {
-      KAPPA_ASSIGN_OR_RETURN(sets[0].arguments[0], OverGroups(sets[0].arguments[0], scope, keys, sets[0].position));
+      KAPPA_ASSIGN_OR_RETURN(sets[0].arguments[0], OverGroups(sets[0].arguments[0], scope, keys, grouping_sets, sets[0].position));
     }
     if (having) {
-      KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, 0));
+      KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, grouping_sets, 0));
     }
-    plan = plan::MakeAggregate(std::move(plan), keys, std::move(aggregates), std::move(names), -1, 0);
+    plan = plan::MakeAggregate(std::move(plan), std::move(group_keys), std::move(aggregates), std::move(names), -1, 0);
     if (having) plan = plan::MakeFilter(std::move(plan), std::move(having));
     if (!sets.empty() && !set_below) {
       keys.clear();
