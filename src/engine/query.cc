@@ -52,7 +52,10 @@ void CollectExpressions(const plan::Node& node, std::vector<const expr::Expressi
     case plan::NodeKind::kFilter: add(static_cast<const plan::Filter&>(node).predicate); break;
     case plan::NodeKind::kProject: for (const auto& e : static_cast<const plan::Project&>(node).expressions) add(e); break;
     case plan::NodeKind::kSession: for (const auto& e : static_cast<const plan::Session&>(node).keys) add(e); break;
-    case plan::NodeKind::kUnnest: add(static_cast<const plan::Unnest&>(node).array); break;
+    case plan::NodeKind::kUnnest:
+      add(static_cast<const plan::Unnest&>(node).array);
+      for (const auto& e : static_cast<const plan::Unnest&>(node).more) add(e);
+      break;
     case plan::NodeKind::kAggregate: {
       const auto& aggregate = static_cast<const plan::Aggregate&>(node);
       for (const auto& e : aggregate.keys) add(e);

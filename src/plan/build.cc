@@ -133,10 +133,13 @@ NodePtr MakeSessionAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vect
   return node;
 }
 
-NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool outer, std::string name) {
+NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<ExprPtr> more, const std::vector<std::string>& more_names) {
+  KAPPA_CHECK(more.size() == more_names.size());
   auto node = std::make_shared<Unnest>();
   node->schema = input->schema;
   node->schema.fields.push_back({std::move(name), data::Type(array->type().element), true});
+  for (size_t i = 0; i < more.size(); ++i) node->schema.fields.push_back({more_names[i], data::Type(more[i]->type().element), true});
+  node->more = std::move(more);
   if (with_ordinality) node->schema.fields.push_back({"ordinality", data::TypeId::kInt8, true});
   node->array = std::move(array);
   node->with_ordinality = with_ordinality;
@@ -290,7 +293,10 @@ void EachExpression(NodeType& node, const Change& change) {
       }
       break;
     }
-    case NodeKind::kUnnest: slot(as(static_cast<Unnest*>(nullptr)).array); break;
+    case NodeKind::kUnnest:
+      slot(as(static_cast<Unnest*>(nullptr)).array);
+      for (auto& e : as(static_cast<Unnest*>(nullptr)).more) slot(e);
+      break;
     case NodeKind::kAggregate: {
       auto& aggregate = as(static_cast<Aggregate*>(nullptr));
       for (auto& e : aggregate.keys) slot(e);

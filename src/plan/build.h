@@ -22,7 +22,8 @@ NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_col
 NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
                              int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
 /// The element column is called `name`, the ordinality "ordinality".
-NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name);
+NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<expr::ExprPtr> more = {},
+                   const std::vector<std::string>& more_names = {});
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
                       std::vector<std::string> names, int close_key, uint32_t close_stream);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys,

@@ -185,7 +185,9 @@ std::string TextOf(const Node& node) {
     case NodeKind::kSessionAggregate: return SessionAggregateText(static_cast<const SessionAggregate&>(node), names);
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const Unnest&>(node);
-      return "Unnest " + unnest.array->ToString(names) + " AS " + node.schema.fields[names.size()].name + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
+      std::string text = "Unnest " + unnest.array->ToString(names) + " AS " + node.schema.fields[names.size()].name;
+      for (size_t i = 0; i < unnest.more.size(); ++i) text += ", " + unnest.more[i]->ToString(names) + " AS " + node.schema.fields[names.size() + 1 + i].name;
+      return text + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
     }
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
     case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));

@@ -104,6 +104,7 @@ struct SessionAggregate final : Node {
 struct Unnest final : Node {
   Unnest() : Node(NodeKind::kUnnest) {}
   expr::ExprPtr array;      // over the input
+  std::vector<expr::ExprPtr> more;  // further arrays side by side, each a column after the first; shorter ones end in NULLs
   bool with_ordinality = false;
   bool outer = false;
 };

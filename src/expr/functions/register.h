@@ -18,6 +18,7 @@ void RegisterToChar(Registry& registry);
 void RegisterSystem(Registry& registry);
 void RegisterJson(Registry& registry);
 void RegisterArrays(Registry& registry);
+void RegisterSets(Registry& registry);
 
 inline void RegisterAll(Registry& registry) {
   RegisterArithmetic(registry);
@@ -33,6 +34,7 @@ inline void RegisterAll(Registry& registry) {
   RegisterSystem(registry);
   RegisterJson(registry);
   RegisterArrays(registry);
+  RegisterSets(registry);
 }
 
 }  // namespace kappa::expr

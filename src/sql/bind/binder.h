@@ -69,6 +69,7 @@ inline constexpr int kOuterColumnsMax = 100;
 struct SetCall {
   std::string name;                 // "unnest", "generate_series"
   std::vector<ExprPtr> arguments;
+  ExprPtr array;                    // the elements; null when only a table function gives them
   data::Type type;                  // of an element
   int position = 0;
 };
@@ -87,6 +88,9 @@ struct FromResult {
   NodePtr plan;
   Scope scope;
 };
+
+/// True for the set-returning functions that unnest stands for.
+bool IsSetFunction(std::string_view name);
 
 class Binder {
  public:
@@ -154,6 +158,8 @@ class Binder {
   Result<ExprPtr> Call(const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
+  /// What a set-returning function gives, as arrays side by side: name and elements of each column. Empty for other functions.
+  Result<std::vector<std::pair<std::string, ExprPtr>>> SetColumns(const std::string& name, std::vector<ExprPtr> arguments, int position);
   Result<std::string> FunctionName(const PgQuery__FuncCall& call);
   /// MakeFunction plus what views refuse.
   Result<ExprPtr> Function(const std::string& name, std::vector<ExprPtr> arguments, int position);
@@ -174,6 +180,8 @@ class Binder {
   Result<FromResult> Aliased(const PgQuery__RangeSubselect& subselect, NodePtr plan);
   Result<FromResult> TableFunctionItem(const PgQuery__RangeFunction& function, const FromResult* left);
   /// A function that gives rows: generate_series, the engine's table functions, or a scalar function as one row.
+  /// Casts the arguments of generate_series to what it takes; the type of an element.
+  Result<data::Type> SeriesType(std::vector<ExprPtr>& arguments, int position);
   Result<FromResult> TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position);
   Result<FromResult> WindowInput(const std::string& name, const PgQuery__Node& source);
   Status ApplyAlias(FromResult& result, const PgQuery__Alias* alias, int position, bool function);

@@ -262,6 +262,26 @@ Result<FromResult> Binder::WindowInput(const std::string& name, const PgQuery__N
   return Error(sqlstate::kWrongObjectType, "the first argument of " + name + " must be a table or a sub-select in parentheses").At(At(LocationOf(source)));
 }
 
+Result<Type> Binder::SeriesType(std::vector<ExprPtr>& arguments, int position) {
+  if (arguments.size() < 2 || arguments.size() > 3) return Error(sqlstate::kUndefinedFunction, "function generate_series takes two or three arguments").At(position);
+  std::vector<Type> types;
+  for (size_t i = 0; i < 2; ++i) types.push_back(arguments[i]->type());
+  const bool times = types[0].id == TypeId::kTimestamp || types[0].id == TypeId::kTimestamptz || types[0].id == TypeId::kDate || types[1].id == TypeId::kTimestamp || types[1].id == TypeId::kTimestamptz || types[1].id == TypeId::kDate;
+  if (!times && arguments.size() == 3) types.push_back(arguments[2]->type());
+  KAPPA_ASSIGN_OR_RETURN(Type type, expr::CommonType(types, "generate_series", position));
+  if (type.id == TypeId::kUnknown || type.id == TypeId::kInt2) type = TypeId::kInt4;
+  if (type.id == TypeId::kDate) type = TypeId::kTimestamptz;
+  type = type.WithoutModifier();
+  if (!times && type.id != TypeId::kInt4 && type.id != TypeId::kInt8 && type.id != TypeId::kNumeric)
+    return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").At(position);
+  if (times && arguments.size() != 3) return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").Hint("A series of times needs a step: INTERVAL '1 hour'.").At(position);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Type wanted = times && i == 2 ? Type(TypeId::kInterval) : type;
+    KAPPA_ASSIGN_OR_RETURN(arguments[i], expr::MakeCast(std::move(arguments[i]), wanted, expr::CastContext::kImplicit, position));
+  }
+  return type;
+}
+
 Result<FromResult> Binder::TableFunctionOf(const std::string& name, std::vector<ExprPtr> arguments, int position) {
   const auto table = [&](NodePtr plan) {
     const bool one = plan->schema.size() == 1;
@@ -276,22 +296,7 @@ Result<FromResult> Binder::TableFunctionOf(const std::string& name, std::vector<
       return Unsupported("a column as an argument of " + name + " in FROM", "Only unnest may use columns of the tables before it.", position);
   }
   if (name == "generate_series") {
-    if (arguments.size() < 2 || arguments.size() > 3) return Error(sqlstate::kUndefinedFunction, "function generate_series takes two or three arguments").At(position);
-    std::vector<Type> types;
-    for (size_t i = 0; i < 2; ++i) types.push_back(arguments[i]->type());
-    const bool times = types[0].id == TypeId::kTimestamp || types[0].id == TypeId::kTimestamptz || types[0].id == TypeId::kDate || types[1].id == TypeId::kTimestamp || types[1].id == TypeId::kTimestamptz || types[1].id == TypeId::kDate;
-    if (!times && arguments.size() == 3) types.push_back(arguments[2]->type());
-    KAPPA_ASSIGN_OR_RETURN(Type type, expr::CommonType(types, "generate_series", position));
-    if (type.id == TypeId::kUnknown || type.id == TypeId::kInt2) type = TypeId::kInt4;
-    if (type.id == TypeId::kDate) type = TypeId::kTimestamptz;
-    type = type.WithoutModifier();
-    if (!times && type.id != TypeId::kInt4 && type.id != TypeId::kInt8 && type.id != TypeId::kNumeric)
-      return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").At(position);
-    if (times && arguments.size() != 3) return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").Hint("A series of times needs a step: INTERVAL '1 hour'.").At(position);
-    for (size_t i = 0; i < arguments.size(); ++i) {
-      const Type wanted = times && i == 2 ? Type(TypeId::kInterval) : type;
-      KAPPA_ASSIGN_OR_RETURN(arguments[i], expr::MakeCast(std::move(arguments[i]), wanted, expr::CastContext::kImplicit, position));
-    }
+    KAPPA_ASSIGN_OR_RETURN(const Type type, SeriesType(arguments, position));
     data::Schema schema{{{"generate_series", type, true}}};
     return table(plan::MakeTableFunction(name, std::move(arguments), std::move(schema)));
   }

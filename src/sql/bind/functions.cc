@@ -10,9 +10,7 @@ using data::TypeId;
 
 /// Set-returning functions of PostgreSQL that kappa does not have.
 bool IsForeignSetFunction(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"jsonb_array_elements", "jsonb_array_elements_text", "json_array_elements", "json_array_elements_text", "jsonb_each", "jsonb_each_text",
-                                                "json_each", "json_each_text", "jsonb_object_keys", "json_object_keys", "regexp_split_to_table", "regexp_matches",
-                                                "string_to_table", "generate_subscripts", "jsonb_to_recordset", "json_to_recordset", "jsonb_path_query", "ts_stat"};
+  static constexpr std::string_view kNames[] = {"regexp_matches", "jsonb_to_recordset", "json_to_recordset", "jsonb_path_query", "ts_stat"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -23,6 +21,56 @@ bool IsForeignAggregate(std::string_view name) {
 }
 
 }  // namespace
+
+bool IsSetFunction(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"unnest", "generate_series", "generate_subscripts", "jsonb_array_elements", "jsonb_array_elements_text", "json_array_elements",
+                                                "json_array_elements_text", "jsonb_each", "jsonb_each_text", "json_each", "json_each_text", "jsonb_object_keys", "json_object_keys",
+                                                "regexp_split_to_table", "string_to_table"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const std::string& name, std::vector<ExprPtr> arguments, int position) {
+  std::vector<std::pair<std::string, ExprPtr>> columns;
+  const auto add = [&](std::string column, const char* function, std::vector<ExprPtr> values) -> Status {
+    Result<ExprPtr> array = expr::MakeFunction(function, std::move(values), position);
+    if (!array.ok()) {  // in the user's words
+      std::string types;
+      for (const ExprPtr& argument : arguments) types += (types.empty() ? "" : ", ") + argument->type().ToString();
+      return Error(sqlstate::kUndefinedFunction, "function " + name + "(" + types + ") does not exist").Hint("No function matches the given name and argument types. You might need to add explicit type casts.").At(position);
+    }
+    columns.emplace_back(std::move(column), std::move(*array));
+    return {};
+  };
+  const std::string kind = name.starts_with("json_") ? "jsonb_" + name.substr(5) : name;
+  if (kind == "unnest") {
+    for (const ExprPtr& array : arguments) {
+      if (!array->type().is_array()) return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
+      columns.emplace_back(name, array);
+    }
+    if (columns.empty()) return Error(sqlstate::kUndefinedFunction, "function unnest() does not exist").Hint("unnest takes an array.").At(position);
+  } else if (kind == "generate_series") {
+    KAPPA_ASSIGN_OR_RETURN(const data::Type type, SeriesType(arguments, position));
+    if (type.id == TypeId::kNumeric) return Unsupported("generate_series of numerics here", "Cast its arguments to bigint.", position);
+    if (arguments.size() == 2) arguments.push_back(expr::MakeLiteral(type.id == TypeId::kInt4 ? data::Value::Fixed<int32_t>(TypeId::kInt4, 1) : data::Value::Int8(1)));
+    KAPPA_RETURN_IF_ERROR(add(name, "kappa_series", arguments));
+  } else if (kind == "generate_subscripts") {
+    if (arguments.size() != 2) return Unsupported("generate_subscripts of this form", "Write generate_subscripts(array, dimension).", position);
+    const ExprPtr one = expr::MakeLiteral(data::Value::Fixed<int32_t>(TypeId::kInt4, 1));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr last, expr::MakeFunction("array_length", arguments, position));
+    KAPPA_RETURN_IF_ERROR(add(name, "kappa_series", {one, std::move(last), one}));
+  } else if (kind == "jsonb_each" || kind == "jsonb_each_text") {
+    KAPPA_RETURN_IF_ERROR(add("key", "kappa_json_keys", arguments));
+    KAPPA_RETURN_IF_ERROR(add("value", kind == "jsonb_each" ? "kappa_json_values" : "kappa_json_values_text", arguments));
+  } else {
+    const bool elements = kind == "jsonb_array_elements" || kind == "jsonb_array_elements_text";
+    const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements" : elements ? "kappa_json_elements_text" : kind == "jsonb_object_keys" ? "kappa_json_object_keys"
+                           : kind == "string_to_table"    ? "string_to_array" : "regexp_split_to_array";
+    KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
+  }
+  for (const auto& [column, array] : columns)
+    if (for_view_ && !array->is_immutable()) return Error(sqlstate::kFeatureNotSupported, "function " + name + "() with this argument is not supported in views").Hint("A view's rows depend on the log alone.").At(position);
+  return columns;
+}
 
 Result<std::string> Binder::FunctionName(const PgQuery__FuncCall& call) {
   const std::vector<std::string> names = TextsOf(call.funcname, call.n_funcname);
@@ -57,7 +105,7 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
   if (call.agg_distinct) return Error(sqlstate::kWrongObjectType, "DISTINCT specified, but " + name + " is not an aggregate function").At(position);
   if (call.agg_filter != nullptr) return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
   if (call.n_agg_order > 0) return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
-  if (name == "unnest" || name == "generate_series") return SetOf(name, call, context);
+  if (IsSetFunction(name)) return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
     if (IsForeignSetFunction(name)) return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
@@ -145,24 +193,25 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
     return Error(sqlstate::kFeatureNotSupported, std::string("set-returning functions are not allowed in ") + context.clause).Hint("Call it in FROM or alone in the select list.").At(position);
   const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
-  SetCall set{name, std::move(arguments), {}, position};
-  if (name == "unnest") {
-    if (set.arguments.size() != 1) return Unsupported("unnest of several arrays", "Call unnest once for each array.", position);
-    if (!set.arguments[0]->type().is_array())
-      return Error(sqlstate::kUndefinedFunction, "function unnest(" + set.arguments[0]->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
-    set.type = set.arguments[0]->type().element;
+  SetCall set{name, arguments, nullptr, {}, position};
+  if (name == "generate_series" && context.scope->tables.empty() && !for_view_) {
+    KAPPA_ASSIGN_OR_RETURN(set.type, SeriesType(set.arguments, position));
+    if (set.type.id != TypeId::kNumeric) {
+      KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(name, std::move(arguments), position));
+      set.array = columns[0].second;
+    }
   } else {
-    if (!context.scope->tables.empty()) return Unsupported("generate_series in the select list of a query with FROM", "Call it in FROM: FROM t, generate_series(1, 10) AS n.", position);
-    KAPPA_ASSIGN_OR_RETURN(const FromResult function, TableFunctionOf(name, set.arguments, position));
-    set.type = function.plan->schema.fields[0].type;
-    set.arguments = static_cast<const plan::TableFunction&>(*function.plan).arguments;
+    KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(name, std::move(arguments), position));
+    if (columns.size() > 1) return Unsupported(name == "unnest" ? "unnest of several arrays in a select list" : "function " + name + " in a select list", "Call it in FROM.", position);
+    set.array = columns[0].second;
+    set.type = set.array->type().element;
   }
   for (size_t i = 0; i < context.sets->size(); ++i) {
     const SetCall& other = (*context.sets)[i];
     if (other.name == set.name && other.arguments.size() == set.arguments.size() && std::equal(other.arguments.begin(), other.arguments.end(), set.arguments.begin(), [](const ExprPtr& a, const ExprPtr& b) { return plan::SameExpression(*a, *b); }))
       return expr::MakeColumn(kSetColumn + static_cast<int>(i), other.type, name);
   }
-  if (!context.sets->empty()) return Unsupported("more than one set-returning function in a query", "Call them in FROM.", position);
+  if (!context.sets->empty() && (!set.array || !context.sets->front().array)) return Unsupported("generate_series of numerics beside another set-returning function", "Call them in FROM.", position);
   context.sets->push_back(set);
   return expr::MakeColumn(kSetColumn + static_cast<int>(context.sets->size()) - 1, set.type, name);
 }

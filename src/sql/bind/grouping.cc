@@ -18,7 +18,7 @@ bool IsPlaceholder(const expr::Expression& expression, int base) {
 ExprPtr WithSetColumn(const ExprPtr& expression, int column) {
   if (IsPlaceholder(*expression, kSetColumn)) {
     const auto& reference = static_cast<const expr::ColumnRef&>(*expression);
-    return expr::MakeColumn(column, reference.type(), reference.name());
+    return expr::MakeColumn(column + reference.index() - kSetColumn, reference.type(), reference.name());
   }
   if (expression->children().empty()) return expression;
   std::vector<ExprPtr> children;
@@ -218,22 +218,30 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   };
   const auto unnest = [&]() -> Status {
     const SetCall& set = sets[0];
-    if (set.name != "unnest") {
+    const bool table_function = set.name == "generate_series" && sets.size() == 1 && !for_view_ && select.n_from_clause == 0 && select.where_clause == nullptr && plan->kind == plan::NodeKind::kValues;
+    if (table_function || !set.array) {
       plan = plan::MakeTableFunction(set.name, set.arguments, {{{set.name, set.type, true}}});
     } else {
-      std::string name = set.name;
+      std::vector<std::string> names;
+      std::vector<ExprPtr> more;
+      for (const SetCall& call : sets) {
+        names.push_back(call.name);
+        if (names.size() > 1) more.push_back(call.array);
+      }
       for (const Target& target : targets)
-        if (IsPlaceholder(*target.expression, kSetColumn)) name = target.name;
-      plan = plan::MakeUnnest(plan, set.arguments[0], false, false, std::move(name));
+        if (IsPlaceholder(*target.expression, kSetColumn)) names[static_cast<size_t>(static_cast<const expr::ColumnRef&>(*target.expression).index() - kSetColumn)] = target.name;
+      const std::string first = names[0];
+      names.erase(names.begin());
+      plan = plan::MakeUnnest(plan, set.array, false, false, first, std::move(more), names);
     }
-    const int column = plan->schema.size() - 1;
+    const int column = plan->schema.size() - static_cast<int>(sets.size());
     for (ExprPtr& key : keys) key = WithSetColumn(key, column);
     return each([&](const ExprPtr& e, int) -> Result<ExprPtr> { return WithSetColumn(e, column); });
   };
 
   const bool grouped = select.n_group_clause > 0 || having || !aggregates.empty();
   const bool set_below = !sets.empty() && (!grouped || std::any_of(keys.begin(), keys.end(), [](const ExprPtr& key) { return ContainsSet(*key); }));
-  if (!sets.empty() && sets[0].name != "unnest" && (grouped || select.where_clause != nullptr)) return Unsupported("generate_series in this select list", "Call it in FROM.", sets[0].position);
+  if (!sets.empty() && !sets[0].array && (grouped || select.where_clause != nullptr)) return Unsupported("generate_series in this select list", "Call it in FROM.", sets[0].position);
   if (set_below) {
     KAPPA_RETURN_IF_ERROR(unnest());
   }
@@ -259,7 +267,9 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     for (const expr::AggregateCall& call : aggregates) names.push_back(call.ToString(input_names));
     KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int position) { return OverGroups(e, scope, keys, grouping_sets, position); }));
     if (!sets.empty() && !set_below) {
-      KAPPA_ASSIGN_OR_RETURN(sets[0].arguments[0], OverGroups(sets[0].arguments[0], scope, keys, grouping_sets, sets[0].position));
+      for (SetCall& set : sets) {
+        KAPPA_ASSIGN_OR_RETURN(set.array, OverGroups(set.array, scope, keys, grouping_sets, set.position));
+      }
     }
     if (having) {
       KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, grouping_sets, 0));

@@ -28,7 +28,7 @@ bool Binder::IsLateral(const PgQuery__Node& item) const {
   if (item.node_case != PG_QUERY__NODE__NODE_RANGE_FUNCTION) return false;
   const PgQuery__Node& function = *item.range_function->functions[0]->list->items[0];
   if (function.node_case != PG_QUERY__NODE__NODE_FUNC_CALL || function.func_call->n_funcname == 0) return false;
-  return TextOf(*function.func_call->funcname[function.func_call->n_funcname - 1]) == "unnest";
+  return IsSetFunction(TextOf(*function.func_call->funcname[function.func_call->n_funcname - 1]));
 }
 
 Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult left, bool outer) {
@@ -38,17 +38,34 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(range.base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
   if (range.n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "funcformat"}, "a function in FROM", position));
-  if (call.n_args != 1) return Unsupported("unnest of several arrays", "Call unnest once for each array.", position);
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr array, Expr(*call.args[0], {.scope = &left.scope, .clause = "FROM"}));
-  if (!array->type().is_array()) return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
-
+  KAPPA_ASSIGN_OR_RETURN(const std::string function, FunctionName(call));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, {.scope = &left.scope, .clause = "FROM"}));
   const bool ordinality = range.ordinality != 0;
   const PgQuery__Alias* alias = range.alias;
+  const bool constant = std::all_of(arguments.begin(), arguments.end(), [](const ExprPtr& argument) { return argument->is_row_constant(); });
+  if (function == "generate_series" && constant && !ordinality && !for_view_) {  // the engine gives its rows one by one
+    KAPPA_ASSIGN_OR_RETURN(FromResult series, TableFunctionOf(function, std::move(arguments), position));
+    KAPPA_RETURN_IF_ERROR(ApplyAlias(series, alias, position, true));
+    KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, series.scope, position));
+    const bool nothing = left.plan->kind == plan::NodeKind::kValues && left.scope.tables.empty();
+    if (nothing) return series;
+    FromResult both = Combine(std::move(left), std::move(series), JoinType::kCross);
+    if (outer) both.plan = plan::MakeJoin(JoinType::kLeft, both.plan->inputs[0], both.plan->inputs[1], {}, {}, nullptr);
+    return both;
+  }
+  KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(function, std::move(arguments), position));
   const int width = left.plan->schema.size();
-  std::string name = alias == nullptr ? "unnest" : alias->n_colnames > 0 ? TextOf(*alias->colnames[0]) : alias->aliasname;
-  FromResult result{plan::MakeUnnest(left.plan, std::move(array), ordinality, outer, std::move(name)), {}};
+  const bool named = columns[0].first == "value" || columns.size() > 1;  // columns keep their names under an alias of the table
+  std::string name = alias == nullptr ? columns[0].first : alias->n_colnames > 0 ? TextOf(*alias->colnames[0]) : named ? columns[0].first : alias->aliasname;
+  std::vector<ExprPtr> more;
+  std::vector<std::string> more_names;
+  for (size_t i = 1; i < columns.size(); ++i) {
+    more_names.push_back(columns[i].first);
+    more.push_back(columns[i].second);
+  }
+  FromResult result{plan::MakeUnnest(left.plan, columns[0].second, ordinality, outer, std::move(name), std::move(more), more_names), {}};
   FromResult own;
-  ScopeTable table{ordinality ? "Function" : "Function of one column", "", "unnest", "unnest", {}};
+  ScopeTable table{ordinality || named ? "Function" : "Function of one column", "", function, function, {}};
   for (int i = width; i < result.plan->schema.size(); ++i) {
     const data::Field& field = result.plan->schema.fields[static_cast<size_t>(i)];
     table.columns.push_back({field.name, expr::MakeColumn(i, field.type, field.name)});

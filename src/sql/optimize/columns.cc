@@ -170,9 +170,12 @@ Pruned Prune(const NodePtr& node, Columns used) {
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const plan::Unnest&>(*node);
       Use(unnest.array, own);
+      for (const ExprPtr& e : unnest.more) Use(e, own);
       const std::string name = node->schema.fields[own.size()].name;
+      std::vector<std::string> more_names;
+      for (size_t i = 0; i < unnest.more.size(); ++i) more_names.push_back(node->schema.fields[own.size() + 1 + i].name);
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
-        return plan::MakeUnnest(input.node, Moved(unnest.array, input.mapping), unnest.with_ordinality, unnest.outer, name);
+        return plan::MakeUnnest(input.node, Moved(unnest.array, input.mapping), unnest.with_ordinality, unnest.outer, name, Moved(unnest.more, input.mapping), more_names);
       });
     }
     case NodeKind::kSort: {

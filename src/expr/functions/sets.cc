@@ -1,0 +1,106 @@
+// Arrays of what set-returning functions give: the binder turns generate_series(..), jsonb_array_elements(..) and their kin into
+// unnest of one of these. Users can call them too, but they are not part of the documented language.
+#include "data/array.h"
+#include "data/datetime.h"
+#include "data/json.h"
+#include "expr/functions/register.h"
+#include "expr/rowwise.h"
+
+namespace kappa::expr {
+namespace {
+
+using data::ArrayBuilder;
+using data::JsonKind;
+using data::TypeId;
+using View = std::string_view;
+
+constexpr int64_t kSeriesMax = 10'000'000;  // elements for one row: 80 MB of timestamps
+
+Error TooLong() { return Error(sqlstate::kProgramLimitExceeded, "generate_series gives too many rows").Hint("At most 10,000,000 for one row. Choose a larger step or a shorter range."); }
+Error ZeroStep() { return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero"); }
+
+template <typename T>
+View Physical(const T& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+
+template <typename T>
+Result<std::string> Series(TypeId type, T from, T to, T step) {
+  if (step == 0) return ZeroStep();
+  ArrayBuilder builder(type);
+  for (T at = from; step > 0 ? at <= to : at >= to;) {
+    if (builder.size() == kSeriesMax) return TooLong();
+    builder.Append(Physical(at));
+    if (__builtin_add_overflow(at, step, &at)) break;
+  }
+  return builder.Finish();
+}
+
+Result<std::string> TimeSeries(TypeId type, int64_t from, int64_t to, const data::Interval& step) {
+  if (step == data::Interval{}) return ZeroStep();
+  const bool down = step.months < 0 || (step.months == 0 && (step.days < 0 || (step.days == 0 && step.micros < 0)));
+  ArrayBuilder builder(type);
+  for (int64_t at = from; down ? at >= to : at <= to;) {
+    if (builder.size() == kSeriesMax) return TooLong();
+    builder.Append(Physical(at));
+    KAPPA_ASSIGN_OR_RETURN(at, data::AddInterval(at, step));
+  }
+  return builder.Finish();
+}
+
+void AppendValue(ArrayBuilder& builder, View json, bool text) {
+  if (!text) {
+    builder.Append(json);
+    return;
+  }
+  if (data::JsonKindOf(json) == JsonKind::kNull) {
+    builder.AppendNull();
+    return;
+  }
+  std::string out;
+  data::AppendJsonText(json, out);
+  builder.Append(out);
+}
+
+Result<std::string> Elements(View json, bool text) {
+  const JsonKind kind = data::JsonKindOf(json);
+  if (kind == JsonKind::kObject) return Error(sqlstate::kInvalidParameterValue, "cannot extract elements from an object");
+  if (kind != JsonKind::kArray) return Error(sqlstate::kInvalidParameterValue, "cannot extract elements from a scalar");
+  ArrayBuilder builder(text ? TypeId::kText : TypeId::kJsonb);
+  for (data::JsonIterator it(json); it.Next();) AppendValue(builder, it.value(), text);
+  return builder.Finish();
+}
+
+Result<std::string> Keys(View json, View function) {
+  const JsonKind kind = data::JsonKindOf(json);
+  const bool each = function == "jsonb_each";
+  if (kind != JsonKind::kObject) {
+    return Error(sqlstate::kInvalidParameterValue, each ? "cannot call jsonb_each on a non-object" : kind == JsonKind::kArray ? "cannot call jsonb_object_keys on an array" : "cannot call jsonb_object_keys on a scalar");
+  }
+  ArrayBuilder builder(TypeId::kText);
+  for (data::JsonIterator it(json); it.Next();) builder.Append(it.key());
+  return builder.Finish();
+}
+
+Result<std::string> Values(View json, bool text) {
+  if (data::JsonKindOf(json) != JsonKind::kObject) return Error(sqlstate::kInvalidParameterValue, "cannot call jsonb_each on a non-object");
+  ArrayBuilder builder(text ? TypeId::kText : TypeId::kJsonb);
+  for (data::JsonIterator it(json); it.Next();) AppendValue(builder, it.value(), text);
+  return builder.Finish();
+}
+
+}  // namespace
+
+void RegisterSets(Registry& registry) {
+  const auto note = "rows of a set-returning function as an array";
+  registry.System("kappa_series", "int4, int4, int4 -> int4[]", Rowwise([](int32_t from, int32_t to, int32_t step) { return Series<int32_t>(TypeId::kInt4, from, to, step); }), note);
+  registry.System("kappa_series", "int8, int8, int8 -> int8[]", Rowwise([](int64_t from, int64_t to, int64_t step) { return Series<int64_t>(TypeId::kInt8, from, to, step); }), note);
+  registry.System("kappa_series", "timestamp, timestamp, interval -> timestamp[]", Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamp, from, to, step); }), note);
+  registry.System("kappa_series", "timestamptz, timestamptz, interval -> timestamptz[]", Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamptz, from, to, step); }), note);
+  registry.System("kappa_json_elements", "jsonb -> jsonb[]", Rowwise([](View json) { return Elements(json, false); }), note);
+  registry.System("kappa_json_elements_text", "jsonb -> text[]", Rowwise([](View json) { return Elements(json, true); }), note);
+  registry.System("kappa_json_object_keys", "jsonb -> text[]", Rowwise([](View json) { return Keys(json, "jsonb_object_keys"); }), note);
+  registry.System("kappa_json_keys", "jsonb -> text[]", Rowwise([](View json) { return Keys(json, "jsonb_each"); }), note);
+  registry.System("kappa_json_values", "jsonb -> jsonb[]", Rowwise([](View json) { return Values(json, false); }), note);
+  registry.System("kappa_json_values_text", "jsonb -> text[]", Rowwise([](View json) { return Values(json, true); }), note);
+}
+
+}  // namespace kappa::expr
