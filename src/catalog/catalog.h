@@ -27,6 +27,8 @@ struct Stream {
   std::string json_timestamps = "iso";
   int64_t retention_ms = -1;
   int64_t idle_timeout_ms = 60'000;      // a partition without records for so long is declared idle; -1 never
+  bool drop_late = false;          // late rows reach no view; else views take them like any other, unless they wait for windows to close
+  int64_t allowed_lateness_us = 0; // how far behind the watermark's delay a row is still in time
   int64_t future_limit_us = 86'400'000'000;  // event times further ahead of the epoch's wall time do not move the watermark
   std::string sql;                 // CREATE STREAM .. as the user wrote it
   int64_t created_us = 0;

@@ -11,7 +11,7 @@
 namespace kappa::catalog {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;  // 1: streams without what late rows do
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -65,8 +65,10 @@ void Encode(ByteWriter& out, const Stream& s) {
   out.ZigZag(s.future_limit_us);
   Put(out, s.sql);
   out.ZigZag(s.created_us);
+  out.Little<uint8_t>(s.drop_late);
+  out.ZigZag(s.allowed_lateness_us);
 }
-Stream DecodeStream(ByteReader& in) {
+Stream DecodeStream(ByteReader& in, uint8_t format) {
   Stream s;
   s.id = static_cast<uint32_t>(in.Varint());
   s.name = Text(in);
@@ -83,6 +85,9 @@ Stream DecodeStream(ByteReader& in) {
   s.future_limit_us = in.ZigZag();
   s.sql = Text(in);
   s.created_us = in.ZigZag();
+  if (format < 2) return s;
+  s.drop_late = in.Little<uint8_t>() != 0;
+  s.allowed_lateness_us = in.ZigZag();
   return s;
 }
 
@@ -197,7 +202,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
   }
   Change change;
   switch (in.Little<uint8_t>()) {
-    case 0: change = DecodeStream(in); break;
+    case 0: change = DecodeStream(in, format); break;
     case 1: change = DecodeTable(in); break;
     case 2: change = DecodeView(in); break;
     case 3: {

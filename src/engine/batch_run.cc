@@ -73,6 +73,7 @@ class BatchRun {
     Status status = Declare();
     if (!status.ok()) return InFile(status.error(), options_.sql_path, text_);
     KAPPA_RETURN_IF_ERROR(CheckNames());
+    flow_->set_wall_us(options_.now_us);
     KAPPA_RETURN_IF_ERROR(LoadTables());
     KAPPA_RETURN_IF_ERROR(ReadStreams());
     flow_->EndInput();
@@ -325,9 +326,10 @@ class BatchRun {
       if (auto input = options_.inputs.find(name); input != options_.inputs.end()) count += input->second.size();
     }
     for (const auto& [name, stream] : catalog_.streams) {
-      clocks.emplace(stream.id, flow::StreamClock(stream.partitions, stream.watermark_delay_us, stream.future_limit_us));
+      clocks.emplace(stream.id, flow::StreamClock(stream.partitions, stream.watermark_delay_us + stream.allowed_lateness_us, stream.future_limit_us));
       std::vector<int>& needed = columns[stream.id];
       needed = flow_->NeededColumns(stream.id);
+      std::erase(needed, stream.schema.size() + plan::kProcessingTimeColumn);  // Feed puts it in
       for (int column : needed) {
         if (column >= stream.schema.size()) {
           return Error(sqlstate::kFeatureNotSupported, "the hidden columns _partition, _offset and _timestamp are not available in batch mode");
@@ -374,7 +376,8 @@ class BatchRun {
     return {};
   }
 
-  /// `rows`: the flow's columns, then the event time where the stream has one.
+  /// `rows`: the flow's columns without the processing time, then the event time where the stream has one. A run is one epoch, whose
+  /// wall time is its start.
   Status Feed(const catalog::Stream& stream, int partition, data::Batch rows, flow::StreamClock& clock) {
     if (rows.rows == 0) return {};
     flow::JudgedBatch judged;
@@ -389,6 +392,10 @@ class BatchRun {
       rows.columns.pop_back();
     } else {
       flow_->set_watermark(stream.id, flow::kNoWatermark);
+    }
+    const std::vector<int> columns = flow_->NeededColumns(stream.id);
+    if (const auto at = std::find(columns.begin(), columns.end(), stream.schema.size() + plan::kProcessingTimeColumn); at != columns.end()) {
+      rows.columns.insert(rows.columns.begin() + (at - columns.begin()), data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows));
     }
     judged.rows = std::move(rows);
     std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;

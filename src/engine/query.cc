@@ -50,6 +50,7 @@ void CollectExpressions(const plan::Node& node, std::vector<const expr::Expressi
   switch (node.kind) {
     case plan::NodeKind::kScan: add(static_cast<const plan::Scan&>(node).predicate); break;
     case plan::NodeKind::kFilter: add(static_cast<const plan::Filter&>(node).predicate); break;
+    case plan::NodeKind::kTemporalFilter: for (const auto& bound : static_cast<const plan::TemporalFilter&>(node).bounds) add(bound.value); break;
     case plan::NodeKind::kProject: for (const auto& e : static_cast<const plan::Project&>(node).expressions) add(e); break;
     case plan::NodeKind::kSession: for (const auto& e : static_cast<const plan::Session&>(node).keys) add(e); break;
     case plan::NodeKind::kUnnest:

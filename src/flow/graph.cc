@@ -366,6 +366,14 @@ int64_t Graph::errors() const {
   return total;
 }
 
+int64_t Graph::next_due_us() const {
+  int64_t due = INT64_MAX;
+  for (const Impl::Node& node : impl_->nodes) {
+    for (const auto& op : node.operators) due = std::min(due, op->next_due_us());
+  }
+  return due;
+}
+
 int64_t Graph::state_rows() const {
   int64_t total = 0;
   for (const Impl::Node& node : impl_->nodes) {

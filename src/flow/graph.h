@@ -47,6 +47,8 @@ class Graph {
   /// True once constant sources gave their rows.
   bool started() const;
   int64_t errors() const;
+  /// The earliest wall time at which an operator's output changes by itself.
+  int64_t next_due_us() const;
   int64_t state_rows() const;
   uint64_t state_bytes() const;
   /// Per node in Explain's order (top down): rows in, rows out, batches, nanoseconds, state rows. For EXPLAIN ANALYZE.

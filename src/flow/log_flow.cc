@@ -91,6 +91,12 @@ std::map<std::pair<uint32_t, int32_t>, log::Offset> LogFlow::positions() const {
   return positions;
 }
 
+int64_t LogFlow::next_due_us() const {
+  int64_t due = std::numeric_limits<int64_t>::max();
+  for (const auto& [id, view] : views_) due = std::min(due, view.graph->next_due_us());
+  return due;
+}
+
 std::vector<int> LogFlow::NeededColumns(uint32_t stream) const { return streams_.at(stream)->columns(); }
 
 std::vector<uint32_t> LogFlow::Order() const {

@@ -80,6 +80,10 @@ class LogFlow {
   void SetTime(uint64_t epoch, int64_t wall_us) { epoch_ = epoch, wall_us_ = wall_us; }
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
+  /// The earliest wall time at which a view changes by itself; INT64_MAX: none does.
+  int64_t next_due_us() const;
+  /// Batch mode: the one wall time of its rows.
+  void set_wall_us(int64_t wall_us) { wall_us_ = wall_us; }
   /// Batch mode keeps the clocks itself.
   void set_watermark(uint32_t stream, int64_t watermark) { watermarks_[stream] = watermark; }
 

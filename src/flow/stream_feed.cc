@@ -6,6 +6,7 @@
 
 #include "data/value.h"
 #include "log/record_batch.h"
+#include "plan/node.h"
 
 namespace kappa::flow {
 namespace {
@@ -103,6 +104,7 @@ struct StreamFeed::Chunk {
     data::Batch rows;                // declared columns asked for, and the event time last when it was not asked for
     std::vector<log::Offset> offsets;
     std::vector<int64_t> timestamps_ms;
+    std::vector<int64_t> processed_us;  // wall time of each row's epoch, where somebody reads it
   };
   std::vector<Part> parts;
   std::vector<DeadLetter> dead;
@@ -223,6 +225,7 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
 
   // Judge in order: epoch by epoch, partition by partition, since a verdict may depend on the epoch before.
   const bool judged = spec_.event_time >= 0;
+  const bool timed = std::find(columns_.begin(), columns_.end(), spec_.schema.size() + plan::kProcessingTimeColumn) != columns_.end();
   struct Cursor { size_t chunk = 0, part = 0; int64_t row = 0; };
   std::vector<std::vector<std::vector<uint8_t>>> late(chunks.size());
   std::vector<Cursor> cursors(static_cast<size_t>(spec_.partitions));
@@ -238,7 +241,7 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
     for (const IdleChange& change : epochs[e].idle) {
       if (change.relation == spec_.id && change.partition < spec_.partitions) clock_.SetIdle(change.partition, change.idle);
     }
-    if (!judged) continue;
+    if (!judged && !timed) continue;
     for (int p = 0; p < spec_.partitions; ++p) {
       Cursor& cursor = cursors[static_cast<size_t>(p)];
       const log::Offset end = ends[static_cast<size_t>(p)][e];
@@ -251,6 +254,8 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
         }
         Chunk::Part& part = chunk.parts[cursor.part];
         const auto stop = std::lower_bound(part.offsets.begin() + cursor.row, part.offsets.end(), end) - part.offsets.begin();
+        if (stop > cursor.row && timed) part.processed_us.resize(static_cast<size_t>(stop), epochs[e].wall_us);
+        if (stop > cursor.row && !judged) cursor.row = stop;
         if (stop > cursor.row) {
           std::vector<uint8_t>& flags = late[cursor.chunk][cursor.part];
           if (flags.empty()) flags.resize(static_cast<size_t>(part.rows.rows), 0);
@@ -262,7 +267,7 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
         ++cursor.part;
       }
     }
-    clock_.EndEpoch();
+    if (judged) clock_.EndEpoch();
   }
 
   for (size_t c = 0; c < chunks.size(); ++c) {
@@ -281,6 +286,7 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
         switch (column - spec_.schema.size()) {
           case 0: batch.rows.columns.push_back(data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, batch.partition), part.rows.rows)); break;
           case 1: batch.rows.columns.push_back(Int8Column(data::TypeId::kInt8, part.offsets)); break;
+          case plan::kProcessingTimeColumn: batch.rows.columns.push_back(Int8Column(data::TypeId::kTimestamptz, part.processed_us)); break;
           default:
             for (int64_t& t : part.timestamps_ms) t *= 1000;
             batch.rows.columns.push_back(Int8Column(data::TypeId::kTimestamptz, part.timestamps_ms));

@@ -49,7 +49,7 @@ struct DeadLetter {
 };
 
 /// The columns of `spec.schema` that a feed gives may be any, and the hidden ones after them (plan::kHiddenStreamColumns):
-/// partition (int4), offset (int8), record timestamp (timestamptz).
+/// partition (int4), offset (int8), record timestamp (timestamptz), processing time (timestamptz).
 class StreamFeed {
  public:
   /// `batch_rows` bounds the rows of one JudgedBatch.

@@ -45,6 +45,8 @@ class Operator {
   virtual void VisitState(const std::function<void(std::string_view name, state::Arena&)>&) {}
   /// After the arenas were loaded from a checkpoint: rebuild what is derived from them.
   virtual Status OnRestored() { return {}; }
+  /// The wall time at which the output changes though no input does, for an epoch to be cut; INT64_MAX: never.
+  virtual int64_t next_due_us() const { return INT64_MAX; }
   /// Rows and bytes kept, for EXPLAIN ANALYZE and metrics.
   virtual int64_t state_rows() const { return 0; }
   /// Bytes kept outside of the arenas, for the bound of a query's memory.

@@ -61,6 +61,15 @@ NodePtr MakeFilter(NodePtr input, ExprPtr predicate) {
   return node;
 }
 
+NodePtr MakeTemporalFilter(NodePtr input, std::vector<TemporalFilter::Bound> bounds) {
+  auto node = std::make_shared<TemporalFilter>();
+  node->schema = input->schema;
+  node->append_only = false;
+  node->bounds = std::move(bounds);
+  node->inputs = {std::move(input)};
+  return node;
+}
+
 NodePtr MakeProject(NodePtr input, std::vector<ExprPtr> expressions, std::vector<std::string> names) {
   KAPPA_CHECK(expressions.size() == names.size());
   auto node = std::make_shared<Project>();
@@ -249,6 +258,7 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kScan: return std::make_shared<Scan>(static_cast<const Scan&>(node));
     case NodeKind::kValues: return std::make_shared<Values>(static_cast<const Values&>(node));
     case NodeKind::kFilter: return std::make_shared<Filter>(static_cast<const Filter&>(node));
+    case NodeKind::kTemporalFilter: return std::make_shared<TemporalFilter>(static_cast<const TemporalFilter&>(node));
     case NodeKind::kProject: return std::make_shared<Project>(static_cast<const Project&>(node));
     case NodeKind::kWindow: return std::make_shared<Window>(static_cast<const Window&>(node));
     case NodeKind::kSession: return std::make_shared<Session>(static_cast<const Session&>(node));
@@ -278,6 +288,9 @@ void EachExpression(NodeType& node, const Change& change) {
       for (auto& row : as(static_cast<Values*>(nullptr)).rows) for (auto& e : row) slot(e);
       break;
     case NodeKind::kFilter: slot(as(static_cast<Filter*>(nullptr)).predicate); break;
+    case NodeKind::kTemporalFilter:
+      for (auto& bound : as(static_cast<TemporalFilter*>(nullptr)).bounds) slot(bound.value);
+      break;
     case NodeKind::kProject:
       for (auto& e : as(static_cast<Project*>(nullptr)).expressions) slot(e);
       break;

@@ -84,6 +84,16 @@ std::string ScanText(const Scan& scan) {
   return text;
 }
 
+std::string TemporalText(const TemporalFilter& filter, const std::vector<std::string>& names) {
+  std::vector<std::string> parts;
+  for (const TemporalFilter::Bound& bound : filter.bounds) {
+    std::string text = bound.value->ToString(names) + (bound.before ? " >" : " <") + (bound.inclusive ? "= now()" : " now()");
+    if (bound.shift_us != 0) text += (bound.shift_us < 0 ? " - " : " + ") + Duration(bound.shift_us < 0 ? -bound.shift_us : bound.shift_us);
+    parts.push_back(std::move(text));
+  }
+  return "TemporalFilter " + Join(parts, " AND ");
+}
+
 std::string ProjectText(const Project& project, const std::vector<std::string>& names) {
   std::vector<std::string> parts;
   for (size_t i = 0; i < project.expressions.size(); ++i) {
@@ -106,6 +116,11 @@ std::string JoinText(const plan::Join& join) {
     data::Schema both = join.inputs[0]->schema;
     both.fields.insert(both.fields.end(), join.inputs[1]->schema.fields.begin(), join.inputs[1]->schema.fields.end());
     text += " residual " + join.residual->ToString(DistinctNames(join.left_only() ? both : join.schema));
+  }
+  for (const auto& [side, expiry, names] : {std::tuple("left", join.left_expiry, left), std::tuple("right", join.right_expiry, right)}) {
+    if (expiry.column < 0) continue;
+    text += std::string(" drop ") + side + " at " + names[static_cast<size_t>(expiry.column)];
+    if (expiry.delay_us != 0) text += (expiry.delay_us < 0 ? " - " : " + ") + Duration(expiry.delay_us < 0 ? -expiry.delay_us : expiry.delay_us);
   }
   return text;
 }
@@ -179,6 +194,7 @@ std::string TextOf(const Node& node) {
     case NodeKind::kScan: return ScanText(static_cast<const Scan&>(node));
     case NodeKind::kValues: return ValuesText(static_cast<const Values&>(node));
     case NodeKind::kFilter: return "Filter " + static_cast<const Filter&>(node).predicate->ToString(names);
+    case NodeKind::kTemporalFilter: return TemporalText(static_cast<const TemporalFilter&>(node), names);
     case NodeKind::kProject: return ProjectText(static_cast<const Project&>(node), names);
     case NodeKind::kWindow: return WindowText(static_cast<const Window&>(node), names);
     case NodeKind::kSession: return SessionText(static_cast<const Session&>(node), names);

@@ -14,7 +14,7 @@ namespace kappa::plan {
 struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 
-enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
+enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kTemporalFilter, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
 
 /// Base of all nodes. `schema` describes the output columns.
 struct Node {
@@ -42,9 +42,11 @@ struct Scan final : Node {
   LateRows late = LateRows::kKeep;  // streams only
   expr::ExprPtr predicate;          // pushed down, over the output columns; may be null
 };
-/// Hidden columns of a stream, after its declared ones: kafka partition (int4), offset (int8), timestamp (timestamptz).
-/// `stream$late` shows them as _partition, _offset, _timestamp.
-inline constexpr int kHiddenStreamColumns = 3;
+/// Hidden columns of a stream, after its declared ones: kafka partition (int4), offset (int8), timestamp (timestamptz), and the
+/// processing time (timestamptz): the wall time of the epoch that took the record, as the journal has it.
+/// `stream$late` shows the first three as _partition, _offset, _timestamp; PROCTIME() is the last.
+inline constexpr int kHiddenStreamColumns = 4;
+inline constexpr int kProcessingTimeColumn = 3;  // among the hidden ones
 
 struct Values final : Node {
   Values() : Node(NodeKind::kValues) {}
@@ -54,6 +56,20 @@ struct Values final : Node {
 struct Filter final : Node {
   Filter() : Node(NodeKind::kFilter) {}
   expr::ExprPtr predicate;
+};
+
+/// Conditions on now(): a row is there while all of its bounds hold. now() is the wall time of the epoch, as the journal has it.
+/// Views only; in queries now() is a constant and this is a Filter.
+struct TemporalFilter final : Node {
+  TemporalFilter() : Node(NodeKind::kTemporalFilter) {}
+  /// before: value > now() + shift (with `inclusive`, >=); else value < now() + shift (<=). NULL holds never.
+  struct Bound {
+    expr::ExprPtr value;  // timestamptz, over the input
+    int64_t shift_us = 0;
+    bool before = true;
+    bool inclusive = false;
+  };
+  std::vector<Bound> bounds;
 };
 
 struct Project final : Node {
@@ -132,6 +148,10 @@ struct Join final : Node {
   std::vector<bool> null_equal;  // of keys; shorter than the keys: false
   bool left_only() const { return type == JoinType::kSemi || type == JoinType::kAnti; }
   expr::ExprPtr residual;  // may be null
+  /// When a row of a side can meet no other any more: when the watermark of `stream` is past its `column` (of that side) plus the
+  /// delay. column -1: never. Inner joins of append-only inputs only.
+  struct Expiry { int column = -1; uint32_t stream = 0; int64_t delay_us = 0; };
+  Expiry left_expiry, right_expiry;
 };
 
 /// UNION ALL of inputs with equal column types.

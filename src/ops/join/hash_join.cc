@@ -2,6 +2,7 @@
 // keys it is a nested loop over what both sides hold.
 #include <absl/container/flat_hash_map.h>
 
+#include <map>
 #include <numeric>
 
 #include "data/row_key.h"
@@ -25,6 +26,38 @@ struct Side {
   bool when_matched;  // .. while they have a match (semi join); else while they have none
   state::Arena arena;
   RowMultimap map;
+  plan::Join::Expiry expiry;
+  std::map<int64_t, std::vector<state::Ref>> expiring;  // where rows expire: by the value of their column
+
+  /// Drops the rows that the watermark is past.
+  void Expire(const absl::flat_hash_map<uint32_t, int64_t>& watermarks) {
+    const auto watermark = watermarks.find(expiry.stream);
+    if (watermark == watermarks.end()) return;
+    while (!expiring.empty()) {
+      int64_t last = 0;  // time at which the other side may still hold a match
+      if (__builtin_add_overflow(expiring.begin()->first, expiry.delay_us, &last)) last = expiry.delay_us > 0 ? INT64_MAX : INT64_MIN;
+      if (last >= watermark->second) return;
+      for (const state::Ref row : expiring.begin()->second) map.Erase(row);
+      expiring.erase(expiring.begin());
+    }
+  }
+  /// NULL meets nothing in a comparison of times.
+  static int64_t ExpiryTime(const data::Column& column, int64_t row) { return column.IsNull(row) ? INT64_MIN : column.data<int64_t>()[row]; }
+  void RestoreExpiring() {
+    expiring.clear();
+    if (expiry.column < 0) return;
+    std::vector<state::Ref> refs;
+    map.rows().ForEach([&](state::Ref row) { refs.push_back(row); });
+    const int columns[] = {expiry.column};
+    std::string scratch;
+    for (size_t from = 0; from < refs.size(); from += kPairsMax) {
+      RowDecoder decoder(schema, columns);
+      const size_t to = std::min(refs.size(), from + kPairsMax);
+      for (size_t i = from; i < to; ++i) decoder.Append(map.rows().Key(refs[i], scratch), /*borrow=*/false);
+      const data::Batch times = decoder.Finish();
+      for (size_t i = from; i < to; ++i) expiring[ExpiryTime(*times.columns[0], static_cast<int64_t>(i - from))].push_back(refs[i]);
+    }
+  }
 
   /// How often a row of this side is emitted alone. `weight` is that of its matches; it may be negative within an epoch.
   int64_t Alone(int64_t weight) const { return (weight > 0) == when_matched ? 1 : 0; }
@@ -41,7 +74,8 @@ data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
 // Input        two ports; changes of any weight, batches of the ports in any order.
 // State        per side: every row with its count, by key. With a residual, rows of a preserved side also carry the weight
 //              of the rows that match them. Rows with a NULL key match nothing and are not kept.
-// Watermark    passed by; state is kept for ever.
+// Watermark    passed by; state is kept for ever, except where the plan says when a row can meet no other any more (`expiry`): then
+//              it goes with the watermark. Both inputs are append-only there, so nothing else takes rows away.
 // Retractions  output = change of one side x rows of the other, weights multiplied (not for semi and anti joins); plus, for
 //              preserved sides, the rows whose last match went or whose first match came. Every batch moves the output from the join of the old
 //              contents to the join of the new, so the sum over an epoch is right in any order.
@@ -57,9 +91,16 @@ class HashJoin final : public Operator {
     const bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
     sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, left, node.type == plan::JoinType::kSemi, residual_ != nullptr);
     sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, right, false, residual_ != nullptr);
+    sides_[0]->expiry = node.left_expiry;
+    sides_[1]->expiry = node.right_expiry;
   }
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
+  Status OnEpochEnd(const EpochContext& epoch, Output&) override {
+    for (auto& side : sides_)
+      if (epoch.watermarks != nullptr && side->expiry.column >= 0) side->Expire(*epoch.watermarks);
+    return {};
+  }
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override {
     visit("left", sides_[0]->arena);
     visit("right", sides_[1]->arena);
@@ -68,6 +109,7 @@ class HashJoin final : public Operator {
     for (auto& side : sides_) {
       KAPPA_RETURN_IF_ERROR(side->arena.CheckLoaded());
       KAPPA_RETURN_IF_ERROR(side->map.Attach());
+      side->RestoreExpiring();
     }
     return {};
   }
@@ -297,7 +339,10 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   for (size_t j = 0; j < probe.select.size(); ++j) {
     if (by_key && probe.b_keys[j] != 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, j});
     RowEntry* entry = a.map.MutableRow(row_refs[j]);
-    if (entry->owner == 0) a.map.Link(row_refs[j], key_refs[j]);
+    if (entry->owner == 0) {
+      a.map.Link(row_refs[j], key_refs[j]);
+      if (a.expiry.column >= 0) a.expiring[Side::ExpiryTime(*probe.batch.columns[static_cast<size_t>(a.expiry.column)], probe.select[j])].push_back(row_refs[j]);
+    }
     entry->count += probe.weight(j);
     if (entry->count == 0) empty.push_back(row_refs[j]);
     if (a.preserved && residual_ != nullptr) entry->matches = probe.a_matches[j];

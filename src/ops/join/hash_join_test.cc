@@ -165,5 +165,51 @@ TEST(HashJoin, ManyPairsComeInPieces) {
   EXPECT_EQ(total, 160000);
 }
 
+TEST(HashJoin, RowsThatCanMeetNoOtherGoWithTheWatermark) {
+  // l.t between r.t - 5 and r.t + 20, rows at most 30 behind the watermark: model is the join of all rows.
+  const data::Schema schema{{{"k", TypeId::kInt4}, {"t", TypeId::kTimestamp}, {"id", TypeId::kInt8}}};
+  auto left = TestInput(schema, true), right = TestInput(schema, true);
+  auto time = [](int column) { return expr::MakeColumn(column, TypeId::kTimestamp, "t"); };
+  auto shifted = [&](int column, int64_t by) {
+    return *expr::MakeOperator("+", {time(column), expr::MakeLiteral(Value::Fixed(TypeId::kInterval, data::Interval{by, 0, 0}))}, 0);
+  };
+  auto residual = *expr::MakeAnd({*expr::MakeOperator(">=", {time(1), shifted(4, -5)}, 0), *expr::MakeOperator("<=", {time(1), shifted(4, 20)}, 0)}, 0);
+  auto plan = std::make_shared<plan::Join>(static_cast<const plan::Join&>(*plan::MakeJoin(plan::JoinType::kInner, left, right, {Col(schema, "k")}, {Col(schema, "k")}, residual)));
+  plan->left_expiry = {1, 7, 5};    // r.t <= l.t + 5
+  plan->right_expiry = {1, 7, 20};  // l.t <= r.t + 20
+  TestRun run([&] { return MakeOrDie(*plan); });
+  std::mt19937_64 random(1);
+  std::vector<TestRow> rows[2];
+  int64_t watermark = 0;
+  for (int epoch = 0; epoch < 150; ++epoch) {
+    for (int port = 0; port < 2; ++port) {
+      std::vector<TestRow> batch;
+      for (uint64_t i = random() % 4; i > 0; --i) {
+        batch.push_back({Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 3)), Value::Fixed<int64_t>(TypeId::kTimestamp, watermark + static_cast<int64_t>(random() % 40)),
+                         Value::Int8(static_cast<int64_t>(random() % 1000))});
+      }
+      rows[port].insert(rows[port].end(), batch.begin(), batch.end());
+      if (!batch.empty()) run.Batch(port, MakeBatch(schema, batch));
+    }
+    watermark += static_cast<int64_t>(random() % 15);
+    run.End(watermark);
+    std::vector<TestRow> expected;
+    for (const TestRow& l : rows[0]) {
+      for (const TestRow& r : rows[1]) {
+        const int64_t distance = l[1].As<int64_t>() - r[1].As<int64_t>();
+        if (l[0].As<int32_t>() != r[0].As<int32_t>() || distance < -5 || distance > 20) continue;
+        TestRow joined = l;
+        joined.insert(joined.end(), r.begin(), r.end());
+        expected.push_back(std::move(joined));
+      }
+    }
+    ASSERT_EQ(run.contents(), ToMultiset(plan->schema, expected)) << "epoch " << epoch;
+    ASSERT_LT(run.op().state_rows(), 60);
+    if (epoch % 13 == 5) run.Restart();
+  }
+  run.End(INT64_MAX);
+  EXPECT_EQ(run.op().state_rows(), 0);
+}
+
 }  // namespace
 }  // namespace kappa::ops

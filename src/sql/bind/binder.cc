@@ -97,7 +97,8 @@ Result<NodePtr> Binder::Finish(NodePtr plan) {
     if (error.position() == 0) error.set_position(subquery_position_ > 0 ? subquery_position_ : tree_.statement().offset + 1);
     return error;
   }
-  return Optimize(*unnested);
+  KAPPA_ASSIGN_OR_RETURN(plan, TemporalFilters(*unnested));
+  return Optimize(plan);
 }
 
 void Binder::InferParameters(const expr::Expression& expression) {

@@ -7,7 +7,7 @@
 //   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
 //   session.cc     SHOW, SET, transactions
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
-//   emit.cc        EMIT ON WINDOW CLOSE
+//   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
 #pragma once
 
 #include <functional>
@@ -192,6 +192,7 @@ class Binder {
   // ---- window.cc
   /// TUMBLE, HOP, CUMULATE and SESSION.
   Result<FromResult> WindowFunction(const std::string& name, const PgQuery__FuncCall& call, int position);
+  Result<int> ProcessingTime(const PgQuery__Node& time, FromResult& input);
   Result<ExprPtr> WindowTime(const std::string& name, const PgQuery__Node& time, const FromResult& input);
   Result<NodePtr> AlignedWindow(const std::string& name, const PgQuery__FuncCall& call, NodePtr input, int time_column);
 
@@ -250,6 +251,13 @@ class Binder {
   Status CheckView(const plan::Node& plan) const;
   std::vector<int> KeyColumns(const plan::Node& plan) const;
 
+  // ---- time.cc
+  struct Progress { uint32_t stream = 0; int64_t lag = 0; };
+  std::optional<plan::TemporalFilter::Bound> TemporalBound(const ExprPtr& conjunct);
+  Result<NodePtr> TemporalFilters(const NodePtr& node);
+  std::optional<Progress> ProgressOf(const plan::Node& node, int column) const;
+  NodePtr BoundJoins(const NodePtr& node) const;
+
   // ---- emit.cc
   Result<NodePtr> CloseWindows(const NodePtr& plan);
   Result<NodePtr> CloseAggregate(const NodePtr& aggregate, uint32_t* stream_id);
@@ -284,6 +292,7 @@ class Binder {
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
   int subquery_position_ = 0;          // of the first query in an expression, for errors found in the plan
+  int now_position_ = 0;               // of the first now() in a view
   int window_position_ = 0;            // of the first window function in FROM
   Environment* environment_ = nullptr;
   std::vector<CommonTable> common_tables_;

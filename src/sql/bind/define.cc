@@ -158,7 +158,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   }
 
   std::map<std::string, std::pair<std::string, int>> options;
-  static const std::vector<std::string> kStreamOptions = {"topic", "partitions", "key", "format", "retention", "json_timestamps", "idle_timeout", "future_limit"};
+  static const std::vector<std::string> kStreamOptions = {"topic", "partitions", "key", "format", "retention", "json_timestamps", "idle_timeout", "future_limit", "late", "allowed_lateness"};
   static const std::vector<std::string> kTableOptions = {"topic"};
   const std::vector<std::string>& known = stream ? kStreamOptions : kTableOptions;
   for (size_t i = 0; i < statement.n_options; ++i) {
@@ -246,6 +246,17 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   if (const auto value = take("future_limit")) {
     KAPPA_ASSIGN_OR_RETURN(result.future_limit_us, Length("future_limit", value->first, 1000, value->second));
   }
+
+  const auto late = take("late");
+  if (late && late->first != "update" && late->first != "drop") return bad("late", *late, "Write 'update' or 'drop': what views do with rows behind the watermark.");
+  result.drop_late = late && late->first == "drop";
+  const auto lateness = take("allowed_lateness");
+  if (lateness) {
+    KAPPA_ASSIGN_OR_RETURN(result.allowed_lateness_us, Length("allowed_lateness", lateness->first, 1000, lateness->second));
+  }
+  if ((late || lateness) && watermark == nullptr)
+    return Error(sqlstate::kInvalidObjectDefinition, std::string("option \"") + (late ? "late" : "allowed_lateness") + "\" needs a watermark")
+        .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.").At(late ? late->second : lateness->second);
 
   if (watermark != nullptr) {
     // CHECK (column > (column - INTERVAL '..')), as the pre-pass wrote it.

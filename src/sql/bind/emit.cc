@@ -2,17 +2,13 @@
 #include <algorithm>
 
 #include "sql/bind/nodes.h"
+#include "sql/bind/window_columns.h"
 
 namespace kappa::sql {
 namespace {
 
 using plan::NodeKind;
 
-const expr::ColumnRef* AsColumn(const ExprPtr& expression) {
-  return expression->kind() == expr::Expression::Kind::kColumn ? static_cast<const expr::ColumnRef*>(expression.get()) : nullptr;
-}
-
-bool IsWindow(const plan::Node& node) { return node.kind == NodeKind::kWindow || node.kind == NodeKind::kSession; }
 int TimeColumn(const plan::Node& window) {
   return window.kind == NodeKind::kWindow ? static_cast<const plan::Window&>(window).time_column : static_cast<const plan::Session&>(window).time_column;
 }
@@ -20,27 +16,6 @@ int TimeColumn(const plan::Node& window) {
 bool IsChain(const plan::Node& node) {
   return node.kind == NodeKind::kFilter || node.kind == NodeKind::kProject || node.kind == NodeKind::kUnnest || IsWindow(node);
 }
-
-/// Where a column of a plan comes from when the nodes of a chain only pass it on.
-struct Origin {
-  const plan::Node* node = nullptr;  // a window, or what lies under the chain; null when the column is computed
-  int column = 0;
-};
-Origin Trace(const plan::Node& node, int column) {
-  switch (node.kind) {
-    case NodeKind::kFilter: return Trace(*node.inputs[0], column);
-    case NodeKind::kProject: {
-      const expr::ColumnRef* reference = AsColumn(static_cast<const plan::Project&>(node).expressions[static_cast<size_t>(column)]);
-      return reference != nullptr ? Trace(*node.inputs[0], reference->index()) : Origin{};
-    }
-    case NodeKind::kUnnest: return column < node.inputs[0]->schema.size() ? Trace(*node.inputs[0], column) : Origin{};
-    case NodeKind::kWindow:
-    case NodeKind::kSession: return column < node.inputs[0]->schema.size() ? Trace(*node.inputs[0], column) : Origin{&node, column};
-    default: return {&node, column};
-  }
-}
-bool IsEnd(const Origin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 1; }
-bool IsStart(const Origin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 2; }
 
 /// The node under a chain.
 const NodePtr& Bottom(const NodePtr& node) { return IsChain(*node) ? Bottom(node->inputs[0]) : node; }
@@ -76,7 +51,7 @@ Result<NodePtr> Binder::ClosingInput(const NodePtr& input, const plan::Node& win
   const int position = window_position_ > 0 ? window_position_ : tree_.statement().offset + 1;
   const NodePtr& bottom = Bottom(input);
   if (HoldsOtherSession(*input, &window)) return CloseRefused("A window over the rows of SESSION cannot tell when it is whole.");
-  const Origin time = Trace(*window.inputs[0], TimeColumn(window));
+  const ColumnOrigin time = TraceColumn(*window.inputs[0], TimeColumn(window));
   if (bottom->kind == NodeKind::kScan && static_cast<const plan::Scan&>(*bottom).relation_kind == plan::RelationKind::kStream) {
     const auto& scan = static_cast<const plan::Scan&>(*bottom);
     const catalog::Stream* stream = context_.catalog->FindStream(scan.name);
@@ -97,8 +72,8 @@ Result<NodePtr> Binder::ClosingInput(const NodePtr& input, const plan::Node& win
   KAPPA_ASSIGN_OR_RETURN(const NodePtr closing, CloseAggregate(bottom, stream_id));
   const auto& below = static_cast<const plan::Aggregate&>(*bottom);
   const expr::ColumnRef* key = time.node == &below && time.column < static_cast<int>(below.keys.size()) ? AsColumn(below.keys[static_cast<size_t>(time.column)]) : nullptr;
-  const Origin bound = key != nullptr ? Trace(*below.inputs[0], key->index()) : Origin{};
-  if (!IsEnd(bound) && !(IsStart(bound) && Nests(window, *bound.node)))
+  const ColumnOrigin bound = key != nullptr ? TraceColumn(*below.inputs[0], key->index()) : ColumnOrigin{};
+  if (!IsWindowEnd(bound) && !(IsWindowStart(bound) && Nests(window, *bound.node)))
     return CloseRefused("A window over windows needs the inner window_end as its time, or window_start when each inner window lies within one outer window.");
   return Rebased(input, closing, *stream_id);
 }
@@ -143,12 +118,12 @@ Result<NodePtr> Binder::CloseAggregate(const NodePtr& plan, uint32_t* stream_id)
   for (size_t i = 0; i < aggregate.keys.size(); ++i) {
     const expr::ColumnRef* key = AsColumn(aggregate.keys[i]);
     if (key == nullptr) continue;
-    const Origin origin = Trace(*input, key->index());
-    if (IsEnd(origin) && close_key < 0) {
+    const ColumnOrigin origin = TraceColumn(*input, key->index());
+    if (IsWindowEnd(origin) && close_key < 0) {
       close_key = static_cast<int>(i);
       window = origin.node;
     }
-    if (IsStart(origin) && window == nullptr) window = origin.node;
+    if (IsWindowStart(origin) && window == nullptr) window = origin.node;
   }
   if (window == nullptr) return CloseRefused("Neither window_start nor window_end of a window function is in GROUP BY.");
   KAPPA_ASSIGN_OR_RETURN(const NodePtr closing_input, ClosingInput(input, *window, stream_id));
@@ -161,8 +136,8 @@ Result<NodePtr> Binder::CloseAggregate(const NodePtr& plan, uint32_t* stream_id)
     return CloseRefused("The windows of CUMULATE share their window_start: window_end must be in GROUP BY.");
   int end = -1;
   for (int i = 0; i < input->schema.size() && end < 0; ++i) {
-    const Origin origin = Trace(*input, i);
-    if (IsEnd(origin) && origin.node == window) end = i;
+    const ColumnOrigin origin = TraceColumn(*input, i);
+    if (IsWindowEnd(origin) && origin.node == window) end = i;
   }
   if (end < 0) return CloseRefused("window_end is not passed on to GROUP BY.");
   close_key = static_cast<int>(keys.size());

@@ -199,7 +199,8 @@ Result<FromResult> Binder::CatalogRelation(const std::string& name, int position
   };
   if (const catalog::Stream* stream = catalog.FindStream(name)) {
     depend(name);
-    NodePtr scan = plan::MakeScan(RelationKind::kStream, stream->id, stream->name, stream->schema, AllColumns(stream->schema));
+    auto scan = plan::MakeScan(RelationKind::kStream, stream->id, stream->name, stream->schema, AllColumns(stream->schema));
+    if (stream->drop_late) scan->late = plan::LateRows::kDrop;
     return OneTable(std::move(scan), TableOf("Stream", "public", name, stream->schema));
   }
   if (const catalog::Table* table = catalog.FindTable(name)) {

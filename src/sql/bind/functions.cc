@@ -85,6 +85,10 @@ Result<std::string> Binder::FunctionName(const PgQuery__FuncCall& call) {
 
 Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> arguments, int position) {
   KAPPA_ASSIGN_OR_RETURN(ExprPtr call, expr::MakeFunction(name, std::move(arguments), position));
+  if (for_view_ && name == "now") {
+    if (now_position_ == 0) now_position_ = position;  // TemporalFilters says where it may stand
+    return call;
+  }
   if (for_view_ && !call->is_immutable())
     return Error(sqlstate::kFeatureNotSupported, "function " + name + "() is not supported in views")
         .Hint("A view's rows depend on the log alone: use a column of the stream, such as its event time.").At(position);

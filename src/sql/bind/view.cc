@@ -4,16 +4,13 @@
 #include <set>
 
 #include "sql/bind/nodes.h"
+#include "sql/bind/window_columns.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
 namespace {
 
 using plan::NodeKind;
-
-const expr::ColumnRef* AsColumn(const ExprPtr& expression) {
-  return expression->kind() == expr::Expression::Kind::kColumn ? static_cast<const expr::ColumnRef*>(expression.get()) : nullptr;
-}
 
 }  // namespace
 
@@ -33,6 +30,7 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
     KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan));
   }
   KAPPA_ASSIGN_OR_RETURN(plan, Finish(std::move(plan)));
+  plan = BoundJoins(plan);
   KAPPA_RETURN_IF_ERROR(CheckView(*plan));
   return plan;
 }
@@ -58,6 +56,7 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
       std::iota(keys.begin(), keys.end(), 0);
       return keys;
     }
+    case NodeKind::kTemporalFilter:
     case NodeKind::kFilter: return KeyColumns(*plan.inputs[0]);
     case NodeKind::kProject: {
       const auto& project = static_cast<const plan::Project&>(plan);

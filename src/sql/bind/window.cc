@@ -29,6 +29,22 @@ Result<ExprPtr> Binder::WindowTime(const std::string& name, const PgQuery__Node&
   return column;
 }
 
+/// PROCTIME(): the scan gets the hidden column of when its rows were processed; its index.
+Result<int> Binder::ProcessingTime(const PgQuery__Node& time, FromResult& input) {
+  const int position = At(LocationOf(time));
+  const auto* stream = input.plan->kind == plan::NodeKind::kScan ? static_cast<const plan::Scan*>(input.plan.get()) : nullptr;
+  if (time.func_call->n_args > 0) return Error(sqlstate::kUndefinedFunction, "PROCTIME takes no arguments").At(position);
+  if (stream == nullptr || stream->relation_kind != plan::RelationKind::kStream || stream->late == plan::LateRows::kOnly)
+    return Unsupported("PROCTIME() over anything but a stream", "Write TUMBLE(stream, PROCTIME(), size): rows are processed where they enter, and a sub-select can go around the window.", position);
+  const catalog::Stream* entry = context_.catalog->FindStream(stream->name);
+  KAPPA_CHECK(entry != nullptr);
+  auto scan = std::make_shared<plan::Scan>(*stream);
+  scan->columns.push_back(entry->schema.size() + plan::kProcessingTimeColumn);
+  scan->schema.fields.push_back({"proctime", TypeId::kTimestamptz, false});
+  input.plan = scan;
+  return scan->schema.size() - 1;
+}
+
 /// Windows that lie on a grid: sizes, and the offset of the grid, are the arguments from the third on.
 Result<NodePtr> Binder::AlignedWindow(const std::string& name, const PgQuery__FuncCall& call, NodePtr input, int time_column) {
   const bool tumble = name == "tumble", cumulate = name == "cumulate";
@@ -67,8 +83,14 @@ Result<FromResult> Binder::WindowFunction(const std::string& name, const PgQuery
 
   KAPPA_ASSIGN_OR_RETURN(FromResult input, WindowInput(name, *call.args[0]));
   const size_t time_at = partitioned ? call.n_args - 2 : 1;
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr time, WindowTime(name, *call.args[time_at], input));
-  const int time_column = static_cast<const expr::ColumnRef&>(*time).index();
+  const PgQuery__Node& time_node = *call.args[time_at];
+  int time_column = 0;
+  if (time_node.node_case == PG_QUERY__NODE__NODE_FUNC_CALL && TextOf(*time_node.func_call->funcname[time_node.func_call->n_funcname - 1]) == "proctime") {
+    KAPPA_ASSIGN_OR_RETURN(time_column, ProcessingTime(time_node, input));
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(const ExprPtr time, WindowTime(name, time_node, input));
+    time_column = static_cast<const expr::ColumnRef&>(*time).index();
+  }
   NodePtr plan;
   if (session) {
     const PgQuery__Node& gap_node = *call.args[time_at + 1];

@@ -151,6 +151,15 @@ Pruned Prune(const NodePtr& node, Columns used) {
       Use(filter.predicate, own);
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) { return plan::MakeFilter(input.node, Moved(filter.predicate, input.mapping)); });
     }
+    case NodeKind::kTemporalFilter: {
+      const auto& filter = static_cast<const plan::TemporalFilter&>(*node);
+      for (const auto& bound : filter.bounds) Use(bound.value, own);
+      return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
+        std::vector<plan::TemporalFilter::Bound> bounds = filter.bounds;
+        for (auto& bound : bounds) bound.value = Moved(bound.value, input.mapping);
+        return plan::MakeTemporalFilter(input.node, std::move(bounds));
+      });
+    }
     case NodeKind::kWindow: {
       const auto& window = static_cast<const plan::Window&>(*node);
       own[static_cast<size_t>(window.time_column)] = true;

@@ -257,6 +257,7 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       for (ExprPtr& conjunct : down) conjunct = expr::FoldConstants(expr::SubstituteColumns(conjunct, project.expressions));
       return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
     }
+    case NodeKind::kTemporalFilter: return plan::WithInputs(node, {Push(node->inputs[0], std::move(conjuncts))});
     case NodeKind::kWindow:
     case NodeKind::kUnnest: {
       const int width = node->inputs[0]->schema.size();
