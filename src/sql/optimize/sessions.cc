@@ -43,6 +43,8 @@ NodePtr Fused(const plan::Aggregate& aggregate) {
   const auto& session = static_cast<const plan::Session&>(*aggregate.inputs[0]);
   const NodePtr& input = session.inputs[0];
   if (!input->append_only) return nullptr;
+  // Keys are kept in the form that stands for all equal values; the plain aggregate gives a numeric the digits of its type again.
+  if (std::any_of(session.keys.begin(), session.keys.end(), [](const ExprPtr& key) { return key->type().id == data::TypeId::kNumeric; })) return nullptr;
   const int width = input->schema.size();
   // Each group key must be one of the session's, and each of the session's must be there, with one of its bounds.
   std::vector<int> places;  // of each group key in the fused output
