@@ -73,7 +73,7 @@ class BatchRun {
     Status status = Declare();
     if (!status.ok()) return InFile(status.error(), options_.sql_path, text_);
     KAPPA_RETURN_IF_ERROR(CheckNames());
-    flow_->set_wall_us(options_.now_us);
+    flow_->PassTime(options_.now_us);
     KAPPA_RETURN_IF_ERROR(LoadTables());
     KAPPA_RETURN_IF_ERROR(ReadStreams());
     flow_->EndInput();

@@ -52,6 +52,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
         reached = true;
         break;
       }
+      flow.PassTime(ahead[taken].wall_us);  // also where nothing came: now() of views goes on
       std::erase_if(ahead[taken].ends, [&](const auto& e) { return !flow.HasRelation(e.relation); });
       if (!matters(ahead[taken])) continue;
       records += flow::EpochRecords(ahead[taken], ends);

@@ -203,7 +203,7 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
   }
   if (!epochs.empty()) {
     epoch_ = epochs.back().epoch;
-    wall_us_ = epochs.back().wall_us;
+    PassTime(epochs.back().wall_us);
   }
   ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush};
   KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));

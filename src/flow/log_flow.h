@@ -82,8 +82,8 @@ class LogFlow {
   void EndInput() { ended_ = true; }
   /// The earliest wall time at which a view changes by itself; INT64_MAX: none does.
   int64_t next_due_us() const;
-  /// Batch mode: the one wall time of its rows.
-  void set_wall_us(int64_t wall_us) { wall_us_ = wall_us; }
+  /// The wall time is at least this from the next Advance on: of epochs that are not handed in, or of all rows in batch mode.
+  void PassTime(int64_t wall_us) { wall_us_ = std::max(wall_us_, wall_us); }
   /// Batch mode keeps the clocks itself.
   void set_watermark(uint32_t stream, int64_t watermark) { watermarks_[stream] = watermark; }
 
