@@ -7,6 +7,7 @@
 #include "data/row_key.h"
 #include "engine/core.h"
 #include "engine/pg_catalog.h"
+#include "plan/build.h"
 #include "plan/subquery_expression.h"
 
 namespace kappa::engine {
@@ -44,45 +45,7 @@ void CollectSubqueries(const expr::Expression& expression, std::vector<const pla
 }
 
 void CollectExpressions(const plan::Node& node, std::vector<const expr::Expression*>& out) {
-  auto add = [&](const expr::ExprPtr& e) {
-    if (e) out.push_back(e.get());
-  };
-  switch (node.kind) {
-    case plan::NodeKind::kScan: add(static_cast<const plan::Scan&>(node).predicate); break;
-    case plan::NodeKind::kFilter: add(static_cast<const plan::Filter&>(node).predicate); break;
-    case plan::NodeKind::kTemporalFilter: for (const auto& bound : static_cast<const plan::TemporalFilter&>(node).bounds) add(bound.value); break;
-    case plan::NodeKind::kProject: for (const auto& e : static_cast<const plan::Project&>(node).expressions) add(e); break;
-    case plan::NodeKind::kSession: for (const auto& e : static_cast<const plan::Session&>(node).keys) add(e); break;
-    case plan::NodeKind::kUnnest:
-      add(static_cast<const plan::Unnest&>(node).array);
-      for (const auto& e : static_cast<const plan::Unnest&>(node).more) add(e);
-      break;
-    case plan::NodeKind::kAggregate: {
-      const auto& aggregate = static_cast<const plan::Aggregate&>(node);
-      for (const auto& e : aggregate.keys) add(e);
-      for (const auto& call : aggregate.aggregates) {
-        for (const auto& e : call.arguments) add(e);
-        for (const auto& order : call.order_by) add(order.expression);
-        add(call.filter);
-        add(call.direct);
-      }
-      break;
-    }
-    case plan::NodeKind::kJoin: {
-      const auto& join = static_cast<const plan::Join&>(node);
-      for (const auto& e : join.left_keys) add(e);
-      for (const auto& e : join.right_keys) add(e);
-      add(join.residual);
-      break;
-    }
-    case plan::NodeKind::kSort: for (const auto& key : static_cast<const plan::Sort&>(node).keys) add(key.expression); break;
-    case plan::NodeKind::kValues:
-      for (const auto& row : static_cast<const plan::Values&>(node).rows) {
-        for (const auto& e : row) add(e);
-      }
-      break;
-    default: break;
-  }
+  plan::VisitOwnExpressions(node, [&](const expr::ExprPtr& e) { out.push_back(e.get()); });
 }
 
 }  // namespace

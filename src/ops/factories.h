@@ -16,6 +16,8 @@ std::unique_ptr<Operator> MakeUnion(const plan::Union& node, const OperatorOptio
 Result<std::unique_ptr<Operator>> MakeHashAggregate(const plan::Aggregate& node, const OperatorOptions& options);
 Result<std::unique_ptr<Operator>> MakeHashJoin(const plan::Join& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeSort(const plan::Sort& node, const OperatorOptions& options);
+std::unique_ptr<Operator> MakeTopN(const plan::TopN& node, const OperatorOptions& options);
+Result<std::unique_ptr<Operator>> MakeOver(const plan::OverWindow& node, const OperatorOptions& options);
 Result<std::unique_ptr<Operator>> MakeLimit(const plan::Limit& node, const OperatorOptions& options);
 
 }  // namespace kappa::ops

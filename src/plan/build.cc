@@ -241,6 +241,37 @@ NodePtr MakeLimit(NodePtr input, ExprPtr limit, ExprPtr offset) {
   return node;
 }
 
+NodePtr MakeOver(NodePtr input, std::vector<ExprPtr> partition, std::vector<SortKey> order, std::vector<WindowCall> calls,
+                 std::vector<std::string> names) {
+  KAPPA_CHECK(names.size() == calls.size());
+  auto node = std::make_shared<OverWindow>();
+  node->schema = input->schema;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const bool never_null = calls[i].kind <= WindowCall::Kind::kCumeDist;
+    node->schema.fields.push_back({std::move(names[i]), calls[i].type, !never_null});
+  }
+  node->partition = std::move(partition);
+  node->order = std::move(order);
+  node->calls = std::move(calls);
+  node->inputs = {std::move(input)};
+  return node;
+}
+
+NodePtr MakeTopN(NodePtr input, std::vector<ExprPtr> partition, std::vector<SortKey> order, TopN::Rank rank, int64_t from, int64_t to,
+                 std::string rank_name) {
+  auto node = std::make_shared<TopN>();
+  node->schema = input->schema;
+  node->with_rank = !rank_name.empty();
+  if (node->with_rank) node->schema.fields.push_back({std::move(rank_name), data::TypeId::kInt8, false});
+  node->partition = std::move(partition);
+  node->order = std::move(order);
+  node->rank = rank;
+  node->from = from;
+  node->to = to;
+  node->inputs = {std::move(input)};
+  return node;
+}
+
 NodePtr MakeTableFunction(std::string name, std::vector<ExprPtr> arguments, data::Schema schema) {
   auto node = std::make_shared<TableFunction>();
   node->name = std::move(name);
@@ -270,6 +301,8 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kSort: return std::make_shared<Sort>(static_cast<const Sort&>(node));
     case NodeKind::kLimit: return std::make_shared<Limit>(static_cast<const Limit&>(node));
     case NodeKind::kTableFunction: return std::make_shared<TableFunction>(static_cast<const TableFunction&>(node));
+    case NodeKind::kOver: return std::make_shared<OverWindow>(static_cast<const OverWindow&>(node));
+    case NodeKind::kTopN: return std::make_shared<TopN>(static_cast<const TopN&>(node));
   }
   KAPPA_CHECK(false);
 }
@@ -340,6 +373,25 @@ void EachExpression(NodeType& node, const Change& change) {
     case NodeKind::kTableFunction:
       for (auto& e : as(static_cast<TableFunction*>(nullptr)).arguments) slot(e);
       break;
+    case NodeKind::kOver: {
+      auto& over = as(static_cast<OverWindow*>(nullptr));
+      for (auto& e : over.partition) slot(e);
+      for (auto& key : over.order) slot(key.expression);
+      for (auto& call : over.calls) {
+        for (auto& e : call.arguments) slot(e);
+        for (auto& e : call.aggregate.arguments) slot(e);
+        slot(call.aggregate.filter);
+        slot(call.frame.start_offset);
+        slot(call.frame.end_offset);
+      }
+      break;
+    }
+    case NodeKind::kTopN: {
+      auto& top = as(static_cast<TopN*>(nullptr));
+      for (auto& e : top.partition) slot(e);
+      for (auto& key : top.order) slot(key.expression);
+      break;
+    }
     case NodeKind::kWindow:
     case NodeKind::kUnion: break;
   }

@@ -33,6 +33,11 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::E
 NodePtr MakeUnion(std::vector<NodePtr> inputs);
 NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);
 NodePtr MakeLimit(NodePtr input, expr::ExprPtr limit, expr::ExprPtr offset);
+NodePtr MakeOver(NodePtr input, std::vector<expr::ExprPtr> partition, std::vector<SortKey> order, std::vector<WindowCall> calls,
+                 std::vector<std::string> names);
+/// The rank column is called `rank_name`; none when that is empty.
+NodePtr MakeTopN(NodePtr input, std::vector<expr::ExprPtr> partition, std::vector<SortKey> order, TopN::Rank rank, int64_t from, int64_t to,
+                 std::string rank_name);
 NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments, data::Schema schema);
 
 /// The same node over other inputs (of the same schemas).

@@ -125,14 +125,68 @@ std::string JoinText(const plan::Join& join) {
   return text;
 }
 
-std::string SortText(const Sort& sort, const std::vector<std::string>& names) {
+std::string KeysText(const std::vector<SortKey>& keys, const std::vector<std::string>& names) {
   std::vector<std::string> parts;
-  for (const SortKey& key : sort.keys) {
+  for (const SortKey& key : keys) {
     std::string text = key.expression->ToString(names) + (key.descending ? " DESC" : "");
     if (key.nulls_first != key.descending) text += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
     parts.push_back(std::move(text));
   }
-  return "Sort by " + Join(parts);
+  return Join(parts);
+}
+
+/// "partition by a order by b DESC", with a space before.
+std::string PartitionText(const std::vector<ExprPtr>& partition, const std::vector<SortKey>& order, const std::vector<std::string>& names) {
+  std::string text;
+  if (!partition.empty()) text += " partition by " + Join(Texts(partition, names));
+  if (!order.empty()) text += " order by " + KeysText(order, names);
+  return text;
+}
+
+/// Empty for the frame that is meant when none is written.
+std::string FrameText(const WindowFrame& frame) {
+  using Bound = WindowFrame::Bound;
+  using Exclude = WindowFrame::Exclude;
+  const auto bound = [](Bound kind, const ExprPtr& offset) -> std::string {
+    switch (kind) {
+      case Bound::kUnboundedPreceding: return "UNBOUNDED PRECEDING";
+      case Bound::kPreceding: return offset->ToString({}) + " PRECEDING";
+      case Bound::kCurrentRow: return "CURRENT ROW";
+      case Bound::kFollowing: return offset->ToString({}) + " FOLLOWING";
+      case Bound::kUnboundedFollowing: return "UNBOUNDED FOLLOWING";
+    }
+    return "";
+  };
+  const bool usual = frame.mode == WindowFrame::Mode::kRange && frame.start == Bound::kUnboundedPreceding && frame.end == Bound::kCurrentRow;
+  if (usual && frame.exclude == Exclude::kNone) return "";
+  std::string text = frame.mode == WindowFrame::Mode::kRange ? " RANGE" : frame.mode == WindowFrame::Mode::kRows ? " ROWS" : " GROUPS";
+  text += " BETWEEN " + bound(frame.start, frame.start_offset) + " AND " + bound(frame.end, frame.end_offset);
+  if (frame.exclude == Exclude::kCurrentRow) text += " EXCLUDE CURRENT ROW";
+  if (frame.exclude == Exclude::kGroup) text += " EXCLUDE GROUP";
+  if (frame.exclude == Exclude::kTies) text += " EXCLUDE TIES";
+  return text;
+}
+
+std::string OverText(const OverWindow& over, const std::vector<std::string>& names) {
+  std::vector<std::string> calls;
+  for (const WindowCall& call : over.calls) {
+    std::string text = call.kind == WindowCall::Kind::kAggregate ? call.aggregate.ToString(names) : call.name + "(" + Join(Texts(call.arguments, names)) + ")";
+    if (call.kind >= WindowCall::Kind::kFirstValue) text += FrameText(call.frame);
+    calls.push_back(std::move(text));
+  }
+  return "Over" + PartitionText(over.partition, over.order, names) + ": " + Join(calls);
+}
+
+std::string TopNText(const TopN& top, const std::vector<std::string>& names) {
+  static constexpr const char* kRanks[] = {"row_number", "rank", "dense_rank", "ties"};
+  std::string text = std::string("TopN ") + kRanks[static_cast<size_t>(top.rank)];
+  if (top.from == top.to) text += " = " + std::to_string(top.to);
+  else if (top.from > 1) text += " " + std::to_string(top.from) + " to " + (top.to == INT64_MAX ? "end" : std::to_string(top.to));
+  else text += " <= " + std::to_string(top.to);
+  text += PartitionText(top.partition, top.order, names);
+  if (top.with_rank) text += " with " + top.schema.fields.back().name;
+  if (top.inputs[0]->append_only) text += " append-only";
+  return text;
 }
 
 std::string AggregateText(const Aggregate& aggregate, const std::vector<std::string>& names) {
@@ -208,7 +262,9 @@ std::string TextOf(const Node& node) {
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
     case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));
     case NodeKind::kUnion: return "Union all";
-    case NodeKind::kSort: return SortText(static_cast<const Sort&>(node), names);
+    case NodeKind::kSort: return "Sort by " + KeysText(static_cast<const Sort&>(node).keys, names);
+    case NodeKind::kOver: return OverText(static_cast<const OverWindow&>(node), names);
+    case NodeKind::kTopN: return TopNText(static_cast<const TopN&>(node), names);
     case NodeKind::kLimit: {
       const auto& limit = static_cast<const Limit&>(node);
       std::string text = "Limit";

@@ -14,7 +14,7 @@ namespace kappa::plan {
 struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 
-enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kTemporalFilter, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction };
+enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kTemporalFilter, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction, kOver, kTopN };
 
 /// Base of all nodes. `schema` describes the output columns.
 struct Node {
@@ -176,6 +176,52 @@ struct Limit final : Node {
   Limit() : Node(NodeKind::kLimit) {}
   expr::ExprPtr limit;
   expr::ExprPtr offset;
+};
+
+/// The frame of a window function: which rows of the partition it sees.
+struct WindowFrame {
+  enum class Mode : uint8_t { kRange, kRows, kGroups } mode = Mode::kRange;
+  enum class Bound : uint8_t { kUnboundedPreceding, kPreceding, kCurrentRow, kFollowing, kUnboundedFollowing };
+  Bound start = Bound::kUnboundedPreceding;
+  Bound end = Bound::kCurrentRow;
+  expr::ExprPtr start_offset;  // of kPreceding and kFollowing: constants; int8, with RANGE what is added to the order key
+  expr::ExprPtr end_offset;
+  enum class Exclude : uint8_t { kNone, kCurrentRow, kGroup, kTies } exclude = Exclude::kNone;
+};
+
+/// One window function over the rows of its Over node's input.
+struct WindowCall {
+  enum class Kind : uint8_t {
+    kRowNumber, kRank, kDenseRank, kPercentRank, kCumeDist, kNtile, kLag, kLead, kFirstValue, kLastValue, kNthValue, kAggregate,
+  };
+  Kind kind = Kind::kRowNumber;
+  std::vector<expr::ExprPtr> arguments;  // over the input; of an aggregate: in `aggregate`
+  expr::AggregateCall aggregate;         // of kAggregate
+  WindowFrame frame;                     // of the functions that have one
+  data::Type type;
+  std::string name;
+};
+
+/// Window functions of one PARTITION BY and ORDER BY: the input's columns, then one for each call. Rows that the order leaves equal
+/// are ordered by their bytes (data/row_key.h), so that every function has one answer.
+struct OverWindow final : Node {
+  OverWindow() : Node(NodeKind::kOver) {}
+  std::vector<expr::ExprPtr> partition;
+  std::vector<SortKey> order;
+  std::vector<WindowCall> calls;
+};
+
+/// The rows of each partition whose rank lies in [from, to]: a filter over a ranking function, DISTINCT ON, LIMIT in a view. The
+/// input's columns, then the rank when `with_rank`. Rows that the order leaves equal are taken by their bytes, as in Over.
+struct TopN final : Node {
+  TopN() : Node(NodeKind::kTopN) {}
+  std::vector<expr::ExprPtr> partition;
+  std::vector<SortKey> order;
+  /// kTies: FETCH FIRST .. WITH TIES, the rows whose row_number is at least `from` and whose rank is at most `to`.
+  enum class Rank : uint8_t { kRowNumber, kRank, kDenseRank, kTies } rank = Rank::kRowNumber;
+  int64_t from = 1;
+  int64_t to = 1;  // INT64_MAX: no bound
+  bool with_rank = false;
 };
 
 /// Functions in FROM that the engine answers: generate_series(..), kappa.diff(view, from, to), pg_options_to_table .. .

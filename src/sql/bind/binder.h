@@ -5,7 +5,7 @@
 //   join.cc        JOIN                       select.cc      SELECT, set operations, VALUES
 //   grouping.cc    GROUP BY and aggregates    view.cc        what views refuse; keys
 //   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
-//   session.cc     SHOW, SET, transactions
+//   session.cc     SHOW, SET, transactions   over.cc        window functions, DISTINCT ON, LIMIT by rank
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
 #pragma once
@@ -49,6 +49,7 @@ struct PgQuery__TypeCast;
 struct PgQuery__TypeName;
 struct PgQuery__UpdateStmt;
 struct PgQuery__VariableSetStmt;
+struct PgQuery__WindowDef;
 struct PgQuery__WithClause;
 
 namespace kappa::sql {
@@ -62,6 +63,8 @@ inline constexpr int kAggregateColumn = 1 << 24;
 inline constexpr int kSetColumn = 1 << 25;
 /// The same for calls of GROUPING.
 inline constexpr int kGroupingColumn = 1 << 28;
+/// The same for window functions.
+inline constexpr int kWindowColumn = 1 << 27;
 /// Outer columns that one correlated sub-query may use.
 inline constexpr int kOuterColumnsMax = 100;
 
@@ -74,6 +77,24 @@ struct SetCall {
   int position = 0;
 };
 
+/// A window function call: its window, bound, and the frame as written.
+struct BoundWindow {
+  plan::WindowCall call;
+  std::vector<ExprPtr> partition;
+  std::vector<plan::SortKey> order;
+  int frame_options = 0;
+  const PgQuery__Node* start_offset = nullptr;
+  const PgQuery__Node* end_offset = nullptr;
+  int position = 0;
+};
+/// The window functions of one SELECT, whose WINDOW clause they may name.
+struct WindowCalls {
+  const PgQuery__SelectStmt* select = nullptr;
+  std::vector<BoundWindow> calls;
+};
+/// row_number, lag and the others that are nothing else than window functions.
+bool IsWindowFunction(std::string_view name);
+
 /// Where an expression stands: what it may use.
 struct ExprContext {
   const Scope* scope = nullptr;
@@ -81,6 +102,8 @@ struct ExprContext {
   std::vector<expr::AggregateCall>* aggregates = nullptr;  // null: not allowed here
   std::vector<SetCall>* sets = nullptr;               // null: not allowed here
   bool in_aggregate = false;
+  WindowCalls* windows = nullptr;                     // null: not allowed here
+  bool in_window = false;
 };
 
 /// The plan and the names of a FROM clause.
@@ -246,6 +269,15 @@ class Binder {
   Result<ExprPtr> GroupingCall(const PgQuery__GroupingFunc& call, const ExprContext& context);
   /// The value of a GROUPING call over the aggregate's output; of several sets the last key is the set's number.
   Result<ExprPtr> GroupingValue(int call, const std::vector<ExprPtr>& keys, const KeySets& sets);
+
+  // ---- over.cc
+  Result<BoundWindow> WindowOf(const PgQuery__WindowDef& definition, const ExprContext& context);
+  Result<plan::WindowFrame> FrameOf(const BoundWindow& window, int position);
+  Result<ExprPtr> OverCall(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
+  Status ResolveWindowFunction(std::vector<ExprPtr> arguments, size_t least, size_t most, plan::WindowCall::Kind kind, plan::WindowCall& call, int position);
+  Result<NodePtr> AddWindows(NodePtr plan, std::vector<BoundWindow>& windows, std::vector<int>& columns);
+  Status CheckDistinctOn(const std::vector<Order>& distinct, const std::vector<Order>& orders) const;
+  Result<NodePtr> LimitByRank(const NodePtr& plan, const ExprPtr& limit, const ExprPtr& offset, bool ties, int position);
 
   // ---- view.cc
   Status CheckView(const plan::Node& plan) const;

@@ -17,6 +17,29 @@ bool IsChain(const plan::Node& node) {
   return node.kind == NodeKind::kFilter || node.kind == NodeKind::kProject || node.kind == NodeKind::kUnnest || IsWindow(node);
 }
 
+/// True when all rows of one value of a column come at once: a key of a GROUP BY that says when a window closes.
+bool IsWindowKey(const plan::Node& node, int column) {
+  switch (node.kind) {
+    case NodeKind::kFilter: return IsWindowKey(*node.inputs[0], column);
+    case NodeKind::kOver:
+    case NodeKind::kTopN: return column < node.inputs[0]->schema.size() && IsWindowKey(*node.inputs[0], column);
+    case NodeKind::kProject: {
+      const expr::ColumnRef* reference = AsColumn(static_cast<const plan::Project&>(node).expressions[static_cast<size_t>(column)]);
+      return reference != nullptr && IsWindowKey(*node.inputs[0], reference->index());
+    }
+    case NodeKind::kAggregate: {
+      const auto& keys = static_cast<const plan::Aggregate&>(node).keys;
+      const expr::ColumnRef* key = column < static_cast<int>(keys.size()) ? AsColumn(keys[static_cast<size_t>(column)]) : nullptr;
+      if (key == nullptr) return false;
+      const ColumnOrigin origin = TraceColumn(*node.inputs[0], key->index());
+      // Sessions, and windows of CUMULATE, that begin together may end at different times.
+      const bool by_start = IsWindowStart(origin) && origin.node->kind == NodeKind::kWindow && static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate;
+      return IsWindowEnd(origin) || by_start;
+    }
+    default: return false;
+  }
+}
+
 /// The node under a chain.
 const NodePtr& Bottom(const NodePtr& node) { return IsChain(*node) ? Bottom(node->inputs[0]) : node; }
 
@@ -87,6 +110,13 @@ Error Binder::CloseRefused(std::string why) const {
 /// Makes every windowed aggregate of the plan a closing one: a group is given once, when its window has closed.
 Result<NodePtr> Binder::CloseWindows(const NodePtr& plan) {
   if (plan->kind == NodeKind::kProject || plan->kind == NodeKind::kFilter || plan->kind == NodeKind::kUnnest) {
+    KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
+    return plan::WithInputs(plan, {std::move(input)});
+  }
+  if (plan->kind == NodeKind::kOver || plan->kind == NodeKind::kTopN) {
+    const std::vector<ExprPtr>& partition = plan->kind == NodeKind::kOver ? static_cast<const plan::OverWindow&>(*plan).partition : static_cast<const plan::TopN&>(*plan).partition;
+    const bool by_window = std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) { return AsColumn(key) != nullptr && IsWindowKey(*plan->inputs[0], AsColumn(key)->index()); });
+    if (!by_window) return CloseRefused("A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
     KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
     return plan::WithInputs(plan, {std::move(input)});
   }

@@ -99,7 +99,7 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     }
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: {
       const PgQuery__BooleanTest& test = *node.boolean_test;
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Condition(*test.arg, {context.scope, "IS TRUE", context.aggregates, context.sets, context.in_aggregate}));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Condition(*test.arg, {context.scope, "IS TRUE", context.aggregates, context.sets, context.in_aggregate, context.windows, context.in_window}));
       const auto is = [&](bool value, bool negated) { return expr::MakeDistinct(arg, expr::MakeLiteral(Value::Bool(value)), !negated, position); };
       switch (test.booltesttype) {
         case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE: return is(true, false);
@@ -311,7 +311,7 @@ Result<ExprPtr> Binder::Case(const PgQuery__Node& node, const ExprContext& conte
     if (operand) {
       KAPPA_ASSIGN_OR_RETURN(condition, Expr(*when.expr, context));
     } else {
-      KAPPA_ASSIGN_OR_RETURN(condition, Condition(*when.expr, {context.scope, "CASE/WHEN", context.aggregates, context.sets, context.in_aggregate}));
+      KAPPA_ASSIGN_OR_RETURN(condition, Condition(*when.expr, {context.scope, "CASE/WHEN", context.aggregates, context.sets, context.in_aggregate, context.windows, context.in_window}));
     }
     KAPPA_ASSIGN_OR_RETURN(ExprPtr result, Expr(*when.result, context));
     branches.emplace_back(std::move(condition), std::move(result));

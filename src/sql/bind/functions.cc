@@ -97,8 +97,10 @@ Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> a
 
 Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& context) {
   const int position = At(call.location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "agg_within_group", "funcformat"}, "a function call", position));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "agg_within_group", "funcformat", "over"}, "a function call", position));
   KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
+  if (call.over != nullptr) return OverCall(name, call, context);
+  if (IsWindowFunction(name) && !call.agg_within_group) return Error(sqlstate::kWrongObjectType, "window function " + name + " requires an OVER clause").At(position);
   if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, name.ends_with("_value") ? "Write (array_agg(value ORDER BY key))[1]." : "SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.", position);
   if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
   if (call.agg_within_group) return Error(sqlstate::kWrongObjectType, "WITHIN GROUP specified, but " + name + " is not an aggregate function").At(position);
@@ -195,7 +197,7 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
   if (context.in_aggregate) return Error(sqlstate::kFeatureNotSupported, "aggregate function calls cannot contain set-returning function calls").At(position);
   if (context.sets == nullptr)
     return Error(sqlstate::kFeatureNotSupported, std::string("set-returning functions are not allowed in ") + context.clause).Hint("Call it in FROM or alone in the select list.").At(position);
-  const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate};
+  const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate, nullptr, context.in_window};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
   SetCall set{name, arguments, nullptr, {}, position};
   if (name == "generate_series" && context.scope->tables.empty() && !for_view_) {

@@ -11,7 +11,8 @@ using data::TypeId;
 bool IsPlaceholder(const expr::Expression& expression, int base) {
   if (expression.kind() != expr::Expression::Kind::kColumn) return false;
   const int index = static_cast<const expr::ColumnRef&>(expression).index();
-  return index >= base && index < base + (base == kAggregateColumn ? kSetColumn - kAggregateColumn : kSetColumn);
+  const int size = base == kAggregateColumn ? kSetColumn - kAggregateColumn : base;
+  return index >= base && index - base < size;
 }
 
 /// Replaces placeholders of set-returning calls by the column that the Unnest node adds.
@@ -25,6 +26,22 @@ ExprPtr WithSetColumn(const ExprPtr& expression, int column) {
   bool changed = false;
   for (const ExprPtr& child : expression->children()) {
     children.push_back(WithSetColumn(child, column));
+    changed = changed || children.back() != child;
+  }
+  return changed ? expression->WithChildren(std::move(children)) : expression;
+}
+
+/// Replaces placeholders of window functions by the columns that the Over nodes add.
+ExprPtr WithWindowColumns(const ExprPtr& expression, std::span<const int> columns) {
+  if (IsPlaceholder(*expression, kWindowColumn)) {
+    const auto& reference = static_cast<const expr::ColumnRef&>(*expression);
+    return expr::MakeColumn(columns[static_cast<size_t>(reference.index() - kWindowColumn)], reference.type(), reference.name());
+  }
+  if (expression->children().empty()) return expression;
+  std::vector<ExprPtr> children;
+  bool changed = false;
+  for (const ExprPtr& child : expression->children()) {
+    children.push_back(WithWindowColumns(child, columns));
     changed = changed || children.back() != child;
   }
   return changed ? expression->WithChildren(std::move(children)) : expression;
@@ -127,10 +144,11 @@ Result<ExprPtr> Binder::GroupKey(const PgQuery__Node& node, const std::vector<Ta
   }
   if (output >= 0) {
     key = targets[static_cast<size_t>(output)].expression;
-    const auto has_aggregate = [](const auto& self, const expr::Expression& e) -> bool {
-      return IsPlaceholder(e, kAggregateColumn) || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
+    const auto holds = [](const auto& self, const expr::Expression& e, int base) -> bool {
+      return IsPlaceholder(e, base) || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child, base); });
     };
-    if (has_aggregate(has_aggregate, *key)) return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
+    if (holds(holds, *key, kWindowColumn)) return Error(sqlstate::kWindowingError, "window functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
+    if (holds(holds, *key, kAggregateColumn)) return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
   } else {
     KAPPA_ASSIGN_OR_RETURN(key, Expr(node, {.scope = &scope, .clause = "GROUP BY", .sets = sets}));
   }
@@ -148,7 +166,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
   }
   if (expression->kind() == expr::Expression::Kind::kColumn) {
     const auto& column = static_cast<const expr::ColumnRef&>(*expression);
-    if (IsPlaceholder(column, kSetColumn)) return expression;
+    if (IsPlaceholder(column, kSetColumn) || IsPlaceholder(column, kWindowColumn)) return expression;
     if (column.index() >= kGroupingColumn) return GroupingValue(column.index() - kGroupingColumn, keys, grouping_sets);
     if (IsPlaceholder(column, kAggregateColumn)) return expr::MakeColumn(static_cast<int>(keys.size()) + column.index() - kAggregateColumn, column.type(), column.name());
     const int at = PositionOf(column);
@@ -165,12 +183,12 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
 
 Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown) {
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(select.base,
-      {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op"},
+      {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op", "window_clause"},
       "SELECT", select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0));
-  const bool distinct = select.n_distinct_clause > 0;
-  if (distinct && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET)
-    return Unsupported("DISTINCT ON", "Group by the columns and aggregate the others.", At(LocationOf(*select.distinct_clause[0])));
-  if (for_view_ && select.n_sort_clause > 0) return Unsupported("ORDER BY in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
+  const bool distinct_on = select.n_distinct_clause > 0 && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
+  const bool distinct = select.n_distinct_clause > 0 && !distinct_on;
+  if (for_view_ && select.n_sort_clause > 0 && !distinct_on && select.limit_count == nullptr && select.limit_offset == nullptr)
+    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
 
   KAPPA_ASSIGN_OR_RETURN(FromResult from, From(select.from_clause, select.n_from_clause));
   const Scope& scope = from.scope;
@@ -182,8 +200,9 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
 
   std::vector<expr::AggregateCall> aggregates;
   std::vector<SetCall> sets;
+  WindowCalls windows{&select, {}};
   const size_t grouping_calls_before = grouping_calls_.size();
-  KAPPA_ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(select, {&scope, "SELECT", &aggregates, &sets, false}));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(select, {&scope, "SELECT", &aggregates, &sets, false, &windows}));
   std::vector<ExprPtr> keys;
   const auto add_key = [&](const PgQuery__Node& node) -> Result<size_t> {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr key, GroupKey(node, targets, scope, &sets));
@@ -200,19 +219,45 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   }
   std::vector<Order> orders;
   for (size_t i = 0; i < select.n_sort_clause; ++i) {
-    KAPPA_ASSIGN_OR_RETURN(Order order, OrderOf(*select.sort_clause[i]->sort_by, targets, {&scope, "ORDER BY", &aggregates, nullptr, false}));
+    KAPPA_ASSIGN_OR_RETURN(Order order, OrderOf(*select.sort_clause[i]->sort_by, targets, {&scope, "ORDER BY", &aggregates, nullptr, false, &windows}));
     if (order.output < 0 && distinct)
       return Error(sqlstate::kInvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list").At(order.position);
     orders.push_back(std::move(order));
   }
+  std::vector<Order> distinct_keys;
+  for (size_t i = 0; distinct_on && i < select.n_distinct_clause; ++i) {
+    PgQuery__SortBy key = PG_QUERY__SORT_BY__INIT;
+    key.node = select.distinct_clause[i];
+    KAPPA_ASSIGN_OR_RETURN(Order order, OrderOf(key, targets, {&scope, "DISTINCT ON", &aggregates, nullptr, false, &windows}));
+    distinct_keys.push_back(std::move(order));
+  }
+  KAPPA_RETURN_IF_ERROR(CheckDistinctOn(distinct_keys, orders));
+  for (size_t i = 0; i < select.n_window_clause; ++i) {  // also those that no call names must be right
+    KAPPA_RETURN_IF_ERROR(WindowOf(*select.window_clause[i]->window_def, {&scope, "WINDOW", &aggregates, nullptr, false, &windows}).status());
+  }
+  if (!windows.calls.empty() && !sets.empty()) return Unsupported("a set-returning function beside a window function", "Call one of them in a sub-select.", sets[0].position);
 
   const auto each = [&](const auto& change) -> Status {
     for (Target& target : targets) {
       KAPPA_ASSIGN_OR_RETURN(target.expression, change(target.expression, target.position));
     }
-    for (Order& order : orders) {
-      if (order.output >= 0) continue;
-      KAPPA_ASSIGN_OR_RETURN(order.expression, change(order.expression, order.position));
+    for (std::vector<Order>* list : {&orders, &distinct_keys}) {
+      for (Order& order : *list) {
+        if (order.output >= 0) continue;
+        KAPPA_ASSIGN_OR_RETURN(order.expression, change(order.expression, order.position));
+      }
+    }
+    for (BoundWindow& window : windows.calls) {
+      const auto own = [&](ExprPtr& slot) -> Status {
+        if (!slot) return {};
+        KAPPA_ASSIGN_OR_RETURN(slot, change(slot, window.position));
+        return {};
+      };
+      for (ExprPtr& slot : window.partition) KAPPA_RETURN_IF_ERROR(own(slot));
+      for (plan::SortKey& key : window.order) KAPPA_RETURN_IF_ERROR(own(key.expression));
+      for (ExprPtr& slot : window.call.arguments) KAPPA_RETURN_IF_ERROR(own(slot));
+      for (ExprPtr& slot : window.call.aggregate.arguments) KAPPA_RETURN_IF_ERROR(own(slot));
+      KAPPA_RETURN_IF_ERROR(own(window.call.aggregate.filter));
     }
     return {};
   };
@@ -282,6 +327,13 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     }
   }
 
+  if (!windows.calls.empty()) {
+    std::vector<int> columns;
+    KAPPA_ASSIGN_OR_RETURN(plan, AddWindows(std::move(plan), windows.calls, columns));
+    windows.calls.clear();
+    KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int) -> Result<ExprPtr> { return WithWindowColumns(e, columns); }));
+  }
+
   std::vector<ExprPtr> expressions;
   std::vector<std::string> names;
   for (Target& target : targets) {
@@ -292,14 +344,16 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     names.push_back(target.name);
   }
   const size_t outputs = targets.size();
-  for (Order& order : orders) {
-    if (order.output >= 0) continue;
-    if (order.expression->type().id == TypeId::kUnknown) {
-      KAPPA_ASSIGN_OR_RETURN(order.expression, expr::MakeCast(std::move(order.expression), TypeId::kText, expr::CastContext::kImplicit, order.position));
+  for (std::vector<Order>* list : {&orders, &distinct_keys}) {
+    for (Order& order : *list) {
+      if (order.output >= 0) continue;
+      if (order.expression->type().id == TypeId::kUnknown) {
+        KAPPA_ASSIGN_OR_RETURN(order.expression, expr::MakeCast(std::move(order.expression), TypeId::kText, expr::CastContext::kImplicit, order.position));
+      }
+      order.output = static_cast<int>(expressions.size());
+      expressions.push_back(order.expression);
+      names.push_back((list == &orders ? "order by " : "distinct on ") + std::to_string(expressions.size() - outputs));
     }
-    order.output = static_cast<int>(expressions.size());
-    expressions.push_back(order.expression);
-    names.push_back("order by " + std::to_string(expressions.size() - outputs));
   }
   plan = plan::MakeProject(std::move(plan), std::move(expressions), std::move(names));
   const auto column = [&](int i) {
@@ -312,11 +366,15 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     std::vector<std::string> all_names = plan::ColumnNames(plan->schema);
     plan = plan::MakeAggregate(plan, std::move(all), {}, std::move(all_names), -1, 0);
   }
-  if (!orders.empty()) {
-    std::vector<plan::SortKey> sort;
-    for (const Order& order : orders) sort.push_back({column(order.output), order.descending, order.nulls_first});
-    plan = plan::MakeSort(plan, std::move(sort));
+  std::vector<plan::SortKey> sort;
+  for (const Order& order : orders) sort.push_back({column(order.output), order.descending, order.nulls_first});
+  if (distinct_on) {
+    std::vector<ExprPtr> partition;
+    for (const Order& key : distinct_keys) partition.push_back(column(key.output));
+    plan = plan::MakeTopN(plan, std::move(partition), sort, plan::TopN::Rank::kRowNumber, 1, 1, "");
   }
+  const bool limited = select.limit_count != nullptr || select.limit_offset != nullptr;
+  if (!sort.empty() && (!for_view_ || limited)) plan = plan::MakeSort(plan, std::move(sort));
   KAPPA_ASSIGN_OR_RETURN(plan, LimitOutput(select, std::move(plan)));
   if (static_cast<size_t>(plan->schema.size()) > outputs) {
     std::vector<ExprPtr> kept;

@@ -319,7 +319,8 @@ Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep
 /// ORDER BY of a UNION or VALUES: output columns only.
 Result<NodePtr> Binder::SortOutput(const PgQuery__SelectStmt& select, NodePtr plan) {
   if (select.n_sort_clause == 0) return plan;
-  if (for_view_) return Unsupported("ORDER BY in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
+  if (for_view_ && select.limit_count == nullptr && select.limit_offset == nullptr)
+    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
   std::vector<Target> targets;
   for (int i = 0; i < plan->schema.size(); ++i) targets.push_back({OutputColumn(plan, i), plan->schema.fields[static_cast<size_t>(i)].name, 0, nullptr});
   Scope scope;
@@ -360,11 +361,11 @@ Result<ExprPtr> Binder::LimitCount(const PgQuery__Node* node, const char* clause
 Result<NodePtr> Binder::LimitOutput(const PgQuery__SelectStmt& select, NodePtr plan) {
   if (select.limit_count == nullptr && select.limit_offset == nullptr) return plan;
   const PgQuery__Node& node = select.limit_count != nullptr ? *select.limit_count : *select.limit_offset;
-  if (for_view_) return Unsupported("LIMIT or OFFSET in a view", "Limit the rows where the view is read.", At(LocationOf(node)));
-  if (select.limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES) return Unsupported("FETCH .. WITH TIES", "Use FETCH FIRST n ROWS ONLY.", At(LocationOf(node)));
   KAPPA_ASSIGN_OR_RETURN(ExprPtr limit, LimitCount(select.limit_count, "LIMIT"));
   KAPPA_ASSIGN_OR_RETURN(ExprPtr offset, LimitCount(select.limit_offset, "OFFSET"));
   if (!limit && !offset) return plan;
+  const bool ties = select.limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES;
+  if (for_view_ || ties) return LimitByRank(plan, limit, offset, ties, At(LocationOf(node)));
   return plan::MakeLimit(std::move(plan), std::move(limit), std::move(offset));
 }
 

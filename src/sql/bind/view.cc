@@ -57,7 +57,21 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
       return keys;
     }
     case NodeKind::kTemporalFilter:
-    case NodeKind::kFilter: return KeyColumns(*plan.inputs[0]);
+    case NodeKind::kFilter:
+    case NodeKind::kOver: return KeyColumns(*plan.inputs[0]);
+    case NodeKind::kTopN: {
+      // One row of each partition, or one of each partition and row number.
+      const auto& top = static_cast<const plan::TopN&>(plan);
+      const bool one = top.from == top.to;
+      if (top.rank != plan::TopN::Rank::kRowNumber || top.partition.empty() || (!one && !top.with_rank)) return KeyColumns(*plan.inputs[0]);
+      std::vector<int> keys;
+      for (const ExprPtr& key : top.partition) {
+        if (AsColumn(key) == nullptr) return KeyColumns(*plan.inputs[0]);
+        keys.push_back(AsColumn(key)->index());
+      }
+      if (!one) keys.push_back(plan.schema.size() - 1);
+      return keys;
+    }
     case NodeKind::kProject: {
       const auto& project = static_cast<const plan::Project&>(plan);
       std::vector<int> keys;

@@ -81,13 +81,10 @@ TEST_F(ViewTest, AppendOnlyIsProvenUpward) {
 
 TEST_F(ViewTest, RefusesWhatALiveViewCannotKeep) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"select author from commits order by 1", "ORDER BY in a view is not supported"},
-      {"select author from commits limit 1", "LIMIT or OFFSET in a view is not supported"},
-      {"select author from commits union all select 'x' order by 1", "ORDER BY in a view is not supported"},
-      {"select author from (select author from commits limit 5) x", "LIMIT or OFFSET in a view is not supported"},
+      {"select author from commits order by 1", "ORDER BY without LIMIT in a view is not supported"},
+      {"select author from commits union all select 'x' order by 1", "ORDER BY without LIMIT in a view is not supported"},
       {"select array(select name from repos) as names from commits", "ARRAY(sub-query) is not supported in a view"},
       {"select c.id from commits c left join repos r on c.repo = (select max(name) from repos)", "a sub-query in the condition of an outer join is not supported in a view"},
-      {"select (select name from repos r where r.name = c.repo limit 1) as n from commits c", "LIMIT or OFFSET in a view is not supported"},
       {"select author, now() as t from commits", "function now() is not supported in views except to compare a time with it"},
       {"select author, current_date as d from commits", "function now() is not supported in views except to compare a time with it"},
       {"select author from commits where random() > 0.5", "function random() is not supported in views"},

@@ -125,6 +125,63 @@ Pruned PruneJoin(const plan::Join& join, const Columns& used) {
   return result;
 }
 
+std::vector<plan::SortKey> Moved(std::vector<plan::SortKey> keys, const std::vector<int>& mapping) {
+  for (plan::SortKey& key : keys) key.expression = Moved(key.expression, mapping);
+  return keys;
+}
+
+void UseWindow(const std::vector<ExprPtr>& partition, const std::vector<plan::SortKey>& order, Columns& used) {
+  for (const ExprPtr& key : partition) Use(key, used);
+  for (const plan::SortKey& key : order) Use(key.expression, used);
+}
+
+/// Window functions that nothing reads are not computed.
+Pruned PruneOver(const plan::OverWindow& over, const Columns& used) {
+  const size_t width = over.inputs[0]->schema.fields.size();
+  Columns below(used.begin(), used.begin() + static_cast<ptrdiff_t>(width));
+  std::vector<plan::WindowCall> calls;
+  std::vector<std::string> names;
+  std::vector<int> places(over.calls.size(), -1);
+  for (size_t i = 0; i < over.calls.size(); ++i) {
+    if (!used[width + i]) continue;
+    for (const ExprPtr& argument : over.calls[i].arguments) Use(argument, below);
+    for (const ExprPtr& argument : over.calls[i].aggregate.arguments) Use(argument, below);
+    Use(over.calls[i].aggregate.filter, below);
+    places[i] = static_cast<int>(calls.size());
+    calls.push_back(over.calls[i]);
+    names.push_back(over.schema.fields[width + i].name);
+  }
+  if (calls.empty()) {
+    Pruned result = Prune(over.inputs[0], below);
+    result.mapping.resize(used.size(), -1);
+    return result;
+  }
+  UseWindow(over.partition, over.order, below);
+  const Pruned input = Prune(over.inputs[0], below);
+  for (plan::WindowCall& call : calls) {
+    call.arguments = Moved(std::move(call.arguments), input.mapping);
+    call.aggregate.arguments = Moved(std::move(call.aggregate.arguments), input.mapping);
+    call.aggregate.filter = Moved(call.aggregate.filter, input.mapping);
+  }
+  Pruned result{nullptr, input.mapping};
+  for (const int place : places) result.mapping.push_back(place < 0 ? -1 : input.node->schema.size() + place);
+  result.node = plan::MakeOver(input.node, Moved(over.partition, input.mapping), Moved(over.order, input.mapping), std::move(calls), std::move(names));
+  return result;
+}
+
+Pruned PruneTopN(const plan::TopN& top, const Columns& used) {
+  const size_t width = top.inputs[0]->schema.fields.size();
+  Columns below(used.begin(), used.begin() + static_cast<ptrdiff_t>(width));
+  UseWindow(top.partition, top.order, below);
+  const Pruned input = Prune(top.inputs[0], below);
+  const bool with_rank = top.with_rank && used[width];
+  Pruned result{nullptr, input.mapping};
+  if (top.with_rank) result.mapping.push_back(with_rank ? input.node->schema.size() : -1);
+  result.node = plan::MakeTopN(input.node, Moved(top.partition, input.mapping), Moved(top.order, input.mapping), top.rank, top.from, top.to,
+                               with_rank ? top.schema.fields.back().name : "");
+  return result;
+}
+
 /// Nodes that pass their input's columns on and may add some: the input keeps what is used above and in the node.
 template <typename Make>
 Pruned PrunePassing(const plan::Node& node, Columns used, const Columns& own, const Make& make) {
@@ -146,6 +203,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
     case NodeKind::kProject: return PruneProject(static_cast<const plan::Project&>(*node), used);
     case NodeKind::kAggregate: return PruneAggregate(static_cast<const plan::Aggregate&>(*node), used);
     case NodeKind::kJoin: return PruneJoin(static_cast<const plan::Join&>(*node), used);
+    case NodeKind::kOver: return PruneOver(static_cast<const plan::OverWindow&>(*node), used);
+    case NodeKind::kTopN: return PruneTopN(static_cast<const plan::TopN&>(*node), used);
     case NodeKind::kFilter: {
       const auto& filter = static_cast<const plan::Filter&>(*node);
       Use(filter.predicate, own);

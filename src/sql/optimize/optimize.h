@@ -22,6 +22,8 @@ plan::NodePtr OptimizeSubqueries(const plan::NodePtr& plan);
 
 plan::NodePtr FoldPlan(const plan::NodePtr& plan);
 plan::NodePtr PushPredicates(const plan::NodePtr& plan);
+/// An Over node that only ranks, below conditions on the rank: a TopN, and its conditions are taken out of `conjuncts`. Else the node.
+plan::NodePtr RankFilter(const plan::NodePtr& over, std::vector<expr::ExprPtr>& conjuncts);
 plan::NodePtr PruneColumns(const plan::NodePtr& plan);
 plan::NodePtr SimplifyProjections(const plan::NodePtr& plan);
 plan::NodePtr FuseSessions(const plan::NodePtr& plan);

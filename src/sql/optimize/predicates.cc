@@ -242,6 +242,26 @@ std::pair<std::vector<ExprPtr>, std::vector<ExprPtr>> Partition(const std::vecto
   return {std::move(down), std::move(stay)};
 }
 
+/// Conditions on PARTITION BY columns choose whole partitions, so they move below; a condition on the rank of a ranking function makes
+/// it a top-N.
+NodePtr PushThroughWindow(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
+  const bool top = node->kind == NodeKind::kTopN;
+  const std::vector<ExprPtr>& partition = top ? static_cast<const plan::TopN&>(*node).partition : static_cast<const plan::OverWindow&>(*node).partition;
+  const auto is_partition = [&](int column) {
+    return std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) {
+      return key->kind() == Expression::Kind::kColumn && static_cast<const expr::ColumnRef&>(*key).index() == column;
+    });
+  };
+  auto [down, stay] = Partition(conjuncts, is_partition);
+  if (partition.empty()) {  // the rows of other partitions count: there is but one
+    stay = std::move(conjuncts);
+    down.clear();
+  }
+  NodePtr pushed = plan::WithInputs(node, {Push(node->inputs[0], std::move(down))});
+  if (!top) pushed = RankFilter(pushed, stay);
+  return Filtered(std::move(pushed), std::move(stay));
+}
+
 NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
   switch (node->kind) {
     case NodeKind::kFilter: {
@@ -287,6 +307,8 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       for (ExprPtr& conjunct : down) conjunct = expr::SubstituteColumns(conjunct, aggregate.keys);
       return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
     }
+    case NodeKind::kOver:
+    case NodeKind::kTopN: return PushThroughWindow(node, std::move(conjuncts));
     case NodeKind::kJoin: {
       if (IsPlainInner(*node)) {
         if (NodePtr reordered = Reordered(node, conjuncts)) return reordered;

@@ -349,6 +349,27 @@ class Dependent {
         const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) { return Over(e, *in, width); });
         return Columns(plan::Over(*bound, in), Range(0, width) + Range(width + width_, added) + Range(width, width_));
       }
+      case NodeKind::kOver:
+      case NodeKind::kTopN: {
+        // Each outer value has partitions of its own.
+        KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(node->inputs[0]));
+        const int width = node->inputs[0]->schema.size(), added = node->schema.size() - width;
+        const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) { return Over(e, *in, width); });
+        const bool top = node->kind == NodeKind::kTopN;
+        std::vector<ExprPtr> partition = top ? static_cast<const plan::TopN&>(*bound).partition : static_cast<const plan::OverWindow&>(*bound).partition;
+        for (const ExprPtr& e : ColumnsOf(*in, width, width_)) partition.push_back(e);
+        NodePtr made;
+        if (top) {
+          const auto& by_rank = static_cast<const plan::TopN&>(*bound);
+          made = plan::MakeTopN(in, std::move(partition), by_rank.order, by_rank.rank, by_rank.from, by_rank.to, by_rank.with_rank ? node->schema.fields.back().name : "");
+        } else {
+          const auto& over = static_cast<const plan::OverWindow&>(*bound);
+          std::vector<std::string> names = plan::ColumnNames(node->schema);
+          names.erase(names.begin(), names.begin() + width);
+          made = plan::MakeOver(in, std::move(partition), over.order, over.calls, std::move(names));
+        }
+        return Columns(made, Range(0, width) + Range(width + width_, added) + Range(width, width_));
+      }
       case NodeKind::kUnion: {
         std::vector<NodePtr> inputs;
         for (const NodePtr& input : node->inputs) {

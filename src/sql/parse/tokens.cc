@@ -73,6 +73,7 @@ const char* SqlStateOfParserMessage(std::string_view message) {
   const auto has = [&](std::string_view part) { return message.find(part) != std::string_view::npos; };
   if (has("stack depth") || has("memory exhausted")) return sqlstate::kStatementTooComplex;
   if (has("not supported") || has("not implemented") || has("not yet implemented")) return sqlstate::kFeatureNotSupported;
+  if (message.starts_with("frame start") || message.starts_with("frame end")) return sqlstate::kWindowingError;
   return sqlstate::kSyntaxError;
 }
 

@@ -1,0 +1,303 @@
+// Over: window functions, kept up to date by changes.
+#include <algorithm>
+#include <numeric>
+
+#include "data/row_key.h"
+#include "ops/consolidate.h"
+#include "ops/factories.h"
+#include "ops/over/order_key.h"
+#include "ops/over/ordered_rows.h"
+#include "ops/over/window_functions.h"
+#include "ops/row_decoder.h"
+#include "state/keyed_table.h"
+
+namespace kappa::ops {
+namespace {
+
+using state::Ref;
+
+struct PartitionHead {
+  RowTree tree;
+  uint32_t touched;  // 1 + its place in touched_, 0 when nothing changed since the last flush
+  uint32_t reserved;
+};
+static_assert(sizeof(PartitionHead) == 24);
+
+constexpr int64_t kChunkRows = 65536;  // rows that are computed at once
+
+// Input        changes of any weight, one port.
+// State        a table from the row key of `partition` to PartitionHead; the rows of each partition in order, each with the results that
+//              were emitted for it.
+// Watermark    ignored.
+// Retractions  at the end of an epoch, for each partition that changed: the range of rows from the first changed one to the last is
+//              widened by what the functions reach (WindowReach), computed again, and the rows whose results differ from those
+//              that were emitted give their old row (-1) and their new one (+1).
+// Cost         log(rows) for each change; the widened range and what it looks at are decoded and computed: a few rows for row_number at the
+//              end, lag, lead and ROWS frames with offsets; all rows from the change on for ranks and running aggregates, and those
+//              before it are read; whole partitions for ntile, percent_rank, cume_dist, RANGE and GROUPS with offsets.
+// Threads      one at a time.
+class Over final : public Operator {
+ public:
+  Over(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions)
+      : partition_(node.partition), order_(node.order), schema_(node.inputs[0]->schema), context_(options.context), functions_(std::move(functions)),
+        watch_(options.watch), rows_(arena_), partitions_(arena_, 0, sizeof(PartitionHead)) {
+    for (int i = schema_.size(); i < node.schema.size(); ++i) results_.fields.push_back(node.schema.fields[static_cast<size_t>(i)]);
+  }
+
+  Status OnBatch(int, data::ChangeBatch batch, Output&) override {
+    if (batch.rows == 0) return {};
+    held_bytes_ += BatchBytes(batch);
+    pending_.push_back(std::move(batch));
+    return {};
+  }
+  Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
+    KAPPA_RETURN_IF_ERROR(Apply());
+    return epoch.flush ? Flush(out) : Status();
+  }
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { visit("rows", arena_); }
+  Status OnRestored() override {
+    KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
+    KAPPA_RETURN_IF_ERROR(partitions_.Attach());
+    kept_rows_ = 0;
+    partitions_.ForEach([&](Ref partition) { kept_rows_ += reinterpret_cast<const PartitionHead*>(partitions_.Payload(partition))->tree.rows; });
+    return {};
+  }
+  int64_t state_rows() const override { return kept_rows_; }
+  int64_t held_bytes() const override { return held_bytes_; }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  /// A partition that changed: rows before `first` and the last `tail` ones are as they were.
+  struct Touched {
+    Ref partition;
+    int64_t first;
+    int64_t tail;
+  };
+  /// Rows that are computed together.
+  struct Chunk {
+    std::vector<Ref> records;
+    std::vector<WindowSegment> segments;
+    std::vector<uint8_t> peer_start;
+  };
+
+  PartitionHead* Head(Ref partition) { return reinterpret_cast<PartitionHead*>(partitions_.MutablePayload(partition)); }
+  Status Apply();
+  void Changed(Ref partition, PartitionHead* head, int64_t position, bool inserted);
+  int64_t PeersBegin(const RowTree& tree, int64_t position);
+  int64_t PeersEnd(const RowTree& tree, int64_t position);
+  void AddSegment(const Touched& touched, Chunk& chunk);
+  Status Compute(Chunk& chunk, Output& out);
+  Status EmitDeleted(Output& out);
+  Status Flush(Output& out);
+
+  std::vector<expr::ExprPtr> partition_;
+  std::vector<plan::SortKey> order_;
+  data::Schema schema_;   // of the input
+  data::Schema results_;  // of the functions
+  expr::EvalContext context_;
+  std::unique_ptr<WindowFunctions> functions_;
+  std::function<Status(Output&, int64_t)> watch_;
+  state::Arena arena_;
+  OrderedRows rows_;
+  state::KeyedTable partitions_;
+  int64_t kept_rows_ = 0;
+
+  std::vector<data::ChangeBatch> pending_;  // of the epoch: applied when its sum is known
+  int64_t held_bytes_ = 0;                  // of pending_
+  std::vector<Touched> touched_;            // since the last flush
+  std::vector<Ref> deleted_;                // records whose rows were emitted and are gone
+  std::string key_a_, key_b_;
+};
+
+void Over::Changed(Ref partition, PartitionHead* head, int64_t position, bool inserted) {
+  const int64_t after = head->tree.rows - position - (inserted ? 1 : 0);
+  if (head->touched == 0) {
+    touched_.push_back({partition, position, after});
+    head->touched = static_cast<uint32_t>(touched_.size());
+    return;
+  }
+  Touched& touched = touched_[head->touched - 1];
+  touched.first = std::min(touched.first, position);
+  touched.tail = std::min(touched.tail, after);
+}
+
+/// Brings the pending changes into the trees. Their sum never deletes what is not there.
+Status Over::Apply() {
+  if (pending_.empty()) return {};
+  const data::ChangeBatch batch = Consolidate(pending_);
+  pending_.clear();
+  held_bytes_ = 0;
+  if (batch.rows == 0) return {};
+  std::vector<data::ColumnPtr> partition;
+  for (const expr::ExprPtr& key : partition_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
+    partition.push_back(std::move(column));
+  }
+  std::vector<SortColumn> order;
+  for (const plan::SortKey& key : order_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch.AsBatch(), context_));
+    order.push_back({std::move(column), key.descending, key.nulls_first});
+  }
+  const data::RowKeys partitions(partition, batch.rows);
+  const OrderKeys orders(order, batch.rows);
+  const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false);
+  std::vector<int32_t> all(static_cast<size_t>(batch.rows));
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<Ref> refs(all.size());
+  partitions_.FindOrInsertBatch(partitions, all, refs.data());
+  std::string key;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const int64_t weight = batch.weight(all[i]);
+    PartitionHead* head = Head(refs[i]);
+    for (int64_t k = 0; k < weight; ++k) {
+      const int64_t at = rows_.Insert(head->tree, rows_.NewRecord(orders.key(all[i]), bytes.key(all[i])));
+      Changed(refs[i], head, at, true);
+      ++kept_rows_;
+    }
+    if (weight >= 0) continue;
+    key.assign(orders.key(all[i])).append(bytes.key(all[i]));
+    for (int64_t k = weight; k < 0; ++k) {
+      const int64_t at = rows_.LowerBound(head->tree, key);
+      if (at == head->tree.rows || rows_.Key(rows_.At(head->tree, at), key_a_) != key)
+        return Error(sqlstate::kInternalError, "a change deletes a row that its partition does not have");
+      const Ref record = rows_.EraseAt(head->tree, at);
+      Changed(refs[i], head, at, false);
+      --kept_rows_;
+      if (rows_.Owner(record) != 0) deleted_.push_back(record);
+      else rows_.FreeRecord(record);
+    }
+  }
+  return {};
+}
+
+int64_t Over::PeersBegin(const RowTree& tree, int64_t position) {
+  const Ref record = rows_.At(tree, position);
+  return rows_.LowerBound(tree, rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)));
+}
+
+int64_t Over::PeersEnd(const RowTree& tree, int64_t position) {
+  const Ref record = rows_.At(tree, position);
+  std::string after(rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)));
+  after += '\xff';  // rows begin with a byte of 0 or 1
+  return rows_.LowerBound(tree, after);
+}
+
+/// The rows of a partition whose results may have changed, and what those look at.
+void Over::AddSegment(const Touched& touched, Chunk& chunk) {
+  const RowTree& tree = Head(touched.partition)->tree;
+  const WindowReach& reach = functions_->reach();
+  const int64_t rows = tree.rows;
+  const auto below = [](int64_t position, int64_t by) { return by >= position ? 0 : position - by; };
+  const auto above = [&](int64_t position, int64_t by) { return by >= rows - position ? rows : position + by; };
+  int64_t wanted_from = below(touched.first, reach.affects_before), wanted_to = above(rows - touched.tail, reach.affects_after);
+  if (reach.peers && wanted_from > 0) wanted_from = PeersBegin(tree, wanted_from - 1);
+  if (reach.peers && wanted_to < rows) wanted_to = PeersEnd(tree, wanted_to);
+  if (wanted_from >= wanted_to) return;
+  int64_t from = below(wanted_from, reach.needs_before), to = above(wanted_to, reach.needs_after);
+  if (reach.peers && from > 0) from = PeersBegin(tree, from);
+  if (reach.peers && to < rows) to = PeersEnd(tree, to - 1);
+  const auto start = static_cast<int64_t>(chunk.records.size());
+  rows_.Read(tree, from, to - from, chunk.records);
+  for (auto i = static_cast<size_t>(start); i < chunk.records.size(); ++i) {
+    const Ref record = chunk.records[i];
+    bool same = static_cast<int64_t>(i) > start;
+    if (same) {
+      const Ref before = chunk.records[i - 1];
+      same = rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)) == rows_.Key(before, key_b_).substr(0, rows_.OrderSize(before));
+    }
+    chunk.peer_start.push_back(same ? 0 : 1);
+  }
+  chunk.segments.push_back({start, start + to - from, start + wanted_from - from, start + wanted_to - from, from, rows});
+}
+
+data::ChangeBatch Joined(data::Batch rows, std::vector<data::ColumnPtr> results, int64_t weight) {
+  data::ChangeBatch out(std::move(rows));
+  std::move(results.begin(), results.end(), std::back_inserter(out.columns));
+  if (weight != 1) out.weights = std::make_shared<const std::vector<int64_t>>(static_cast<size_t>(out.rows), weight);
+  return out;
+}
+
+Status Over::Compute(Chunk& chunk, Output& out) {
+  if (chunk.segments.empty()) return {};
+  RowDecoder decoder(schema_);
+  for (const Ref record : chunk.records) decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
+  const data::Batch batch = decoder.Finish();
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results, functions_->Evaluate(batch, chunk.segments, chunk.peer_start, context_));
+  const data::RowKeys fresh(results, results[0]->size(), /*canonical=*/false);
+  RowDecoder old_results(results_);
+  std::vector<int32_t> old_rows, new_rows, new_results;
+  int64_t result = 0;
+  for (const WindowSegment& segment : chunk.segments) {
+    for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i, ++result) {
+      const Ref record = chunk.records[static_cast<size_t>(i)];
+      const Ref old = rows_.Owner(record);
+      if (old != 0) {
+        const std::string_view bytes = state::BlobView(arena_, old, key_a_);
+        if (bytes == fresh.key(result)) continue;
+        old_results.Append(bytes, /*borrow=*/false);
+        old_rows.push_back(static_cast<int32_t>(i));
+        state::FreeBlob(arena_, old);
+      }
+      rows_.SetOwner(record, state::StoreBlob(arena_, fresh.key(result)));
+      new_rows.push_back(static_cast<int32_t>(i));
+      new_results.push_back(static_cast<int32_t>(result));
+    }
+  }
+  const auto rows_at = [&](const std::vector<int32_t>& rows) {
+    data::Batch gathered = data::Gather(data::ChangeBatch(batch), rows).AsBatch();
+    gathered.rows = static_cast<int64_t>(rows.size());
+    return gathered;
+  };
+  if (!old_rows.empty()) out.push_back(Joined(rows_at(old_rows), old_results.Finish().columns, -1));
+  if (!new_rows.empty()) {
+    std::vector<data::ColumnPtr> columns;
+    for (const data::ColumnPtr& column : results) columns.push_back(data::Gather(*column, new_results));
+    out.push_back(Joined(rows_at(new_rows), std::move(columns), 1));
+  }
+  chunk = {};
+  return watch_ ? watch_(out, 0) : Status();
+}
+
+Status Over::EmitDeleted(Output& out) {
+  for (size_t from = 0; from < deleted_.size(); from += kChunkRows) {
+    RowDecoder rows(schema_), results(results_);
+    for (size_t i = from; i < std::min<size_t>(deleted_.size(), from + kChunkRows); ++i) {
+      const Ref record = deleted_[i], result = rows_.Owner(record);
+      rows.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
+      results.Append(state::BlobView(arena_, result, key_b_), /*borrow=*/false);
+      state::FreeBlob(arena_, result);
+      rows_.FreeRecord(record);
+    }
+    data::Batch batch = rows.Finish();
+    out.push_back(Joined(std::move(batch), results.Finish().columns, -1));
+  }
+  deleted_.clear();
+  return {};
+}
+
+Status Over::Flush(Output& out) {
+  KAPPA_RETURN_IF_ERROR(EmitDeleted(out));
+  Chunk chunk;
+  for (const Touched& touched : touched_) {
+    PartitionHead* head = Head(touched.partition);
+    head->touched = 0;
+    if (head->tree.rows == 0) {
+      partitions_.Erase(touched.partition);
+      continue;
+    }
+    AddSegment(touched, chunk);
+    if (static_cast<int64_t>(chunk.records.size()) >= kChunkRows) KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
+  }
+  KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
+  touched_.clear();
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> MakeOver(const plan::OverWindow& node, const OperatorOptions& options) {
+  KAPPA_ASSIGN_OR_RETURN(auto functions, MakeWindowFunctions(node, options));
+  return std::unique_ptr<Operator>(std::make_unique<Over>(node, options, std::move(functions)));
+}
+
+}  // namespace kappa::ops
