@@ -42,6 +42,8 @@ class Accumulator {
   /// Adds the state of group `from` to that of `into`. Only where `merges`; the states hold the same arena's blobs.
   virtual void Merge(char* /*into*/, char* /*from*/) { KAPPA_CHECK(merges()); }
   virtual bool merges() const { return false; }
+  /// True when the group's state is its payload alone, so that a copy of these bytes is the same state.
+  virtual bool is_plain(char* /*payload*/) const { return false; }
   /// Gives back what the group holds outside of its payload.
   virtual void Drop(char* /*payload*/) {}
   /// True when rows whose first argument is NULL are to be given too.

@@ -24,6 +24,7 @@ class Count final : public Accumulator {
     return data::ColumnPtr(std::move(column));
   }
   bool merges() const override { return true; }
+  bool is_plain(char*) const override { return true; }
   void Merge(char* into, char* from) override { At<int64_t>(into) += At<int64_t>(from); }
 };
 
@@ -51,6 +52,7 @@ class BoolAggregate final : public Accumulator {
     return builder.Finish();
   }
   bool merges() const override { return true; }
+  bool is_plain(char*) const override { return true; }
   void Merge(char* into, char* from) override {
     for (int i = 0; i < 2; ++i) At<BoolState>(into).count[i] += At<BoolState>(from).count[i];
   }
@@ -105,6 +107,7 @@ class IntegerSum final : public Accumulator {
     return builder.Finish();
   }
   bool merges() const override { return true; }
+  bool is_plain(char*) const override { return true; }
   void Merge(char* into, char* from) override {
     AddTo(At<IntegerState>(into), SumOf(At<IntegerState>(from)));
     At<IntegerState>(into).count += At<IntegerState>(from).count;
@@ -142,6 +145,7 @@ class IntervalSum final : public Accumulator {
  public:
   explicit IntervalSum(expr::ExprPtr divide) : divide_(std::move(divide)) {}
   uint32_t bytes() const override { return sizeof(IntervalState); }
+  bool is_plain(char*) const override { return true; }
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
     const auto* values = arguments[0]->data<data::Interval>();
     for (int32_t row : in.rows) {

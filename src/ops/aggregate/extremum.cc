@@ -29,6 +29,7 @@ template <typename T> class FixedExtremum final : public Accumulator {
  public:
   FixedExtremum(data::Type type, bool max) : type_(type), max_(max) {}
   uint32_t bytes() const override { return 16; }
+  bool is_plain(char*) const override { return true; }
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
     max_ ? Run<true>(arguments[0]->data<T>(), in) : Run<false>(arguments[0]->data<T>(), in);
     return {};
@@ -106,6 +107,7 @@ class VariableExtremum final : public Accumulator {
     }
     return builder.Finish();
   }
+  bool is_plain(char* payload) const override { return At<State>(payload).size <= sizeof(State::bytes) + 1; }
   void Drop(char* payload) override {
     auto& state = At<State>(payload);
     if (state.size > sizeof state.bytes + 1) state::FreeBlob(*blobs_, Blob(state));

@@ -82,6 +82,7 @@ class FloatSum final : public Accumulator {
     return builder.Finish();
   }
 
+  bool is_plain(char* payload) const override { return At<FloatState>(payload).wide == 0; }
   void Drop(char* payload) override {
     auto& state = At<FloatState>(payload);
     if (state.wide != 0) state::FreeBlob(*blobs_, state.wide);

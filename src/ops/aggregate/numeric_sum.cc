@@ -122,6 +122,7 @@ class NumericSum final : public Accumulator {
     return builder.Finish();
   }
 
+  bool is_plain(char* payload) const override { return At<SumState>(payload).slow == 0; }
   void Drop(char* payload) override {
     auto& state = At<SumState>(payload);
     if (state.slow != 0) state::FreeBlob(*blobs_, state.slow);

@@ -1,5 +1,7 @@
 // Over: window functions, kept up to date by changes.
 #include <algorithm>
+#include <cstring>
+#include <deque>
 #include <numeric>
 
 #include "data/row_key.h"
@@ -24,17 +26,19 @@ struct PartitionHead {
 static_assert(sizeof(PartitionHead) == 24);
 
 constexpr int64_t kChunkRows = 65536;  // rows that are computed at once
+constexpr int64_t kStateEvery = 64;    // rows between two that keep the functions' states
 
 // Input        changes of any weight, one port.
 // State        a table from the row key of `partition` to PartitionHead; the rows of each partition in order, each with the results that
-//              were emitted for it.
+//              were emitted for it, and about every 64th one with the states of running aggregates and dense_rank after it.
 // Watermark    ignored.
 // Retractions  at the end of an epoch, for each partition that changed: the range of rows from the first changed one to the last is
 //              widened by what the functions reach (WindowReach), computed again, and the rows whose results differ from those
 //              that were emitted give their old row (-1) and their new one (+1).
-// Cost         log(rows) for each change; the widened range and what it looks at are decoded and computed: a few rows for row_number at the
-//              end, lag, lead and ROWS frames with offsets; all rows from the change on for ranks and running aggregates, and those
-//              before it are read; whole partitions for ntile, percent_rank, cume_dist, RANGE and GROUPS with offsets.
+// Cost         log(rows) for each change; the widened range and what it looks at are decoded and computed: the rows in reach for lag, lead and
+//              ROWS frames with offsets; the rows from the change on for ranks, running aggregates (and up to 64 before it) and frames of
+//              RANGE and GROUPS that reach back (and what they reach); whole partitions for ntile, percent_rank, cume_dist, first_value and
+//              lists from the partition's start, frames that reach ahead by keys or groups, and most with EXCLUDE.
 // Threads      one at a time.
 class Over final : public Operator {
  public:
@@ -78,6 +82,8 @@ class Over final : public Operator {
     std::vector<Ref> records;
     std::vector<WindowSegment> segments;
     std::vector<uint8_t> peer_start;
+    WindowStates states;
+    std::deque<std::string> begin;  // states that segments begin with
   };
 
   PartitionHead* Head(Ref partition) { return reinterpret_cast<PartitionHead*>(partitions_.MutablePayload(partition)); }
@@ -85,7 +91,10 @@ class Over final : public Operator {
   void Changed(Ref partition, PartitionHead* head, int64_t position, bool inserted);
   int64_t PeersBegin(const RowTree& tree, int64_t position);
   int64_t PeersEnd(const RowTree& tree, int64_t position);
-  void AddSegment(const Touched& touched, Chunk& chunk);
+  Result<int64_t> FirstNeeded(const RowTree& tree, int64_t wanted_from);
+  int64_t StateBefore(const RowTree& tree, int64_t position, std::string& state);
+  std::vector<uint8_t> PeerStarts(std::span<const Ref> records);
+  Status AddSegment(const Touched& touched, Chunk& chunk);
   Status Compute(Chunk& chunk, Output& out);
   Status EmitDeleted(Output& out);
   Status Flush(Output& out);
@@ -182,8 +191,64 @@ int64_t Over::PeersEnd(const RowTree& tree, int64_t position) {
   return rows_.LowerBound(tree, after);
 }
 
+/// What a record owns: the length of the results' bytes, the results, and the states of the functions after it, if it keeps them.
+struct Results {
+  std::string_view results, state;
+};
+Results Parse(std::string_view blob) {
+  uint32_t size;
+  std::memcpy(&size, blob.data(), sizeof size);
+  return {blob.substr(sizeof size, size), blob.substr(sizeof size + size)};
+}
+std::string Format(std::string_view results, std::string_view state) {
+  const auto size = static_cast<uint32_t>(results.size());
+  std::string blob(reinterpret_cast<const char*>(&size), sizeof size);
+  return blob.append(results).append(state);
+}
+
+/// Where groups of peers begin among consecutive rows of a partition.
+std::vector<uint8_t> Over::PeerStarts(std::span<const Ref> records) {
+  std::vector<uint8_t> starts(records.size(), 1);
+  for (size_t i = 1; i < records.size(); ++i) {
+    const std::string_view order = rows_.Key(records[i], key_a_).substr(0, rows_.OrderSize(records[i]));
+    starts[i] = order == rows_.Key(records[i - 1], key_b_).substr(0, rows_.OrderSize(records[i - 1])) ? 0 : 1;
+  }
+  return starts;
+}
+
+/// The first row that the frames of the rows from `wanted_from` on reach back to, or one before it.
+Result<int64_t> Over::FirstNeeded(const RowTree& tree, int64_t wanted_from) {
+  for (int64_t back = kStateEvery; ; back *= 4) {
+    int64_t from = back >= wanted_from ? 0 : PeersBegin(tree, wanted_from - back);
+    if (from == 0) return from;
+    std::vector<Ref> records;
+    rows_.Read(tree, from, wanted_from - from + 1, records);
+    RowDecoder decoder(schema_);
+    for (const Ref record : records) decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
+    KAPPA_ASSIGN_OR_RETURN(const bool within, functions_->FramesBegin(decoder.Finish(), wanted_from - from, PeerStarts(records), context_));
+    if (within) return from;
+  }
+}
+
+/// The first row after the last one before `position` that keeps its state; 0, and no state, when there is none.
+int64_t Over::StateBefore(const RowTree& tree, int64_t position, std::string& state) {
+  std::vector<Ref> records;
+  for (int64_t back = kStateEvery; position > 0; back *= 2) {
+    const int64_t from = std::max<int64_t>(0, position - back);
+    records.clear();
+    rows_.Read(tree, from, position - from, records);
+    for (; position > from; --position) {
+      const Ref owned = rows_.Owner(records[static_cast<size_t>(position - 1 - from)]);
+      if (owned == 0) continue;
+      state = Parse(state::BlobView(arena_, owned, key_a_)).state;
+      if (!state.empty()) return position;
+    }
+  }
+  return 0;
+}
+
 /// The rows of a partition whose results may have changed, and what those look at.
-void Over::AddSegment(const Touched& touched, Chunk& chunk) {
+Status Over::AddSegment(const Touched& touched, Chunk& chunk) {
   const RowTree& tree = Head(touched.partition)->tree;
   const WindowReach& reach = functions_->reach();
   const int64_t rows = tree.rows;
@@ -192,22 +257,31 @@ void Over::AddSegment(const Touched& touched, Chunk& chunk) {
   int64_t wanted_from = below(touched.first, reach.affects_before), wanted_to = above(rows - touched.tail, reach.affects_after);
   if (reach.peers && wanted_from > 0) wanted_from = PeersBegin(tree, wanted_from - 1);
   if (reach.peers && wanted_to < rows) wanted_to = PeersEnd(tree, wanted_to);
-  if (wanted_from >= wanted_to) return;
+  if (wanted_from >= wanted_to) return {};
   int64_t from = below(wanted_from, reach.needs_before), to = above(wanted_to, reach.needs_after);
   if (reach.peers && from > 0) from = PeersBegin(tree, from);
   if (reach.peers && to < rows) to = PeersEnd(tree, to - 1);
+  if (reach.range_before && from > 0) {
+    KAPPA_ASSIGN_OR_RETURN(const int64_t needed, FirstNeeded(tree, wanted_from));
+    from = std::min(from, needed);
+  }
+  std::string state;
+  if (reach.carries && from > 0) from = StateBefore(tree, from, state);
   const auto start = static_cast<int64_t>(chunk.records.size());
   rows_.Read(tree, from, to - from, chunk.records);
-  for (auto i = static_cast<size_t>(start); i < chunk.records.size(); ++i) {
-    const Ref record = chunk.records[i];
-    bool same = static_cast<int64_t>(i) > start;
-    if (same) {
-      const Ref before = chunk.records[i - 1];
-      same = rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)) == rows_.Key(before, key_b_).substr(0, rows_.OrderSize(before));
-    }
-    chunk.peer_start.push_back(same ? 0 : 1);
+  const std::vector<uint8_t> starts = PeerStarts(std::span(chunk.records).subspan(static_cast<size_t>(start)));
+  chunk.peer_start.insert(chunk.peer_start.end(), starts.begin(), starts.end());
+  chunk.begin.push_back(std::move(state));
+  chunk.segments.push_back({start, start + to - from, start + wanted_from - from, start + wanted_to - from, from, rows, chunk.begin.back()});
+  if (!reach.carries) return {};
+  int64_t last = start - 1;  // the row after which the state is kept
+  for (int64_t i = start + wanted_from - from; i < start + wanted_to - from; ++i) {
+    const bool ends_group = !reach.peers || i + 1 == start + to - from || starts[static_cast<size_t>(i + 1 - start)] != 0;
+    if (i - last < kStateEvery || !ends_group) continue;
+    chunk.states.rows.push_back(i);
+    last = i;
   }
-  chunk.segments.push_back({start, start + to - from, start + wanted_from - from, start + wanted_to - from, from, rows});
+  return {};
 }
 
 data::ChangeBatch Joined(data::Batch rows, std::vector<data::ColumnPtr> results, int64_t weight) {
@@ -222,23 +296,31 @@ Status Over::Compute(Chunk& chunk, Output& out) {
   RowDecoder decoder(schema_);
   for (const Ref record : chunk.records) decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
   const data::Batch batch = decoder.Finish();
-  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results, functions_->Evaluate(batch, chunk.segments, chunk.peer_start, context_));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results, functions_->Evaluate(batch, chunk.segments, chunk.peer_start, chunk.states, context_));
   const data::RowKeys fresh(results, results[0]->size(), /*canonical=*/false);
   RowDecoder old_results(results_);
   std::vector<int32_t> old_rows, new_rows, new_results;
   int64_t result = 0;
+  size_t kept = 0;
   for (const WindowSegment& segment : chunk.segments) {
     for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i, ++result) {
       const Ref record = chunk.records[static_cast<size_t>(i)];
       const Ref old = rows_.Owner(record);
+      const bool keeps = kept < chunk.states.rows.size() && chunk.states.rows[kept] == i;
+      const std::string_view state = keeps ? std::string_view(chunk.states.states[kept++]) : std::string_view();
+      bool same = false;
       if (old != 0) {
-        const std::string_view bytes = state::BlobView(arena_, old, key_a_);
-        if (bytes == fresh.key(result)) continue;
-        old_results.Append(bytes, /*borrow=*/false);
-        old_rows.push_back(static_cast<int32_t>(i));
+        const Results was = Parse(state::BlobView(arena_, old, key_a_));
+        same = was.results == fresh.key(result);
+        if (same && was.state == state) continue;
+        if (!same) {
+          old_results.Append(was.results, /*borrow=*/false);
+          old_rows.push_back(static_cast<int32_t>(i));
+        }
         state::FreeBlob(arena_, old);
       }
-      rows_.SetOwner(record, state::StoreBlob(arena_, fresh.key(result)));
+      rows_.SetOwner(record, state::StoreBlob(arena_, Format(fresh.key(result), state)));
+      if (same) continue;
       new_rows.push_back(static_cast<int32_t>(i));
       new_results.push_back(static_cast<int32_t>(result));
     }
@@ -264,7 +346,7 @@ Status Over::EmitDeleted(Output& out) {
     for (size_t i = from; i < std::min<size_t>(deleted_.size(), from + kChunkRows); ++i) {
       const Ref record = deleted_[i], result = rows_.Owner(record);
       rows.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
-      results.Append(state::BlobView(arena_, result, key_b_), /*borrow=*/false);
+      results.Append(Parse(state::BlobView(arena_, result, key_b_)).results, /*borrow=*/false);
       state::FreeBlob(arena_, result);
       rows_.FreeRecord(record);
     }
@@ -285,7 +367,7 @@ Status Over::Flush(Output& out) {
       partitions_.Erase(touched.partition);
       continue;
     }
-    AddSegment(touched, chunk);
+    KAPPA_RETURN_IF_ERROR(AddSegment(touched, chunk));
     if (static_cast<int64_t>(chunk.records.size()) >= kChunkRows) KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
   }
   KAPPA_RETURN_IF_ERROR(Compute(chunk, out));

@@ -360,6 +360,43 @@ TEST(OverTest, EachFunctionEqualsItsDefinitionAfterEveryEpoch) {
   CheckOver({{1, false, false}}, calls, true, 1001);
 }
 
+// Long partitions: running aggregates go on from states in the middle, and frames over keys look back only as far as they reach.
+TEST(OverTest, LongPartitionsAreContinuedInTheMiddle) {
+  const data::Schema schema = TestSchema();
+  const std::vector<Order> orders = {{1, false, false}};
+  const auto wide = [](std::mt19937_64& random) {
+    TestRow row = RandomRow(random);
+    if (!row[1].null) row[1] = Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 400));
+    row[0] = Value::Null(TypeId::kInt4);
+    return row;
+  };
+  std::vector<WindowCall> calls = {AggregateCall("sum", {}), AggregateCall("count", Frame(Mode::kRows, Bound::kUnboundedPreceding, 0, Bound::kCurrentRow, 0)),
+                                   Call(Kind::kDenseRank, TypeId::kInt8), AggregateCall("min", {}), AggregateCall("sum", Frame(Mode::kRange, Bound::kPreceding, 3, Bound::kCurrentRow, 0)),
+                                   AggregateCall("count", Frame(Mode::kGroups, Bound::kPreceding, 2, Bound::kCurrentRow, 0), true), Call(Kind::kLag, TypeId::kInt4, {Col(schema, "a"), Number4(3)})};
+  for (size_t take = 0; take <= calls.size(); ++take) {
+    SCOPED_TRACE(testing::Message() << "call " << take);
+    const std::vector<WindowCall> chosen = take == calls.size() ? calls : std::vector<WindowCall>{calls[take]};
+    std::vector<std::string> names(chosen.size(), "w");
+    const plan::NodePtr node = plan::MakeOver(TestInput(schema, false), {}, Keys(orders), chosen, names);
+    std::mt19937_64 random(take);
+    TestStream stream(schema, false, wide);
+    TestRun run([&] { return MakeOrDie(*node); });
+    for (int epoch = 0; epoch < 12; ++epoch) {
+      for (data::ChangeBatch& batch : stream.Epoch(random, epoch == 0 ? 500 : 1 + random() % 3)) run.Batch(0, std::move(batch));
+      run.End();
+      const Partitions all(stream.rows(), orders, false);
+      std::vector<TestRow> rows;
+      for (size_t i = 0; !all.lists.empty() && i < all.lists[0].size(); ++i) {
+        std::vector<Value> more;
+        for (const WindowCall& call : chosen) more.push_back(Expected(call, all, 0, i, orders));
+        rows.push_back(With(all.batch, all.lists[0][i], std::move(more)));
+      }
+      ASSERT_EQ(run.contents(), ToMultiset(node->schema, rows)) << "epoch " << epoch;
+      if (epoch % 4 == 2) run.Restart();
+    }
+  }
+}
+
 TEST(OverTest, AChangeTouchesTheRowsInReach) {
   const data::Schema schema = TestSchema();
   const plan::NodePtr node = plan::MakeOver(TestInput(schema, false), {}, Keys({{1, false, false}}),

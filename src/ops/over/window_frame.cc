@@ -220,6 +220,13 @@ void FrameBounds::AddReach(WindowReach& reach) const {
   const auto widen = [](int64_t& to, int64_t by) { to = std::max(to, by); };
   const bool offsets = frame_.start_offset || frame_.end_offset;
   const bool all = !ordered_ && frame_.mode != Mode::kRows;
+  // Frames that reach back by keys or groups and no further than the row: what comes before is found by looking (FramesBegin).
+  const bool back = (frame_.start == Bound::kPreceding || frame_.start == Bound::kCurrentRow) && (frame_.end == Bound::kPreceding || frame_.end == Bound::kCurrentRow);
+  if (!all && frame_.mode != Mode::kRows && offsets && back && !excludes()) {
+    reach.affects_after = WindowReach::kAll;
+    reach.peers = reach.range_before = true;
+    return;
+  }
   const bool groups = frame_.mode != Mode::kRows;
   if (all || frame_.exclude == Exclude::kGroup || frame_.exclude == Exclude::kTies || (groups && offsets)) {
     reach.affects_before = reach.affects_after = reach.needs_before = reach.needs_after = WindowReach::kAll;

@@ -38,6 +38,11 @@ class FrameBounds {
   /// Row `row`'s frame without what EXCLUDE leaves out.
   FramePieces Pieces(const FrameRange& range, int64_t row, const PeerGroups& peers) const;
   bool excludes() const { return frame_.exclude != plan::WindowFrame::Exclude::kNone; }
+  /// The frame is everything up to the row: a state that went over the rows before is enough to go on.
+  bool carries() const { return grows() && !excludes() && frame_.end == plan::WindowFrame::Bound::kCurrentRow && (ordered_ || frame_.mode == plan::WindowFrame::Mode::kRows); }
+  bool by_rows() const { return frame_.mode == plan::WindowFrame::Mode::kRows; }
+  /// Frames that begin at an offset of keys or groups.
+  bool looks_back() const { return !by_rows() && frame_.start == plan::WindowFrame::Bound::kPreceding; }
   bool grows() const { return frame_.start == plan::WindowFrame::Bound::kUnboundedPreceding; }
   void AddReach(WindowReach& reach) const;
 

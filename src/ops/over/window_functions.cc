@@ -27,13 +27,20 @@ struct Rows {
   std::span<const PeerGroups> peers;
   const data::Column* key;  // the order key, where a RANGE offset needs it
   int64_t wanted;           // in all segments
+  const WindowStates& states;
   expr::EvalContext& context;
+  std::span<const std::string_view> begin;  // of each segment: the state to begin with
+  std::vector<std::string>* after;          // of the rows of `states`: the states come here
 };
 
 class Function {
  public:
   virtual ~Function() = default;
   virtual void AddReach(WindowReach& reach) const = 0;
+  /// Bytes of the state with which Evaluate can begin in the middle of a partition; 0: there is none.
+  virtual size_t state_bytes() const { return 0; }
+  /// The frames, where rows before them have to be looked for.
+  virtual const FrameBounds* bounds() const { return nullptr; }
   virtual bool needs_key() const { return false; }
   virtual Result<ColumnPtr> Evaluate(const Rows& rows) = 0;
 };
@@ -43,11 +50,12 @@ void ReachAll(WindowReach& reach) { reach.affects_before = reach.affects_after =
 class RankFunction final : public Function {
  public:
   explicit RankFunction(Kind kind) : kind_(kind) {}
+  size_t state_bytes() const override { return kind_ == Kind::kDenseRank ? sizeof(int64_t) : 0; }
   void AddReach(WindowReach& reach) const override {
     if (kind_ == Kind::kPercentRank || kind_ == Kind::kCumeDist) return ReachAll(reach);
     reach.affects_after = WindowReach::kAll;
     if (kind_ == Kind::kRank) reach.peers = true;
-    if (kind_ == Kind::kDenseRank) reach.needs_before = WindowReach::kAll;
+    if (kind_ == Kind::kDenseRank) reach.peers = reach.carries = true;
   }
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     const bool fraction = kind_ == Kind::kPercentRank || kind_ == Kind::kCumeDist;
@@ -56,6 +64,8 @@ class RankFunction final : public Function {
     for (size_t s = 0; s < rows.segments.size(); ++s) {
       const WindowSegment& segment = rows.segments[s];
       const PeerGroups& peers = rows.peers[s];
+      int64_t groups = 0;  // before the segment
+      if (kind_ == Kind::kDenseRank && !rows.begin[s].empty()) std::memcpy(&groups, rows.begin[s].data(), sizeof groups);
       for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i, ++out) {
         const int64_t row = i - segment.from;
         const FrameRange group = peers.Of(row);
@@ -63,10 +73,16 @@ class RankFunction final : public Function {
         switch (kind_) {
           case Kind::kRowNumber: column->mutable_data<int64_t>()[out] = segment.base + row + 1; break;
           case Kind::kRank: column->mutable_data<int64_t>()[out] = rank; break;
-          case Kind::kDenseRank: column->mutable_data<int64_t>()[out] = peers.group[static_cast<size_t>(row)] + 1; break;
+          case Kind::kDenseRank: column->mutable_data<int64_t>()[out] = groups + peers.group[static_cast<size_t>(row)] + 1; break;
           case Kind::kPercentRank: column->mutable_data<double>()[out] = segment.total <= 1 ? 0 : static_cast<double>(rank - 1) / static_cast<double>(segment.total - 1); break;
           default: column->mutable_data<double>()[out] = static_cast<double>(segment.base + group.end) / static_cast<double>(segment.total); break;
         }
+      }
+      for (size_t k = 0; kind_ == Kind::kDenseRank && k < rows.states.rows.size(); ++k) {
+        const int64_t row = rows.states.rows[k];
+        if (row < segment.wanted_from || row >= segment.wanted_to) continue;
+        const int64_t count = groups + peers.group[static_cast<size_t>(row - segment.from)] + 1;
+        (*rows.after)[k].assign(reinterpret_cast<const char*>(&count), sizeof count);
       }
     }
     return ColumnPtr(std::move(column));
@@ -162,6 +178,7 @@ class FrameValue final : public Function {
  public:
   FrameValue(const WindowCall& call, FrameBounds bounds) : kind_(call.kind), arguments_(call.arguments), bounds_(std::move(bounds)) {}
   void AddReach(WindowReach& reach) const override { bounds_.AddReach(reach); }
+  const FrameBounds* bounds() const override { return &bounds_; }
   bool needs_key() const override { return bounds_.needs_key(); }
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     KAPPA_ASSIGN_OR_RETURN(const ColumnPtr values, arguments_[0]->Evaluate(rows.batch, rows.context));
@@ -236,7 +253,7 @@ Result<AggregateInput> EvaluateInput(const expr::AggregateCall& call, const data
   return input;
 }
 
-/// An aggregate whose accumulator can take rows back: it follows the frame.
+/// An aggregate whose accumulator follows the frame. The states of frames wait for one Finish, as far as they are plain bytes.
 class MovingAggregate final : public Function {
  public:
   MovingAggregate(const WindowCall& call, FrameBounds bounds) : call_(call.aggregate), bounds_(std::move(bounds)) {}
@@ -248,68 +265,105 @@ class MovingAggregate final : public Function {
     takes_back_ = !setup.append_only;
     KAPPA_ASSIGN_OR_RETURN(accumulator_, MakeAccumulator(call_, setup));
     accumulator_->set_offset(0);
-    state_.assign(std::max<size_t>(accumulator_->bytes() / 8, 1), 0);
+    words_ = std::max<size_t>(accumulator_->bytes() / 8, 1);
+    state_.assign(words_, 0);
     return {};
   }
-  void AddReach(WindowReach& reach) const override { bounds_.AddReach(reach); }
+  size_t state_bytes() const override { return bounds_.carries() ? words_ * 8 : 0; }
+  const FrameBounds* bounds() const override { return &bounds_; }
+  void AddReach(WindowReach& reach) const override {
+    if (!bounds_.carries()) return bounds_.AddReach(reach);
+    reach.affects_after = WindowReach::kAll;
+    reach.carries = true;
+    reach.peers = reach.peers || !bounds_.by_rows();
+  }
   bool needs_key() const override { return bounds_.needs_key(); }
 
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     KAPPA_ASSIGN_OR_RETURN(input_, EvaluateInput(call_, rows.batch, rows.context));
     const auto count = static_cast<size_t>(rows.batch.rows);
-    payloads_.assign(count, reinterpret_cast<char*>(state_.data()));
+    payloads_.assign(count, payload());
     groups_.assign(count, state::Ref{8});
     back_.assign(takes_back_ ? count : 0, -1);
     if (!accumulator_->takes_nulls() && !input_.arguments.empty() && input_.arguments[0]->has_nulls())
       for (size_t i = 0; i < count; ++i) input_.taken[i] = input_.taken[i] != 0 && !input_.arguments[0]->IsNull(static_cast<int64_t>(i));
-    std::vector<ColumnPtr> results;
+    results_.clear();
+    waiting_.clear();
+    result_count_ = 0;
     std::vector<int32_t> picked;
     picked.reserve(static_cast<size_t>(rows.wanted));
-    for (size_t s = 0; s < rows.segments.size(); ++s) {
-      KAPPA_RETURN_IF_ERROR(EvaluateSegment(rows, s, results, picked));
-    }
+    for (size_t s = 0; s < rows.segments.size(); ++s) KAPPA_RETURN_IF_ERROR(EvaluateSegment(rows, s, picked));
+    KAPPA_RETURN_IF_ERROR(FinishWaiting(rows.context));
     input_ = {};
-    if (results.empty()) return data::NullColumn(call_.type, 0);
-    const ColumnPtr all = results.size() == 1 ? results[0] : data::Concatenate(results);
-    if (results.size() == picked.size()) return all;
+    if (results_.empty()) return data::NullColumn(call_.type, 0);
+    const ColumnPtr all = results_.size() == 1 ? results_[0] : data::Concatenate(results_);
+    results_.clear();
+    if (result_count_ == static_cast<int64_t>(picked.size())) return all;
     return data::Gather(*all, picked);
   }
 
  private:
-  Status EvaluateSegment(const Rows& rows, size_t s, std::vector<ColumnPtr>& results, std::vector<int32_t>& picked) {
+  char* payload() { return reinterpret_cast<char*>(state_.data()); }
+
+  Status EvaluateSegment(const Rows& rows, size_t s, std::vector<int32_t>& picked) {
     const WindowSegment& segment = rows.segments[s];
     const PeerGroups& peers = rows.peers[s];
     const std::vector<FrameRange> frames = bounds_.Compute(segment, peers, rows.key);
     FrameRange now{0, 0};
+    const bool carried = state_bytes() > 0 && !rows.begin[s].empty();
+    if (carried) std::memcpy(payload(), rows.begin[s].data(), state_bytes());
+    size_t keep = static_cast<size_t>(std::lower_bound(rows.states.rows.begin(), rows.states.rows.end(), segment.wanted_from) - rows.states.rows.begin());
     bool same = false;
     for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i) {
       FrameRange frame = frames[static_cast<size_t>(i - segment.wanted_from)];
       frame.end = std::max(frame.start, frame.end);
-      if (same && frame.start == now.start && frame.end == now.end && !bounds_.excludes()) {
-        picked.push_back(static_cast<int32_t>(results.size()) - 1);
-        continue;
+      if (!same || frame.start != now.start || frame.end != now.end || bounds_.excludes()) {
+        const bool restart = !carried && (frame.start >= now.end || (frame.start > now.start && (!takes_back_ || frame.start - now.start > frame.end - frame.start)));
+        if (restart) {
+          Reset();
+          now = {frame.start, frame.start};
+        }
+        KAPPA_RETURN_IF_ERROR(Update(segment.from + now.end, segment.from + frame.end, 1));
+        KAPPA_RETURN_IF_ERROR(Update(segment.from + now.start, segment.from + frame.start, -1));
+        now = frame;
+        KAPPA_RETURN_IF_ERROR(Exclude(segment, frame, i, peers, -1));
+        KAPPA_RETURN_IF_ERROR(TakeResult(rows.context));
+        KAPPA_RETURN_IF_ERROR(Exclude(segment, frame, i, peers, 1));
+        same = true;
       }
-      const bool restart = frame.start >= now.end || (frame.start > now.start && (!takes_back_ || frame.start - now.start > frame.end - frame.start));
-      if (restart) {
-        Reset();
-        now = {frame.start, frame.start};
+      picked.push_back(static_cast<int32_t>(result_count_ - 1));
+      if (state_bytes() > 0 && keep < rows.states.rows.size() && rows.states.rows[keep] == i) {
+        if (accumulator_->is_plain(payload())) (*rows.after)[keep].assign(payload(), state_bytes());
+        ++keep;
       }
-      KAPPA_RETURN_IF_ERROR(Update(segment.from + now.end, segment.from + frame.end, 1));
-      KAPPA_RETURN_IF_ERROR(Update(segment.from + now.start, segment.from + frame.start, -1));
-      now = frame;
-      KAPPA_RETURN_IF_ERROR(Exclude(segment, frame, i, peers, -1));
-      char* payload = reinterpret_cast<char*>(state_.data());
-      KAPPA_ASSIGN_OR_RETURN(ColumnPtr result, accumulator_->Finish({std::span<char* const>(&payload, 1)}, rows.context));
-      KAPPA_RETURN_IF_ERROR(Exclude(segment, frame, i, peers, 1));
-      picked.push_back(static_cast<int32_t>(results.size()));
-      results.push_back(std::move(result));
-      same = true;
     }
     Reset();
     return {};
   }
+  /// Takes the state as the next result.
+  Status TakeResult(expr::EvalContext& context) {
+    ++result_count_;
+    if (accumulator_->is_plain(payload())) {
+      waiting_.insert(waiting_.end(), state_.begin(), state_.end());
+      return {};
+    }
+    KAPPA_RETURN_IF_ERROR(FinishWaiting(context));
+    char* one = payload();
+    KAPPA_ASSIGN_OR_RETURN(ColumnPtr result, accumulator_->Finish({std::span<char* const>(&one, 1)}, context));
+    results_.push_back(std::move(result));
+    return {};
+  }
+  Status FinishWaiting(expr::EvalContext& context) {
+    if (waiting_.empty()) return {};
+    std::vector<char*> payloads;
+    for (size_t at = 0; at < waiting_.size(); at += words_) payloads.push_back(reinterpret_cast<char*>(waiting_.data() + at));
+    KAPPA_ASSIGN_OR_RETURN(ColumnPtr result, accumulator_->Finish({payloads}, context));
+    results_.push_back(std::move(result));
+    waiting_.clear();
+    return {};
+  }
   void Reset() {
-    accumulator_->Drop(reinterpret_cast<char*>(state_.data()));
+    accumulator_->Drop(payload());
     std::fill(state_.begin(), state_.end(), 0);
   }
   Status Exclude(const WindowSegment& segment, const FrameRange& frame, int64_t i, const PeerGroups& peers, int64_t weight) {
@@ -341,12 +395,16 @@ class MovingAggregate final : public Function {
   state::Arena arena_;  // scratch: nothing in it outlives Evaluate
   AccumulatorPtr accumulator_;
   bool takes_back_ = false;
+  size_t words_ = 1;
   std::vector<uint64_t> state_;
   AggregateInput input_;
   std::vector<char*> payloads_;
   std::vector<state::Ref> groups_;
   std::vector<int64_t> back_;
   std::vector<int32_t> selected_;
+  std::vector<ColumnPtr> results_;
+  std::vector<uint64_t> waiting_;  // states whose results are not in results_ yet
+  int64_t result_count_ = 0;
 };
 
 /// min and max: the rows that may still become the extremum wait in a queue.
@@ -354,6 +412,7 @@ class ExtremumAggregate final : public Function {
  public:
   ExtremumAggregate(const WindowCall& call, FrameBounds bounds) : call_(call.aggregate), max_(call.aggregate.kind == expr::AggregateKind::kMax), bounds_(std::move(bounds)) {}
   void AddReach(WindowReach& reach) const override { bounds_.AddReach(reach); }
+  const FrameBounds* bounds() const override { return &bounds_; }
   bool needs_key() const override { return bounds_.needs_key(); }
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     KAPPA_ASSIGN_OR_RETURN(AggregateInput input, EvaluateInput(call_, rows.batch, rows.context));
@@ -408,6 +467,7 @@ class ListAggregate final : public Function {
  public:
   ListAggregate(const WindowCall& call, FrameBounds bounds) : call_(call.aggregate), bounds_(std::move(bounds)) {}
   void AddReach(WindowReach& reach) const override { bounds_.AddReach(reach); }
+  const FrameBounds* bounds() const override { return &bounds_; }
   bool needs_key() const override { return bounds_.needs_key(); }
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     KAPPA_ASSIGN_OR_RETURN(const AggregateInput input, EvaluateInput(call_, rows.batch, rows.context));
@@ -457,7 +517,7 @@ class WindowFunctionList final : public WindowFunctions {
   }
   const WindowReach& reach() const override { return reach_; }
   Result<std::vector<ColumnPtr>> Evaluate(const data::Batch& batch, std::span<const WindowSegment> segments, std::span<const uint8_t> peer_start,
-                                          expr::EvalContext& context) override {
+                                          WindowStates& states, expr::EvalContext& context) override {
     std::vector<PeerGroups> peers;
     peers.reserve(segments.size());
     int64_t wanted = 0;
@@ -469,13 +529,37 @@ class WindowFunctionList final : public WindowFunctions {
     if (key_) {
       KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context));
     }
-    const Rows rows{batch, segments, peers, key.get(), wanted, context};
+    // A state is the states of the functions that have one, in their order.
+    states.states.assign(states.rows.size(), "");
+    std::vector<uint8_t> whole(states.rows.size(), 1);
     std::vector<ColumnPtr> columns;
+    size_t at = 0;
     for (const auto& function : functions_) {
-      KAPPA_ASSIGN_OR_RETURN(ColumnPtr column, function->Evaluate(rows));
+      std::vector<std::string_view> begin;
+      for (const WindowSegment& segment : segments) begin.push_back(segment.state.empty() ? segment.state : segment.state.substr(at, function->state_bytes()));
+      std::vector<std::string> after(states.rows.size());
+      KAPPA_ASSIGN_OR_RETURN(ColumnPtr column, function->Evaluate({batch, segments, peers, key.get(), wanted, states, context, begin, &after}));
       columns.push_back(std::move(column));
+      at += function->state_bytes();
+      for (size_t k = 0; k < after.size(); ++k) {
+        states.states[k] += after[k];
+        if (after[k].size() != function->state_bytes()) whole[k] = 0;
+      }
     }
+    for (size_t k = 0; k < whole.size(); ++k)
+      if (whole[k] == 0) states.states[k].clear();
     return columns;
+  }
+  Result<bool> FramesBegin(const data::Batch& batch, int64_t row, std::span<const uint8_t> peer_start, expr::EvalContext& context) override {
+    const WindowSegment segment{0, batch.rows, row, row + 1, 0, batch.rows, {}};
+    const PeerGroups peers(segment, peer_start);
+    ColumnPtr key;
+    if (key_) {
+      KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context));
+    }
+    for (const auto& function : functions_)
+      if (function->bounds() != nullptr && function->bounds()->looks_back() && function->bounds()->Compute(segment, peers, key.get())[0].start == 0) return false;
+    return true;
   }
 
  private:
@@ -495,7 +579,9 @@ class WindowFunctionList final : public WindowFunctions {
     if (call.kind != Kind::kAggregate) return std::unique_ptr<Function>(std::make_unique<FrameValue>(call, std::move(bounds)));
     switch (call.aggregate.kind) {
       case expr::AggregateKind::kMin:
-      case expr::AggregateKind::kMax: return std::unique_ptr<Function>(std::make_unique<ExtremumAggregate>(call, std::move(bounds)));
+      case expr::AggregateKind::kMax:
+        if (bounds.carries()) break;
+        return std::unique_ptr<Function>(std::make_unique<ExtremumAggregate>(call, std::move(bounds)));
       case expr::AggregateKind::kStringAgg:
       case expr::AggregateKind::kArrayAgg:
       case expr::AggregateKind::kJsonbAgg: return std::unique_ptr<Function>(std::make_unique<ListAggregate>(call, std::move(bounds)));

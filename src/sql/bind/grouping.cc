@@ -370,8 +370,13 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   for (const Order& order : orders) sort.push_back({column(order.output), order.descending, order.nulls_first});
   if (distinct_on) {
     std::vector<ExprPtr> partition;
+    std::vector<plan::SortKey> within;  // a partition's keys order nothing in it
     for (const Order& key : distinct_keys) partition.push_back(column(key.output));
-    plan = plan::MakeTopN(plan, std::move(partition), sort, plan::TopN::Rank::kRowNumber, 1, 1, "");
+    for (const Order& order : orders) {
+      const bool key = std::any_of(distinct_keys.begin(), distinct_keys.end(), [&](const Order& other) { return other.output == order.output; });
+      if (!key) within.push_back({column(order.output), order.descending, order.nulls_first});
+    }
+    plan = plan::MakeTopN(plan, std::move(partition), std::move(within), plan::TopN::Rank::kRowNumber, 1, 1, "");
   }
   const bool limited = select.limit_count != nullptr || select.limit_offset != nullptr;
   if (!sort.empty() && (!for_view_ || limited)) plan = plan::MakeSort(plan, std::move(sort));
