@@ -26,8 +26,14 @@ class ByteWriter {
   }
   void ZigZag(int64_t value) { Varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63)); }
   /// Varint length, then the bytes.
-  void Prefixed(std::string_view bytes) { Varint(bytes.size()); Bytes(bytes); }
-  template <typename T> void PatchBig(size_t at, T value) { value = ToBig(value); std::memcpy(out_.data() + at, &value, sizeof value); }
+  void Prefixed(std::string_view bytes) {
+    Varint(bytes.size());
+    Bytes(bytes);
+  }
+  template <typename T> void PatchBig(size_t at, T value) {
+    value = ToBig(value);
+    std::memcpy(out_.data() + at, &value, sizeof value);
+  }
 
   size_t size() const { return out_.size(); }
   std::string& str() { return out_; }
@@ -58,12 +64,18 @@ class ByteReader {
   size_t remaining() const { return bytes_.size() - at_; }
   size_t position() const { return at_; }
   bool AtEnd() const { return ok_ && remaining() == 0; }
-  void Fail() { ok_ = false; at_ = bytes_.size(); }
+  void Fail() {
+    ok_ = false;
+    at_ = bytes_.size();
+  }
 
   template <typename T> T Little() {
     static_assert(std::is_trivially_copyable_v<T>);
     T value{};
-    if (remaining() < sizeof value) { Fail(); return value; }
+    if (remaining() < sizeof value) {
+      Fail();
+      return value;
+    }
     std::memcpy(&value, bytes_.data() + at_, sizeof value);
     at_ += sizeof value;
     return value;
@@ -76,7 +88,10 @@ class ByteReader {
     return value;
   }
   std::string_view Bytes(size_t count) {
-    if (remaining() < count) { Fail(); return {}; }
+    if (remaining() < count) {
+      Fail();
+      return {};
+    }
     std::string_view out = bytes_.substr(at_, count);
     at_ += count;
     return out;

@@ -7,9 +7,10 @@ namespace kappa {
 [[noreturn]] void CheckFailed(const char* file, int line, std::string_view condition, std::string_view detail = {});
 }  // namespace kappa
 
-#define KAPPA_CHECK(condition)                                                        \
-  do {                                                                                \
-    if (!(condition)) [[unlikely]] ::kappa::CheckFailed(__FILE__, __LINE__, #condition); \
+#define KAPPA_CHECK(condition)                              \
+  do {                                                      \
+    if (!(condition)) [[unlikely]]                          \
+      ::kappa::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 #ifdef NDEBUG
 #define KAPPA_DCHECK(condition) \

@@ -14,8 +14,8 @@ std::string Error::ToString() const {
 }
 
 void CheckFailed(const char* file, int line, std::string_view condition, std::string_view detail) {
-  std::fprintf(stderr, "kappa: internal error at %s:%d: check failed: %.*s %.*s\n", file, line,
-               static_cast<int>(condition.size()), condition.data(), static_cast<int>(detail.size()), detail.data());
+  std::fprintf(stderr, "kappa: internal error at %s:%d: check failed: %.*s %.*s\n", file, line, static_cast<int>(condition.size()), condition.data(),
+               static_cast<int>(detail.size()), detail.data());
   std::fflush(stderr);
   std::abort();
 }

@@ -81,10 +81,19 @@ class [[nodiscard]] Error {
  public:
   Error(const char* state, std::string message) : sqlstate_(state), message_(std::move(message)) {}
 
-  Error Detail(std::string text) && { detail_ = std::move(text); return std::move(*this); }
-  Error Hint(std::string text) && { hint_ = std::move(text); return std::move(*this); }
+  Error Detail(std::string text) && {
+    detail_ = std::move(text);
+    return std::move(*this);
+  }
+  Error Hint(std::string text) && {
+    hint_ = std::move(text);
+    return std::move(*this);
+  }
   /// 1-based character position in the statement's text; 0 when unknown.
-  Error At(int position) && { position_ = position; return std::move(*this); }
+  Error At(int position) && {
+    position_ = position;
+    return std::move(*this);
+  }
 
   const std::string& sqlstate() const { return sqlstate_; }
   const std::string& message() const { return message_; }
@@ -116,7 +125,10 @@ class [[nodiscard]] Status {
   static Status Ok() { return {}; }
 
   bool ok() const { return error_ == nullptr; }
-  const Error& error() const { KAPPA_CHECK(error_ != nullptr); return *error_; }
+  const Error& error() const {
+    KAPPA_CHECK(error_ != nullptr);
+    return *error_;
+  }
   std::string ToString() const { return ok() ? "ok" : error_->ToString(); }
 
  private:
@@ -124,8 +136,7 @@ class [[nodiscard]] Status {
 };
 
 /// A T, or the Error that prevented it.
-template <typename T>
-class [[nodiscard]] Result {
+template <typename T> class [[nodiscard]] Result {
  public:
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
@@ -135,11 +146,23 @@ class [[nodiscard]] Result {
   Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT: implicit by design
 
   bool ok() const { return state_.index() == 0; }
-  const Error& error() const { KAPPA_CHECK(!ok()); return std::get<1>(state_); }
+  const Error& error() const {
+    KAPPA_CHECK(!ok());
+    return std::get<1>(state_);
+  }
   Status status() const { return ok() ? Status() : Status(error()); }
-  T& value() & { CheckOk(); return std::get<0>(state_); }
-  const T& value() const& { CheckOk(); return std::get<0>(state_); }
-  T&& value() && { CheckOk(); return std::get<0>(std::move(state_)); }
+  T& value() & {
+    CheckOk();
+    return std::get<0>(state_);
+  }
+  const T& value() const& {
+    CheckOk();
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    CheckOk();
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
@@ -148,7 +171,8 @@ class [[nodiscard]] Result {
 
  private:
   void CheckOk() const {
-    if (!ok()) [[unlikely]] CheckFailed(__FILE__, __LINE__, "result holds a value", std::get<1>(state_).ToString());
+    if (!ok()) [[unlikely]]
+      CheckFailed(__FILE__, __LINE__, "result holds a value", std::get<1>(state_).ToString());
   }
   std::variant<T, Error> state_;
 };
@@ -158,15 +182,15 @@ class [[nodiscard]] Result {
 #define KAPPA_CONCAT_INNER(a, b) a##b
 #define KAPPA_CONCAT(a, b) KAPPA_CONCAT_INNER(a, b)
 /// Returns the error of a Status or Result expression from the enclosing function.
-#define KAPPA_RETURN_IF_ERROR(expression)                                   \
-  do {                                                                      \
+#define KAPPA_RETURN_IF_ERROR(expression)                                  \
+  do {                                                                     \
     if (auto kappa_status = (expression); !kappa_status.ok()) [[unlikely]] \
-      return kappa_status.error();                                          \
+      return kappa_status.error();                                         \
   } while (false)
 /// KAPPA_ASSIGN_OR_RETURN(auto x, MakeX()): declares or assigns x, or returns the error.
-#define KAPPA_ASSIGN_OR_RETURN(target, expression) \
-  KAPPA_ASSIGN_OR_RETURN_IMPL(KAPPA_CONCAT(kappa_result_, __LINE__), target, expression)
+#define KAPPA_ASSIGN_OR_RETURN(target, expression) KAPPA_ASSIGN_OR_RETURN_IMPL(KAPPA_CONCAT(kappa_result_, __LINE__), target, expression)
 #define KAPPA_ASSIGN_OR_RETURN_IMPL(result, target, expression) \
   auto result = (expression);                                   \
-  if (!result.ok()) [[unlikely]] return result.error();         \
+  if (!result.ok()) [[unlikely]]                                \
+    return result.error();                                      \
   target = std::move(result).value()

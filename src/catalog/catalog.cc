@@ -4,8 +4,7 @@
 namespace kappa::catalog {
 namespace {
 
-template <typename Map>
-auto Find(const Map& map, std::string_view name) -> const typename Map::mapped_type* {
+template <typename Map> auto Find(const Map& map, std::string_view name) -> const typename Map::mapped_type* {
   const auto found = map.find(name);
   return found == map.end() ? nullptr : &found->second;
 }

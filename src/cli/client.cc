@@ -15,7 +15,8 @@
 namespace kappa::cli {
 namespace {
 
-constexpr unsigned kBoolOid = 16, kInt8Oid = 20, kInt2Oid = 21, kInt4Oid = 23, kFloat4Oid = 700, kFloat8Oid = 701, kNumericOid = 1700, kJsonOid = 114, kJsonbOid = 3802;
+constexpr unsigned kBoolOid = 16, kInt8Oid = 20, kInt2Oid = 21, kInt4Oid = 23, kFloat4Oid = 700, kFloat8Oid = 701, kNumericOid = 1700, kJsonOid = 114,
+                   kJsonbOid = 3802;
 
 bool IsNumberOid(unsigned oid) {
   return oid == kInt8Oid || oid == kInt2Oid || oid == kInt4Oid || oid == kFloat4Oid || oid == kFloat8Oid || oid == kNumericOid;
@@ -34,7 +35,10 @@ Error ErrorOf(PGconn* connection, const PGresult* result) {
   std::string state = field(PG_DIAG_SQLSTATE);
   if (state.empty()) state = sqlstate::kConnectionFailure;
   const std::string position = field(PG_DIAG_STATEMENT_POSITION);
-  return Error(state.c_str(), message).Detail(field(PG_DIAG_MESSAGE_DETAIL)).Hint(field(PG_DIAG_MESSAGE_HINT)).At(position.empty() ? 0 : std::atoi(position.c_str()));
+  return Error(state.c_str(), message)
+      .Detail(field(PG_DIAG_MESSAGE_DETAIL))
+      .Hint(field(PG_DIAG_MESSAGE_HINT))
+      .At(position.empty() ? 0 : std::atoi(position.c_str()));
 }
 
 Rows RowsOf(const PGresult* result) {
@@ -109,11 +113,10 @@ Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::Connect(const ServerAddress& address) {
   std::string target = address.pg;
-  if (target.empty()) {
-    KAPPA_ASSIGN_OR_RETURN(target, ReadEndpoint(address.data.empty() ? DefaultDataFolder() : address.data, "pg"));
-  }
+  if (target.empty()) { KAPPA_ASSIGN_OR_RETURN(target, ReadEndpoint(address.data.empty() ? DefaultDataFolder() : address.data, "pg")); }
   const size_t colon = target.rfind(':');
-  if (colon == std::string::npos) return Error(sqlstate::kInvalidParameterValue, fmt::format("\"{}\" is not an address", target)).Hint("Write HOST:PORT.");
+  if (colon == std::string::npos)
+    return Error(sqlstate::kInvalidParameterValue, fmt::format("\"{}\" is not an address", target)).Hint("Write HOST:PORT.");
   const std::string host = target.substr(0, colon), port = target.substr(colon + 1);
   const char* keys[] = {"host", "port", "user", "dbname", "application_name", "connect_timeout", "sslmode", "gssencmode", nullptr};
   const char* values[] = {host.c_str(), port.c_str(), "kappa", "kappa", "kappa", "10", "disable", "disable", nullptr};
@@ -239,7 +242,8 @@ void PrintError(const Error& error, const std::string& sql) {
     if (end == std::string::npos) end = sql.size();
     const auto line = 1 + std::count(sql.begin(), sql.begin() + static_cast<ptrdiff_t>(begin), '\n');
     const std::string prefix = fmt::format("line {}: ", line);
-    fmt::print(stderr, "{}{}\n{}^\n", prefix, sql.substr(begin, end - begin), std::string(prefix.size() + Width(std::string_view(sql).substr(begin, byte - begin)), ' '));
+    fmt::print(stderr, "{}{}\n{}^\n", prefix, sql.substr(begin, end - begin),
+               std::string(prefix.size() + Width(std::string_view(sql).substr(begin, byte - begin)), ' '));
   }
   if (!error.detail().empty()) fmt::print(stderr, "detail: {}\n", error.detail());
   if (!error.hint().empty()) fmt::print(stderr, "hint: {}\n", error.hint());

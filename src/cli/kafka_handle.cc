@@ -35,7 +35,7 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 bool Interrupted() {
   static const bool taken = [] {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { interrupted = true; };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, nullptr);
@@ -79,9 +79,8 @@ Result<std::unique_ptr<KafkaHandle>> KafkaHandle::Connect(const BrokerAddress& a
   rd_kafka_conf_set_error_cb(conf, [](rd_kafka_t*, int, const char* reason, void* opaque) { static_cast<KafkaHandle*>(opaque)->last_log_ = reason; });
   rd_kafka_conf_set_log_cb(conf, [](const rd_kafka_t*, int, const char*, const char*) {});
   if (handle->on_delivery_) {
-    rd_kafka_conf_set_dr_msg_cb(conf, [](rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
-      static_cast<KafkaHandle*>(opaque)->on_delivery_(*message);
-    });
+    rd_kafka_conf_set_dr_msg_cb(
+        conf, [](rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) { static_cast<KafkaHandle*>(opaque)->on_delivery_(*message); });
   }
   handle->handle_ = rd_kafka_new(type, conf, error, sizeof error);
   if (handle->handle_ == nullptr) {

@@ -22,11 +22,11 @@ std::optional<uint64_t> ContentBytes(const std::string& path) {
   if (error) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   switch (connect::KindOfFile(path).compression) {
-    case connect::Compression::kNone:
-      return size;
+    case connect::Compression::kNone: return size;
     case connect::Compression::kGzip: {  // the trailer has the size modulo 4 GB, of the last member
       uint32_t low = 0;
-      if (size < 18 || size > (1u << 30) || !file.seekg(-4, std::ios::end) || !file.read(reinterpret_cast<char*>(&low), 4) || low < size) return std::nullopt;
+      if (size < 18 || size > (1u << 30) || !file.seekg(-4, std::ios::end) || !file.read(reinterpret_cast<char*>(&low), 4) || low < size)
+        return std::nullopt;
       return low;
     }
     case connect::Compression::kZstd: {
@@ -68,9 +68,7 @@ Result<bool> LineSource::Fill() {
     KAPPA_ASSIGN_OR_RETURN(got, stream_->Read(buffer_.data() + end_, kReadBytes));
   } else {
     ssize_t bytes;
-    do {
-      bytes = ::read(STDIN_FILENO, buffer_.data() + end_, kReadBytes);
-    } while (bytes < 0 && errno == EAGAIN);
+    do { bytes = ::read(STDIN_FILENO, buffer_.data() + end_, kReadBytes); } while (bytes < 0 && errno == EAGAIN);
     if (bytes < 0 && errno != EINTR) return Error(sqlstate::kIoError, fmt::format("could not read standard input: {}", std::strerror(errno)));
     got = bytes < 0 ? 0 : static_cast<size_t>(bytes);  // EINTR: Ctrl-C ends the input
   }
@@ -85,9 +83,7 @@ Result<std::optional<std::string_view>> LineSource::Next() {
       if (next_path_ == paths_.size()) return std::optional<std::string_view>();
       const std::string& path = paths_[next_path_++];
       stream_.reset();
-      if (path != "-") {
-        KAPPA_ASSIGN_OR_RETURN(stream_, connect::OpenByteStream(path, connect::KindOfFile(path).compression));
-      }
+      if (path != "-") { KAPPA_ASSIGN_OR_RETURN(stream_, connect::OpenByteStream(path, connect::KindOfFile(path).compression)); }
       open_ = true;
       searched = 0;
     }

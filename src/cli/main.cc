@@ -33,9 +33,7 @@ int Main(int argc, char** argv) {
   AddGenerateCommand(app, &run);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
   return run ? run() : 2;
 }
 

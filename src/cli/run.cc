@@ -65,7 +65,8 @@ int Run(const RunOptions& options) {
   }
   for (const std::string& output : options.outputs) {
     const size_t equals = output.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == output.size()) return Usage(fmt::format("--output takes VIEW=PATH, not \"{}\"", output));
+    if (equals == std::string::npos || equals == 0 || equals + 1 == output.size())
+      return Usage(fmt::format("--output takes VIEW=PATH, not \"{}\"", output));
     batch.outputs[output.substr(0, equals)] = output.substr(equals + 1);
   }
   batch.print_all = batch.outputs.empty();
@@ -113,9 +114,10 @@ int Run(const RunOptions& options) {
     return 1;
   }
   for (const std::string& sample : stats->dead_letter_samples) fmt::print(stderr, "dead letter: {}\n", sample);
-  if (stats->dead_letters > static_cast<int64_t>(stats->dead_letter_samples.size())) fmt::print(stderr, "dead letters: {} in all\n", stats->dead_letters);
-  fmt::print(stderr, "{} in {:.3f} s, {:.0f} events/s, {} late, {} dead letters\n", Counted(static_cast<uint64_t>(stats->events), "event"), stats->seconds,
-             stats->seconds > 0 ? static_cast<double>(stats->events) / stats->seconds : 0.0, stats->late, stats->dead_letters);
+  if (stats->dead_letters > static_cast<int64_t>(stats->dead_letter_samples.size()))
+    fmt::print(stderr, "dead letters: {} in all\n", stats->dead_letters);
+  fmt::print(stderr, "{} in {:.3f} s, {:.0f} events/s, {} late, {} dead letters\n", Counted(static_cast<uint64_t>(stats->events), "event"),
+             stats->seconds, stats->seconds > 0 ? static_cast<double>(stats->events) / stats->seconds : 0.0, stats->late, stats->dead_letters);
   for (const auto& [view, figures] : stats->views) {
     if (figures.kept) {
       fmt::print(stderr, "{}: {} rows, digest {}\n", view, figures.rows, figures.digest);
@@ -149,7 +151,9 @@ void AddRunCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--output", options->outputs, "VIEW=PATH, or VIEW=blackhole:")->type_name("VIEW=PATH");
   command->add_option("--threads", options->threads, "Threads; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
   command->add_option("--stats", options->stats, "Write figures as JSON to this file");
-  command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   command->callback([options, run] { *run = [options] { return Run(*options); }; });
 }
 
@@ -169,16 +173,26 @@ void AddGenerateCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--seed", options->generate.seed, "Seed")->capture_default_str();
   command->add_option("--step-us", options->generate.step_us, "Event time between events, microseconds")->capture_default_str();
   command->add_option("--first", options->generate.first_event, "Number of the first event, so that files can be parts")->capture_default_str();
-  CLI::Option* nexmark = command->add_flag("--nexmark", options->is_nexmark, "The Nexmark benchmark's people, auctions and bids instead, as files in a folder");
-  command->add_option("--rate", options->nexmark.rate, "Nexmark: events per second of event time")->needs(nexmark)->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--out-of-order-ms", options->nexmark.out_of_order_ms, "Nexmark: event times lie up to so much behind")->needs(nexmark)->capture_default_str();
-  command->add_option("--parts", options->nexmark.parts, "Nexmark: files of each kind")->needs(nexmark)->capture_default_str()->check(CLI::Range(1, 1024));
+  CLI::Option* nexmark =
+      command->add_flag("--nexmark", options->is_nexmark, "The Nexmark benchmark's people, auctions and bids instead, as files in a folder");
+  command->add_option("--rate", options->nexmark.rate, "Nexmark: events per second of event time")
+      ->needs(nexmark)
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--out-of-order-ms", options->nexmark.out_of_order_ms, "Nexmark: event times lie up to so much behind")
+      ->needs(nexmark)
+      ->capture_default_str();
+  command->add_option("--parts", options->nexmark.parts, "Nexmark: files of each kind")
+      ->needs(nexmark)
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   command->callback([options, run] {
     *run = [options] {
       options->nexmark.events = options->generate.events;
       options->nexmark.seed = options->generate.seed;
       options->nexmark.first_event = options->generate.first_event;
-      const Status status = options->is_nexmark ? connect::GenerateNexmark(options->path, options->nexmark) : connect::GenerateEvents(options->path, options->generate);
+      const Status status =
+          options->is_nexmark ? connect::GenerateNexmark(options->path, options->nexmark) : connect::GenerateEvents(options->path, options->generate);
       if (!status.ok()) {
         PrintError(status.error());
         return 1;

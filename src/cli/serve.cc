@@ -103,12 +103,13 @@ int Serve(const ServeOptions& options) {
   if (!http.ok()) return Fail(http.error());
 
   const std::string endpoints = options.data + "/endpoints.json";
-  Status written = io::WriteFileAtomically(endpoints, fmt::format("{{\"pg\": \"{}\", \"kafka\": \"{}\", \"http\": \"{}\", \"pid\": {}}}\n", (*pg)->address(),
-                                                                  (*kafka)->address(), (*http)->address(), getpid()));
+  Status written = io::WriteFileAtomically(endpoints, fmt::format("{{\"pg\": \"{}\", \"kafka\": \"{}\", \"http\": \"{}\", \"pid\": {}}}\n",
+                                                                  (*pg)->address(), (*kafka)->address(), (*http)->address(), getpid()));
   if (!written.ok()) return Fail(written.error());
   if (!options.quiet) {
     fmt::print("kappa serves {}\n  PostgreSQL  psql -h {} -p {} -U kappa kappa\n  Kafka       {}\n  console     http://{}/\n", options.data,
-               (*pg)->address().substr(0, (*pg)->address().rfind(':')), (*pg)->address().substr((*pg)->address().rfind(':') + 1), (*kafka)->address(), (*http)->address());
+               (*pg)->address().substr(0, (*pg)->address().rfind(':')), (*pg)->address().substr((*pg)->address().rfind(':') + 1), (*kafka)->address(),
+               (*http)->address());
     std::fflush(stdout);
   }
   int signal_number = 0;
@@ -141,14 +142,26 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--http", options->http, "HTTP listener and console, HOST:PORT")->capture_default_str();
   command->add_option("--kafka-advertise", options->advertise, "HOST:PORT that Kafka clients are told to connect to");
   command->add_option("--threads", options->threads, "Threads for views; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
-  command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")->capture_default_str()->check(CLI::Range(1, 1000));
-  command->add_option("--checkpoint-interval-ms", options->checkpoint_interval_ms, "Time between checkpoints of state")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--checkpoint-records", options->checkpoint_records, "Records after which a checkpoint comes earlier")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--query-memory-mb", options->query_memory_mb, "Bound of one query's result")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--checkpoint-interval-ms", options->checkpoint_interval_ms, "Time between checkpoints of state")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--checkpoint-records", options->checkpoint_records, "Records after which a checkpoint comes earlier")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--query-memory-mb", options->query_memory_mb, "Bound of one query's result")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--statement-timeout-ms", options->statement_timeout_ms, "Bound of a statement's time; 0 is none")->capture_default_str();
   command->add_option("--dead-letters-max", options->dead_letters_max, "Rows kept in kappa.dead_letters")->capture_default_str();
-  command->add_option("--step-records", options->step_records, "Records of a step of a replay (tests use 1 and 7)")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  command->add_option("--step-records", options->step_records, "Records of a step of a replay (tests use 1 and 7)")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback; there is no authentication yet");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([options, run] { *run = [options] { return Serve(*options); }; });

@@ -3,7 +3,9 @@
 
 #include <functional>
 
-namespace CLI { class App; }
+namespace CLI {
+class App;
+}
 
 namespace kappa::cli {
 /// Adds the command; when the line names it, `*run` is set to what gives the exit status.

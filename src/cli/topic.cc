@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "cli/client.h"
 #include "cli/kafka_handle.h"
@@ -73,7 +73,8 @@ int CreateTopic(const TopicArguments& arguments) {
   for (const std::string& config : arguments.configs) {
     const size_t equals = config.find('=');
     if (equals == std::string::npos) {
-      return Fail(Error(sqlstate::kInvalidParameterValue, fmt::format("\"{}\" is no configuration entry", config)).Hint("Write it as name=value: --config retention.ms=86400000."));
+      return Fail(Error(sqlstate::kInvalidParameterValue, fmt::format("\"{}\" is no configuration entry", config))
+                      .Hint("Write it as name=value: --config retention.ms=86400000."));
     }
     rd_kafka_NewTopic_set_config(topic.get(), config.substr(0, equals).c_str(), config.substr(equals + 1).c_str());
   }
@@ -200,7 +201,8 @@ int DescribeTopic(const TopicArguments& arguments) {
   }
   Rows partitions{.columns = {"partition", "earliest", "latest", "records"}, .types = {kInt8, kInt8, kInt8, kInt8}};
   for (size_t p = 0; p < marks.size(); ++p) {
-    partitions.rows.push_back({std::to_string(p), std::to_string(marks[p].low), std::to_string(marks[p].high), std::to_string(marks[p].high - marks[p].low)});
+    partitions.rows.push_back(
+        {std::to_string(p), std::to_string(marks[p].low), std::to_string(marks[p].high), std::to_string(marks[p].high - marks[p].low)});
   }
   Rows settings{.columns = {"configuration", "value", "set by"}, .types = {kText, kText, kText}};
   for (const ConfigEntry& entry : *config) settings.rows.push_back({entry.name, entry.value, entry.is_default ? "default" : "topic"});
@@ -215,7 +217,8 @@ int DescribeTopic(const TopicArguments& arguments) {
 int VerifyOffline(const TopicArguments& arguments) {
   const std::string folder = arguments.address.data + "/log";
   if (!std::filesystem::is_directory(folder)) {
-    return Fail(Error(sqlstate::kUndefinedFile, fmt::format("there is no log in data folder \"{}\"", arguments.address.data)).Hint("Name the data folder with --data."));
+    return Fail(Error(sqlstate::kUndefinedFile, fmt::format("there is no log in data folder \"{}\"", arguments.address.data))
+                    .Hint("Name the data folder with --data."));
   }
   auto log = log::Log::Open(folder, {}, io::RealClock());
   if (!log.ok()) return Fail(log.error());
@@ -237,7 +240,9 @@ int VerifyOffline(const TopicArguments& arguments) {
         status = Fail(verified.error());
       }
     }
-    if (good) fmt::print("topic \"{}\" is intact: {} records, {} on disk, every checksum and index entry checked\n", topic->name(), HumanCount(static_cast<uint64_t>(records)), HumanBytes(bytes));
+    if (good)
+      fmt::print("topic \"{}\" is intact: {} records, {} on disk, every checksum and index entry checked\n", topic->name(),
+                 HumanCount(static_cast<uint64_t>(records)), HumanBytes(bytes));
   }
   (*log)->Close();
   return status;
@@ -247,16 +252,19 @@ int VerifyOffline(const TopicArguments& arguments) {
 
 void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   CLI::App* topic = app.add_subcommand("topic", "Topics of the log: create, fill, read, check")->require_subcommand(1);
-  topic->footer("Examples:\n"
-                "  kappa topic create orders --partitions 4\n"
-                "  kappa topic produce orders orders.jsonl.zst --key user_id\n"
-                "  kappa topic consume orders --from \"2026-01-31 12:00\" --format table --limit 20\n"
-                "Any Kafka client works too: kcat, librdkafka, the Java clients.");
+  topic->footer(
+      "Examples:\n"
+      "  kappa topic create orders --partitions 4\n"
+      "  kappa topic produce orders orders.jsonl.zst --key user_id\n"
+      "  kappa topic consume orders --from \"2026-01-31 12:00\" --format table --limit 20\n"
+      "Any Kafka client works too: kcat, librdkafka, the Java clients.");
   auto arguments = std::make_shared<TopicArguments>();  // lives as long as the callbacks
   auto verb = [&](const char* name, const char* description, std::function<int(TopicArguments&)> action) {
     CLI::App* command = topic->add_subcommand(name, description);
     command->add_option("--broker", arguments->address.broker, "Address of the broker, host:port")->type_name("ADDR");
-    command->add_option("--data", arguments->address.data, "Data folder of a running \"kappa serve\", whose address is taken")->type_name("DIR")->envname("KAPPA_DATA");
+    command->add_option("--data", arguments->address.data, "Data folder of a running \"kappa serve\", whose address is taken")
+        ->type_name("DIR")
+        ->envname("KAPPA_DATA");
     command->callback([arguments, run, action = std::move(action)] { *run = [arguments, action] { return action(*arguments); }; });
     return command;
   };
@@ -264,7 +272,8 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   CLI::App* create = verb("create", "Create a topic", CreateTopic);
   create->add_option("TOPIC", arguments->name, "Name: a-z, A-Z, 0-9, \".\", \"_\", \"-\"")->required();
   create->add_option("--partitions", arguments->partitions, "Number of partitions")->capture_default_str()->check(CLI::Range(1, 10'000));
-  create->add_option("--config", arguments->configs, "name=value: retention.ms, retention.bytes, segment.bytes, max.message.bytes")->type_name("NAME=VALUE");
+  create->add_option("--config", arguments->configs, "name=value: retention.ms, retention.bytes, segment.bytes, max.message.bytes")
+      ->type_name("NAME=VALUE");
   create->add_flag("--unsafe", arguments->unsafe, "Acknowledge records before they are on disk: faster, and lost in a crash");
   create->add_flag("--if-not-exists", arguments->if_not_exists, "Succeed when the topic exists");
 
@@ -297,7 +306,8 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
       ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}));
   produce->add_flag("--json", arguments->json, "The summary as a JSON object");
 
-  static const std::map<std::string, RecordFormat> kFormats = {{"value", RecordFormat::kValue}, {"json", RecordFormat::kJson}, {"table", RecordFormat::kTable}};
+  static const std::map<std::string, RecordFormat> kFormats = {
+      {"value", RecordFormat::kValue}, {"json", RecordFormat::kJson}, {"table", RecordFormat::kTable}};
   CLI::App* consume = verb("consume", "Print records; ends with the last record unless --follow", [](TopicArguments& given) {
     given.consume.address = given.address;
     given.consume.topic = given.name;

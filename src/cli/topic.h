@@ -3,7 +3,9 @@
 
 #include <functional>
 
-namespace CLI { class App; }
+namespace CLI {
+class App;
+}
 
 namespace kappa::cli {
 /// Adds the commands; when the line names one, `*run` is set to what gives the exit status.

@@ -112,8 +112,12 @@ int ConsumeTopic(const ConsumeOptions& options) {
     to = *parsed;
   }
   auto handle = KafkaHandle::Connect(options.address, RD_KAFKA_CONSUMER,
-                                     {{"enable.partition.eof", "true"}, {"auto.offset.reset", "error"}, {"fetch.message.max.bytes", "8388608"},
-                                      {"queued.max.messages.kbytes", "65536"}, {"message.max.bytes", "100000000"}, {"fetch.wait.max.ms", "100"}});
+                                     {{"enable.partition.eof", "true"},
+                                      {"auto.offset.reset", "error"},
+                                      {"fetch.message.max.bytes", "8388608"},
+                                      {"queued.max.messages.kbytes", "65536"},
+                                      {"message.max.bytes", "100000000"},
+                                      {"fetch.wait.max.ms", "100"}});
   if (!handle.ok()) return Fail(handle.error());
   auto reader = TopicReader::Open(**handle, options.topic, options.partition, *from, to);
   if (!reader.ok()) return Fail(reader.error());
@@ -125,7 +129,8 @@ int ConsumeTopic(const ConsumeOptions& options) {
     if (write_error == 0 && (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0)) write_error = errno;
     out.clear();
   };
-  if (options.format == RecordFormat::kTable) out += fmt::format("{:>9}  {:>10}  {:<23}  {:<16}  {}\n", "partition", "offset", "timestamp (UTC)", "key", "value");
+  if (options.format == RecordFormat::kTable)
+    out += fmt::format("{:>9}  {:>10}  {:<23}  {:<16}  {}\n", "partition", "offset", "timestamp (UTC)", "key", "value");
   Status status = (*reader)->Read(
       options.follow,
       [&](const rd_kafka_message_t& message) {
@@ -154,8 +159,12 @@ int ConsumeTopic(const ConsumeOptions& options) {
 int VerifyTopics(const BrokerAddress& address, const std::vector<std::string>& topics, bool json) {
   Interrupted();
   auto handle = KafkaHandle::Connect(address, RD_KAFKA_CONSUMER,
-                                     {{"enable.partition.eof", "true"}, {"auto.offset.reset", "error"}, {"check.crcs", "true"},
-                                      {"fetch.message.max.bytes", "8388608"}, {"message.max.bytes", "100000000"}, {"fetch.wait.max.ms", "100"}});
+                                     {{"enable.partition.eof", "true"},
+                                      {"auto.offset.reset", "error"},
+                                      {"check.crcs", "true"},
+                                      {"fetch.message.max.bytes", "8388608"},
+                                      {"message.max.bytes", "100000000"},
+                                      {"fetch.wait.max.ms", "100"}});
   if (!handle.ok()) return Fail(handle.error());
   std::vector<std::string> names = topics;
   if (names.empty()) {
@@ -203,7 +212,8 @@ int VerifyTopics(const BrokerAddress& address, const std::vector<std::string>& t
       }
       fmt::print("{}}}\n", out);
     } else if (status.ok()) {
-      fmt::print("topic \"{}\" is intact: {} records, {}, checksums and offsets checked in {}\n", name, HumanCount(count), HumanBytes(bytes), HumanSeconds(seconds));
+      fmt::print("topic \"{}\" is intact: {} records, {}, checksums and offsets checked in {}\n", name, HumanCount(count), HumanBytes(bytes),
+                 HumanSeconds(seconds));
     }
     if (!status.ok()) PrintError(status.error());
     if (Interrupted()) return 1;

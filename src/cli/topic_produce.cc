@@ -164,7 +164,8 @@ class Producer {
   }
   void Failed(rd_kafka_resp_err_t error) {
     if (failed_++ == 0) first_error_ = rd_kafka_err2str(error);
-    if (error == RD_KAFKA_RESP_ERR__FATAL || error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+    if (error == RD_KAFKA_RESP_ERR__FATAL || error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
       fatal_ = fmt::format("could not produce to topic \"{}\": {}", options_.topic, rd_kafka_err2str(error));
     }
   }
@@ -174,8 +175,10 @@ class Producer {
     if (options_.json) {
       std::string out = "{\"topic\":";
       format::AppendJsonString(options_.topic, out);
-      out += fmt::format(",\"acknowledged\":{},\"failed\":{},\"unacknowledged\":{},\"without_key\":{},\"bytes\":{},\"seconds\":{:.3f},\"records_per_second\":{},\"interrupted\":{},\"error\":",
-                         acknowledged_, failed_, queued_ - acknowledged_ - failed_, without_key_, acknowledged_bytes_, seconds, rate, interrupted_);
+      out += fmt::format(
+          ",\"acknowledged\":{},\"failed\":{},\"unacknowledged\":{},\"without_key\":{},\"bytes\":{},\"seconds\":{:.3f},\"records_per_second\":{},"
+          "\"interrupted\":{},\"error\":",
+          acknowledged_, failed_, queued_ - acknowledged_ - failed_, without_key_, acknowledged_bytes_, seconds, rate, interrupted_);
       if (first_error_.empty()) {
         out += "null";
       } else {
@@ -184,8 +187,8 @@ class Producer {
       fmt::print("{}}}\n", out);
       return;
     }
-    fmt::print("{} ({}) acknowledged by topic \"{}\" in {}: {} records/s\n", Counted(acknowledged_, "record"), HumanBytes(acknowledged_bytes_), options_.topic,
-               HumanSeconds(seconds), HumanCount(rate));
+    fmt::print("{} ({}) acknowledged by topic \"{}\" in {}: {} records/s\n", Counted(acknowledged_, "record"), HumanBytes(acknowledged_bytes_),
+               options_.topic, HumanSeconds(seconds), HumanCount(rate));
     if (failed_ > 0) fmt::print(stderr, "{} failed: {}\n", Counted(failed_, "record"), first_error_);
     if (without_key_ > 0) fmt::print(stderr, "{} without field \"{}\" sent without a key\n", Counted(without_key_, "record"), options_.key);
     if (interrupted_) fmt::print(stderr, "interrupted; {} records were sent but not acknowledged\n", HumanCount(queued_ - acknowledged_ - failed_));

@@ -38,8 +38,8 @@ Result<int64_t> TopicReader::Resolve(int32_t partition, Position position, Water
     case Position::Kind::kOffset: return std::clamp(position.value, marks.low, marks.high);
     case Position::Kind::kTime: break;
   }
-  std::unique_ptr<rd_kafka_topic_partition_list_t, decltype(&rd_kafka_topic_partition_list_destroy)> times(
-      rd_kafka_topic_partition_list_new(1), rd_kafka_topic_partition_list_destroy);
+  std::unique_ptr<rd_kafka_topic_partition_list_t, decltype(&rd_kafka_topic_partition_list_destroy)> times(rd_kafka_topic_partition_list_new(1),
+                                                                                                           rd_kafka_topic_partition_list_destroy);
   rd_kafka_topic_partition_list_add(times.get(), topic_.c_str(), partition)->offset = position.value;
   rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(handle_.get(), times.get(), kRequestTimeoutMs);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) error = times->elems[0].err;
@@ -101,7 +101,8 @@ Status TopicReader::Read(bool follow, const std::function<bool(const rd_kafka_me
     Status failed;
     for (ssize_t i = 0; i < count; ++i) {
       rd_kafka_message_t* message = messages[static_cast<size_t>(i)];
-      int64_t* end = message->partition >= 0 && static_cast<size_t>(message->partition) < ends.size() ? &ends[static_cast<size_t>(message->partition)] : nullptr;
+      int64_t* end =
+          message->partition >= 0 && static_cast<size_t>(message->partition) < ends.size() ? &ends[static_cast<size_t>(message->partition)] : nullptr;
       if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         const bool record = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         if (end != nullptr && *end >= 0) {

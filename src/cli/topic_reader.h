@@ -28,7 +28,8 @@ struct ReadRange {
 class TopicReader {
  public:
   /// `handle` must be a consumer. Fails when the topic or the partition does not exist.
-  static Result<std::unique_ptr<TopicReader>> Open(KafkaHandle& handle, const std::string& topic, int32_t partition, Position from, std::optional<Position> to);
+  static Result<std::unique_ptr<TopicReader>> Open(KafkaHandle& handle, const std::string& topic, int32_t partition, Position from,
+                                                   std::optional<Position> to);
   ~TopicReader();
 
   const std::vector<ReadRange>& ranges() const { return ranges_; }

@@ -71,8 +71,7 @@ class TopicCommandTest : public testing::Test {
   }
   ConsumeOptions Consume() { return {.address = {.broker = server_->address()}, .topic = "t"}; }
   /// Runs, and gives the exit status and what was printed.
-  template <class Function>
-  std::pair<int, std::string> Run(Function function) {
+  template <class Function> std::pair<int, std::string> Run(Function function) {
     testing::internal::CaptureStdout();
     const int status = function();
     return {status, testing::internal::GetCapturedStdout()};

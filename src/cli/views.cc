@@ -161,11 +161,13 @@ int RunStatus(const Common& common, bool watch) {
   if (!client.ok()) return Fail(client.error());
   do {
     if (watch && isatty(STDOUT_FILENO) != 0) fmt::print("\033[H\033[2J");
-    for (const auto& [title, sql] : {std::pair{"streams", "SELECT name, partitions, rows, late_rows AS late, dead_letters AS dead, watermark FROM kappa.streams ORDER BY name"},
-                                     std::pair{"tables", "SELECT name, rows FROM kappa.tables ORDER BY name"},
-                                     std::pair{"views", "SELECT v.view, v.version, v.state, v.rows, w.route, v.percent, r.records_per_second, r.eta_seconds, v.digest "
-                                                        "FROM kappa.versions v JOIN kappa.views w ON w.name = v.view "
-                                                        "LEFT JOIN kappa.replays r ON r.view = v.view AND r.version = v.version ORDER BY v.view, v.version"}}) {
+    for (const auto& [title, sql] :
+         {std::pair{"streams", "SELECT name, partitions, rows, late_rows AS late, dead_letters AS dead, watermark FROM kappa.streams ORDER BY name"},
+          std::pair{"tables", "SELECT name, rows FROM kappa.tables ORDER BY name"},
+          std::pair{"views",
+                    "SELECT v.view, v.version, v.state, v.rows, w.route, v.percent, r.records_per_second, r.eta_seconds, v.digest "
+                    "FROM kappa.versions v JOIN kappa.views w ON w.name = v.view "
+                    "LEFT JOIN kappa.replays r ON r.view = v.view AND r.version = v.version ORDER BY v.view, v.version"}}) {
       auto rows = (*client)->Query(sql);
       if (!rows.ok()) return Fail(rows.error(), sql);
       if (std::string_view(title) == "views") {
@@ -192,26 +194,32 @@ int RunCompare(const Common& common, const std::string& view, int from, int to, 
   auto client = Client::Connect(common.server);
   if (!client.ok()) return Fail(client.error());
   if (from == 0 || to == 0) {
-    auto known = (*client)->Query("SELECT serving, (SELECT max(version) FROM kappa.versions WHERE view = $1 AND state IN ('ready', 'serving')) FROM kappa.views WHERE name = $1", {view});
+    auto known = (*client)->Query(
+        "SELECT serving, (SELECT max(version) FROM kappa.versions WHERE view = $1 AND state IN ('ready', 'serving')) FROM kappa.views WHERE name = "
+        "$1",
+        {view});
     if (!known.ok()) return Fail(known.error());
     if (known->rows.empty()) return Fail(Error(sqlstate::kUndefinedTable, fmt::format("materialized view \"{}\" does not exist", view)));
     if (from == 0) from = std::atoi(known->rows[0][0].value_or("0").c_str());
     if (to == 0) to = std::atoi(known->rows[0][1].value_or("0").c_str());
   }
-  if (from == to) return Fail(Error(sqlstate::kInvalidParameterValue, fmt::format("there is nothing to compare: both versions are {}", from)).Hint("Name two versions: kappa compare VIEW FROM TO."));
+  if (from == to)
+    return Fail(Error(sqlstate::kInvalidParameterValue, fmt::format("there is nothing to compare: both versions are {}", from))
+                    .Hint("Name two versions: kappa compare VIEW FROM TO."));
   const std::string diff = fmt::format("kappa.diff({}, {}, {})", Literal(view), from, to);
   auto rows = (*client)->Query(fmt::format("SELECT change, old, new FROM {}", diff));
   if (!rows.ok()) return Fail(rows.error());
   std::map<std::string, int64_t> counts = {{fmt::format("only in {}", from), 0}, {fmt::format("only in {}", to), 0}, {"changed", 0}};
   for (const auto& row : rows->rows) ++counts[row[0].value_or("")];
   if (common.json) {
-    fmt::print("{{\"view\":\"{}\",\"from\":{},\"to\":{},\"only_in_from\":{},\"only_in_to\":{},\"changed\":{}}}\n", view, from, to, counts[fmt::format("only in {}", from)],
-               counts[fmt::format("only in {}", to)], counts["changed"]);
+    fmt::print("{{\"view\":\"{}\",\"from\":{},\"to\":{},\"only_in_from\":{},\"only_in_to\":{},\"changed\":{}}}\n", view, from, to,
+               counts[fmt::format("only in {}", from)], counts[fmt::format("only in {}", to)], counts["changed"]);
     PrintRows(*rows, RowFormat::kJson);
     return 0;
   }
   fmt::print("{}: version {} against version {}\n", view, from, to);
-  fmt::print("  rows only in {}: {}\n  rows only in {}: {}\n  rows changed:   {}\n", from, counts[fmt::format("only in {}", from)], to, counts[fmt::format("only in {}", to)], counts["changed"]);
+  fmt::print("  rows only in {}: {}\n  rows only in {}: {}\n  rows changed:   {}\n", from, counts[fmt::format("only in {}", from)], to,
+             counts[fmt::format("only in {}", to)], counts["changed"]);
   std::map<std::string, int> shown;
   Rows sample;
   sample.columns = rows->columns;
@@ -238,9 +246,7 @@ int RunVerify(const Common& common, const std::string& view, int version, bool a
   for (const auto& [name, number] : targets) {
     auto rows = (*client)->Query(fmt::format("SELECT * FROM kappa.verify({}, {})", Literal(name), number));
     if (!rows.ok()) return Fail(rows.error());
-    if (common.json) {
-      PrintRows(*rows, RowFormat::kJson);
-    }
+    if (common.json) { PrintRows(*rows, RowFormat::kJson); }
     const auto& row = rows->rows.at(0);
     const bool equal = row[2].value_or("f") == "t";
     failed += !equal;
@@ -248,10 +254,11 @@ int RunVerify(const Common& common, const std::string& view, int version, bool a
     const double seconds = std::atof(row[8].value_or("0").c_str());
     const double records = std::atof(row[7].value_or("0").c_str());
     if (equal) {
-      fmt::print("{} version {}: equal at epoch {}: {} rows, digest {} ({:.0f} records replayed in {:.2f} s, {:.0f}/s)\n", *row[0], *row[1], *row[3], *row[4], *row[5], records, seconds,
-                 seconds > 0 ? records / seconds : 0);
+      fmt::print("{} version {}: equal at epoch {}: {} rows, digest {} ({:.0f} records replayed in {:.2f} s, {:.0f}/s)\n", *row[0], *row[1], *row[3],
+                 *row[4], *row[5], records, seconds, seconds > 0 ? records / seconds : 0);
     } else {
-      fmt::print("{} version {}: DIFFERENT at epoch {}: live digest {}, replayed digest {} ({} rows)\n", *row[0], *row[1], *row[3], *row[5], *row[6], *row[4]);
+      fmt::print("{} version {}: DIFFERENT at epoch {}: live digest {}, replayed digest {} ({} rows)\n", *row[0], *row[1], *row[3], *row[5], *row[6],
+                 *row[4]);
     }
   }
   return failed == 0 ? 0 : 1;
@@ -261,16 +268,22 @@ int RunReplay(const Common& common, const std::string& view, bool fresh, bool wa
   auto client = Client::Connect(common.server);
   if (!client.ok()) return Fail(client.error());
   if (fresh) {
-    auto query = (*client)->Query("SELECT v.query FROM kappa.versions v JOIN kappa.views w ON w.name = v.view AND w.serving = v.version WHERE v.view = $1", {view});
+    auto query = (*client)->Query(
+        "SELECT v.query FROM kappa.versions v JOIN kappa.views w ON w.name = v.view AND w.serving = v.version WHERE v.view = $1", {view});
     if (!query.ok()) return Fail(query.error());
     if (query->rows.empty()) return Fail(Error(sqlstate::kUndefinedTable, fmt::format("materialized view \"{}\" does not exist", view)));
-    Status created = (*client)->Script(fmt::format("SET kappa.wait = off; CREATE OR REPLACE MATERIALIZED VIEW {} WITH (promote = 'manual') AS {}", Identifier(view), *query->rows[0][0]), [](Rows) {});
+    Status created = (*client)->Script(fmt::format("SET kappa.wait = off; CREATE OR REPLACE MATERIALIZED VIEW {} WITH (promote = 'manual') AS {}",
+                                                   Identifier(view), *query->rows[0][0]),
+                                       [](Rows) {});
     if (!created.ok()) return Fail(created.error());
   }
   const bool terminal = isatty(STDERR_FILENO) != 0;
   std::string last;
   while (true) {
-    auto rows = (*client)->Query("SELECT view, version, percent, records_done, records_total, records_per_second, eta_seconds FROM kappa.replays WHERE $1 = '' OR view = $1 ORDER BY view, version", {view});
+    auto rows = (*client)->Query(
+        "SELECT view, version, percent, records_done, records_total, records_per_second, eta_seconds FROM kappa.replays WHERE $1 = '' OR view = $1 "
+        "ORDER BY view, version",
+        {view});
     if (!rows.ok()) return Fail(rows.error());
     if (!wait) {
       PrintRows(*rows, FormatOf(common));
@@ -280,9 +293,9 @@ int RunReplay(const Common& common, const std::string& view, bool fresh, bool wa
     const auto& row = rows->rows[0];
     const double percent = std::atof(row[2].value_or("0").c_str());
     const int filled = static_cast<int>(percent / 100 * 30);
-    last = fmt::format("{} version {} [{}{}] {:5.1f} %  {} of {} records  {:.0f}/s  {}", *row[0], *row[1], std::string(static_cast<size_t>(filled), '#'),
-                       std::string(static_cast<size_t>(30 - filled), '.'), percent, *row[3], *row[4], std::atof(row[5].value_or("0").c_str()),
-                       row[6] ? fmt::format("ETA {:.1f} s", std::atof(row[6]->c_str())) : "ETA unknown");
+    last = fmt::format("{} version {} [{}{}] {:5.1f} %  {} of {} records  {:.0f}/s  {}", *row[0], *row[1],
+                       std::string(static_cast<size_t>(filled), '#'), std::string(static_cast<size_t>(30 - filled), '.'), percent, *row[3], *row[4],
+                       std::atof(row[5].value_or("0").c_str()), row[6] ? fmt::format("ETA {:.1f} s", std::atof(row[6]->c_str())) : "ETA unknown");
     fmt::print(stderr, "{}{}{}", terminal ? "\r" : "", last, terminal ? "\033[K" : "\n");
     std::this_thread::sleep_for(std::chrono::milliseconds(terminal ? 100 : 500));
   }
@@ -303,7 +316,9 @@ void AddViewCommands(CLI::App& app, std::function<int()>* run) {
   {
     auto options = std::make_shared<SqlOptions>();
     CLI::App* command = app.add_subcommand("sql", "Run SQL statements on a running server");
-    command->footer("Without -c and FILE, statements are read from the standard input, with a prompt on a terminal.\n\nExample: kappa sql -c 'SELECT * FROM kappa.views'");
+    command->footer(
+        "Without -c and FILE, statements are read from the standard input, with a prompt on a terminal.\n\nExample: kappa sql -c 'SELECT * FROM "
+        "kappa.views'");
     command->add_option("file", options->file, "SQL file");
     command->add_option("-c,--command", options->commands, "Statement to run; may be given several times");
     command->add_flag("--csv", options->csv, "Rows as CSV, as PostgreSQL's COPY writes them");
@@ -338,7 +353,11 @@ void AddViewCommands(CLI::App& app, std::function<int()>* run) {
     });
   }
   {
-    struct Options { Common common; std::string view; int from = 0, to = 0, samples = 5; };
+    struct Options {
+      Common common;
+      std::string view;
+      int from = 0, to = 0, samples = 5;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("compare", "Show the rows in which two versions of a view differ, at one epoch");
     command->add_option("view", options->view, "View")->required();
@@ -346,10 +365,15 @@ void AddViewCommands(CLI::App& app, std::function<int()>* run) {
     command->add_option("to", options->to, "Version; the newest one unless given");
     command->add_option("--samples", options->samples, "Rows shown of each kind")->capture_default_str();
     AddCommon(*command, options->common);
-    command->callback([options, run] { *run = [options] { return RunCompare(options->common, options->view, options->from, options->to, options->samples); }; });
+    command->callback(
+        [options, run] { *run = [options] { return RunCompare(options->common, options->view, options->from, options->to, options->samples); }; });
   }
   {
-    struct Options { Common common; std::string view; std::vector<std::string> shares; };
+    struct Options {
+      Common common;
+      std::string view;
+      std::vector<std::string> shares;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("route", "Split the reads of a view between versions");
     command->footer("Example: kappa route spend_by_user 1:90 2:10");
@@ -365,26 +389,41 @@ void AddViewCommands(CLI::App& app, std::function<int()>* run) {
     });
   }
   {
-    struct Options { Common common; std::string view; int version = 0; };
+    struct Options {
+      Common common;
+      std::string view;
+      int version = 0;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("promote", "Let a version of a view serve all reads, at once");
     command->add_option("view", options->view, "View")->required();
     command->add_option("version", options->version, "Version that is ready")->required();
     AddCommon(*command, options->common);
     command->callback([options, run] {
-      *run = [options] { return RunOne(options->common, fmt::format("ALTER MATERIALIZED VIEW {} PROMOTE VERSION {}", Identifier(options->view), options->version)); };
+      *run = [options] {
+        return RunOne(options->common, fmt::format("ALTER MATERIALIZED VIEW {} PROMOTE VERSION {}", Identifier(options->view), options->version));
+      };
     });
   }
   {
-    struct Options { Common common; std::string view; };
+    struct Options {
+      Common common;
+      std::string view;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("rollback", "Go back to the version that served before, at once");
     command->add_option("view", options->view, "View")->required();
     AddCommon(*command, options->common);
-    command->callback([options, run] { *run = [options] { return RunOne(options->common, fmt::format("ALTER MATERIALIZED VIEW {} ROLLBACK", Identifier(options->view))); }; });
+    command->callback([options, run] {
+      *run = [options] { return RunOne(options->common, fmt::format("ALTER MATERIALIZED VIEW {} ROLLBACK", Identifier(options->view))); };
+    });
   }
   {
-    struct Options { Common common; std::string view; bool fresh = false, wait = false; };
+    struct Options {
+      Common common;
+      std::string view;
+      bool fresh = false, wait = false;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("replay", "Show running replays, follow one, or start one");
     command->add_option("view", options->view, "View; all when left out");
@@ -402,7 +441,12 @@ void AddViewCommands(CLI::App& app, std::function<int()>* run) {
     });
   }
   {
-    struct Options { Common common; std::string view; int version = 0; bool all = false; };
+    struct Options {
+      Common common;
+      std::string view;
+      int version = 0;
+      bool all = false;
+    };
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("verify", "Replay a view from the start of the log and compare it with the live one");
     command->footer("Exit status 0: equal; 1: different.");

@@ -67,8 +67,7 @@ class PlainSink final : public ByteSink {
 
 class ZstdSink final : public ByteSink {
  public:
-  explicit ZstdSink(std::unique_ptr<TemporaryFile> file)
-      : file_(std::move(file)), context_(ZSTD_createCCtx()), out_(kBufferBytes, '\0') {
+  explicit ZstdSink(std::unique_ptr<TemporaryFile> file) : file_(std::move(file)), context_(ZSTD_createCCtx()), out_(kBufferBytes, '\0') {
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
   }
   Status Write(std::string_view bytes) override { return Compress(bytes, ZSTD_e_continue); }
@@ -83,13 +82,14 @@ class ZstdSink final : public ByteSink {
     for (;;) {
       ZSTD_outBuffer out{out_.data(), out_.size(), 0};
       const size_t left = ZSTD_compressStream2(context_.get(), &out, &in, directive);
-      if (ZSTD_isError(left))
-        return Error(sqlstate::kInternalError, std::string("could not compress: ") + ZSTD_getErrorName(left));
+      if (ZSTD_isError(left)) return Error(sqlstate::kInternalError, std::string("could not compress: ") + ZSTD_getErrorName(left));
       KAPPA_RETURN_IF_ERROR(file_->Write({out_.data(), out.pos}));
       if (directive == ZSTD_e_end ? left == 0 : in.pos == in.size) return {};
     }
   }
-  struct Free { void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); } };
+  struct Free {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  };
   std::unique_ptr<TemporaryFile> file_;
   std::unique_ptr<ZSTD_CCtx, Free> context_;
   std::string out_;

@@ -50,8 +50,7 @@ class Input {
     consumed_ += bytes;
   }
   Error Corrupt(const char* format, std::string_view reason) const {
-    return Error(sqlstate::kDataCorrupted,
-                 "could not decompress file \"" + plain_.path() + "\": " + std::string(reason))
+    return Error(sqlstate::kDataCorrupted, "could not decompress file \"" + plain_.path() + "\": " + std::string(reason))
         .Detail("The " + std::string(format) + " data is damaged or cut near byte " + std::to_string(consumed_) + ".");
   }
 
@@ -86,7 +85,9 @@ class ZstdStream final : public ByteStream {
   }
 
  private:
-  struct Free { void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); } };
+  struct Free {
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+  };
   Input input_;
   std::unique_ptr<ZSTD_DCtx, Free> context_;
   bool in_frame_ = false;

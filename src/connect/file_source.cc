@@ -24,8 +24,7 @@ Error UnknownExtension(const std::string& path) {
 /// Rows as text, one record a line.
 class TextSink final : public FileSink {
  public:
-  TextSink(std::unique_ptr<ByteSink> bytes, data::Schema schema, bool csv)
-      : bytes_(std::move(bytes)), schema_(std::move(schema)), csv_(csv) {
+  TextSink(std::unique_ptr<ByteSink> bytes, data::Schema schema, bool csv) : bytes_(std::move(bytes)), schema_(std::move(schema)), csv_(csv) {
     if (csv_) format::AppendCsvHeader(schema_, text_);
   }
   Status Write(const data::Batch& rows) override {
@@ -59,9 +58,8 @@ class TextSink final : public FileSink {
 
 }  // namespace
 
-Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, const data::Schema& schema,
-                                                   std::vector<int> columns, const format::DecodeOptions& options,
-                                                   int threads) {
+Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, const data::Schema& schema, std::vector<int> columns,
+                                                   const format::DecodeOptions& options, int threads) {
   const FileKind kind = KindOfFile(path);
   const bool parquet = kind.extension == ".parquet" && kind.compression == Compression::kNone;
   if (!parquet && !IsJsonLines(kind) && kind.extension != ".csv") return UnknownExtension(path);

@@ -16,7 +16,11 @@ struct FileBatch {
   int64_t records = 0;                 // records read, good and bad
   std::vector<int64_t> offsets;        // of the good rows: record number within the file, from 0; empty means first_offset + i
   int64_t first_offset = 0;
-  struct Bad { int64_t offset; std::string reason; std::string bytes; };
+  struct Bad {
+    int64_t offset;
+    std::string reason;
+    std::string bytes;
+  };
   std::vector<Bad> bad;
 };
 

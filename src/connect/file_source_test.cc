@@ -20,8 +20,7 @@ using data::TypeId;
 
 class FileSourceTest : public testing::Test {
  protected:
-  FileSourceTest()
-      : folder_(std::filesystem::temp_directory_path() / ("kappa_file_source_test_" + std::to_string(getpid()))) {
+  FileSourceTest() : folder_(std::filesystem::temp_directory_path() / ("kappa_file_source_test_" + std::to_string(getpid()))) {
     std::filesystem::create_directories(folder_);
   }
   ~FileSourceTest() override { std::filesystem::remove_all(folder_); }
@@ -85,12 +84,11 @@ Contents ReadAll(const std::string& path, const data::Schema& schema, int thread
   for (const FileBatch& batch : batches) {
     EXPECT_EQ(batch.rows.rows + static_cast<int64_t>(batch.bad.size()), batch.records);
     for (int64_t row = 0; row < batch.rows.rows; ++row) {
-      std::string line =
-          std::to_string(batch.offsets.empty() ? batch.first_offset + row : batch.offsets[static_cast<size_t>(row)]) +
-          ":";
+      std::string line = std::to_string(batch.offsets.empty() ? batch.first_offset + row : batch.offsets[static_cast<size_t>(row)]) + ":";
       for (const auto& column : batch.rows.columns) {
         line += "|";
-        if (column->IsNull(row)) line += "NULL"; else data::AppendText(*column, row, {}, line);
+        if (column->IsNull(row)) line += "NULL";
+        else data::AppendText(*column, row, {}, line);
       }
       out.rows.push_back(line);
     }
@@ -103,16 +101,14 @@ Contents ReadAll(const std::string& path, const data::Schema& schema, int thread
 }
 
 TEST_F(FileSourceTest, BlankLinesAreNoRecordsAndLineEndsMayBeCrlf) {
-  const std::string text =
-      "\xef\xbb\xbf{\"id\":1}\r\n\r\n\n   \n{\"id\":2,\"name\":\"a longer name than twelve\"}\n{\"id\":\n{\"id\":3}";
+  const std::string text = "\xef\xbb\xbf{\"id\":1}\r\n\r\n\n   \n{\"id\":2,\"name\":\"a longer name than twelve\"}\n{\"id\":\n{\"id\":3}";
   for (const char* name : {"a.jsonl", "a.ndjson", "A.JSONL", "a.jsonl.zst", "a.jsonl.gz"}) {
     WriteThroughSink(name, text);
     for (int threads : {1, 2, 3}) {
       for (size_t target : {1, 100, 1 << 20}) {
         Contents contents = ReadAll(Path(name), IdAndName(), threads, target);
         EXPECT_TRUE(contents.status.ok()) << contents.status.ToString();
-        EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|NULL", "1:|2|a longer name than twelve", "3:|3|NULL"))
-            << name;
+        EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|NULL", "1:|2|a longer name than twelve", "3:|3|NULL")) << name;
         EXPECT_THAT(contents.bad, testing::ElementsAre("2: invalid JSON at byte 6: unexpected end of input"));
         EXPECT_THAT(contents.bad_bytes, testing::ElementsAre("{\"id\":"));
       }
@@ -133,8 +129,7 @@ TEST_F(FileSourceTest, EmptyFilesHaveNoRecords) {
 TEST_F(FileSourceTest, ThreadsAndChunksChangeNothing) {
   std::string text;
   for (int i = 0; i < 20000; ++i) {
-    text += i % 100 == 99 ? "{\"id\":x}\n"
-                          : "{\"id\":" + std::to_string(i) + ",\"name\":\"name number " + std::to_string(i) + "\"}\n";
+    text += i % 100 == 99 ? "{\"id\":x}\n" : "{\"id\":" + std::to_string(i) + ",\"name\":\"name number " + std::to_string(i) + "\"}\n";
   }
   WriteThroughSink("a.jsonl", text);
   WriteThroughSink("a.jsonl.zst", text);
@@ -169,14 +164,12 @@ TEST_F(FileSourceTest, RecordsTooLongAreBadWhateverTheChunks) {
     for (size_t target : {100, 30000, 1 << 20}) {
       Contents contents = ReadAll(Path("a.jsonl"), IdAndName(), threads, target, {.record_bytes_max = 10000});
       EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|NULL", "2:|2|NULL"));
-      EXPECT_THAT(contents.bad,
-                  testing::ElementsAre("1: record of 20011 bytes is longer than record_bytes_max (10000)",
-                                       "3: record of 20011 bytes is longer than record_bytes_max (10000)"));
+      EXPECT_THAT(contents.bad, testing::ElementsAre("1: record of 20011 bytes is longer than record_bytes_max (10000)",
+                                                     "3: record of 20011 bytes is longer than record_bytes_max (10000)"));
       EXPECT_EQ(contents.bad_bytes[0], long_line);
       contents = ReadAll(Path("a.csv"), IdAndName(), threads, target, {.record_bytes_max = 10000});
       EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|a", "2:|3|b\nc"));
-      EXPECT_THAT(contents.bad,
-                  testing::ElementsAre("1: record of 19004 bytes is longer than record_bytes_max (10000)"));
+      EXPECT_THAT(contents.bad, testing::ElementsAre("1: record of 19004 bytes is longer than record_bytes_max (10000)"));
     }
   }
 }
@@ -186,8 +179,7 @@ TEST_F(FileSourceTest, TwentyMegabyteLine) {
   for (size_t target : {1 << 20, 64 << 20}) {
     Contents contents = ReadAll(Path("a.jsonl"), IdAndName(), 1, target);
     EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|NULL", "2:|2|NULL"));
-    EXPECT_THAT(contents.bad,
-                testing::ElementsAre("1: record of 20971531 bytes is longer than record_bytes_max (16777216)"));
+    EXPECT_THAT(contents.bad, testing::ElementsAre("1: record of 20971531 bytes is longer than record_bytes_max (16777216)"));
     EXPECT_EQ(contents.bad_bytes[0].size(), size_t{64} << 10);
   }
 }
@@ -235,8 +227,7 @@ TEST_F(FileSourceTest, FilesThatAreWrong) {
 }
 
 TEST_F(FileSourceTest, SinksAppearOnlyWhenClosed) {
-  data::Batch batch{
-      2, {data::ConstantColumn(data::Value::Int8(7), 2), data::ConstantColumn(data::Value::Text("a,\"b\""), 2)}};
+  data::Batch batch{2, {data::ConstantColumn(data::Value::Int8(7), 2), data::ConstantColumn(data::Value::Text("a,\"b\""), 2)}};
   for (const char* name : {"o.csv", "o.jsonl", "o.csv.zst", "o.jsonl.gz", "o.parquet"}) {
     auto sink = OpenFileSink(Path(name), IdAndName());
     ASSERT_TRUE(sink.ok());
@@ -298,9 +289,8 @@ TEST_F(FileSourceTest, GeneratedEventsAreDeterministicAndWellFormed) {
   EXPECT_EQ(text.size(), 5000u * 200);
   EXPECT_EQ(text.substr(0, 200).back(), '\n');
   data::Schema schema;
-  schema.fields = {{"event_id", TypeId::kInt8, false}, {"user_id", TypeId::kText, false},
-                   {"category", TypeId::kText, false}, {"amount", TypeId::kNumeric, false},
-                   {"quantity", TypeId::kInt4, false}, {"ts", TypeId::kTimestamptz, false},
+  schema.fields = {{"event_id", TypeId::kInt8, false},  {"user_id", TypeId::kText, false},  {"category", TypeId::kText, false},
+                   {"amount", TypeId::kNumeric, false}, {"quantity", TypeId::kInt4, false}, {"ts", TypeId::kTimestamptz, false},
                    {"note", TypeId::kText, false}};
   Contents contents = ReadAll(Path("a.jsonl"), schema);
   EXPECT_EQ(contents.rows.size(), 5000u);

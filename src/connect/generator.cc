@@ -13,8 +13,7 @@ namespace kappa::connect {
 namespace {
 
 constexpr int64_t kEventsPerPiece = 4096;
-constexpr std::string_view kWords =
-    "the quick brown fox jumps over the lazy dog and runs along the river bank until the evening comes again ";
+constexpr std::string_view kWords = "the quick brown fox jumps over the lazy dog and runs along the river bank until the evening comes again ";
 
 /// splitmix64 (Steele, Lea, Flood 2014).
 uint64_t Mix(uint64_t x) {
@@ -101,9 +100,7 @@ void AppendEvent(const GenerateOptions& options, int64_t n, std::string& out) {
   line.Digits(millis % 1000, 3);
   line.Text(R"(Z","note":")");
   constexpr size_t kTailBytes = 3;  // "} and the line end
-  for (size_t left =
-           options.bytes_per_event > line.size() + kTailBytes ? options.bytes_per_event - line.size() - kTailBytes : 0;
-       left > 0;) {
+  for (size_t left = options.bytes_per_event > line.size() + kTailBytes ? options.bytes_per_event - line.size() - kTailBytes : 0; left > 0;) {
     const std::string_view words = kWords.substr(0, left);
     line.Text(words);
     left -= words.size();
@@ -112,12 +109,10 @@ void AppendEvent(const GenerateOptions& options, int64_t n, std::string& out) {
   out.resize(before + line.size());
 }
 
-Status GenerateEvents(const std::string& path, const GenerateOptions& options,
-                      const std::function<void(int64_t)>& progress) {
-  const bool valid = options.events >= 0 && options.first_event >= 0 && options.users >= 1 &&
-                     options.users <= UINT32_MAX && options.categories >= 1 && options.categories <= UINT32_MAX &&
-                     options.bytes_per_event <= (1 << 20) && options.step_us >= 0 && options.out_of_order_us >= 0 &&
-                     options.out_of_order_us <= UINT32_MAX && options.late_us >= 0 && options.late_fraction >= 0 &&
+Status GenerateEvents(const std::string& path, const GenerateOptions& options, const std::function<void(int64_t)>& progress) {
+  const bool valid = options.events >= 0 && options.first_event >= 0 && options.users >= 1 && options.users <= UINT32_MAX &&
+                     options.categories >= 1 && options.categories <= UINT32_MAX && options.bytes_per_event <= (1 << 20) && options.step_us >= 0 &&
+                     options.out_of_order_us >= 0 && options.out_of_order_us <= UINT32_MAX && options.late_us >= 0 && options.late_fraction >= 0 &&
                      options.late_fraction <= 1;
   // The years written have four digits.
   constexpr int64_t kYearZero = data::DaysFromCivil(0, 1, 1) * data::kMicrosPerDay;

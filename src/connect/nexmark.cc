@@ -160,9 +160,11 @@ class Model {
   }
 
   void Person(int64_t n, int64_t ms, Random& random, std::string& out) const {
-    static constexpr std::array<std::string_view, 11> kFirst = {"Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"};
+    static constexpr std::array<std::string_view, 11> kFirst = {"Peter", "Paul",  "Luke",  "John",   "Saul",  "Vicky",
+                                                                "Kate",  "Julie", "Sarah", "Deiter", "Walter"};
     static constexpr std::array<std::string_view, 9> kLast = {"Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"};
-    static constexpr std::array<std::string_view, 10> kCities = {"Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland", "Bend", "Redmond", "Seattle", "Kent", "Cheyenne"};
+    static constexpr std::array<std::string_view, 10> kCities = {"Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland",
+                                                                 "Bend",    "Redmond",     "Seattle",       "Kent",  "Cheyenne"};
     static constexpr std::array<std::string_view, 6> kStates = {"AZ", "CA", "ID", "OR", "WA", "WY"};
     auto pick = [&](const auto& names) { return names[static_cast<size_t>(random.Below(static_cast<int64_t>(names.size())))]; };
     const std::string_view first = pick(kFirst);
@@ -192,10 +194,11 @@ class Model {
     const std::string description = RandomWord(random, 100, ' ');
     const int64_t reserve = initial + prices_->Draw(random);
     const std::string_view extra = Filler(random, static_cast<int64_t>(48 + item.size() + description.size()), kAuctionBytes);
-    fmt::format_to(std::back_inserter(out),
-                   R"({{"id":{},"itemName":"{}","description":"{}","initialBid":{},"reserve":{},"dateTime":{},"expires":{},"seller":{},"category":{},"extra":"{}"}})"
-                   "\n",
-                   LastAuction(n) + kFirstId, item, description, initial, reserve, ms, expires, seller + kFirstId, category, extra);
+    fmt::format_to(
+        std::back_inserter(out),
+        R"({{"id":{},"itemName":"{}","description":"{}","initialBid":{},"reserve":{},"dateTime":{},"expires":{},"seller":{},"category":{},"extra":"{}"}})"
+        "\n",
+        LastAuction(n) + kFirstId, item, description, initial, reserve, ms, expires, seller + kFirstId, category, extra);
   }
 
   void Bid(int64_t n, int64_t ms, Random& random, std::string& out) const {
@@ -205,7 +208,8 @@ class Model {
     const bool hot = random.Below(2) > 0;
     const Channel& channel = hot ? hot_[static_cast<size_t>(random.Below(4))] : channels_[static_cast<size_t>(random.Below(kChannels))];
     const std::string_view extra = Filler(random, 32, kBidBytes);
-    fmt::format_to(std::back_inserter(out), R"({{"auction":{},"bidder":{},"price":{},"channel":"{}","url":"{}","dateTime":{},"extra":"{}"}})"
+    fmt::format_to(std::back_inserter(out),
+                   R"({{"auction":{},"bidder":{},"price":{},"channel":"{}","url":"{}","dateTime":{},"extra":"{}"}})"
                    "\n",
                    auction + kFirstId, bidder + kFirstId, price, channel.name, channel.url, ms, extra);
   }

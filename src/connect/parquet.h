@@ -9,8 +9,7 @@
 
 namespace kappa::connect {
 
-Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema,
-                                                      std::vector<int> columns, int threads);
+Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema, std::vector<int> columns, int threads);
 Result<std::unique_ptr<FileSink>> OpenParquetSink(const std::string& path, const data::Schema& schema);
 
 }  // namespace kappa::connect

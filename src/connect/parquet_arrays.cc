@@ -45,8 +45,7 @@ Result<std::shared_ptr<arrow::Array>> Build(Builder builder, const data::Column&
   return array;
 }
 
-template <typename T, typename Builder>
-Result<std::shared_ptr<arrow::Array>> BuildFixed(Builder builder, const data::Column& column) {
+template <typename T, typename Builder> Result<std::shared_ptr<arrow::Array>> BuildFixed(Builder builder, const data::Column& column) {
   return Build(std::move(builder), column, [&](Builder& b, int64_t row, arrow::Status& status) {
     status = b.Append(column.data<T>()[row]);
     return Status();
@@ -54,21 +53,17 @@ Result<std::shared_ptr<arrow::Array>> BuildFixed(Builder builder, const data::Co
 }
 
 Error NoInfinity(const data::Field& field) {
-  return Error(sqlstate::kDatetimeFieldOverflow,
-               "column \"" + field.name + "\": infinity cannot be written to a Parquet file")
+  return Error(sqlstate::kDatetimeFieldOverflow, "column \"" + field.name + "\": infinity cannot be written to a Parquet file")
       .Hint("Cast the column to text.");
 }
 
-Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, const data::Field& field,
-                                                 const std::shared_ptr<arrow::DataType>& type) {
+Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, const data::Field& field, const std::shared_ptr<arrow::DataType>& type) {
   std::vector<int32_t> parents;
   const data::ColumnPtr elements = data::Unnest(column, parents);
-  KAPPA_ASSIGN_OR_RETURN(
-      std::shared_ptr<arrow::Array> values,
-      ToArrowArray(*elements, {field.name, data::Type(field.type.element).WithModifier(field.type.modifier), true}));
+  KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::Array> values,
+                         ToArrowArray(*elements, {field.name, data::Type(field.type.element).WithModifier(field.type.modifier), true}));
   if (elements->size() > INT32_MAX)
-    return Error(sqlstate::kProgramLimitExceeded,
-                 "column \"" + field.name + "\": too many array elements in one batch");
+    return Error(sqlstate::kProgramLimitExceeded, "column \"" + field.name + "\": too many array elements in one batch");
   arrow::TypedBufferBuilder<int32_t> offsets;
   arrow::TypedBufferBuilder<bool> valid;
   arrow::Status status = offsets.Reserve(column.size() + 1);
@@ -80,8 +75,7 @@ Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, con
     if (column.IsNull(row)) continue;
     const data::ArrayView array(column.bytes(row));
     if (array.dimensions() > 1) {
-      return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\": an array of " +
-                                                       std::to_string(array.dimensions()) +
+      return Error(sqlstate::kFeatureNotSupported, "column \"" + field.name + "\": an array of " + std::to_string(array.dimensions()) +
                                                        " dimensions cannot be written to a Parquet file")
           .Hint("Cast the column to text or jsonb.");
     }
@@ -92,8 +86,8 @@ Result<std::shared_ptr<arrow::Array>> BuildLists(const data::Column& column, con
   if (status.ok()) status = offsets.Finish(&offsets_buffer);
   if (status.ok()) status = valid.Finish(&valid_buffer);
   if (!status.ok()) return Error(sqlstate::kOutOfMemory, status.message());
-  return std::shared_ptr<arrow::Array>(std::make_shared<arrow::ListArray>(type, column.size(), offsets_buffer, values,
-                                                                          valid_buffer, column.null_count()));
+  return std::shared_ptr<arrow::Array>(
+      std::make_shared<arrow::ListArray>(type, column.size(), offsets_buffer, values, valid_buffer, column.null_count()));
 }
 
 }  // namespace
@@ -104,13 +98,13 @@ Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field) {
     case TypeId::kBool: return arrow::boolean();
     case TypeId::kInt2: return arrow::int16();
     case TypeId::kInt4: return arrow::int32();
-    case TypeId::kInt8: case TypeId::kOid: return arrow::int64();
+    case TypeId::kInt8:
+    case TypeId::kOid: return arrow::int64();
     case TypeId::kFloat4: return arrow::float32();
     case TypeId::kFloat8: return arrow::float64();
     case TypeId::kNumeric: {
       const int precision = data::NumericPrecision(type.modifier), scale = data::NumericScale(type.modifier);
-      if (type.modifier >= 0 && precision <= 38 && scale >= 0 && scale <= precision)
-        return arrow::decimal128(precision, scale);
+      if (type.modifier >= 0 && precision <= 38 && scale >= 0 && scale <= precision) return arrow::decimal128(precision, scale);
       return arrow::utf8();  // no decimal holds any numeric
     }
     case TypeId::kBytea: return arrow::binary();
@@ -140,7 +134,8 @@ Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, c
     case TypeId::kBool: return BuildFixed<uint8_t>(arrow::BooleanBuilder(), column);
     case TypeId::kInt2: return BuildFixed<int16_t>(arrow::Int16Builder(), column);
     case TypeId::kInt4: return BuildFixed<int32_t>(arrow::Int32Builder(), column);
-    case TypeId::kInt8: case TypeId::kOid: return BuildFixed<int64_t>(arrow::Int64Builder(), column);
+    case TypeId::kInt8:
+    case TypeId::kOid: return BuildFixed<int64_t>(arrow::Int64Builder(), column);
     case TypeId::kFloat4: return BuildFixed<float>(arrow::FloatBuilder(), column);
     case TypeId::kFloat8: return BuildFixed<double>(arrow::DoubleBuilder(), column);
     case TypeId::kDate:
@@ -150,14 +145,14 @@ Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, c
         status = b.Append(date);
         return Status();
       });
-    case TypeId::kTimestamp: case TypeId::kTimestamptz:
-      return Build(arrow::TimestampBuilder(type, pool), column,
-                   [&](arrow::TimestampBuilder& b, int64_t row, arrow::Status& status) {
-                     const int64_t micros = column.data<int64_t>()[row];
-                     if (!data::IsFinite(micros)) return Status(NoInfinity(field));
-                     status = b.Append(micros);
-                     return Status();
-                   });
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz:
+      return Build(arrow::TimestampBuilder(type, pool), column, [&](arrow::TimestampBuilder& b, int64_t row, arrow::Status& status) {
+        const int64_t micros = column.data<int64_t>()[row];
+        if (!data::IsFinite(micros)) return Status(NoInfinity(field));
+        status = b.Append(micros);
+        return Status();
+      });
     case TypeId::kBytea:
       return Build(arrow::BinaryBuilder(), column, [&](arrow::BinaryBuilder& b, int64_t row, arrow::Status& status) {
         status = b.Append(column.bytes(row));
@@ -165,23 +160,22 @@ Result<std::shared_ptr<arrow::Array>> ToArrowArray(const data::Column& column, c
       });
     case TypeId::kNumeric:
       if (type->id() != arrow::Type::DECIMAL128) break;
-      return Build(arrow::Decimal128Builder(type, pool), column,
-                   [&](arrow::Decimal128Builder& b, int64_t row, arrow::Status& status) {
-                     auto value = data::Numeric::FromBytes(column.bytes(row)).ApplyModifier(field.type.modifier);
-                     if (!value.ok()) return value.status();
-                     if (!value->is_small()) {
-                       return Status(Error(sqlstate::kNumericValueOutOfRange,
-                                           "column \"" + field.name + "\": " + value->ToString() +
-                                               " cannot be written to a Parquet file as " + type->ToString()));
-                     }
-                     const int128_t coefficient = value->small();
-                     uint8_t bytes[16];
-                     std::memcpy(bytes, &coefficient, sizeof bytes);
-                     status = b.Append(arrow::Decimal128(bytes));
-                     return Status();
-                   });
+      return Build(arrow::Decimal128Builder(type, pool), column, [&](arrow::Decimal128Builder& b, int64_t row, arrow::Status& status) {
+        auto value = data::Numeric::FromBytes(column.bytes(row)).ApplyModifier(field.type.modifier);
+        if (!value.ok()) return value.status();
+        if (!value->is_small()) {
+          return Status(Error(sqlstate::kNumericValueOutOfRange,
+                              "column \"" + field.name + "\": " + value->ToString() + " cannot be written to a Parquet file as " + type->ToString()));
+        }
+        const int128_t coefficient = value->small();
+        uint8_t bytes[16];
+        std::memcpy(bytes, &coefficient, sizeof bytes);
+        status = b.Append(arrow::Decimal128(bytes));
+        return Status();
+      });
     case TypeId::kArray: return BuildLists(column, field, type);
-    case TypeId::kUnknown: case TypeId::kText:
+    case TypeId::kUnknown:
+    case TypeId::kText:
       return Build(arrow::StringBuilder(), column, [&](arrow::StringBuilder& b, int64_t row, arrow::Status& status) {
         status = b.Append(column.bytes(row));
         return Status();

@@ -36,34 +36,30 @@ using data::TypeId;
 using ArrowId = arrow::Type;
 
 bool IsArrowInteger(arrow::Type::type id) { return id >= ArrowId::UINT8 && id <= ArrowId::INT64; }
-bool IsArrowString(arrow::Type::type id) {
-  return id == ArrowId::STRING || id == ArrowId::LARGE_STRING || id == ArrowId::STRING_VIEW;
-}
-bool IsArrowBinary(arrow::Type::type id) {
-  return id == ArrowId::BINARY || id == ArrowId::LARGE_BINARY || id == ArrowId::BINARY_VIEW;
-}
+bool IsArrowString(arrow::Type::type id) { return id == ArrowId::STRING || id == ArrowId::LARGE_STRING || id == ArrowId::STRING_VIEW; }
+bool IsArrowBinary(arrow::Type::type id) { return id == ArrowId::BINARY || id == ArrowId::LARGE_BINARY || id == ArrowId::BINARY_VIEW; }
 bool IsArrowDecimal(arrow::Type::type id) { return id == ArrowId::DECIMAL128 || id == ArrowId::DECIMAL256; }
 bool IsArrowList(arrow::Type::type id) { return id == ArrowId::LIST || id == ArrowId::LARGE_LIST; }
 
 int IntegerBits(arrow::Type::type id) {
   switch (id) {
-    case ArrowId::INT8: case ArrowId::UINT8: return 8;
-    case ArrowId::INT16: case ArrowId::UINT16: return 16;
-    case ArrowId::INT32: case ArrowId::UINT32: return 32;
+    case ArrowId::INT8:
+    case ArrowId::UINT8: return 8;
+    case ArrowId::INT16:
+    case ArrowId::UINT16: return 16;
+    case ArrowId::INT32:
+    case ArrowId::UINT32: return 32;
     default: return 64;
   }
 }
-bool IsUnsigned(arrow::Type::type id) {
-  return id == ArrowId::UINT8 || id == ArrowId::UINT16 || id == ArrowId::UINT32 || id == ArrowId::UINT64;
-}
+bool IsUnsigned(arrow::Type::type id) { return id == ArrowId::UINT8 || id == ArrowId::UINT16 || id == ArrowId::UINT32 || id == ArrowId::UINT64; }
 
 const arrow::DataType& ListElement(const arrow::DataType& list) { return *list.field(0)->type(); }
 
 using Failed = std::function<void(int64_t, std::string)>;
 
 /// Calls each(row) for every row that is not NULL; NULLs are written, or refused.
-template <typename Each>
-void ForEach(const arrow::Array& array, format::CellWriter& writer, const Failed& failed, Each&& each) {
+template <typename Each> void ForEach(const arrow::Array& array, format::CellWriter& writer, const Failed& failed, Each&& each) {
   const bool any_null = array.null_count() > 0;
   for (int64_t row = 0; row < array.length(); ++row) {
     if (any_null && array.IsNull(row)) {
@@ -113,10 +109,8 @@ template <typename T> void ReadIntegers(const arrow::Array& array, format::CellW
         if (value < 0 || value > UINT32_MAX) return failed(row, OutOfRange(std::to_string(values[row]), type));
         writer.Fixed(row, static_cast<int64_t>(value));
       });
-    case TypeId::kFloat4:
-      return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<float>(values[row])); });
-    case TypeId::kFloat8:
-      return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<double>(values[row])); });
+    case TypeId::kFloat4: return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<float>(values[row])); });
+    case TypeId::kFloat8: return ForEach(array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<double>(values[row])); });
     default:
       return ForEach(array, writer, failed, [&](int64_t row) {
         std::string reason;
@@ -132,8 +126,7 @@ void ReadFloats(const arrow::Array& array, format::CellWriter& writer, const Fai
     const double* values = array.data()->GetValues<double>(1);
     return ForEach(array, writer, failed, [&](int64_t row) {
       const auto value = static_cast<float>(values[row]);
-      if (std::isinf(value) && !std::isinf(values[row]))
-        return failed(row, OutOfRange(std::to_string(values[row]), writer.field().type));
+      if (std::isinf(value) && !std::isinf(values[row])) return failed(row, OutOfRange(std::to_string(values[row]), writer.field().type));
       writer.Fixed(row, value);
     });
   }
@@ -145,8 +138,8 @@ void ReadFloats(const arrow::Array& array, format::CellWriter& writer, const Fai
 void ReadDecimals(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
   const auto& type = static_cast<const arrow::DecimalType&>(*array.type());
   const int32_t modifier = writer.field().type.modifier;
-  const bool fits = type.scale() >= 0 && (modifier < 0 || (data::NumericScale(modifier) == type.scale() &&
-                                                           data::NumericPrecision(modifier) >= type.precision()));
+  const bool fits =
+      type.scale() >= 0 && (modifier < 0 || (data::NumericScale(modifier) == type.scale() && data::NumericPrecision(modifier) >= type.precision()));
   if (array.type_id() == ArrowId::DECIMAL128 && fits) {
     const auto& values = static_cast<const arrow::Decimal128Array&>(array);
     return ForEach(array, writer, failed, [&](int64_t row) {
@@ -157,15 +150,13 @@ void ReadDecimals(const arrow::Array& array, format::CellWriter& writer, const F
   }
   std::string reason;
   ForEach(array, writer, failed, [&](int64_t row) {
-    const std::string text = array.type_id() == ArrowId::DECIMAL128
-                                 ? static_cast<const arrow::Decimal128Array&>(array).FormatValue(row)
-                                 : static_cast<const arrow::Decimal256Array&>(array).FormatValue(row);
+    const std::string text = array.type_id() == ArrowId::DECIMAL128 ? static_cast<const arrow::Decimal128Array&>(array).FormatValue(row)
+                                                                    : static_cast<const arrow::Decimal256Array&>(array).FormatValue(row);
     if (!writer.Numeric(row, text, reason)) failed(row, std::move(reason));
   });
 }
 
-template <typename ArrayType>
-void ReadStrings(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed) {
+template <typename ArrayType> void ReadStrings(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed) {
   const auto& values = static_cast<const ArrayType&>(*array);
   const data::Type& type = writer.field().type;
   const bool bytes = type.id == TypeId::kBytea && !IsArrowString(array->type_id());
@@ -178,8 +169,7 @@ void ReadStrings(const std::shared_ptr<arrow::Array>& array, format::CellWriter&
     if (const size_t at = format::InvalidUtf8At(value); at != std::string_view::npos) {
       return failed(row, "invalid byte sequence for encoding \"UTF8\" at byte " + std::to_string(at));
     }
-    if (value.find('\0') != std::string_view::npos)
-      return failed(row, "invalid byte sequence for encoding \"UTF8\": 0x00");
+    if (value.find('\0') != std::string_view::npos) return failed(row, "invalid byte sequence for encoding \"UTF8\": 0x00");
     if (text && type.modifier < 0) return writer.Fixed(row, data::StringView(value));
     if (!writer.Text(row, value, format::Lifetime::kTemporary, reason)) failed(row, std::move(reason));
   });
@@ -204,15 +194,13 @@ void ReadTimestamps(const arrow::Array& array, format::CellWriter& writer, const
   });
 }
 
-template <typename ListType>
-void ReadListsOf(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
+template <typename ListType> void ReadListsOf(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
   const auto& lists = static_cast<const ListType&>(array);
   const data::Type& type = writer.field().type;
   format::CellWriter elements({writer.field().name, data::Type(type.element).WithModifier(type.modifier), true}, true);
   elements.Start(lists.values()->length());
   std::map<int64_t, std::string> refused;
-  ReadArray(lists.values(), elements,
-            [&](int64_t row, std::string reason) { refused.emplace(row, std::move(reason)); });
+  ReadArray(lists.values(), elements, [&](int64_t row, std::string reason) { refused.emplace(row, std::move(reason)); });
   const auto column = elements.Finish(nullptr);  // borrows from the list's values, which outlive it
   ForEach(array, writer, failed, [&](int64_t row) {
     const int64_t from = lists.value_offset(row), count = lists.value_length(row);
@@ -252,11 +240,12 @@ bool IsReadable(const arrow::DataType& from, const data::Type& to) {
   switch (id) {
     case ArrowId::NA: return true;
     case ArrowId::BOOL: return to.id == TypeId::kBool;
-    case ArrowId::FLOAT: case ArrowId::DOUBLE: return to.id == TypeId::kFloat4 || to.id == TypeId::kFloat8;
-    case ArrowId::DATE32: case ArrowId::DATE64: return to.id == TypeId::kDate;
+    case ArrowId::FLOAT:
+    case ArrowId::DOUBLE: return to.id == TypeId::kFloat4 || to.id == TypeId::kFloat8;
+    case ArrowId::DATE32:
+    case ArrowId::DATE64: return to.id == TypeId::kDate;
     case ArrowId::TIMESTAMP: return to.id == TypeId::kTimestamp || to.id == TypeId::kTimestamptz;
-    case ArrowId::FIXED_SIZE_BINARY:
-      return to.id == TypeId::kUuid && static_cast<const arrow::FixedSizeBinaryType&>(from).byte_width() == 16;
+    case ArrowId::FIXED_SIZE_BINARY: return to.id == TypeId::kUuid && static_cast<const arrow::FixedSizeBinaryType&>(from).byte_width() == 16;
     default: return false;
   }
 }
@@ -269,19 +258,23 @@ bool MayRefuse(const arrow::DataType& from, const data::Type& to) {
       case TypeId::kInt2: return bits > 16;
       case TypeId::kInt4: return bits > 32;
       case TypeId::kInt8: return bits > 64;
-      case TypeId::kFloat4: case TypeId::kFloat8: return false;
+      case TypeId::kFloat4:
+      case TypeId::kFloat8: return false;
       case TypeId::kNumeric: return to.modifier >= 0;
       default: return true;
     }
   }
   switch (id) {
-    case ArrowId::BOOL: case ArrowId::FLOAT: case ArrowId::DATE32: return false;
+    case ArrowId::BOOL:
+    case ArrowId::FLOAT:
+    case ArrowId::DATE32: return false;
     case ArrowId::DOUBLE: return to.id != TypeId::kFloat8;
     case ArrowId::TIMESTAMP: {
       const auto unit = static_cast<const arrow::TimestampType&>(from).unit();
       return unit == arrow::TimeUnit::SECOND || unit == arrow::TimeUnit::MILLI;
     }
-    case ArrowId::FIXED_SIZE_BINARY: case ArrowId::NA: return false;
+    case ArrowId::FIXED_SIZE_BINARY:
+    case ArrowId::NA: return false;
     default: return true;  // strings may be no UTF-8
   }
 }
@@ -291,8 +284,7 @@ void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
     case ArrowId::NA: return ForEach(*array, writer, failed, [](int64_t) {});
     case ArrowId::BOOL: {
       const auto& values = static_cast<const arrow::BooleanArray&>(*array);
-      return ForEach(*array, writer, failed,
-                     [&](int64_t row) { writer.Fixed(row, static_cast<uint8_t>(values.Value(row))); });
+      return ForEach(*array, writer, failed, [&](int64_t row) { writer.Fixed(row, static_cast<uint8_t>(values.Value(row))); });
     }
     case ArrowId::INT8: return ReadIntegers<int8_t>(*array, writer, failed);
     case ArrowId::INT16: return ReadIntegers<int16_t>(*array, writer, failed);
@@ -302,8 +294,10 @@ void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
     case ArrowId::UINT16: return ReadIntegers<uint16_t>(*array, writer, failed);
     case ArrowId::UINT32: return ReadIntegers<uint32_t>(*array, writer, failed);
     case ArrowId::UINT64: return ReadIntegers<uint64_t>(*array, writer, failed);
-    case ArrowId::FLOAT: case ArrowId::DOUBLE: return ReadFloats(*array, writer, failed);
-    case ArrowId::DECIMAL128: case ArrowId::DECIMAL256: return ReadDecimals(*array, writer, failed);
+    case ArrowId::FLOAT:
+    case ArrowId::DOUBLE: return ReadFloats(*array, writer, failed);
+    case ArrowId::DECIMAL128:
+    case ArrowId::DECIMAL256: return ReadDecimals(*array, writer, failed);
     case ArrowId::STRING: return ReadStrings<arrow::StringArray>(array, writer, failed);
     case ArrowId::LARGE_STRING: return ReadStrings<arrow::LargeStringArray>(array, writer, failed);
     case ArrowId::STRING_VIEW: return ReadStrings<arrow::StringViewArray>(array, writer, failed);
@@ -324,7 +318,8 @@ void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& w
       });
     }
     case ArrowId::TIMESTAMP: return ReadTimestamps(*array, writer, failed);
-    case ArrowId::LIST: case ArrowId::LARGE_LIST: return ReadLists(array, writer, failed);
+    case ArrowId::LIST:
+    case ArrowId::LARGE_LIST: return ReadLists(array, writer, failed);
     case ArrowId::DICTIONARY: {
       auto plain = arrow::compute::Cast(*array, static_cast<const arrow::DictionaryType&>(*array->type()).value_type());
       if (plain.ok()) return ReadArray(*plain, writer, failed);

@@ -28,8 +28,7 @@ bool MayRefuse(const arrow::DataType& from, const data::Type& to);
 
 /// Converts an array into rows 0.. of a started writer; strings are borrowed from the array where they can be. Calls
 /// failed(row, reason) for values that the column refuses and for NULLs in a NOT NULL column.
-void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer,
-               const std::function<void(int64_t, std::string)>& failed);
+void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const std::function<void(int64_t, std::string)>& failed);
 
 /// The Arrow type that stands for a column's type in files.
 Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field);

@@ -54,10 +54,7 @@ class ParquetSink final : public FileSink {
     arrow_schema_ = arrow::schema(std::move(fields));
     KAPPA_ASSIGN_OR_RETURN(bytes_, OpenByteSink(path_, Compression::kNone));
     stream_ = std::make_shared<SinkStream>(*bytes_);
-    auto properties = parquet::WriterProperties::Builder()
-                          .compression(parquet::Compression::ZSTD)
-                          ->max_row_group_length(kRowGroupRows)
-                          ->build();
+    auto properties = parquet::WriterProperties::Builder().compression(parquet::Compression::ZSTD)->max_row_group_length(kRowGroupRows)->build();
     auto writer = parquet::arrow::FileWriter::Open(*arrow_schema_, arrow::default_memory_pool(), stream_, properties);
     if (!writer.ok()) return Failure(writer.status());
     writer_ = std::move(*writer);
@@ -80,9 +77,7 @@ class ParquetSink final : public FileSink {
   }
 
  private:
-  Status Failure(const arrow::Status& status) {
-    return stream_->error().ok() ? Status(ArrowError(status, path_)) : stream_->error();
-  }
+  Status Failure(const arrow::Status& status) { return stream_->error().ok() ? Status(ArrowError(status, path_)) : stream_->error(); }
 
   const std::string path_;
   const data::Schema schema_;

@@ -32,8 +32,7 @@ class ParquetSource final : public FileSource {
     properties.set_pre_buffer(false);  // streaming: do not hold whole row groups
     parquet::arrow::FileReaderBuilder builder;
     auto opened = builder.Open(*file);
-    if (!opened.ok())
-      return Error(sqlstate::kDataCorrupted, "file \"" + path_ + "\" is not a Parquet file: " + opened.message());
+    if (!opened.ok()) return Error(sqlstate::kDataCorrupted, "file \"" + path_ + "\" is not a Parquet file: " + opened.message());
     auto reader = builder.properties(properties)->Build();
     if (!reader.ok()) return ArrowError(reader.status(), path_);
     reader_ = std::move(*reader);
@@ -59,22 +58,18 @@ class ParquetSource final : public FileSource {
       const data::Field& field = schema_.fields[static_cast<size_t>(c)];
       const bool build = std::find(columns_.begin(), columns_.end(), c) != columns_.end();
       const std::vector<int> found = file_schema.GetAllFieldIndices(field.name);
-      if (found.size() > 1)
-        return Error(sqlstate::kDuplicateColumn,
-                     "file \"" + path_ + "\" has more than one column \"" + field.name + "\"");
+      if (found.size() > 1) return Error(sqlstate::kDuplicateColumn, "file \"" + path_ + "\" has more than one column \"" + field.name + "\"");
       writers_.emplace_back(field, build);
       field_of_column_.push_back(-1);
       if (found.empty()) {
         if (!field.nullable) {
-          return Error(sqlstate::kUndefinedColumn, "file \"" + path_ + "\" has no column \"" + field.name + "\"")
-              .Detail("The column is NOT NULL.");
+          return Error(sqlstate::kUndefinedColumn, "file \"" + path_ + "\" has no column \"" + field.name + "\"").Detail("The column is NOT NULL.");
         }
         continue;
       }
       const arrow::Field& in_file = *file_schema.field(found[0]);
       if (!IsReadable(*in_file.type(), field.type)) {
-        return Error(sqlstate::kDatatypeMismatch, "column \"" + field.name + "\" of file \"" + path_ +
-                                                      "\" is of type " + in_file.type()->ToString() +
+        return Error(sqlstate::kDatatypeMismatch, "column \"" + field.name + "\" of file \"" + path_ + "\" is of type " + in_file.type()->ToString() +
                                                       ", which cannot be read as " + field.type.ToString());
       }
       if (!build && !MayRefuse(*in_file.type(), field.type) && (field.nullable || !in_file.nullable())) continue;
@@ -90,8 +85,7 @@ class ParquetSource final : public FileSource {
       if (field < 0 || !field_wanted[static_cast<size_t>(field)]) continue;
       leaves.push_back(leaf);
       position_of_field.emplace(field, static_cast<int>(position_of_field.size()));
-      for (int group = 0; group < metadata.num_row_groups(); ++group)
-        bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
+      for (int group = 0; group < metadata.num_row_groups(); ++group) bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
     }
     for (int& field : field_of_column_) {
       if (field >= 0) field = position_of_field.at(field);
@@ -103,8 +97,7 @@ class ParquetSource final : public FileSource {
   }
 
   Result<std::optional<FileBatch>> Step(size_t target_bytes) {
-    const auto wanted =
-        std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(target_bytes) / row_bytes_), 1, kBatchRowsMax);
+    const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(target_bytes) / row_bytes_), 1, kBatchRowsMax);
     if (leaves_.empty()) {  // only the number of rows matters
       const int64_t rows = std::min(rows_left_, wanted);
       if (rows == 0) return std::optional<FileBatch>();
@@ -133,9 +126,8 @@ class ParquetSource final : public FileSource {
     for (size_t c = 0; c < writers_.size(); ++c) {
       if (field_of_column_[c] < 0) continue;
       writers_[c].Start(rows);
-      ReadArray(batch->column(field_of_column_[c]), writers_[c], [&](int64_t row, std::string reason) {
-        refused.emplace(row, "column \"" + writers_[c].field().name + "\": " + std::move(reason));
-      });
+      ReadArray(batch->column(field_of_column_[c]), writers_[c],
+                [&](int64_t row, std::string reason) { refused.emplace(row, "column \"" + writers_[c].field().name + "\": " + std::move(reason)); });
     }
     FileBatch out;
     out.records = rows;
@@ -181,8 +173,7 @@ class ParquetSource final : public FileSource {
 
 }  // namespace
 
-Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema,
-                                                      std::vector<int> columns, int threads) {
+Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema, std::vector<int> columns, int threads) {
   auto source = std::make_unique<ParquetSource>(path, schema, std::move(columns));
   KAPPA_RETURN_IF_ERROR(source->Open(threads));
   return std::unique_ptr<FileSource>(std::move(source));

@@ -34,8 +34,7 @@ class ParquetTest : public testing::Test {
     const std::string path = Path("arrow.parquet");
     auto schema = arrow::schema({arrow::field("c", array->type(), nullable)});
     auto sink = *arrow::io::FileOutputStream::Open(path);
-    EXPECT_TRUE(
-        parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, 3).ok());
+    EXPECT_TRUE(parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, 3).ok());
     EXPECT_TRUE(sink->Close().ok());
     return path;
   }
@@ -60,8 +59,7 @@ struct Contents {
   Status status;
 };
 
-Contents ReadAll(const std::string& path, const data::Schema& schema, std::vector<int> columns,
-                 size_t target_bytes = 1 << 20, int threads = 1) {
+Contents ReadAll(const std::string& path, const data::Schema& schema, std::vector<int> columns, size_t target_bytes = 1 << 20, int threads = 1) {
   Contents out;
   out.columns.resize(columns.size());
   auto source = OpenFileSource(path, schema, columns, {}, threads);
@@ -146,8 +144,7 @@ TEST_F(ParquetTest, EveryTypeThereAndBack) {
       EXPECT_THAT(contents.bad, testing::IsEmpty());
       for (size_t c = 0; c < cases.size(); ++c) {
         const auto& values = cases[c].second;
-        EXPECT_THAT(contents.columns[c], ElementsAre(values[0], values[1], "NULL", values[0], values[1], "NULL"))
-            << cases[c].first;
+        EXPECT_THAT(contents.columns[c], ElementsAre(values[0], values[1], "NULL", values[0], values[1], "NULL")) << cases[c].first;
       }
     }
   }
@@ -155,16 +152,13 @@ TEST_F(ParquetTest, EveryTypeThereAndBack) {
 
 TEST_F(ParquetTest, ColumnsAreChosenAndMissingOnesAreNull) {
   auto sink = OpenFileSink(Path("a.parquet"), SchemaOf({{"a", "int"}, {"b", "text"}, {"x", "text[]"}}));
-  data::Batch batch{
-      3,
-      {data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, 5), 3),
-       data::ConstantColumn(data::Value::Text("b"), 3), data::NullColumn(data::Type::ArrayOf(data::TypeId::kText), 3)}};
+  data::Batch batch{3,
+                    {data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, 5), 3), data::ConstantColumn(data::Value::Text("b"), 3),
+                     data::NullColumn(data::Type::ArrayOf(data::TypeId::kText), 3)}};
   ASSERT_TRUE((*sink)->Write(batch).ok() && (*sink)->Close().ok());
-  Contents contents =
-      ReadAll(Path("a.parquet"), SchemaOf({{"missing", "jsonb"}, {"b", "text"}, {"a", "bigint"}}), {2, 0, 1});
+  Contents contents = ReadAll(Path("a.parquet"), SchemaOf({{"missing", "jsonb"}, {"b", "text"}, {"a", "bigint"}}), {2, 0, 1});
   ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
-  EXPECT_THAT(contents.columns,
-              ElementsAre(ElementsAre("5", "5", "5"), ElementsAre("NULL", "NULL", "NULL"), ElementsAre("b", "b", "b")));
+  EXPECT_THAT(contents.columns, ElementsAre(ElementsAre("5", "5", "5"), ElementsAre("NULL", "NULL", "NULL"), ElementsAre("b", "b", "b")));
   contents = ReadAll(Path("a.parquet"), SchemaOf({{"a", "int"}}), {}, 1);  // no column at all: rows still count
   EXPECT_EQ(contents.records, 3);
   contents = ReadAll(Path("a.parquet"), SchemaOf({{"missing", "int not null"}}), {});
@@ -188,44 +182,36 @@ TEST_F(ParquetTest, TypesOfOtherWriters) {
   EXPECT_THAT(read(build(arrow::UInt8Builder(), 255), "smallint"), ElementsAre("255", "NULL"));
   EXPECT_THAT(read(build(arrow::Int64Builder(), 1, 70000, 2), "smallint"),
               ElementsAre("1", "2", "NULL", "1: column \"c\": value \"70000\" is out of range for type smallint"));
-  EXPECT_THAT(
-      read(build(arrow::UInt64Builder(), 1u, UINT64_MAX), "bigint"),
-      ElementsAre("1", "NULL", "1: column \"c\": value \"18446744073709551615\" is out of range for type bigint"));
+  EXPECT_THAT(read(build(arrow::UInt64Builder(), 1u, UINT64_MAX), "bigint"),
+              ElementsAre("1", "NULL", "1: column \"c\": value \"18446744073709551615\" is out of range for type bigint"));
   EXPECT_THAT(read(build(arrow::UInt64Builder(), UINT64_MAX), "numeric"), ElementsAre("18446744073709551615", "NULL"));
   EXPECT_THAT(read(build(arrow::Int32Builder(), -7), "float8"), ElementsAre("-7", "NULL"));
   EXPECT_THAT(read(build(arrow::FloatBuilder(), 0.5f), "float8"), ElementsAre("0.5", "NULL"));
-  EXPECT_THAT(read(build(arrow::DoubleBuilder(), 0.5, 1e300), "real"),
-              ElementsAre("0.5", "NULL", HasSubstr("is out of range for type real")));
+  EXPECT_THAT(read(build(arrow::DoubleBuilder(), 0.5, 1e300), "real"), ElementsAre("0.5", "NULL", HasSubstr("is out of range for type real")));
   EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), -1), "timestamp"),
               ElementsAre("1969-12-31 23:59:59.999", "NULL"));
-  EXPECT_THAT(
-      read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), pool), -1), "timestamptz"),
-      ElementsAre("1969-12-31 23:59:59.999999+00", "NULL"));
-  EXPECT_THAT(
-      read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), INT64_MAX), "timestamp"),
-      ElementsAre("NULL", "0: column \"c\": timestamp out of range"));
+  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), pool), -1), "timestamptz"),
+              ElementsAre("1969-12-31 23:59:59.999999+00", "NULL"));
+  EXPECT_THAT(read(build(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI), pool), INT64_MAX), "timestamp"),
+              ElementsAre("NULL", "0: column \"c\": timestamp out of range"));
   EXPECT_THAT(read(build(arrow::Date32Builder(), -1), "date"), ElementsAre("1969-12-31", "NULL"));
+  EXPECT_THAT(read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric"),
+              ElementsAre("-1.500", "NULL"));
+  EXPECT_THAT(read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric(4,1)"),
+              ElementsAre("-1.5", "NULL"));
   EXPECT_THAT(
-      read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric"),
-      ElementsAre("-1.500", "NULL"));
-  EXPECT_THAT(
-      read(build(arrow::Decimal128Builder(arrow::decimal128(10, 3), pool), arrow::Decimal128(-1500)), "numeric(4,1)"),
-      ElementsAre("-1.5", "NULL"));
-  EXPECT_THAT(read(build(arrow::Decimal256Builder(arrow::decimal256(60, 2), pool),
-                         arrow::Decimal256("12345678901234567890123456789012345678901234567890")),
-                   "numeric"),
-              ElementsAre("123456789012345678901234567890123456789012345678.90", "NULL"));
+      read(build(arrow::Decimal256Builder(arrow::decimal256(60, 2), pool), arrow::Decimal256("12345678901234567890123456789012345678901234567890")),
+           "numeric"),
+      ElementsAre("123456789012345678901234567890123456789012345678.90", "NULL"));
   EXPECT_THAT(read(build(arrow::StringBuilder(), "12", "x"), "int"),
               ElementsAre("12", "NULL", "1: column \"c\": invalid input syntax for type integer: \"x\""));
   EXPECT_THAT(read(build(arrow::LargeStringBuilder(), "a string of more than twelve bytes"), "text"),
               ElementsAre("a string of more than twelve bytes", "NULL"));
-  EXPECT_THAT(read(build(arrow::StringDictionary32Builder(), "a", "b", "a"), "text"),
-              ElementsAre("a", "b", "a", "NULL"));
+  EXPECT_THAT(read(build(arrow::StringDictionary32Builder(), "a", "b", "a"), "text"), ElementsAre("a", "b", "a", "NULL"));
   EXPECT_THAT(read(build(arrow::BinaryBuilder(), "a\xff"), "bytea"), ElementsAre("\\x61ff", "NULL"));
   EXPECT_THAT(read(build(arrow::BinaryBuilder(), "a\xff"), "text"),
               ElementsAre("NULL", "0: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 1"));
-  EXPECT_THAT(read(build(arrow::Int32Builder(), 1), "text"),
-              ElementsAre(HasSubstr("is of type int32, which cannot be read as text")));
+  EXPECT_THAT(read(build(arrow::Int32Builder(), 1), "text"), ElementsAre(HasSubstr("is of type int32, which cannot be read as text")));
   EXPECT_THAT(read(build(arrow::Time64Builder(arrow::time64(arrow::TimeUnit::MICRO), pool), 1), "interval"),
               ElementsAre(HasSubstr("cannot be read as interval")));
 }

@@ -14,7 +14,10 @@ namespace kappa::connect {
 /// Buffers that columns no longer point into are used again: fresh memory costs a page fault every 4 KiB.
 class RecordChunks::Pool {
  public:
-  struct Memory { std::unique_ptr<char[]> bytes; size_t capacity = 0; };
+  struct Memory {
+    std::unique_ptr<char[]> bytes;
+    size_t capacity = 0;
+  };
   Memory Take(size_t capacity) {
     {
       std::lock_guard lock(mutex_);
@@ -60,10 +63,7 @@ class RecordChunks::Buffer {
 };
 
 RecordChunks::RecordChunks(std::unique_ptr<ByteStream> stream, Framing framing, size_t record_bytes_max)
-    : stream_(std::move(stream)),
-      framing_(framing),
-      record_bytes_max_(record_bytes_max),
-      pool_(std::make_shared<Pool>()) {}
+    : stream_(std::move(stream)), framing_(framing), record_bytes_max_(record_bytes_max), pool_(std::make_shared<Pool>()) {}
 RecordChunks::~RecordChunks() = default;
 
 /// Length of the whole records at the front of `text`. `quoted` says whether its start lies inside quotes, and
@@ -101,8 +101,7 @@ Status RecordChunks::Start() {
 Result<std::optional<std::string>> RecordChunks::TakeHeader() {
   KAPPA_RETURN_IF_ERROR(Start());
   for (;;) {
-    size_t length =
-        framing_ == Framing::kCsvRecords ? format::CsvRecordLength(carry_, stream_ended_) : carry_.find('\n') + 1;
+    size_t length = framing_ == Framing::kCsvRecords ? format::CsvRecordLength(carry_, stream_ended_) : carry_.find('\n') + 1;
     if (length == 0 && stream_ended_) length = carry_.size();
     if (length > 0) {
       std::string record = carry_.substr(0, length);
@@ -113,8 +112,8 @@ Result<std::optional<std::string>> RecordChunks::TakeHeader() {
     }
     if (stream_ended_) return std::optional<std::string>();
     if (carry_.size() > record_bytes_max_) {
-      return Error(sqlstate::kProgramLimitExceeded, "the header of the file is longer than record_bytes_max (" +
-                                                        std::to_string(record_bytes_max_) + " bytes)");
+      return Error(sqlstate::kProgramLimitExceeded,
+                   "the header of the file is longer than record_bytes_max (" + std::to_string(record_bytes_max_) + " bytes)");
     }
     const size_t before = carry_.size();
     carry_.resize(before + (64 << 10));

@@ -23,7 +23,10 @@ struct Chunk {
   std::string_view text;
   data::Keepalive memory;
   /// A record too long to be held: then `text` is empty and this is its size and its first bytes.
-  struct TooLong { size_t bytes; std::string beginning; };
+  struct TooLong {
+    size_t bytes;
+    std::string beginning;
+  };
   std::optional<TooLong> too_long;
 };
 

@@ -80,21 +80,16 @@ class JsonChunkDecoder final : public ChunkDecoder {
       records_.push_back(line);
     }
   }
-  Result<data::Batch> DecodeRecords(const Chunk& chunk) override {
-    return decoder_.Decode(records_, chunk.memory, good_, bad_);
-  }
+  Result<data::Batch> DecodeRecords(const Chunk& chunk) override { return decoder_.Decode(records_, chunk.memory, good_, bad_); }
 
   format::JsonDecoder decoder_;
 };
 
 class CsvChunkDecoder final : public ChunkDecoder {
  public:
-  CsvChunkDecoder(const data::Schema& schema, const std::vector<int>& columns,
-                  std::unique_ptr<format::CsvDecoder> decoder, bool one_column, size_t record_bytes_max)
-      : ChunkDecoder(NoRows(schema, columns)),
-        decoder_(std::move(decoder)),
-        one_column_(one_column),
-        record_bytes_max_(record_bytes_max) {}
+  CsvChunkDecoder(const data::Schema& schema, const std::vector<int>& columns, std::unique_ptr<format::CsvDecoder> decoder, bool one_column,
+                  size_t record_bytes_max)
+      : ChunkDecoder(NoRows(schema, columns)), decoder_(std::move(decoder)), one_column_(one_column), record_bytes_max_(record_bytes_max) {}
 
  private:
   void Split(std::string_view text) override {
@@ -110,8 +105,7 @@ class CsvChunkDecoder final : public ChunkDecoder {
     }
   }
   Result<data::Batch> DecodeRecords(const Chunk&) override {
-    if (std::all_of(records_.begin(), records_.end(),
-                    [&](std::string_view r) { return r.size() <= record_bytes_max_; })) {
+    if (std::all_of(records_.begin(), records_.end(), [&](std::string_view r) { return r.size() <= record_bytes_max_; })) {
       return decoder_->Decode(records_, good_, bad_);
     }
     std::vector<std::string_view> whole;
@@ -140,12 +134,8 @@ class CsvChunkDecoder final : public ChunkDecoder {
 
 class TextFileSource final : public FileSource {
  public:
-  TextFileSource(std::string path, std::unique_ptr<RecordChunks> chunks,
-                 std::vector<std::unique_ptr<ChunkDecoder>> decoders, size_t record_bytes_max)
-      : path_(std::move(path)),
-        chunks_(std::move(chunks)),
-        decoders_(std::move(decoders)),
-        record_bytes_max_(record_bytes_max) {}
+  TextFileSource(std::string path, std::unique_ptr<RecordChunks> chunks, std::vector<std::unique_ptr<ChunkDecoder>> decoders, size_t record_bytes_max)
+      : path_(std::move(path)), chunks_(std::move(chunks)), decoders_(std::move(decoders)), record_bytes_max_(record_bytes_max) {}
   ~TextFileSource() override {
     {
       std::lock_guard lock(mutex_);
@@ -244,19 +234,16 @@ class TextFileSource final : public FileSource {
 
 }  // namespace
 
-Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, const FileKind& kind,
-                                                       const data::Schema& schema, std::vector<int> columns,
-                                                       const format::DecodeOptions& options, int threads) {
+Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, const FileKind& kind, const data::Schema& schema,
+                                                       std::vector<int> columns, const format::DecodeOptions& options, int threads) {
   KAPPA_ASSIGN_OR_RETURN(std::unique_ptr<ByteStream> stream, OpenByteStream(path, kind.compression));
   const bool csv = kind.extension == ".csv";
-  auto chunks = std::make_unique<RecordChunks>(std::move(stream), csv ? Framing::kCsvRecords : Framing::kLines,
-                                               options.record_bytes_max);
+  auto chunks = std::make_unique<RecordChunks>(std::move(stream), csv ? Framing::kCsvRecords : Framing::kLines, options.record_bytes_max);
   std::vector<std::string> header;
   if (csv) {
     KAPPA_ASSIGN_OR_RETURN(std::optional<std::string> record, chunks->TakeHeader());
     if (!record || record->empty()) {
-      return Error(sqlstate::kDataException, "file \"" + path + "\" has no header")
-          .Hint("The first line of a .csv file must name its columns.");
+      return Error(sqlstate::kDataException, "file \"" + path + "\" has no header").Hint("The first line of a .csv file must name its columns.");
     }
     KAPPA_ASSIGN_OR_RETURN(auto names, format::SplitCsvRecord(*record));
     for (auto& name : names) header.push_back(name.value_or(""));
@@ -265,14 +252,12 @@ Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, 
   for (int i = 0; i < std::max(threads, 1); ++i) {
     if (csv) {
       KAPPA_ASSIGN_OR_RETURN(auto decoder, format::CsvDecoder::Make(schema, columns, header));
-      decoders.push_back(std::make_unique<CsvChunkDecoder>(schema, columns, std::move(decoder), header.size() == 1,
-                                                           options.record_bytes_max));
+      decoders.push_back(std::make_unique<CsvChunkDecoder>(schema, columns, std::move(decoder), header.size() == 1, options.record_bytes_max));
     } else {
       decoders.push_back(std::make_unique<JsonChunkDecoder>(schema, columns, options));
     }
   }
-  return std::unique_ptr<FileSource>(
-      new TextFileSource(path, std::move(chunks), std::move(decoders), options.record_bytes_max));
+  return std::unique_ptr<FileSource>(new TextFileSource(path, std::move(chunks), std::move(decoders), options.record_bytes_max));
 }
 
 }  // namespace kappa::connect

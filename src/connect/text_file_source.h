@@ -10,8 +10,7 @@
 
 namespace kappa::connect {
 
-Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, const FileKind& kind,
-                                                       const data::Schema& schema, std::vector<int> columns,
-                                                       const format::DecodeOptions& options, int threads);
+Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, const FileKind& kind, const data::Schema& schema,
+                                                       std::vector<int> columns, const format::DecodeOptions& options, int threads);
 
 }  // namespace kappa::connect

@@ -160,7 +160,11 @@ ColumnPtr Elements(const ArrayView& array) {
 
 bool CanHaveManyForms(TypeId element) {
   switch (element) {
-    case TypeId::kFloat4: case TypeId::kFloat8: case TypeId::kNumeric: case TypeId::kInterval: case TypeId::kJsonb: return true;
+    case TypeId::kFloat4:
+    case TypeId::kFloat8:
+    case TypeId::kNumeric:
+    case TypeId::kInterval:
+    case TypeId::kJsonb: return true;
     default: return false;
   }
 }

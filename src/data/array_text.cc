@@ -14,7 +14,8 @@ bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 bool IsNullWord(std::string_view text) {
   constexpr std::string_view kNull = "null";
-  return text.size() == 4 && std::equal(text.begin(), text.end(), kNull.begin(), [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
+  return text.size() == 4 &&
+         std::equal(text.begin(), text.end(), kNull.begin(), [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
 }
 
 bool NeedsQuotes(std::string_view text) {
@@ -54,7 +55,9 @@ class ArrayReader {
 
  private:
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void SkipSpace() { while (at_ < text_.size() && IsSpace(text_[at_])) ++at_; }
+  void SkipSpace() {
+    while (at_ < text_.size() && IsSpace(text_[at_])) ++at_;
+  }
   Error Malformed(const char* detail) const {
     return Error(sqlstate::kInvalidTextRepresentation, "malformed array literal: \"" + std::string(text_) + "\"").Detail(detail);
   }
@@ -62,7 +65,8 @@ class ArrayReader {
   // One pair of braces; the cursor is at the left one.
   Status ReadLevel(size_t depth) {
     if (depth >= kArrayDimensionsMax) {
-      return Error(sqlstate::kProgramLimitExceeded, "number of array dimensions exceeds the maximum allowed (" + std::to_string(kArrayDimensionsMax) + ")");
+      return Error(sqlstate::kProgramLimitExceeded,
+                   "number of array dimensions exceeds the maximum allowed (" + std::to_string(kArrayDimensionsMax) + ")");
     }
     if (lengths_.size() <= depth) {
       if (leaf_depth_ && depth > *leaf_depth_) return Malformed("Multidimensional arrays must have sub-arrays with matching dimensions.");

@@ -127,24 +127,34 @@ void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out
   switch (type.id) {
     case TypeId::kBool: out += physical[0]; return;
     case TypeId::kInt2: return AppendBig(Load<int16_t>(physical), out);
-    case TypeId::kInt4: case TypeId::kFloat4: return AppendBig(Load<int32_t>(physical), out);
-    case TypeId::kInt8: case TypeId::kFloat8: return AppendBig(Load<int64_t>(physical), out);
+    case TypeId::kInt4:
+    case TypeId::kFloat4: return AppendBig(Load<int32_t>(physical), out);
+    case TypeId::kInt8:
+    case TypeId::kFloat8: return AppendBig(Load<int64_t>(physical), out);
     case TypeId::kOid: return AppendBig(static_cast<uint32_t>(Load<int64_t>(physical)), out);
     case TypeId::kNumeric: return AppendNumericBinary(Numeric::FromBytes(physical), out);
     case TypeId::kDate: {
       int32_t date = Load<int32_t>(physical);
       return AppendBig(IsFiniteDate(date) ? static_cast<int32_t>(date - kPostgresEpochDays) : date, out);
     }
-    case TypeId::kTimestamp: case TypeId::kTimestamptz: return AppendBig(ToPostgresMicros(Load<int64_t>(physical)), out);
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return AppendBig(ToPostgresMicros(Load<int64_t>(physical)), out);
     case TypeId::kInterval: {
       Interval interval = Load<Interval>(physical);
       AppendBig(interval.micros, out);
       AppendBig(interval.days, out);
       return AppendBig(interval.months, out);
     }
-    case TypeId::kJsonb: out += kJsonbVersion; out += physical; return;
+    case TypeId::kJsonb:
+      out += kJsonbVersion;
+      out += physical;
+      return;
     case TypeId::kArray: return AppendArrayBinary(physical, out);
-    case TypeId::kUnknown: case TypeId::kText: case TypeId::kBytea: case TypeId::kUuid: case TypeId::kRecord: out += physical; return;
+    case TypeId::kUnknown:
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kUuid:
+    case TypeId::kRecord: out += physical; return;
   }
 }
 
@@ -183,7 +193,8 @@ Result<Value> ReadArray(std::string_view bytes, Type type) {
   if (dimensions < 0 || dimensions > kArrayDimensionsMax) return BadBinary("invalid number of dimensions: " + std::to_string(dimensions));
   if ((flags & ~1) != 0) return BadBinary("invalid array flags");
   if (element.id != type.element) {
-    return Error(sqlstate::kDatatypeMismatch, "binary data has array element type " + element.ToString() + " instead of expected " + Type(type.element).ToString());
+    return Error(sqlstate::kDatatypeMismatch,
+                 "binary data has array element type " + element.ToString() + " instead of expected " + Type(type.element).ToString());
   }
   element = element.WithModifier(type.modifier);
   std::vector<int32_t> lengths;
@@ -246,7 +257,8 @@ Result<Value> FromBinary(std::string_view bytes, Type type) {
       return Value::Bytes(type, number.ToBytes());
     }
     case TypeId::kDate: return ReadDate(bytes, type);
-    case TypeId::kTimestamp: case TypeId::kTimestamptz: return ReadTimestamp(bytes, type);
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return ReadTimestamp(bytes, type);
     case TypeId::kInterval: {
       if (bytes.size() != sizeof(Interval)) return BadLength();
       ByteReader reader(bytes);
@@ -258,13 +270,15 @@ Result<Value> FromBinary(std::string_view bytes, Type type) {
       return Value::Fixed(type, interval);
     }
     case TypeId::kJsonb:
-      if (bytes.empty() || bytes.front() != kJsonbVersion) return BadBinary("unsupported jsonb version number " + std::to_string(bytes.empty() ? 0 : bytes.front()));
+      if (bytes.empty() || bytes.front() != kJsonbVersion)
+        return BadBinary("unsupported jsonb version number " + std::to_string(bytes.empty() ? 0 : bytes.front()));
       return FromText(bytes.substr(1), type);
     case TypeId::kUuid:
       if (bytes.size() != 16) return BadLength();
       return Value::Bytes(type, std::string(bytes));
     case TypeId::kBytea: return Value::Bytes(type, std::string(bytes));
-    case TypeId::kUnknown: case TypeId::kText: return FromText(bytes, type);
+    case TypeId::kUnknown:
+    case TypeId::kText: return FromText(bytes, type);
     case TypeId::kArray: return ReadArray(bytes, type);
     case TypeId::kRecord: break;
   }

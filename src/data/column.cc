@@ -83,9 +83,7 @@ int64_t Column::null_count() const {
   return size_ - valid;
 }
 
-int64_t Column::memory_bytes() const {
-  return size_ * type_.width() + static_cast<int64_t>(validity_.size() * sizeof(uint64_t));
-}
+int64_t Column::memory_bytes() const { return size_ * type_.width() + static_cast<int64_t>(validity_.size() * sizeof(uint64_t)); }
 
 void Column::SetNull(int64_t row) {
   KAPPA_DCHECK(row >= 0 && row < size_);
@@ -152,9 +150,7 @@ ColumnBuilder::ColumnBuilder(Type type, int64_t reserve) : type_(type), width_(t
   values_.resize(static_cast<size_t>(reserve) * static_cast<size_t>(width_));
 }
 
-void ColumnBuilder::GrowValues() {
-  values_.resize(std::max<size_t>(values_.size() * 2, 64 * static_cast<size_t>(width_)));
-}
+void ColumnBuilder::GrowValues() { values_.resize(std::max<size_t>(values_.size() * 2, 64 * static_cast<size_t>(width_))); }
 
 void ColumnBuilder::AppendNull() {
   Grow();

@@ -37,9 +37,7 @@ class Column {
   template <typename T> const T* data() const { return reinterpret_cast<const T*>(values_.get()); }
   template <typename T> std::span<const T> values() const { return {data<T>(), static_cast<size_t>(size_)}; }
   bool has_nulls() const { return !validity_.empty(); }
-  bool IsNull(int64_t row) const {
-    return has_nulls() && (validity_[static_cast<size_t>(row) >> 6] >> (row & 63) & 1) == 0;
-  }
+  bool IsNull(int64_t row) const { return has_nulls() && (validity_[static_cast<size_t>(row) >> 6] >> (row & 63) & 1) == 0; }
   /// Words of the validity bitmap; empty when no row is NULL.
   std::span<const uint64_t> validity() const { return validity_; }
   int64_t null_count() const;
@@ -55,15 +53,22 @@ class Column {
   void SetValidity(std::vector<uint64_t> words);
   /// Takes over the NULLs of `other` (sizes equal), in addition to those already set.
   void MergeNulls(const Column& other);
-  void AddKeepalive(Keepalive keepalive) { if (keepalive) keepalives_.push_back(std::move(keepalive)); }
+  void AddKeepalive(Keepalive keepalive) {
+    if (keepalive) keepalives_.push_back(std::move(keepalive));
+  }
   /// Adds the keepalives of `other` that are not held yet.
   void ShareKeepalives(const Column& other);
   /// Copies strings longer than 12 bytes into one heap of this column and drops the other keepalives.
   void Compact();
-  void set_type(Type type) { KAPPA_CHECK(type.width() == type_.width()); type_ = type; }
+  void set_type(Type type) {
+    KAPPA_CHECK(type.width() == type_.width());
+    type_ = type;
+  }
 
  private:
-  struct FreeDeleter { void operator()(uint8_t* p) const; };
+  struct FreeDeleter {
+    void operator()(uint8_t* p) const;
+  };
   Type type_;
   int64_t size_;
   std::unique_ptr<uint8_t[], FreeDeleter> values_;

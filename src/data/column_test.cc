@@ -27,9 +27,7 @@ ColumnPtr Make(const Texts& texts) {
 
 Texts Read(const Column& column) {
   Texts out;
-  for (int64_t i = 0; i < column.size(); ++i) {
-    out.push_back(column.IsNull(i) ? std::nullopt : std::optional(std::string(column.bytes(i))));
-  }
+  for (int64_t i = 0; i < column.size(); ++i) { out.push_back(column.IsNull(i) ? std::nullopt : std::optional(std::string(column.bytes(i)))); }
   return out;
 }
 

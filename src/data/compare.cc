@@ -14,7 +14,8 @@ namespace {
 
 template <typename T> int CompareFixed(const T& a, const T& b) {
   if constexpr (std::is_floating_point_v<T>) {
-    if (std::isnan(a) || std::isnan(b)) [[unlikely]] return static_cast<int>(std::isnan(a)) - static_cast<int>(std::isnan(b));
+    if (std::isnan(a) || std::isnan(b)) [[unlikely]]
+      return static_cast<int>(std::isnan(a)) - static_cast<int>(std::isnan(b));
     return (a > b) - (a < b);
   } else if constexpr (std::is_same_v<T, Interval>) {
     return Compare(a, b);
@@ -47,15 +48,23 @@ RowComparator RowComparatorFor(Type type) {
   switch (type.id) {
     case TypeId::kBool: return CompareColumns<uint8_t>;
     case TypeId::kInt2: return CompareColumns<int16_t>;
-    case TypeId::kInt4: case TypeId::kDate: return CompareColumns<int32_t>;
-    case TypeId::kInt8: case TypeId::kOid: case TypeId::kTimestamp: case TypeId::kTimestamptz: return CompareColumns<int64_t>;
+    case TypeId::kInt4:
+    case TypeId::kDate: return CompareColumns<int32_t>;
+    case TypeId::kInt8:
+    case TypeId::kOid:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return CompareColumns<int64_t>;
     case TypeId::kFloat4: return CompareColumns<float>;
     case TypeId::kFloat8: return CompareColumns<double>;
     case TypeId::kInterval: return CompareColumns<Interval>;
     case TypeId::kNumeric: return CompareBytes<CompareNumericBytes>;
     case TypeId::kJsonb: return CompareBytes<CompareJson>;
     case TypeId::kArray: return CompareBytes<CompareArrays>;
-    case TypeId::kUnknown: case TypeId::kText: case TypeId::kBytea: case TypeId::kUuid: case TypeId::kRecord: break;
+    case TypeId::kUnknown:
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kUuid:
+    case TypeId::kRecord: break;
   }
   return CompareBytes<CompareText>;
 }
@@ -66,15 +75,23 @@ int ComparePhysical(Type type, std::string_view a, std::string_view b) {
   switch (type.id) {
     case TypeId::kBool: return CompareLoaded<uint8_t>(a, b);
     case TypeId::kInt2: return CompareLoaded<int16_t>(a, b);
-    case TypeId::kInt4: case TypeId::kDate: return CompareLoaded<int32_t>(a, b);
-    case TypeId::kInt8: case TypeId::kOid: case TypeId::kTimestamp: case TypeId::kTimestamptz: return CompareLoaded<int64_t>(a, b);
+    case TypeId::kInt4:
+    case TypeId::kDate: return CompareLoaded<int32_t>(a, b);
+    case TypeId::kInt8:
+    case TypeId::kOid:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return CompareLoaded<int64_t>(a, b);
     case TypeId::kFloat4: return CompareLoaded<float>(a, b);
     case TypeId::kFloat8: return CompareLoaded<double>(a, b);
     case TypeId::kInterval: return CompareLoaded<Interval>(a, b);
     case TypeId::kNumeric: return CompareNumericBytes(a, b);
     case TypeId::kJsonb: return CompareJson(a, b);
     case TypeId::kArray: return CompareArrays(a, b);
-    case TypeId::kUnknown: case TypeId::kText: case TypeId::kBytea: case TypeId::kUuid: case TypeId::kRecord: break;
+    case TypeId::kUnknown:
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kUuid:
+    case TypeId::kRecord: break;
   }
   return CompareText(a, b);
 }

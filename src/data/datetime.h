@@ -100,8 +100,28 @@ Result<int64_t> TimestampFromEpoch(double seconds);
 // ---- Fields.
 
 enum class DateField : uint8_t {
-  kMicroseconds, kMilliseconds, kSecond, kMinute, kHour, kDay, kWeek, kMonth, kQuarter, kYear, kDecade, kCentury, kMillennium,
-  kDayOfWeek, kIsoDayOfWeek, kDayOfYear, kIsoYear, kJulian, kEpoch, kTimezone, kTimezoneHour, kTimezoneMinute,
+  kMicroseconds,
+  kMilliseconds,
+  kSecond,
+  kMinute,
+  kHour,
+  kDay,
+  kWeek,
+  kMonth,
+  kQuarter,
+  kYear,
+  kDecade,
+  kCentury,
+  kMillennium,
+  kDayOfWeek,
+  kIsoDayOfWeek,
+  kDayOfYear,
+  kIsoYear,
+  kJulian,
+  kEpoch,
+  kTimezone,
+  kTimezoneHour,
+  kTimezoneMinute,
 };
 /// "hour", "hours", "h", ... in any case; nullopt when it is none. The caller reports UnitNotRecognized.
 std::optional<DateField> ParseDateField(std::string_view name);

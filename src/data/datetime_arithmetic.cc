@@ -47,8 +47,7 @@ template <typename Scale> Result<Interval> ScaleInterval(const Interval& span, S
   result.months = static_cast<int32_t>(months);
   int64_t whole_days = static_cast<int32_t>(days);
   double month_rest_days = RoundMicros((months - result.months) * kDaysPerMonth);
-  double rest_seconds =
-      RoundMicros((days - static_cast<double>(whole_days) + month_rest_days - static_cast<int>(month_rest_days)) * kSecondsPerDay);
+  double rest_seconds = RoundMicros((days - static_cast<double>(whole_days) + month_rest_days - static_cast<int>(month_rest_days)) * kSecondsPerDay);
   if (std::abs(rest_seconds) >= kSecondsPerDay) {
     int carried = static_cast<int>(rest_seconds / kSecondsPerDay);
     whole_days += carried;
@@ -100,9 +99,7 @@ Result<int64_t> TimestamptzToTimestamp(int64_t timestamptz, const TimeZone& zone
 
 Result<int64_t> AddInterval(int64_t timestamp, const Interval& interval) {
   if (!IsFinite(timestamp)) return timestamp;
-  if (interval.months != 0) {
-    KAPPA_ASSIGN_OR_RETURN(timestamp, AddMonths(timestamp, interval.months));
-  }
+  if (interval.months != 0) { KAPPA_ASSIGN_OR_RETURN(timestamp, AddMonths(timestamp, interval.months)); }
   return CheckTimestamp(int128_t{timestamp} + int128_t{interval.days} * kMicrosPerDay + interval.micros);
 }
 
@@ -341,9 +338,7 @@ Result<Interval> ApplyIntervalModifier(Interval interval, int32_t modifier) {
 Result<int64_t> BinTimestamp(const Interval& stride, int64_t timestamp, int64_t origin) {
   if (!IsFinite(timestamp)) return timestamp;
   if (!IsFinite(origin)) return Error(sqlstate::kDatetimeFieldOverflow, "origin out of range");
-  if (stride.months != 0) {
-    return Error(sqlstate::kFeatureNotSupported, "timestamps cannot be binned into intervals containing months or years");
-  }
+  if (stride.months != 0) { return Error(sqlstate::kFeatureNotSupported, "timestamps cannot be binned into intervals containing months or years"); }
   int128_t step = int128_t{stride.days} * kMicrosPerDay + stride.micros;
   if (step != static_cast<int64_t>(step)) return IntervalOutOfRange();
   if (step <= 0) return Error(sqlstate::kDatetimeFieldOverflow, "stride must be greater than zero");

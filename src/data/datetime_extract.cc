@@ -16,36 +16,77 @@ struct FieldName {
   DateField field;
 };
 constexpr std::array kFieldNames = {
-    FieldName{"us", DateField::kMicroseconds}, FieldName{"usec", DateField::kMicroseconds}, FieldName{"usecs", DateField::kMicroseconds},
-    FieldName{"usecond", DateField::kMicroseconds}, FieldName{"useconds", DateField::kMicroseconds},
-    FieldName{"microsecond", DateField::kMicroseconds}, FieldName{"microseconds", DateField::kMicroseconds},
-    FieldName{"ms", DateField::kMilliseconds}, FieldName{"msec", DateField::kMilliseconds}, FieldName{"msecs", DateField::kMilliseconds},
-    FieldName{"msecond", DateField::kMilliseconds}, FieldName{"mseconds", DateField::kMilliseconds},
-    FieldName{"millisecond", DateField::kMilliseconds}, FieldName{"milliseconds", DateField::kMilliseconds},
-    FieldName{"s", DateField::kSecond}, FieldName{"sec", DateField::kSecond}, FieldName{"secs", DateField::kSecond},
-    FieldName{"second", DateField::kSecond}, FieldName{"seconds", DateField::kSecond},
-    FieldName{"m", DateField::kMinute}, FieldName{"min", DateField::kMinute}, FieldName{"mins", DateField::kMinute},
-    FieldName{"minute", DateField::kMinute}, FieldName{"minutes", DateField::kMinute},
-    FieldName{"h", DateField::kHour}, FieldName{"hr", DateField::kHour}, FieldName{"hrs", DateField::kHour},
-    FieldName{"hour", DateField::kHour}, FieldName{"hours", DateField::kHour},
-    FieldName{"d", DateField::kDay}, FieldName{"day", DateField::kDay}, FieldName{"days", DateField::kDay},
-    FieldName{"w", DateField::kWeek}, FieldName{"week", DateField::kWeek}, FieldName{"weeks", DateField::kWeek},
-    FieldName{"mon", DateField::kMonth}, FieldName{"mons", DateField::kMonth}, FieldName{"month", DateField::kMonth},
+    FieldName{"us", DateField::kMicroseconds},
+    FieldName{"usec", DateField::kMicroseconds},
+    FieldName{"usecs", DateField::kMicroseconds},
+    FieldName{"usecond", DateField::kMicroseconds},
+    FieldName{"useconds", DateField::kMicroseconds},
+    FieldName{"microsecond", DateField::kMicroseconds},
+    FieldName{"microseconds", DateField::kMicroseconds},
+    FieldName{"ms", DateField::kMilliseconds},
+    FieldName{"msec", DateField::kMilliseconds},
+    FieldName{"msecs", DateField::kMilliseconds},
+    FieldName{"msecond", DateField::kMilliseconds},
+    FieldName{"mseconds", DateField::kMilliseconds},
+    FieldName{"millisecond", DateField::kMilliseconds},
+    FieldName{"milliseconds", DateField::kMilliseconds},
+    FieldName{"s", DateField::kSecond},
+    FieldName{"sec", DateField::kSecond},
+    FieldName{"secs", DateField::kSecond},
+    FieldName{"second", DateField::kSecond},
+    FieldName{"seconds", DateField::kSecond},
+    FieldName{"m", DateField::kMinute},
+    FieldName{"min", DateField::kMinute},
+    FieldName{"mins", DateField::kMinute},
+    FieldName{"minute", DateField::kMinute},
+    FieldName{"minutes", DateField::kMinute},
+    FieldName{"h", DateField::kHour},
+    FieldName{"hr", DateField::kHour},
+    FieldName{"hrs", DateField::kHour},
+    FieldName{"hour", DateField::kHour},
+    FieldName{"hours", DateField::kHour},
+    FieldName{"d", DateField::kDay},
+    FieldName{"day", DateField::kDay},
+    FieldName{"days", DateField::kDay},
+    FieldName{"w", DateField::kWeek},
+    FieldName{"week", DateField::kWeek},
+    FieldName{"weeks", DateField::kWeek},
+    FieldName{"mon", DateField::kMonth},
+    FieldName{"mons", DateField::kMonth},
+    FieldName{"month", DateField::kMonth},
     FieldName{"months", DateField::kMonth},
-    FieldName{"qtr", DateField::kQuarter}, FieldName{"quarter", DateField::kQuarter},
-    FieldName{"y", DateField::kYear}, FieldName{"yr", DateField::kYear}, FieldName{"yrs", DateField::kYear},
-    FieldName{"year", DateField::kYear}, FieldName{"years", DateField::kYear},
-    FieldName{"dec", DateField::kDecade}, FieldName{"decs", DateField::kDecade}, FieldName{"decade", DateField::kDecade},
+    FieldName{"qtr", DateField::kQuarter},
+    FieldName{"quarter", DateField::kQuarter},
+    FieldName{"y", DateField::kYear},
+    FieldName{"yr", DateField::kYear},
+    FieldName{"yrs", DateField::kYear},
+    FieldName{"year", DateField::kYear},
+    FieldName{"years", DateField::kYear},
+    FieldName{"dec", DateField::kDecade},
+    FieldName{"decs", DateField::kDecade},
+    FieldName{"decade", DateField::kDecade},
     FieldName{"decades", DateField::kDecade},
-    FieldName{"c", DateField::kCentury}, FieldName{"cent", DateField::kCentury}, FieldName{"century", DateField::kCentury},
+    FieldName{"c", DateField::kCentury},
+    FieldName{"cent", DateField::kCentury},
+    FieldName{"century", DateField::kCentury},
     FieldName{"centuries", DateField::kCentury},
-    FieldName{"mil", DateField::kMillennium}, FieldName{"mils", DateField::kMillennium}, FieldName{"millennium", DateField::kMillennium},
+    FieldName{"mil", DateField::kMillennium},
+    FieldName{"mils", DateField::kMillennium},
+    FieldName{"millennium", DateField::kMillennium},
     FieldName{"millennia", DateField::kMillennium},
-    FieldName{"dow", DateField::kDayOfWeek}, FieldName{"isodow", DateField::kIsoDayOfWeek}, FieldName{"doy", DateField::kDayOfYear},
-    FieldName{"isoyear", DateField::kIsoYear}, FieldName{"j", DateField::kJulian}, FieldName{"jd", DateField::kJulian},
-    FieldName{"julian", DateField::kJulian}, FieldName{"epoch", DateField::kEpoch}, FieldName{"timezone", DateField::kTimezone},
-    FieldName{"timezone_h", DateField::kTimezoneHour}, FieldName{"timezone_hour", DateField::kTimezoneHour},
-    FieldName{"timezone_m", DateField::kTimezoneMinute}, FieldName{"timezone_minute", DateField::kTimezoneMinute},
+    FieldName{"dow", DateField::kDayOfWeek},
+    FieldName{"isodow", DateField::kIsoDayOfWeek},
+    FieldName{"doy", DateField::kDayOfYear},
+    FieldName{"isoyear", DateField::kIsoYear},
+    FieldName{"j", DateField::kJulian},
+    FieldName{"jd", DateField::kJulian},
+    FieldName{"julian", DateField::kJulian},
+    FieldName{"epoch", DateField::kEpoch},
+    FieldName{"timezone", DateField::kTimezone},
+    FieldName{"timezone_h", DateField::kTimezoneHour},
+    FieldName{"timezone_hour", DateField::kTimezoneHour},
+    FieldName{"timezone_m", DateField::kTimezoneMinute},
+    FieldName{"timezone_minute", DateField::kTimezoneMinute},
 };
 
 std::string LowerCase(std::string_view text) {
@@ -89,8 +130,13 @@ std::optional<int64_t> DatePart(DateField field, int64_t days) {
 
 bool IsMonotonic(DateField field) {
   switch (field) {
-    case DateField::kYear: case DateField::kDecade: case DateField::kCentury: case DateField::kMillennium: case DateField::kJulian:
-    case DateField::kIsoYear: case DateField::kEpoch: return true;
+    case DateField::kYear:
+    case DateField::kDecade:
+    case DateField::kCentury:
+    case DateField::kMillennium:
+    case DateField::kJulian:
+    case DateField::kIsoYear:
+    case DateField::kEpoch: return true;
     default: return false;
   }
 }
@@ -140,7 +186,9 @@ Result<int64_t> TruncateLocal(DateField field, std::string_view unit, int64_t lo
     case DateField::kDecade: return StartOfDay({Decade(date.year) * 10, 1, 1});
     case DateField::kCentury: return StartOfDay({date.year > 0 ? Century(date.year) * 100 - 99 : Century(date.year) * 100 + 1, 1, 1});
     case DateField::kMillennium: return StartOfDay({date.year > 0 ? Millennium(date.year) * 1000 - 999 : Millennium(date.year) * 1000 + 1, 1, 1});
-    case DateField::kTimezone: case DateField::kTimezoneHour: case DateField::kTimezoneMinute: return UnitNotSupported(unit, type);
+    case DateField::kTimezone:
+    case DateField::kTimezoneHour:
+    case DateField::kTimezoneMinute: return UnitNotSupported(unit, type);
     default: return UnitNotRecognized(unit, type);
   }
 }
@@ -194,7 +242,9 @@ Result<Interval> TruncateInterval(DateField field, std::string_view unit, const 
     case DateField::kCentury: keep_months(1200); break;
     case DateField::kMillennium: keep_months(12000); break;
     case DateField::kWeek: return UnitNotSupported(unit, TypeId::kInterval).Detail("Months usually have fractional weeks.");
-    case DateField::kTimezone: case DateField::kTimezoneHour: case DateField::kTimezoneMinute: return UnitNotSupported(unit, TypeId::kInterval);
+    case DateField::kTimezone:
+    case DateField::kTimezoneHour:
+    case DateField::kTimezoneMinute: return UnitNotSupported(unit, TypeId::kInterval);
     default: return UnitNotRecognized(unit, TypeId::kInterval);
   }
   return out;

@@ -27,30 +27,77 @@ struct NamedWord {
   Word word;
 };
 constexpr std::array kWords = {
-    NamedWord{"jan", {WordType::kMonth, 1}}, NamedWord{"january", {WordType::kMonth, 1}}, NamedWord{"feb", {WordType::kMonth, 2}},
-    NamedWord{"february", {WordType::kMonth, 2}}, NamedWord{"mar", {WordType::kMonth, 3}}, NamedWord{"march", {WordType::kMonth, 3}},
-    NamedWord{"apr", {WordType::kMonth, 4}}, NamedWord{"april", {WordType::kMonth, 4}}, NamedWord{"may", {WordType::kMonth, 5}},
-    NamedWord{"jun", {WordType::kMonth, 6}}, NamedWord{"june", {WordType::kMonth, 6}}, NamedWord{"jul", {WordType::kMonth, 7}},
-    NamedWord{"july", {WordType::kMonth, 7}}, NamedWord{"aug", {WordType::kMonth, 8}}, NamedWord{"august", {WordType::kMonth, 8}},
-    NamedWord{"sep", {WordType::kMonth, 9}}, NamedWord{"sept", {WordType::kMonth, 9}}, NamedWord{"september", {WordType::kMonth, 9}},
-    NamedWord{"oct", {WordType::kMonth, 10}}, NamedWord{"october", {WordType::kMonth, 10}}, NamedWord{"nov", {WordType::kMonth, 11}},
-    NamedWord{"november", {WordType::kMonth, 11}}, NamedWord{"dec", {WordType::kMonth, 12}}, NamedWord{"december", {WordType::kMonth, 12}},
-    NamedWord{"sun", {WordType::kWeekday, 0}}, NamedWord{"sunday", {WordType::kWeekday, 0}}, NamedWord{"mon", {WordType::kWeekday, 1}},
-    NamedWord{"monday", {WordType::kWeekday, 1}}, NamedWord{"tue", {WordType::kWeekday, 2}}, NamedWord{"tues", {WordType::kWeekday, 2}},
-    NamedWord{"tuesday", {WordType::kWeekday, 2}}, NamedWord{"wed", {WordType::kWeekday, 3}}, NamedWord{"weds", {WordType::kWeekday, 3}},
-    NamedWord{"wednesday", {WordType::kWeekday, 3}}, NamedWord{"thu", {WordType::kWeekday, 4}}, NamedWord{"thur", {WordType::kWeekday, 4}},
-    NamedWord{"thurs", {WordType::kWeekday, 4}}, NamedWord{"thursday", {WordType::kWeekday, 4}}, NamedWord{"fri", {WordType::kWeekday, 5}},
-    NamedWord{"friday", {WordType::kWeekday, 5}}, NamedWord{"sat", {WordType::kWeekday, 6}}, NamedWord{"saturday", {WordType::kWeekday, 6}},
-    NamedWord{"am", {WordType::kMeridian, 0}}, NamedWord{"pm", {WordType::kMeridian, 1}}, NamedWord{"ad", {WordType::kEra, 0}},
-    NamedWord{"bc", {WordType::kEra, 1}}, NamedWord{"at", {WordType::kIgnored, 0}}, NamedWord{"on", {WordType::kIgnored, 0}},
-    NamedWord{"j", {WordType::kJulian, 0}}, NamedWord{"jd", {WordType::kJulian, 0}}, NamedWord{"julian", {WordType::kJulian, 0}},
-    NamedWord{"t", {WordType::kIsoTime, 0}}, NamedWord{"infinity", {WordType::kInfinity, 0}}, NamedWord{"+infinity", {WordType::kInfinity, 0}},
-    NamedWord{"-infinity", {WordType::kMinusInfinity, 0}}, NamedWord{"epoch", {WordType::kEpoch, 0}}, NamedWord{"now", {WordType::kNow, 0}},
-    NamedWord{"today", {WordType::kNow, 0}}, NamedWord{"tomorrow", {WordType::kNow, 0}}, NamedWord{"yesterday", {WordType::kNow, 0}},
-    NamedWord{"dst", {WordType::kDaylight, 0}}, NamedWord{"d", {WordType::kUnit, 0}}, NamedWord{"h", {WordType::kUnit, 0}},
-    NamedWord{"m", {WordType::kUnit, 0}}, NamedWord{"mm", {WordType::kUnit, 0}}, NamedWord{"s", {WordType::kUnit, 0}},
-    NamedWord{"y", {WordType::kUnit, 0}}, NamedWord{"dow", {WordType::kUnit, 0}}, NamedWord{"doy", {WordType::kUnit, 0}},
-    NamedWord{"isodow", {WordType::kUnit, 0}}, NamedWord{"isoyear", {WordType::kUnit, 0}},
+    NamedWord{"jan", {WordType::kMonth, 1}},
+    NamedWord{"january", {WordType::kMonth, 1}},
+    NamedWord{"feb", {WordType::kMonth, 2}},
+    NamedWord{"february", {WordType::kMonth, 2}},
+    NamedWord{"mar", {WordType::kMonth, 3}},
+    NamedWord{"march", {WordType::kMonth, 3}},
+    NamedWord{"apr", {WordType::kMonth, 4}},
+    NamedWord{"april", {WordType::kMonth, 4}},
+    NamedWord{"may", {WordType::kMonth, 5}},
+    NamedWord{"jun", {WordType::kMonth, 6}},
+    NamedWord{"june", {WordType::kMonth, 6}},
+    NamedWord{"jul", {WordType::kMonth, 7}},
+    NamedWord{"july", {WordType::kMonth, 7}},
+    NamedWord{"aug", {WordType::kMonth, 8}},
+    NamedWord{"august", {WordType::kMonth, 8}},
+    NamedWord{"sep", {WordType::kMonth, 9}},
+    NamedWord{"sept", {WordType::kMonth, 9}},
+    NamedWord{"september", {WordType::kMonth, 9}},
+    NamedWord{"oct", {WordType::kMonth, 10}},
+    NamedWord{"october", {WordType::kMonth, 10}},
+    NamedWord{"nov", {WordType::kMonth, 11}},
+    NamedWord{"november", {WordType::kMonth, 11}},
+    NamedWord{"dec", {WordType::kMonth, 12}},
+    NamedWord{"december", {WordType::kMonth, 12}},
+    NamedWord{"sun", {WordType::kWeekday, 0}},
+    NamedWord{"sunday", {WordType::kWeekday, 0}},
+    NamedWord{"mon", {WordType::kWeekday, 1}},
+    NamedWord{"monday", {WordType::kWeekday, 1}},
+    NamedWord{"tue", {WordType::kWeekday, 2}},
+    NamedWord{"tues", {WordType::kWeekday, 2}},
+    NamedWord{"tuesday", {WordType::kWeekday, 2}},
+    NamedWord{"wed", {WordType::kWeekday, 3}},
+    NamedWord{"weds", {WordType::kWeekday, 3}},
+    NamedWord{"wednesday", {WordType::kWeekday, 3}},
+    NamedWord{"thu", {WordType::kWeekday, 4}},
+    NamedWord{"thur", {WordType::kWeekday, 4}},
+    NamedWord{"thurs", {WordType::kWeekday, 4}},
+    NamedWord{"thursday", {WordType::kWeekday, 4}},
+    NamedWord{"fri", {WordType::kWeekday, 5}},
+    NamedWord{"friday", {WordType::kWeekday, 5}},
+    NamedWord{"sat", {WordType::kWeekday, 6}},
+    NamedWord{"saturday", {WordType::kWeekday, 6}},
+    NamedWord{"am", {WordType::kMeridian, 0}},
+    NamedWord{"pm", {WordType::kMeridian, 1}},
+    NamedWord{"ad", {WordType::kEra, 0}},
+    NamedWord{"bc", {WordType::kEra, 1}},
+    NamedWord{"at", {WordType::kIgnored, 0}},
+    NamedWord{"on", {WordType::kIgnored, 0}},
+    NamedWord{"j", {WordType::kJulian, 0}},
+    NamedWord{"jd", {WordType::kJulian, 0}},
+    NamedWord{"julian", {WordType::kJulian, 0}},
+    NamedWord{"t", {WordType::kIsoTime, 0}},
+    NamedWord{"infinity", {WordType::kInfinity, 0}},
+    NamedWord{"+infinity", {WordType::kInfinity, 0}},
+    NamedWord{"-infinity", {WordType::kMinusInfinity, 0}},
+    NamedWord{"epoch", {WordType::kEpoch, 0}},
+    NamedWord{"now", {WordType::kNow, 0}},
+    NamedWord{"today", {WordType::kNow, 0}},
+    NamedWord{"tomorrow", {WordType::kNow, 0}},
+    NamedWord{"yesterday", {WordType::kNow, 0}},
+    NamedWord{"dst", {WordType::kDaylight, 0}},
+    NamedWord{"d", {WordType::kUnit, 0}},
+    NamedWord{"h", {WordType::kUnit, 0}},
+    NamedWord{"m", {WordType::kUnit, 0}},
+    NamedWord{"mm", {WordType::kUnit, 0}},
+    NamedWord{"s", {WordType::kUnit, 0}},
+    NamedWord{"y", {WordType::kUnit, 0}},
+    NamedWord{"dow", {WordType::kUnit, 0}},
+    NamedWord{"doy", {WordType::kUnit, 0}},
+    NamedWord{"isodow", {WordType::kUnit, 0}},
+    NamedWord{"isoyear", {WordType::kUnit, 0}},
 };
 
 }  // namespace
@@ -65,10 +112,15 @@ bool SplitDateText(std::string_view text, std::vector<DateTextField>& fields) {
   size_t at = 0;
   auto peek = [&] { return at < text.size() ? text[at] : '\0'; };
   while (at < text.size()) {
-    if (IsSpace(peek())) { ++at; continue; }
+    if (IsSpace(peek())) {
+      ++at;
+      continue;
+    }
     DateTextField field{FieldType::kNumber, {}};
     auto take = [&] { field.text.push_back(Lower(text[at++])); };
-    auto take_while = [&](auto accepts) { while (at < text.size() && accepts(text[at])) take(); };
+    auto take_while = [&](auto accepts) {
+      while (at < text.size() && accepts(text[at])) take();
+    };
     if (IsDigit(peek())) {
       take_while(IsDigit);
       if (peek() == ':') {
@@ -127,17 +179,13 @@ bool SplitDateText(std::string_view text, std::vector<DateTextField>& fields) {
 Error MakeDateError(DateError error, std::string_view text, std::string_view type_name, std::string_view zone) {
   std::string quoted = "\"" + std::string(text) + "\"";
   switch (error) {
-    case DateError::kFieldOverflow:
-      return Error(sqlstate::kDatetimeFieldOverflow, "date/time field value out of range: " + quoted);
+    case DateError::kFieldOverflow: return Error(sqlstate::kDatetimeFieldOverflow, "date/time field value out of range: " + quoted);
     case DateError::kMonthDayOverflow:
       return Error(sqlstate::kDatetimeFieldOverflow, "date/time field value out of range: " + quoted)
           .Hint("Perhaps you need a different \"datestyle\" setting.");
-    case DateError::kIntervalOverflow:
-      return Error(kIntervalFieldOverflow, "interval field value out of range: " + quoted);
-    case DateError::kZoneOverflow:
-      return Error(sqlstate::kInvalidTimeZone, "time zone displacement out of range: " + quoted);
-    case DateError::kUnknownZone:
-      return Error(sqlstate::kInvalidParameterValue, "time zone \"" + std::string(zone) + "\" not recognized");
+    case DateError::kIntervalOverflow: return Error(kIntervalFieldOverflow, "interval field value out of range: " + quoted);
+    case DateError::kZoneOverflow: return Error(sqlstate::kInvalidTimeZone, "time zone displacement out of range: " + quoted);
+    case DateError::kUnknownZone: return Error(sqlstate::kInvalidParameterValue, "time zone \"" + std::string(zone) + "\" not recognized");
     case DateError::kReserved:
       return Error(sqlstate::kFeatureNotSupported, "the value " + quoted + " depends on the time at which it is read")
           .Hint("Use now() or current_date.");

@@ -28,8 +28,20 @@ struct DateTextField {
 bool SplitDateText(std::string_view text, std::vector<DateTextField>& fields);
 
 enum class WordType : uint8_t {
-  kUnknown, kIgnored, kMonth, kWeekday, kMeridian /* 0 am, 1 pm */, kEra /* 0 ad, 1 bc */, kJulian, kIsoTime,
-  kInfinity, kMinusInfinity, kEpoch, kNow /* today ... */, kDaylight, kUnit /* d, h ...: only with intervals */,
+  kUnknown,
+  kIgnored,
+  kMonth,
+  kWeekday,
+  kMeridian /* 0 am, 1 pm */,
+  kEra /* 0 ad, 1 bc */,
+  kJulian,
+  kIsoTime,
+  kInfinity,
+  kMinusInfinity,
+  kEpoch,
+  kNow /* today ... */,
+  kDaylight,
+  kUnit /* d, h ...: only with intervals */,
 };
 struct Word {
   WordType type = WordType::kUnknown;

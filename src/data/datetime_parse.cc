@@ -12,7 +12,15 @@ namespace {
 
 // Which parts have been seen.
 enum : uint32_t {
-  kYear = 1, kMonth = 2, kDay = 4, kDayOfYear = 8, kClock = 16, kZoneSeen = 32, kWeekdaySeen = 64, kMeridianSeen = 128, kEraSeen = 256,
+  kYear = 1,
+  kMonth = 2,
+  kDay = 4,
+  kDayOfYear = 8,
+  kClock = 16,
+  kZoneSeen = 32,
+  kWeekdaySeen = 64,
+  kMeridianSeen = 128,
+  kEraSeen = 256,
   kSpecialSeen = 512,
   kDate = kYear | kMonth | kDay,
 };
@@ -245,9 +253,18 @@ DateError DateTimeReader::ReadWord(const std::vector<DateTextField>& fields, siz
   Word word = FindWord(text);
   switch (word.type) {
     case WordType::kIgnored: ignored_ = true; return DateError::kNone;
-    case WordType::kInfinity: kind_ = Kind::kInfinity; mask = kSpecialSeen; return DateError::kNone;
-    case WordType::kMinusInfinity: kind_ = Kind::kMinusInfinity; mask = kSpecialSeen; return DateError::kNone;
-    case WordType::kEpoch: kind_ = Kind::kEpoch; mask = kSpecialSeen; return DateError::kNone;
+    case WordType::kInfinity:
+      kind_ = Kind::kInfinity;
+      mask = kSpecialSeen;
+      return DateError::kNone;
+    case WordType::kMinusInfinity:
+      kind_ = Kind::kMinusInfinity;
+      mask = kSpecialSeen;
+      return DateError::kNone;
+    case WordType::kEpoch:
+      kind_ = Kind::kEpoch;
+      mask = kSpecialSeen;
+      return DateError::kNone;
     case WordType::kNow: return DateError::kReserved;
     case WordType::kMonth:
       mask = kMonth;
@@ -258,13 +275,19 @@ DateError DateTimeReader::ReadWord(const std::vector<DateTextField>& fields, siz
       text_month_ = true;
       month_ = word.value;
       return DateError::kNone;
-    case WordType::kMeridian: mask = kMeridianSeen; meridian_ = word.value; return DateError::kNone;
-    case WordType::kEra: mask = kEraSeen; bc_ = word.value == 1; return DateError::kNone;
+    case WordType::kMeridian:
+      mask = kMeridianSeen;
+      meridian_ = word.value;
+      return DateError::kNone;
+    case WordType::kEra:
+      mask = kEraSeen;
+      bc_ = word.value == 1;
+      return DateError::kNone;
     case WordType::kWeekday: mask = kWeekdaySeen; return DateError::kNone;
     case WordType::kJulian: expect_ = Expect::kJulian; return DateError::kNone;
     case WordType::kIsoTime: {
-      bool next_fits = i + 1 < fields.size() && (fields[i + 1].type == FieldType::kNumber || fields[i + 1].type == FieldType::kTime ||
-                                                 fields[i + 1].type == FieldType::kDate);
+      bool next_fits = i + 1 < fields.size() &&
+                       (fields[i + 1].type == FieldType::kNumber || fields[i + 1].type == FieldType::kTime || fields[i + 1].type == FieldType::kDate);
       if ((seen_ & kDate) != kDate || !next_fits) return DateError::kBadFormat;
       expect_ = Expect::kTime;
       return DateError::kNone;

@@ -113,56 +113,63 @@ Result<std::string> FieldText(const Result<std::optional<Numeric>>& field) {
 
 TEST(GoldenTest, Input) {
   Check("input.tsv", {{"input", [](const Row& row) -> Result<std::string> {
-          KAPPA_ASSIGN_OR_RETURN(Type type, TypeFromName(row[1]));
-          KAPPA_ASSIGN_OR_RETURN(Value value, FromText(row[2], type));
+                         KAPPA_ASSIGN_OR_RETURN(Type type, TypeFromName(row[1]));
+                         KAPPA_ASSIGN_OR_RETURN(Value value, FromText(row[2], type));
           // What was read must survive its own text and binary forms.
-          std::string text = ToText(value);
-          Result<Value> again = FromText(text, type);
-          EXPECT_TRUE(again.ok() && again->bytes == value.bytes) << row[1] << " " << text.substr(0, 100);
-          std::string binary;
-          AppendBinary(*ConstantColumn(value, 1), 0, binary);
-          Result<Value> from_binary = FromBinary(binary, type);
-          EXPECT_TRUE(from_binary.ok() && from_binary->bytes == value.bytes) << row[1] << " " << text.substr(0, 100);
-          return type.id == TypeId::kBool ? std::string(text == "t" ? "true" : "false") : text;
-        }}});
+                         std::string text = ToText(value);
+                         Result<Value> again = FromText(text, type);
+                         EXPECT_TRUE(again.ok() && again->bytes == value.bytes) << row[1] << " " << text.substr(0, 100);
+                         std::string binary;
+                         AppendBinary(*ConstantColumn(value, 1), 0, binary);
+                         Result<Value> from_binary = FromBinary(binary, type);
+                         EXPECT_TRUE(from_binary.ok() && from_binary->bytes == value.bytes) << row[1] << " " << text.substr(0, 100);
+                         return type.id == TypeId::kBool ? std::string(text == "t" ? "true" : "false") : text;
+                       }}});
 }
 
 TEST(GoldenTest, NumericBinary) {
-  Check("numeric_binary.tsv",
-        {{"add", Binary(Add)}, {"subtract", Binary(Subtract)}, {"multiply", Binary(Multiply)}, {"divide", Binary(Divide)}, {"modulo", Binary(Modulo)},
-         {"div", Binary(DivideTruncated)}, {"compare", [](const Row& row) -> Result<std::string> {
-            return std::to_string(CompareNumericBytes(Number(row[1]).ToBytes(), Number(row[2]).ToBytes()));
-          }}});
+  Check("numeric_binary.tsv", {{"add", Binary(Add)},
+                               {"subtract", Binary(Subtract)},
+                               {"multiply", Binary(Multiply)},
+                               {"divide", Binary(Divide)},
+                               {"modulo", Binary(Modulo)},
+                               {"div", Binary(DivideTruncated)},
+                               {"compare", [](const Row& row) -> Result<std::string> {
+                                  return std::to_string(CompareNumericBytes(Number(row[1]).ToBytes(), Number(row[2]).ToBytes()));
+                                }}});
 }
 
 TEST(GoldenTest, NumericPower) { Check("numeric_power.tsv", {{"power", Binary(Power)}, {"log", Binary(Log)}}); }
 
 TEST(GoldenTest, NumericUnary) {
-  Check("numeric_unary.tsv",
-        {{"text", Unary([](const Numeric& n) -> Result<Numeric> { return n; })},
-         {"abs", Unary([](const Numeric& n) -> Result<Numeric> { return n.Abs(); })},
-         {"negate", Unary([](const Numeric& n) -> Result<Numeric> { return n.Negate(); })},
-         {"canonical", Unary([](const Numeric& n) -> Result<Numeric> { return n.Canonical(); })},
-         {"ceil", Unary([](const Numeric& n) { return n.Ceiling(); })},
-         {"floor", Unary([](const Numeric& n) { return n.Floor(); })},
-         {"round0", Unary([](const Numeric& n) { return n.Round(0); })},
-         {"round2", Unary([](const Numeric& n) { return n.Round(2); })},
-         {"round-2", Unary([](const Numeric& n) { return n.Round(-2); })},
-         {"trunc0", Unary([](const Numeric& n) { return n.Truncate(0); })},
-         {"trunc3", Unary([](const Numeric& n) { return n.Truncate(3); })},
-         {"trunc-1", Unary([](const Numeric& n) { return n.Truncate(-1); })},
-         {"sqrt", Unary([](const Numeric& n) { return Sqrt(n); })}, {"exp", Unary(Exp)}, {"ln", Unary(Ln)},
-         {"int8", [](const Row& row) { return FixedText(Number(row[1]).ToInt8(), TypeId::kInt8); }},
-         {"int4", [](const Row& row) { return FixedText(Number(row[1]).ToInt4(), TypeId::kInt4); }},
-         {"int2", [](const Row& row) { return FixedText(Number(row[1]).ToInt2(), TypeId::kInt2); }},
-         {"float8", [](const Row& row) { return FixedText(Number(row[1]).ToDouble(), TypeId::kFloat8); }},
-         {"float4", [](const Row& row) { return FixedText(Number(row[1]).ToFloat(), TypeId::kFloat4); }}});
+  Check("numeric_unary.tsv", {{"text", Unary([](const Numeric& n) -> Result<Numeric> { return n; })},
+                              {"abs", Unary([](const Numeric& n) -> Result<Numeric> { return n.Abs(); })},
+                              {"negate", Unary([](const Numeric& n) -> Result<Numeric> { return n.Negate(); })},
+                              {"canonical", Unary([](const Numeric& n) -> Result<Numeric> { return n.Canonical(); })},
+                              {"ceil", Unary([](const Numeric& n) { return n.Ceiling(); })},
+                              {"floor", Unary([](const Numeric& n) { return n.Floor(); })},
+                              {"round0", Unary([](const Numeric& n) { return n.Round(0); })},
+                              {"round2", Unary([](const Numeric& n) { return n.Round(2); })},
+                              {"round-2", Unary([](const Numeric& n) { return n.Round(-2); })},
+                              {"trunc0", Unary([](const Numeric& n) { return n.Truncate(0); })},
+                              {"trunc3", Unary([](const Numeric& n) { return n.Truncate(3); })},
+                              {"trunc-1", Unary([](const Numeric& n) { return n.Truncate(-1); })},
+                              {"sqrt", Unary([](const Numeric& n) { return Sqrt(n); })},
+                              {"exp", Unary(Exp)},
+                              {"ln", Unary(Ln)},
+                              {"int8", [](const Row& row) { return FixedText(Number(row[1]).ToInt8(), TypeId::kInt8); }},
+                              {"int4", [](const Row& row) { return FixedText(Number(row[1]).ToInt4(), TypeId::kInt4); }},
+                              {"int2", [](const Row& row) { return FixedText(Number(row[1]).ToInt2(), TypeId::kInt2); }},
+                              {"float8", [](const Row& row) { return FixedText(Number(row[1]).ToDouble(), TypeId::kFloat8); }},
+                              {"float4", [](const Row& row) { return FixedText(Number(row[1]).ToFloat(), TypeId::kFloat4); }}});
 }
 
 TEST(GoldenTest, NumericFromFloats) {
   Check("numeric_float.tsv",
-        {{"float8_to_numeric", [](const Row& row) -> Result<std::string> { return Numeric::FromDouble(FromText(row[1], TypeId::kFloat8)->As<double>()).ToString(); }},
-         {"float4_to_numeric", [](const Row& row) -> Result<std::string> { return Numeric::FromFloat(FromText(row[1], TypeId::kFloat4)->As<float>()).ToString(); }}});
+        {{"float8_to_numeric",
+          [](const Row& row) -> Result<std::string> { return Numeric::FromDouble(FromText(row[1], TypeId::kFloat8)->As<double>()).ToString(); }},
+         {"float4_to_numeric",
+          [](const Row& row) -> Result<std::string> { return Numeric::FromFloat(FromText(row[1], TypeId::kFloat4)->As<float>()).ToString(); }}});
 }
 
 int64_t Moment(const std::string& text) { return *ParseTimestamp(text); }
@@ -189,24 +196,34 @@ TEST(GoldenTest, Datetime) {
         {{"timestamp+interval", [](const Row& row) { return FixedText(AddInterval(Moment(row[1]), Span(row[2])), TypeId::kTimestamp); }},
          {"timestamp-timestamp", [](const Row& row) { return FixedText(SubtractTimestamps(Moment(row[1]), Moment(row[2])), TypeId::kInterval); }},
          {"age", [](const Row& row) { return FixedText(Age(Moment(row[1]), Moment(row[2])), TypeId::kInterval); }},
-         {"trunc_timestamp", ByField<int64_t>(TypeId::kTimestamp, [](DateField field, const Row& row) {
-            return FixedText(TruncateTimestamp(field, row[1], Moment(row[2])), TypeId::kTimestamp);
-          })},
-         {"trunc_interval", ByField<Interval>(TypeId::kInterval, [](DateField field, const Row& row) {
-            return FixedText(TruncateInterval(field, row[1], Span(row[2])), TypeId::kInterval);
-          })},
-         {"extract_timestamp", ByField<int64_t>(TypeId::kTimestamp, [](DateField field, const Row& row) {
-            return FieldText(ExtractTimestamp(field, row[1], Moment(row[2])));
-          })},
-         {"extract_date", ByField<int32_t>(TypeId::kDate, [](DateField field, const Row& row) { return FieldText(ExtractDate(field, row[1], *ParseDate(row[2]))); })},
-         {"extract_interval", ByField<Interval>(TypeId::kInterval, [](DateField field, const Row& row) {
-            return FieldText(ExtractInterval(field, row[1], Span(row[2])));
-          })},
-         {"interval+", Spans(Add)}, {"interval-", Spans(Subtract)}, {"interval*", Scaled(Multiply)}, {"interval/", Scaled(Divide)},
+         {"trunc_timestamp", ByField<int64_t>(TypeId::kTimestamp,
+                                              [](DateField field, const Row& row) {
+                                                return FixedText(TruncateTimestamp(field, row[1], Moment(row[2])), TypeId::kTimestamp);
+                                              })},
+         {"trunc_interval", ByField<Interval>(TypeId::kInterval,
+                                              [](DateField field, const Row& row) {
+                                                return FixedText(TruncateInterval(field, row[1], Span(row[2])), TypeId::kInterval);
+                                              })},
+         {"extract_timestamp",
+          ByField<int64_t>(TypeId::kTimestamp,
+                           [](DateField field, const Row& row) { return FieldText(ExtractTimestamp(field, row[1], Moment(row[2]))); })},
+         {"extract_date",
+          ByField<int32_t>(TypeId::kDate, [](DateField field, const Row& row) { return FieldText(ExtractDate(field, row[1], *ParseDate(row[2]))); })},
+         {"extract_interval",
+          ByField<Interval>(TypeId::kInterval,
+                            [](DateField field, const Row& row) { return FieldText(ExtractInterval(field, row[1], Span(row[2]))); })},
+         {"interval+", Spans(Add)},
+         {"interval-", Spans(Subtract)},
+         {"interval*", Scaled(Multiply)},
+         {"interval/", Scaled(Divide)},
          {"compare_interval", [](const Row& row) -> Result<std::string> { return std::to_string(Compare(Span(row[1]), Span(row[2]))); }},
-         {"justify_hours", Justified(JustifyHours)}, {"justify_days", Justified(JustifyDays)}, {"justify_interval", Justified(JustifyInterval)},
-         {"date_bin", [](const Row& row) { return FixedText(BinTimestamp(Span(row[1]), Moment(row[2]), Moment("2001-01-01 00:07")), TypeId::kTimestamp); }},
-         {"to_timestamp", [](const Row& row) { return FixedText(TimestampFromEpoch(FromText(row[1], TypeId::kFloat8)->As<double>()), TypeId::kTimestamptz); }},
+         {"justify_hours", Justified(JustifyHours)},
+         {"justify_days", Justified(JustifyDays)},
+         {"justify_interval", Justified(JustifyInterval)},
+         {"date_bin",
+          [](const Row& row) { return FixedText(BinTimestamp(Span(row[1]), Moment(row[2]), Moment("2001-01-01 00:07")), TypeId::kTimestamp); }},
+         {"to_timestamp",
+          [](const Row& row) { return FixedText(TimestampFromEpoch(FromText(row[1], TypeId::kFloat8)->As<double>()), TypeId::kTimestamptz); }},
          {"make_date", [](const Row& row) {
             int year = 0, month = 0, day = 0;
             EXPECT_EQ(std::sscanf(row[1].c_str(), "%d,%d,%d", &year, &month, &day), 3);
@@ -220,14 +237,14 @@ TEST(GoldenTest, DatetimeInAZone) {
     if (!micros.ok()) return micros.error();
     return ToText(Value::Fixed(TypeId::kTimestamptz, *micros), {"America/New_York"});
   };
-  Check("datetime_zone.tsv",
-        {{"timestamptz+interval", [&](const Row& row) { return shown(AddIntervalInZone(Moment(row[1]), Span(row[2]), zone)); }},
-         {"trunc_timestamptz", ByField<int64_t>(TypeId::kTimestamptz, [&](DateField field, const Row& row) {
-            return shown(TruncateTimestamptz(field, row[1], Moment(row[2]), zone));
-          })},
-         {"extract_timestamptz", ByField<int64_t>(TypeId::kTimestamptz, [&](DateField field, const Row& row) {
-            return FieldText(ExtractTimestamptz(field, row[1], Moment(row[2]), zone));
-          })}});
+  Check("datetime_zone.tsv", {{"timestamptz+interval", [&](const Row& row) { return shown(AddIntervalInZone(Moment(row[1]), Span(row[2]), zone)); }},
+                              {"trunc_timestamptz", ByField<int64_t>(TypeId::kTimestamptz,
+                                                                     [&](DateField field, const Row& row) {
+                                                                       return shown(TruncateTimestamptz(field, row[1], Moment(row[2]), zone));
+                                                                     })},
+                              {"extract_timestamptz", ByField<int64_t>(TypeId::kTimestamptz, [&](DateField field, const Row& row) {
+                                 return FieldText(ExtractTimestamptz(field, row[1], Moment(row[2]), zone));
+                               })}});
 }
 
 using JsonMaker = std::function<Status(const Row&, std::string&)>;
@@ -257,7 +274,10 @@ TEST(GoldenTest, Structured) {
             else AppendJsonText(row[1], out);
             return Status();
           })},
-         {"strip_json", MakesJson([](const Row& row, std::string& out) { AppendJsonWithoutNulls(row[1], out); return Status(); })},
+         {"strip_json", MakesJson([](const Row& row, std::string& out) {
+            AppendJsonWithoutNulls(row[1], out);
+            return Status();
+          })},
          {"key_json", FindsJson([](const Row& row, std::string_view* value) { return JsonField(row[1], row[2], value); })},
          {"element_json", FindsJson([](const Row& row, std::string_view* value) { return JsonElement(row[1], std::stoi(row[2]), value); })},
          {"path_json", FindsJson([](const Row& row, std::string_view* value) {
@@ -268,9 +288,8 @@ TEST(GoldenTest, Structured) {
           })},
          {"exists_json", [](const Row& row) -> Result<std::string> { return std::string(JsonExists(row[1], row[2]) ? "true" : "false"); }},
          {"delete_json", MakesJson([](const Row& row, std::string& out) { return DeleteJsonKey(row[1], row[2], out); })},
-         {"delete_index_json", MakesJson([](const Row& row, std::string& out) {
-            return DeleteJsonElement(row[1], row[2] == "(-1)" ? -1 : std::stoi(row[2]), out);
-          })},
+         {"delete_index_json",
+          MakesJson([](const Row& row, std::string& out) { return DeleteJsonElement(row[1], row[2] == "(-1)" ? -1 : std::stoi(row[2]), out); })},
          {"compare_array", [&](const Row& row) -> Result<std::string> {
             return std::to_string(CompareArrays(FromText(row[1], ints)->bytes, FromText(row[2], ints)->bytes));
           }}});

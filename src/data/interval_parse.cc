@@ -12,7 +12,21 @@ namespace kappa::data {
 namespace {
 
 enum class Unit : uint8_t {
-  kMicrosecond, kMillisecond, kSecond, kMinute, kHour, kDay, kWeek, kMonth, kQuarter, kYear, kDecade, kCentury, kMillennium, kAgo, kNone,
+  kMicrosecond,
+  kMillisecond,
+  kSecond,
+  kMinute,
+  kHour,
+  kDay,
+  kWeek,
+  kMonth,
+  kQuarter,
+  kYear,
+  kDecade,
+  kCentury,
+  kMillennium,
+  kAgo,
+  kNone,
 };
 
 struct UnitName {
@@ -20,28 +34,67 @@ struct UnitName {
   Unit unit;
 };
 constexpr std::array kUnits = {
-    UnitName{"us", Unit::kMicrosecond}, UnitName{"usec", Unit::kMicrosecond}, UnitName{"usecond", Unit::kMicrosecond},
-    UnitName{"useconds", Unit::kMicrosecond}, UnitName{"usecs", Unit::kMicrosecond}, UnitName{"microsecond", Unit::kMicrosecond},
-    UnitName{"microseconds", Unit::kMicrosecond}, UnitName{"microsecon", Unit::kMicrosecond},
-    UnitName{"ms", Unit::kMillisecond}, UnitName{"msec", Unit::kMillisecond}, UnitName{"mseconds", Unit::kMillisecond},
-    UnitName{"msecond", Unit::kMillisecond}, UnitName{"msecs", Unit::kMillisecond}, UnitName{"millisecond", Unit::kMillisecond},
-    UnitName{"milliseconds", Unit::kMillisecond}, UnitName{"millisecon", Unit::kMillisecond},
-    UnitName{"s", Unit::kSecond}, UnitName{"sec", Unit::kSecond}, UnitName{"secs", Unit::kSecond}, UnitName{"second", Unit::kSecond},
+    UnitName{"us", Unit::kMicrosecond},
+    UnitName{"usec", Unit::kMicrosecond},
+    UnitName{"usecond", Unit::kMicrosecond},
+    UnitName{"useconds", Unit::kMicrosecond},
+    UnitName{"usecs", Unit::kMicrosecond},
+    UnitName{"microsecond", Unit::kMicrosecond},
+    UnitName{"microseconds", Unit::kMicrosecond},
+    UnitName{"microsecon", Unit::kMicrosecond},
+    UnitName{"ms", Unit::kMillisecond},
+    UnitName{"msec", Unit::kMillisecond},
+    UnitName{"mseconds", Unit::kMillisecond},
+    UnitName{"msecond", Unit::kMillisecond},
+    UnitName{"msecs", Unit::kMillisecond},
+    UnitName{"millisecond", Unit::kMillisecond},
+    UnitName{"milliseconds", Unit::kMillisecond},
+    UnitName{"millisecon", Unit::kMillisecond},
+    UnitName{"s", Unit::kSecond},
+    UnitName{"sec", Unit::kSecond},
+    UnitName{"secs", Unit::kSecond},
+    UnitName{"second", Unit::kSecond},
     UnitName{"seconds", Unit::kSecond},
-    UnitName{"m", Unit::kMinute}, UnitName{"min", Unit::kMinute}, UnitName{"mins", Unit::kMinute}, UnitName{"minute", Unit::kMinute},
+    UnitName{"m", Unit::kMinute},
+    UnitName{"min", Unit::kMinute},
+    UnitName{"mins", Unit::kMinute},
+    UnitName{"minute", Unit::kMinute},
     UnitName{"minutes", Unit::kMinute},
-    UnitName{"h", Unit::kHour}, UnitName{"hr", Unit::kHour}, UnitName{"hrs", Unit::kHour}, UnitName{"hour", Unit::kHour},
+    UnitName{"h", Unit::kHour},
+    UnitName{"hr", Unit::kHour},
+    UnitName{"hrs", Unit::kHour},
+    UnitName{"hour", Unit::kHour},
     UnitName{"hours", Unit::kHour},
-    UnitName{"d", Unit::kDay}, UnitName{"day", Unit::kDay}, UnitName{"days", Unit::kDay},
-    UnitName{"w", Unit::kWeek}, UnitName{"week", Unit::kWeek}, UnitName{"weeks", Unit::kWeek},
-    UnitName{"mon", Unit::kMonth}, UnitName{"mons", Unit::kMonth}, UnitName{"month", Unit::kMonth}, UnitName{"months", Unit::kMonth},
-    UnitName{"qtr", Unit::kQuarter}, UnitName{"quarter", Unit::kQuarter},
-    UnitName{"y", Unit::kYear}, UnitName{"yr", Unit::kYear}, UnitName{"yrs", Unit::kYear}, UnitName{"year", Unit::kYear},
+    UnitName{"d", Unit::kDay},
+    UnitName{"day", Unit::kDay},
+    UnitName{"days", Unit::kDay},
+    UnitName{"w", Unit::kWeek},
+    UnitName{"week", Unit::kWeek},
+    UnitName{"weeks", Unit::kWeek},
+    UnitName{"mon", Unit::kMonth},
+    UnitName{"mons", Unit::kMonth},
+    UnitName{"month", Unit::kMonth},
+    UnitName{"months", Unit::kMonth},
+    UnitName{"qtr", Unit::kQuarter},
+    UnitName{"quarter", Unit::kQuarter},
+    UnitName{"y", Unit::kYear},
+    UnitName{"yr", Unit::kYear},
+    UnitName{"yrs", Unit::kYear},
+    UnitName{"year", Unit::kYear},
     UnitName{"years", Unit::kYear},
-    UnitName{"dec", Unit::kDecade}, UnitName{"decs", Unit::kDecade}, UnitName{"decade", Unit::kDecade}, UnitName{"decades", Unit::kDecade},
-    UnitName{"c", Unit::kCentury}, UnitName{"cent", Unit::kCentury}, UnitName{"century", Unit::kCentury}, UnitName{"centuries", Unit::kCentury},
-    UnitName{"mil", Unit::kMillennium}, UnitName{"mils", Unit::kMillennium}, UnitName{"millennium", Unit::kMillennium},
-    UnitName{"millennia", Unit::kMillennium}, UnitName{"ago", Unit::kAgo},
+    UnitName{"dec", Unit::kDecade},
+    UnitName{"decs", Unit::kDecade},
+    UnitName{"decade", Unit::kDecade},
+    UnitName{"decades", Unit::kDecade},
+    UnitName{"c", Unit::kCentury},
+    UnitName{"cent", Unit::kCentury},
+    UnitName{"century", Unit::kCentury},
+    UnitName{"centuries", Unit::kCentury},
+    UnitName{"mil", Unit::kMillennium},
+    UnitName{"mils", Unit::kMillennium},
+    UnitName{"millennium", Unit::kMillennium},
+    UnitName{"millennia", Unit::kMillennium},
+    UnitName{"ago", Unit::kAgo},
 };
 
 Unit FindUnit(std::string_view word) {
@@ -87,7 +140,9 @@ class IntervalSum {
       case Unit::kDecade: return AddMonths(value, 120) && AddFractionalYears(fraction, 10);
       case Unit::kCentury: return AddMonths(value, 1200) && AddFractionalYears(fraction, 100);
       case Unit::kMillennium: return AddMonths(value, 12000) && AddFractionalYears(fraction, 1000);
-      case Unit::kQuarter: case Unit::kAgo: case Unit::kNone: break;
+      case Unit::kQuarter:
+      case Unit::kAgo:
+      case Unit::kNone: break;
     }
     return false;
   }
@@ -192,7 +247,8 @@ DateError ReadFields(std::string_view text, int32_t range, IntervalSum& sum) {
         break;
       case FieldType::kZone:
         if (field.find(':') != std::string::npos) {
-          if (DateError error = AddClock(std::string_view(field).substr(1), range, field.front() == '-', sum); error != DateError::kNone) return error;
+          if (DateError error = AddClock(std::string_view(field).substr(1), range, field.front() == '-', sum); error != DateError::kNone)
+            return error;
           mask = kClockMask;
           unit = Unit::kDay;
           break;
@@ -296,7 +352,8 @@ DateError ReadIsoDuration(std::string_view text, IntervalSum& sum) {
     if (letter == (date ? '-' : ':') || (letter == 'T' && date && !any) || letter == '\0') {
       if (any) return DateError::kBadFormat;
       if (digits == 8 && date && letter != '-') {  // 00010203
-        if (!sum.AddMonths(whole / 10000, 12) || !sum.AddMonths(whole / 100 % 100, 1) || !sum.AddDays(whole % 100, 1)) return DateError::kFieldOverflow;
+        if (!sum.AddMonths(whole / 10000, 12) || !sum.AddMonths(whole / 100 % 100, 1) || !sum.AddDays(whole % 100, 1))
+          return DateError::kFieldOverflow;
         if (letter == '\0') return DateError::kNone;
         continue;
       }

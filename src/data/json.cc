@@ -28,8 +28,10 @@ size_t ValueLength(std::string_view json) {
   for (size_t at = 0;;) {
     switch (json[at]) {
       case '"': at += StringLength(json.substr(at)); continue;
-      case '{': case '[': ++depth; break;
-      case '}': case ']':
+      case '{':
+      case '[': ++depth; break;
+      case '}':
+      case ']':
         if (--depth == 0) return at + 1;
         break;
       default: break;
@@ -159,7 +161,8 @@ JsonKind JsonKindOf(std::string_view json) {
     case '{': return JsonKind::kObject;
     case '[': return JsonKind::kArray;
     case '"': return JsonKind::kString;
-    case 't': case 'f': return JsonKind::kBoolean;
+    case 't':
+    case 'f': return JsonKind::kBoolean;
     case 'n': return JsonKind::kNull;
     default: return JsonKind::kNumber;
   }
@@ -257,7 +260,7 @@ bool ContainsValue(std::string_view json, std::string_view part) {
       std::string_view value;
       std::string_view quoted = wanted.quoted_key();
       bool found = quoted.find('\\') == std::string_view::npos ? JsonField(json, quoted.substr(1, quoted.size() - 2), &value)
-                                                              : JsonField(json, wanted.key(), &value);
+                                                               : JsonField(json, wanted.key(), &value);
       if (!found || !ContainsValue(value, wanted.value())) return false;
     }
     return true;
@@ -360,8 +363,8 @@ Status DeleteJsonKey(std::string_view json, std::string_view key, std::string& o
   bool first = true;
   out += json.front();
   for (JsonIterator it(json); it.Next();) {
-    bool drop = kind == JsonKind::kObject ? KeyEquals(it.quoted_key(), key)
-                                          : JsonKindOf(it.value()) == JsonKind::kString && KeyEquals(it.value(), key);
+    bool drop =
+        kind == JsonKind::kObject ? KeyEquals(it.quoted_key(), key) : JsonKindOf(it.value()) == JsonKind::kString && KeyEquals(it.value(), key);
     if (!drop) AppendMember(it.quoted_key(), it.value(), first, out);
   }
   out += json.back();

@@ -48,7 +48,11 @@ class JsonIterator {
   bool Next();
   /// The key with its quotes; AppendJsonUnquoted decodes it.
   std::string_view quoted_key() const { return key_; }
-  std::string key() const { std::string out; AppendJsonUnquoted(key_, out); return out; }
+  std::string key() const {
+    std::string out;
+    AppendJsonUnquoted(key_, out);
+    return out;
+  }
   std::string_view value() const { return value_; }
 
  private:

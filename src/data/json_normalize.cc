@@ -62,7 +62,9 @@ class JsonReader {
   };
 
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void SkipSpace() { while (at_ < text_.size() && IsJsonSpace(text_[at_])) ++at_; }
+  void SkipSpace() {
+    while (at_ < text_.size() && IsJsonSpace(text_[at_])) ++at_;
+  }
   // The token at the cursor, as PostgreSQL names it in errors.
   std::string Token() const;
   Error Unexpected(const char* expected) const {
@@ -154,7 +156,9 @@ Status JsonReader::ReadString(Node& node) {
     if (at_ >= text_.size()) return Malformed("Token \"" + std::string(text_.substr(begin - 1)) + "\" is invalid.");
     char escape = text_[at_++];
     switch (escape) {
-      case '"': case '\\': case '/': decoded += escape; break;
+      case '"':
+      case '\\':
+      case '/': decoded += escape; break;
       case 'b': decoded += '\b'; break;
       case 'f': decoded += '\f'; break;
       case 'n': decoded += '\n'; break;
@@ -215,7 +219,8 @@ Status JsonReader::ReadNumber(Node& node) {
     while (IsDigit(Peek())) ++at_;
     if (at_ == digits) return invalid();
   }
-  if (std::isalnum(static_cast<unsigned char>(Peek())) || Peek() == '_' || Peek() == '.' || static_cast<unsigned char>(Peek()) >= 0x80) return invalid();
+  if (std::isalnum(static_cast<unsigned char>(Peek())) || Peek() == '_' || Peek() == '.' || static_cast<unsigned char>(Peek()) >= 0x80)
+    return invalid();
   node.text = text_.substr(begin, at_ - begin);
   bool minus_zero = negative && node.text.find_first_of("123456789") == std::string_view::npos;
   if (exponent || minus_zero || node.text.size() > 1000) {
@@ -358,7 +363,11 @@ void JsonReader::Write(std::string& out) const {
       case NodeKind::kNumber: out += node.text; break;
       case NodeKind::kString:
         if (node.escaped) AppendJsonQuoted(node.text, out);
-        else { out += '"'; out += node.text; out += '"'; }
+        else {
+          out += '"';
+          out += node.text;
+          out += '"';
+        }
         break;
       case NodeKind::kArray:
       case NodeKind::kObject:
@@ -387,7 +396,11 @@ void JsonReader::Write(std::string& out) const {
     uint32_t key = container.order != 0 ? orders_[frame.next++] : frame.next;
     if (container.order == 0) frame.next = nodes_[key + 1].end;
     if (nodes_[key].escaped) AppendJsonQuoted(nodes_[key].text, out);
-    else { out += '"'; out += nodes_[key].text; out += '"'; }
+    else {
+      out += '"';
+      out += nodes_[key].text;
+      out += '"';
+    }
     out += ": ";
     at = key + 1;
   }
@@ -414,13 +427,17 @@ void AppendJsonQuoted(std::string_view text, std::string& out) {
     begin = i + 1;
     out += '\\';
     switch (c) {
-      case '"': case '\\': out += static_cast<char>(c); break;
+      case '"':
+      case '\\': out += static_cast<char>(c); break;
       case '\b': out += 'b'; break;
       case '\f': out += 'f'; break;
       case '\n': out += 'n'; break;
       case '\r': out += 'r'; break;
       case '\t': out += 't'; break;
-      default: out += "u00"; out += kHex[c >> 4]; out += kHex[c & 15];
+      default:
+        out += "u00";
+        out += kHex[c >> 4];
+        out += kHex[c & 15];
     }
   }
   out += text.substr(begin);

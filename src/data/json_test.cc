@@ -53,7 +53,8 @@ std::string RandomJson(std::mt19937& random, int depth) {
     default: {
       std::string out = "{ ";
       for (uint32_t i = 0, n = random() % 5; i < n; ++i) {
-        out += (i ? ", " : "") + std::string("\"k") + std::string(random() % 3, 'x') + std::to_string(random() % 3) + (random() % 4 ? "" : "\\t") + "\" :" + RandomJson(random, depth - 1);
+        out += (i ? ", " : "") + std::string("\"k") + std::string(random() % 3, 'x') + std::to_string(random() % 3) + (random() % 4 ? "" : "\\t") +
+               "\" :" + RandomJson(random, depth - 1);
       }
       return out + "}";
     }

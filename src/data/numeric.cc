@@ -174,9 +174,7 @@ Numeric Numeric::FromBytes(std::string_view bytes) {
   if (DecodeSmallNumeric(bytes, coefficient, scale)) return Numeric(coefficient, scale);
   uint16_t head = NumericHead(bytes);
   NumericForm form = NumericFormOf(head);
-  if (form == NumericForm::kSpecial) {
-    return head == kNumericNan ? Nan() : head == kNumericInfinity ? Infinity() : NegativeInfinity();
-  }
+  if (form == NumericForm::kSpecial) { return head == kNumericNan ? Nan() : head == kNumericInfinity ? Infinity() : NegativeInfinity(); }
   Wide value;
   auto begin = reinterpret_cast<const unsigned char*>(bytes.data());
   import_bits(value, begin + 2, begin + bytes.size(), 8, false);
@@ -239,9 +237,7 @@ Result<double> Numeric::ToDouble() const {
   std::string text = ToString();
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc()) {
-    return Error(sqlstate::kNumericValueOutOfRange, "\"" + text + "\" is out of range for type double precision");
-  }
+  if (error != std::errc()) { return Error(sqlstate::kNumericValueOutOfRange, "\"" + text + "\" is out of range for type double precision"); }
   return value;
 }
 
@@ -307,9 +303,7 @@ Result<Numeric> Numeric::ApplyModifier(int32_t modifier) const {
   int precision = NumericPrecision(modifier);
   int scale = NumericScale(modifier);
   std::string field = "A field with precision " + std::to_string(precision) + ", scale " + std::to_string(scale);
-  if (is_infinite()) {
-    return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field + " cannot hold an infinite value.");
-  }
+  if (is_infinite()) { return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field + " cannot hold an infinite value."); }
   KAPPA_ASSIGN_OR_RETURN(Numeric rounded, Rescale(*this, scale, Rounding::kHalfAway));
   int digits = rounded.is_small() ? DigitCount(rounded.small_) : DigitCount(rounded.big_->value);
   // With a negative scale the coefficient holds the rounded-off zeros too: precision - scale digits before the point.
@@ -338,8 +332,8 @@ int Compare(const Numeric& a, const Numeric& b) {
   if (a.is_small() && b.is_small()) {
     int128_t x = a.small(), y = b.small();
     bool fits = std::abs(difference) <= kInt128PowersOfTen &&
-                (difference == 0 || (difference < 0 ? !__builtin_mul_overflow(x, PowerOfTen(-difference), &x)
-                                                    : !__builtin_mul_overflow(y, PowerOfTen(difference), &y)));
+                (difference == 0 ||
+                 (difference < 0 ? !__builtin_mul_overflow(x, PowerOfTen(-difference), &x) : !__builtin_mul_overflow(y, PowerOfTen(difference), &y)));
     if (fits) return (x > y) - (x < y);
   }
   Wide x = NumericAccess::Coefficient(a), y = NumericAccess::Coefficient(b);

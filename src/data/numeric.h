@@ -25,7 +25,11 @@ class Numeric {
   Numeric() = default;  // 0
   /// coefficient / 10^scale, shown with `scale` (0..16383) digits after the point.
   explicit Numeric(int128_t coefficient, int scale = 0) : scale_(scale), small_(coefficient) {}
-  static Numeric Special(Kind kind) { Numeric n; n.kind_ = kind; return n; }
+  static Numeric Special(Kind kind) {
+    Numeric n;
+    n.kind_ = kind;
+    return n;
+  }
   static Numeric Nan() { return Special(Kind::kNan); }
   static Numeric Infinity() { return Special(Kind::kInfinity); }
   static Numeric NegativeInfinity() { return Special(Kind::kNegativeInfinity); }
@@ -52,11 +56,19 @@ class Numeric {
   int128_t small() const { return small_; }
 
   void AppendTo(std::string& bytes) const;
-  std::string ToBytes() const { std::string bytes; AppendTo(bytes); return bytes; }
+  std::string ToBytes() const {
+    std::string bytes;
+    AppendTo(bytes);
+    return bytes;
+  }
   /// Appends the bytes to a numeric column.
   void AppendTo(ColumnBuilder& builder) const;
   void AppendText(std::string& out) const;
-  std::string ToString() const { std::string text; AppendText(text); return text; }
+  std::string ToString() const {
+    std::string text;
+    AppendText(text);
+    return text;
+  }
 
   /// Rounded half away from zero. Fail with numeric_value_out_of_range ("bigint out of range") or, for NaN and infinity,
   /// feature_not_supported, as PostgreSQL's casts do.

@@ -240,7 +240,8 @@ Result<Numeric> Log(const Numeric& base, const Numeric& a) {
   KAPPA_ASSIGN_OR_RETURN(Numeric ln_base, LnAt(base, ln_scale));
   KAPPA_ASSIGN_OR_RETURN(Numeric ln, LnAt(a, ln_scale));
   if (ln_base.is_zero()) return Error(sqlstate::kDivisionByZero, "division by zero");
-  return NumericAccess::Checked(DivideRounded(Wide(NumericAccess::Coefficient(ln) * WidePowerOfTen(scale)), NumericAccess::Coefficient(ln_base)), scale);
+  return NumericAccess::Checked(DivideRounded(Wide(NumericAccess::Coefficient(ln) * WidePowerOfTen(scale)), NumericAccess::Coefficient(ln_base)),
+                                scale);
 }
 
 Result<Numeric> Power(const Numeric& a, const Numeric& b) {

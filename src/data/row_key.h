@@ -21,7 +21,9 @@ class RowKeys {
   /// Encodes all rows. `columns` are indexes into batch columns; canonical form for grouping when `canonical`, else the
   /// values as they are (numeric keeps its display scale).
   RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true);
-  std::string_view key(int64_t row) const { return {bytes_.data() + offsets_[static_cast<size_t>(row)], offsets_[static_cast<size_t>(row) + 1] - offsets_[static_cast<size_t>(row)]}; }
+  std::string_view key(int64_t row) const {
+    return {bytes_.data() + offsets_[static_cast<size_t>(row)], offsets_[static_cast<size_t>(row) + 1] - offsets_[static_cast<size_t>(row)]};
+  }
   uint64_t hash(int64_t row) const { return hashes_[static_cast<size_t>(row)]; }  // Hash64 of the key
   std::span<const uint64_t> hashes() const { return hashes_; }
 

@@ -21,17 +21,14 @@ Value Decimal(std::string_view text) { return Value::Bytes(TypeId::kNumeric, Num
 
 TEST(RowKeyTest, CanonicalEquality) {
   EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kFloat8, 0.0)), KeyOf(Value::Fixed(TypeId::kFloat8, -0.0)));
-  EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kFloat8, std::numeric_limits<double>::quiet_NaN())),
-            KeyOf(Value::Fixed(TypeId::kFloat8, -std::nan("7"))));
+  EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kFloat8, std::numeric_limits<double>::quiet_NaN())), KeyOf(Value::Fixed(TypeId::kFloat8, -std::nan("7"))));
   EXPECT_EQ(KeyOf(Decimal("1.0")), KeyOf(Decimal("1")));
   EXPECT_EQ(KeyOf(Decimal("0.000")), KeyOf(Decimal("-0")));
-  EXPECT_EQ(KeyOf(Decimal("123456789012345678901234567890123456789012345.500")),
-            KeyOf(Decimal("123456789012345678901234567890123456789012345.5")));
+  EXPECT_EQ(KeyOf(Decimal("123456789012345678901234567890123456789012345.500")), KeyOf(Decimal("123456789012345678901234567890123456789012345.5")));
   EXPECT_NE(KeyOf(Decimal("10")), KeyOf(Decimal("1")));
   EXPECT_NE(KeyOf(Decimal("NaN")), KeyOf(Decimal("Infinity")));
   EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kInterval, Interval{0, 30, 0})), KeyOf(Value::Fixed(TypeId::kInterval, Interval{0, 0, 1})));
-  EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kInterval, Interval{86'400'000'000, 0, 0})),
-            KeyOf(Value::Fixed(TypeId::kInterval, Interval{0, 1, 0})));
+  EXPECT_EQ(KeyOf(Value::Fixed(TypeId::kInterval, Interval{86'400'000'000, 0, 0})), KeyOf(Value::Fixed(TypeId::kInterval, Interval{0, 1, 0})));
   EXPECT_NE(KeyOf(Value::Text("")), KeyOf(Value::Null(TypeId::kText)));
 }
 
@@ -59,7 +56,10 @@ TEST(RowKeyTest, RoundTripsMixedColumns) {
   std::vector<ColumnBuilder> builders(types.begin(), types.end());
   for (int i = 0; i < 300; ++i) {
     for (size_t c = 0; c < types.size(); ++c) {
-      if ((i + static_cast<int>(c)) % 5 == 0) { builders[c].AppendNull(); continue; }
+      if ((i + static_cast<int>(c)) % 5 == 0) {
+        builders[c].AppendNull();
+        continue;
+      }
       switch (types[c].id) {
         case TypeId::kBool: builders[c].Append<uint8_t>(i & 1); break;
         case TypeId::kInt2: builders[c].Append<int16_t>(static_cast<int16_t>(-i)); break;

@@ -84,7 +84,8 @@ void AppendPhysical(Type type, std::string_view physical, const TextOptions& opt
     case TypeId::kBool: out += physical[0] != 0 ? 't' : 'f'; return;
     case TypeId::kInt2: return AppendInteger(Load<int16_t>(physical), out);
     case TypeId::kInt4: return AppendInteger(Load<int32_t>(physical), out);
-    case TypeId::kInt8: case TypeId::kOid: return AppendInteger(Load<int64_t>(physical), out);
+    case TypeId::kInt8:
+    case TypeId::kOid: return AppendInteger(Load<int64_t>(physical), out);
     case TypeId::kFloat4: return AppendFloat(Load<float>(physical), out);
     case TypeId::kFloat8: return AppendFloat(Load<double>(physical), out);
     case TypeId::kNumeric: return Numeric::FromBytes(physical).AppendText(out);
@@ -95,7 +96,10 @@ void AppendPhysical(Type type, std::string_view physical, const TextOptions& opt
     case TypeId::kInterval: return AppendInterval(Load<Interval>(physical), out);
     case TypeId::kUuid: return AppendUuid(physical, out);
     case TypeId::kArray: return AppendArrayText(physical, options, out);
-    case TypeId::kUnknown: case TypeId::kText: case TypeId::kJsonb: case TypeId::kRecord: out += physical; return;
+    case TypeId::kUnknown:
+    case TypeId::kText:
+    case TypeId::kJsonb:
+    case TypeId::kRecord: out += physical; return;
   }
 }
 
@@ -237,7 +241,8 @@ Result<Value> FromText(std::string_view text, Type type, const TextOptions& opti
       KAPPA_ASSIGN_OR_RETURN(number, number.ApplyModifier(type.modifier));
       return Value::Bytes(type, number.ToBytes());
     }
-    case TypeId::kUnknown: case TypeId::kText: return ParseString(text, type);
+    case TypeId::kUnknown:
+    case TypeId::kText: return ParseString(text, type);
     case TypeId::kBytea: return ParseBytea(text);
     case TypeId::kDate: return Wrap(ParseDate(text), type);
     case TypeId::kTimestamp: {

@@ -30,15 +30,35 @@ std::string BinaryRoundTrip(std::string_view text, std::string_view type_name) {
 }
 
 TEST(TextTest, RoundTripsThroughBinary) {
-  for (auto [text, type] : std::vector<std::pair<const char*, const char*>>{
-           {"t", "bool"}, {"-32768", "int2"}, {"2147483647", "int4"}, {"-9223372036854775808", "int8"}, {"4294967295", "oid"},
-           {"1e+20", "float8"}, {"NaN", "float4"}, {"-Infinity", "float8"}, {"0", "numeric"}, {"-0.00010", "numeric"},
-           {"123456789012345678901234567890.123456789", "numeric"}, {"100000000", "numeric"}, {"NaN", "numeric"}, {"-Infinity", "numeric"},
-           {"a text of some length", "text"}, {"\\xdeadbeef", "bytea"}, {"2024-02-29", "date"}, {"infinity", "date"},
-           {"0044-03-15 BC", "date"}, {"2024-02-29 12:34:56.789", "timestamp"}, {"-infinity", "timestamptz"},
-           {"2024-02-29 12:34:56+00", "timestamptz"}, {"1 year 2 mons -3 days +04:05:06.7", "interval"},
-           {"{\"a\": [1, 2.50, null]}", "jsonb"}, {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "uuid"}, {"{1,NULL,3}", "int4[]"},
-           {"{{a,b},{\"c d\",\"NULL\"}}", "text[]"}, {"{}", "numeric[]"}, {"{1.50,NaN}", "numeric[]"}}) {
+  for (auto [text, type] : std::vector<std::pair<const char*, const char*>>{{"t", "bool"},
+                                                                            {"-32768", "int2"},
+                                                                            {"2147483647", "int4"},
+                                                                            {"-9223372036854775808", "int8"},
+                                                                            {"4294967295", "oid"},
+                                                                            {"1e+20", "float8"},
+                                                                            {"NaN", "float4"},
+                                                                            {"-Infinity", "float8"},
+                                                                            {"0", "numeric"},
+                                                                            {"-0.00010", "numeric"},
+                                                                            {"123456789012345678901234567890.123456789", "numeric"},
+                                                                            {"100000000", "numeric"},
+                                                                            {"NaN", "numeric"},
+                                                                            {"-Infinity", "numeric"},
+                                                                            {"a text of some length", "text"},
+                                                                            {"\\xdeadbeef", "bytea"},
+                                                                            {"2024-02-29", "date"},
+                                                                            {"infinity", "date"},
+                                                                            {"0044-03-15 BC", "date"},
+                                                                            {"2024-02-29 12:34:56.789", "timestamp"},
+                                                                            {"-infinity", "timestamptz"},
+                                                                            {"2024-02-29 12:34:56+00", "timestamptz"},
+                                                                            {"1 year 2 mons -3 days +04:05:06.7", "interval"},
+                                                                            {"{\"a\": [1, 2.50, null]}", "jsonb"},
+                                                                            {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "uuid"},
+                                                                            {"{1,NULL,3}", "int4[]"},
+                                                                            {"{{a,b},{\"c d\",\"NULL\"}}", "text[]"},
+                                                                            {"{}", "numeric[]"},
+                                                                            {"{1.50,NaN}", "numeric[]"}}) {
     EXPECT_EQ(BinaryRoundTrip(text, type), text);
   }
 }

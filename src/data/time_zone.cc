@@ -24,14 +24,14 @@ struct Abbreviation {
   int minutes;
 };
 constexpr std::array kAbbreviations = {
-    Abbreviation{"acst", 570}, Abbreviation{"adt", -180}, Abbreviation{"aest", 600}, Abbreviation{"aedt", 660}, Abbreviation{"akst", -540},
-    Abbreviation{"akdt", -480}, Abbreviation{"ast", -240}, Abbreviation{"awst", 480}, Abbreviation{"bst", 60}, Abbreviation{"cdt", -300},
-    Abbreviation{"cest", 120}, Abbreviation{"cet", 60}, Abbreviation{"cst", -360}, Abbreviation{"eat", 180}, Abbreviation{"edt", -240},
-    Abbreviation{"eest", 180}, Abbreviation{"eet", 120}, Abbreviation{"est", -300}, Abbreviation{"gmt", 0}, Abbreviation{"hkt", 480},
-    Abbreviation{"hst", -600}, Abbreviation{"ist", 120}, Abbreviation{"jst", 540}, Abbreviation{"kst", 540}, Abbreviation{"mdt", -360},
-    Abbreviation{"met", 60}, Abbreviation{"msk", 180}, Abbreviation{"mst", -420}, Abbreviation{"nzdt", 780}, Abbreviation{"nzst", 720},
-    Abbreviation{"pdt", -420}, Abbreviation{"pst", -480}, Abbreviation{"sast", 120}, Abbreviation{"ut", 0}, Abbreviation{"utc", 0},
-    Abbreviation{"wat", 60}, Abbreviation{"west", 60}, Abbreviation{"wet", 0}, Abbreviation{"z", 0}, Abbreviation{"zulu", 0},
+    Abbreviation{"acst", 570},  Abbreviation{"adt", -180}, Abbreviation{"aest", 600}, Abbreviation{"aedt", 660}, Abbreviation{"akst", -540},
+    Abbreviation{"akdt", -480}, Abbreviation{"ast", -240}, Abbreviation{"awst", 480}, Abbreviation{"bst", 60},   Abbreviation{"cdt", -300},
+    Abbreviation{"cest", 120},  Abbreviation{"cet", 60},   Abbreviation{"cst", -360}, Abbreviation{"eat", 180},  Abbreviation{"edt", -240},
+    Abbreviation{"eest", 180},  Abbreviation{"eet", 120},  Abbreviation{"est", -300}, Abbreviation{"gmt", 0},    Abbreviation{"hkt", 480},
+    Abbreviation{"hst", -600},  Abbreviation{"ist", 120},  Abbreviation{"jst", 540},  Abbreviation{"kst", 540},  Abbreviation{"mdt", -360},
+    Abbreviation{"met", 60},    Abbreviation{"msk", 180},  Abbreviation{"mst", -420}, Abbreviation{"nzdt", 780}, Abbreviation{"nzst", 720},
+    Abbreviation{"pdt", -420},  Abbreviation{"pst", -480}, Abbreviation{"sast", 120}, Abbreviation{"ut", 0},     Abbreviation{"utc", 0},
+    Abbreviation{"wat", 60},    Abbreviation{"west", 60},  Abbreviation{"wet", 0},    Abbreviation{"z", 0},      Abbreviation{"zulu", 0},
 };
 
 Error NotRecognized(std::string_view name) {
@@ -45,7 +45,8 @@ bool ParseOffset(std::string_view text, int& seconds) {
   size_t at = 0;
   while (count < 3 && at < text.size()) {
     size_t begin = at;
-    while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at]))) parts[count] = std::min(parts[count] * 10 + (text[at++] - '0'), 100'000);
+    while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])))
+      parts[count] = std::min(parts[count] * 10 + (text[at++] - '0'), 100'000);
     size_t digits = at - begin;
     if (digits == 0) return false;
     if (count == 0 && digits == 4 && at == text.size()) {
@@ -82,7 +83,8 @@ std::string Titled(std::string_view name) {
 }  // namespace
 
 bool ZoneAbbreviationOffset(std::string_view lower, int& offset_seconds) {
-  auto found = std::lower_bound(kAbbreviations.begin(), kAbbreviations.end(), lower, [](const Abbreviation& a, std::string_view name) { return a.name < name; });
+  auto found = std::lower_bound(kAbbreviations.begin(), kAbbreviations.end(), lower,
+                                [](const Abbreviation& a, std::string_view name) { return a.name < name; });
   // The table is sorted but for neighbours of equal stem; a miss falls back to a scan.
   if (found == kAbbreviations.end() || found->name != lower) {
     found = std::find_if(kAbbreviations.begin(), kAbbreviations.end(), [&](const Abbreviation& a) { return a.name == lower; });

@@ -15,7 +15,11 @@ class TimeZone {
  public:
   TimeZone() = default;
   /// Seconds east of Greenwich.
-  static TimeZone Fixed(int offset_seconds) { TimeZone zone; zone.fixed_offset_ = offset_seconds; return zone; }
+  static TimeZone Fixed(int offset_seconds) {
+    TimeZone zone;
+    zone.fixed_offset_ = offset_seconds;
+    return zone;
+  }
   /// "Europe/Berlin", "UTC", "EST", "+02:00", and the POSIX form "UTC-2". Fails with invalid_parameter_value: time zone
   /// "x" not recognized.
   static Result<TimeZone> Load(std::string_view name);

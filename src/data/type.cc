@@ -57,29 +57,47 @@ struct Alias {
 };
 // pg_type names and SQL spellings. json is stored as jsonb: kappa keeps one JSON type.
 constexpr std::array kAliases = {
-    Alias{"bool", TypeId::kBool}, Alias{"boolean", TypeId::kBool},
-    Alias{"int2", TypeId::kInt2}, Alias{"smallint", TypeId::kInt2},
-    Alias{"int4", TypeId::kInt4}, Alias{"int", TypeId::kInt4}, Alias{"integer", TypeId::kInt4},
-    Alias{"int8", TypeId::kInt8}, Alias{"bigint", TypeId::kInt8},
+    Alias{"bool", TypeId::kBool},
+    Alias{"boolean", TypeId::kBool},
+    Alias{"int2", TypeId::kInt2},
+    Alias{"smallint", TypeId::kInt2},
+    Alias{"int4", TypeId::kInt4},
+    Alias{"int", TypeId::kInt4},
+    Alias{"integer", TypeId::kInt4},
+    Alias{"int8", TypeId::kInt8},
+    Alias{"bigint", TypeId::kInt8},
     Alias{"oid", TypeId::kOid},
-    Alias{"float4", TypeId::kFloat4}, Alias{"real", TypeId::kFloat4},
-    Alias{"float8", TypeId::kFloat8}, Alias{"float", TypeId::kFloat8}, Alias{"double precision", TypeId::kFloat8}, Alias{"double", TypeId::kFloat8},
-    Alias{"numeric", TypeId::kNumeric}, Alias{"decimal", TypeId::kNumeric}, Alias{"dec", TypeId::kNumeric},
-    Alias{"text", TypeId::kText}, Alias{"varchar", TypeId::kText}, Alias{"character varying", TypeId::kText},
-    Alias{"string", TypeId::kText}, Alias{"name", TypeId::kText},
-    Alias{"bytea", TypeId::kBytea}, Alias{"date", TypeId::kDate},
-    Alias{"timestamp", TypeId::kTimestamp}, Alias{"timestamp without time zone", TypeId::kTimestamp},
-    Alias{"timestamptz", TypeId::kTimestamptz}, Alias{"timestamp with time zone", TypeId::kTimestamptz},
+    Alias{"float4", TypeId::kFloat4},
+    Alias{"real", TypeId::kFloat4},
+    Alias{"float8", TypeId::kFloat8},
+    Alias{"float", TypeId::kFloat8},
+    Alias{"double precision", TypeId::kFloat8},
+    Alias{"double", TypeId::kFloat8},
+    Alias{"numeric", TypeId::kNumeric},
+    Alias{"decimal", TypeId::kNumeric},
+    Alias{"dec", TypeId::kNumeric},
+    Alias{"text", TypeId::kText},
+    Alias{"varchar", TypeId::kText},
+    Alias{"character varying", TypeId::kText},
+    Alias{"string", TypeId::kText},
+    Alias{"name", TypeId::kText},
+    Alias{"bytea", TypeId::kBytea},
+    Alias{"date", TypeId::kDate},
+    Alias{"timestamp", TypeId::kTimestamp},
+    Alias{"timestamp without time zone", TypeId::kTimestamp},
+    Alias{"timestamptz", TypeId::kTimestamptz},
+    Alias{"timestamp with time zone", TypeId::kTimestamptz},
     Alias{"interval", TypeId::kInterval},
-    Alias{"jsonb", TypeId::kJsonb}, Alias{"json", TypeId::kJsonb}, Alias{"uuid", TypeId::kUuid},
-    Alias{"record", TypeId::kRecord}, Alias{"unknown", TypeId::kUnknown},
+    Alias{"jsonb", TypeId::kJsonb},
+    Alias{"json", TypeId::kJsonb},
+    Alias{"uuid", TypeId::kUuid},
+    Alias{"record", TypeId::kRecord},
+    Alias{"unknown", TypeId::kUnknown},
 };
 // Types that PostgreSQL has and kappa does not: a clearer refusal than "does not exist".
 constexpr std::array<std::string_view, 8> kRefused = {"char", "character", "bpchar", "time", "timetz", "money", "bit", "xml"};
 
-Error NoSuchType(std::string_view name) {
-  return Error(sqlstate::kUndefinedObject, "type \"" + std::string(name) + "\" does not exist");
-}
+Error NoSuchType(std::string_view name) { return Error(sqlstate::kUndefinedObject, "type \"" + std::string(name) + "\" does not exist"); }
 
 // The integers of "(12, 2)".
 Result<std::vector<int>> ParseModifiers(std::string_view text) {
@@ -115,7 +133,9 @@ Result<Type> ApplyModifiers(Type type, const std::vector<int>& modifiers, std::s
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz:
       if (modifiers.size() != 1) return bad;
-      if (modifiers[0] < 0) return Error(sqlstate::kInvalidParameterValue, std::string(id == TypeId::kTimestamp ? "TIMESTAMP" : "TIMESTAMP WITH TIME ZONE") + "(" + std::to_string(modifiers[0]) + ") precision must not be negative");
+      if (modifiers[0] < 0)
+        return Error(sqlstate::kInvalidParameterValue, std::string(id == TypeId::kTimestamp ? "TIMESTAMP" : "TIMESTAMP WITH TIME ZONE") + "(" +
+                                                           std::to_string(modifiers[0]) + ") precision must not be negative");
       return type.WithModifier(std::min(modifiers[0], 6));
     case TypeId::kInterval:
       if (modifiers.size() != 1 || modifiers[0] < 0) return bad;
@@ -124,10 +144,12 @@ Result<Type> ApplyModifiers(Type type, const std::vector<int>& modifiers, std::s
       if (modifiers.size() != 1) return bad;
       if (modifiers[0] < 1) return Error(sqlstate::kInvalidParameterValue, "precision for type float must be at least 1 bit");
       if (modifiers[0] > 53) return Error(sqlstate::kInvalidParameterValue, "precision for type float must be less than 54 bits");
-      if (modifiers[0] <= 24) { if (type.is_array()) type.element = TypeId::kFloat4; else type.id = TypeId::kFloat4; }
+      if (modifiers[0] <= 24) {
+        if (type.is_array()) type.element = TypeId::kFloat4;
+        else type.id = TypeId::kFloat4;
+      }
       return type;
-    default:
-      return Error(sqlstate::kSyntaxError, "type modifier is not allowed for type \"" + std::string(name) + "\"");
+    default: return Error(sqlstate::kSyntaxError, "type modifier is not allowed for type \"" + std::string(name) + "\"");
   }
 }
 
@@ -160,8 +182,14 @@ std::string ScalarName(TypeId id, int32_t modifier) {
 
 bool Type::is_variable() const {
   switch (id) {
-    case TypeId::kUnknown: case TypeId::kNumeric: case TypeId::kText: case TypeId::kBytea: case TypeId::kJsonb:
-    case TypeId::kUuid: case TypeId::kArray: case TypeId::kRecord: return true;
+    case TypeId::kUnknown:
+    case TypeId::kNumeric:
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kJsonb:
+    case TypeId::kUuid:
+    case TypeId::kArray:
+    case TypeId::kRecord: return true;
     default: return false;
   }
 }
@@ -249,8 +277,12 @@ Type TypeFromOid(uint32_t oid) {
     if (facts.array_oid == oid) return Type::ArrayOf(facts.id);
   }
   switch (oid) {
-    case kVarcharOid: case 19 /* name */: case 1042 /* bpchar */: case 18 /* "char" */: return TypeId::kText;
-    case kVarcharArrayOid: case 1003 /* name[] */: return Type::ArrayOf(TypeId::kText);
+    case kVarcharOid:
+    case 19 /* name */:
+    case 1042 /* bpchar */:
+    case 18 /* "char" */: return TypeId::kText;
+    case kVarcharArrayOid:
+    case 1003 /* name[] */: return Type::ArrayOf(TypeId::kText);
     case 114: return TypeId::kJsonb;
     case 199: return Type::ArrayOf(TypeId::kJsonb);
     default: return TypeId::kUnknown;

@@ -23,8 +23,22 @@ namespace kappa::data {
 
 enum class TypeId : uint8_t {
   kUnknown,  // an untyped literal or NULL; values are text
-  kBool, kInt2, kInt4, kInt8, kOid, kFloat4, kFloat8, kNumeric,
-  kText, kBytea, kDate, kTimestamp, kTimestamptz, kInterval, kJsonb, kUuid /* StringView of 16 bytes */,
+  kBool,
+  kInt2,
+  kInt4,
+  kInt8,
+  kOid,
+  kFloat4,
+  kFloat8,
+  kNumeric,
+  kText,
+  kBytea,
+  kDate,
+  kTimestamp,
+  kTimestamptz,
+  kInterval,
+  kJsonb,
+  kUuid /* StringView of 16 bytes */,
   kArray,
   kRecord,  // only as a pseudo-type in signatures
 };
@@ -40,7 +54,11 @@ struct Type {
   Type(TypeId i) : id(i) {}  // NOLINT: implicit by design
   Type(TypeId i, TypeId e) : id(i), element(e) {}
   static Type ArrayOf(TypeId element) { return Type(TypeId::kArray, element); }
-  Type WithModifier(int32_t m) const { Type t = *this; t.modifier = m; return t; }
+  Type WithModifier(int32_t m) const {
+    Type t = *this;
+    t.modifier = m;
+    return t;
+  }
   Type WithoutModifier() const { return WithModifier(-1); }
   bool is_array() const { return id == TypeId::kArray; }
   /// Values are StringViews (with bytes in heaps) rather than fixed-width numbers.

@@ -122,7 +122,8 @@ class BatchRun {
       } else if (std::holds_alternative<sql::SetStatement>(bound) || std::holds_alternative<sql::TransactionStatement>(bound)) {
         continue;
       } else {
-        return Error(sqlstate::kFeatureNotSupported, "batch mode takes CREATE and INSERT statements").At(raw.offset + 1)
+        return Error(sqlstate::kFeatureNotSupported, "batch mode takes CREATE and INSERT statements")
+            .At(raw.offset + 1)
             .Hint("Put queries into views; their rows are the output.");
       }
     }
@@ -214,7 +215,8 @@ class BatchRun {
     std::vector<const plan::Scan*> scans;
     CollectScans(*plan, scans);
     if (!scans.empty()) {
-      return Error(sqlstate::kFeatureNotSupported, "INSERT ... SELECT from a relation is not supported in batch mode").Hint("Give the rows as VALUES, or as a file with --input.");
+      return Error(sqlstate::kFeatureNotSupported, "INSERT ... SELECT from a relation is not supported in batch mode")
+          .Hint("Give the rows as VALUES, or as a file with --input.");
     }
     flow::GraphOptions graph_options;
     graph_options.operators.bounded = true;
@@ -280,7 +282,8 @@ class BatchRun {
   void CountBad(const std::string& path, const connect::FileBatch& batch) {
     stats_.dead_letters += static_cast<int64_t>(batch.bad.size());
     for (const auto& bad : batch.bad) {
-      if (stats_.dead_letter_samples.size() < kDeadSamples) stats_.dead_letter_samples.push_back(fmt::format("{}: record {}: {}", path, bad.offset, bad.reason));
+      if (stats_.dead_letter_samples.size() < kDeadSamples)
+        stats_.dead_letter_samples.push_back(fmt::format("{}: record {}: {}", path, bad.offset, bad.reason));
     }
   }
 
@@ -395,7 +398,8 @@ class BatchRun {
     }
     const std::vector<int> columns = flow_->NeededColumns(stream.id);
     if (const auto at = std::find(columns.begin(), columns.end(), stream.schema.size() + plan::kProcessingTimeColumn); at != columns.end()) {
-      rows.columns.insert(rows.columns.begin() + (at - columns.begin()), data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows));
+      rows.columns.insert(rows.columns.begin() + (at - columns.begin()),
+                          data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows));
     }
     judged.rows = std::move(rows);
     std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
@@ -451,8 +455,9 @@ Result<BatchRunStats> RunBatch(const BatchRunOptions& options) {
 }
 
 std::string BatchRunStats::ToJson() const {
-  std::string out = fmt::format(R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"views":{{)", events, seconds,
-                                seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes);
+  std::string out =
+      fmt::format(R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"views":{{)", events,
+                  seconds, seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes);
   const char* comma = "";
   for (const auto& [name, view] : views) {
     out += comma;

@@ -31,7 +31,12 @@ struct BatchRunStats {
   int64_t late = 0;
   int64_t dead_letters = 0;
   int64_t peak_rss_bytes = 0;
-  struct View { int64_t rows = 0; std::string digest; int64_t changes = 0; bool kept = true; };
+  struct View {
+    int64_t rows = 0;
+    std::string digest;
+    int64_t changes = 0;
+    bool kept = true;
+  };
   std::map<std::string, View> views;
   std::vector<std::string> dead_letter_samples;  // the first few: "file:offset: reason"
   std::string ToJson() const;

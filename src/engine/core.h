@@ -31,7 +31,6 @@ namespace kappa::engine {
 
 class SubscriptionImpl;
 
-
 /// Progress of a replay, for SQL, REST, CLI and console. Any thread.
 struct ReplayProgress {
   std::atomic<int64_t> records_done{0};
@@ -141,16 +140,26 @@ class Core final : public Engine {
   Status AlterView(const sql::AlterViewStatement& statement);
   Status Drop(const sql::DropStatement& statement, std::vector<std::string>* notices);
   /// Replays the whole log into a scratch copy of the version and compares digests.
-  struct Verification { std::string view; int version = 0; uint64_t epoch = 0; std::string live_digest; std::string replayed_digest; int64_t rows = 0; int64_t records = 0; double seconds = 0; bool equal = false; };
+  struct Verification {
+    std::string view;
+    int version = 0;
+    uint64_t epoch = 0;
+    std::string live_digest;
+    std::string replayed_digest;
+    int64_t rows = 0;
+    int64_t records = 0;
+    double seconds = 0;
+    bool equal = false;
+  };
   Result<Verification> Verify(const std::string& view, int version, const std::function<bool()>& cancelled);
 
   Result<ReadSet> OpenReadSet(const std::vector<const plan::Scan*>& scans, uint64_t route_key, int64_t wait_us);
   /// Runs a bound plan to its end.
-  Result<data::Batch> RunQuery(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context,
-                               const std::function<bool()>& cancelled);
+  Result<data::Batch> RunQuery(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled);
   Result<data::Batch> RunPlan(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled,
                               flow::ThreadPool& pool, int depth, std::vector<flow::Graph::NodeStats>* stats);
-  Result<std::string> ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled);
+  Result<std::string> ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context,
+                                     const std::function<bool()>& cancelled);
   Result<int64_t> InsertIntoStream(const std::string& name, const data::Batch& rows);
   Result<int64_t> InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict);
   Result<int64_t> UpdateTable(const std::string& name, const data::Batch& rows, bool remove);
@@ -167,8 +176,13 @@ class Core final : public Engine {
 
  private:
   friend class SubscriptionImpl;
-  struct Command { std::function<Status()> work; std::optional<Status> outcome; };
-  struct Positions { std::map<std::pair<uint32_t, int32_t>, log::Offset> ends; };
+  struct Command {
+    std::function<Status()> work;
+    std::optional<Status> outcome;
+  };
+  struct Positions {
+    std::map<std::pair<uint32_t, int32_t>, log::Offset> ends;
+  };
 
   // engine.cc (epoch thread)
   void Run();
@@ -190,8 +204,8 @@ class Core final : public Engine {
   flow::StreamSpec SpecOf(const catalog::Stream& stream) const;
   flow::FlowOptions ViewFlowOptions() const;
   Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets);
-  Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation, const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records,
-                                bool by_key);
+  Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation,
+                                const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key);
 
   // replay.cc
   Result<std::vector<flow::ViewInput>> ResolveInputs(const plan::Node& plan, const catalog::Snapshot& snapshot) const;
@@ -274,7 +288,11 @@ class Core final : public Engine {
   std::map<std::pair<uint32_t, int32_t>, log::Offset> visible_;
   std::atomic<uint64_t> visible_epoch_{0};
   int64_t visible_wall_us_ = 0;
-  struct StreamFigures { int64_t rows = 0, late = 0, dead = 0, watermark = flow::kNoWatermark; std::vector<int64_t> partition_watermarks; std::vector<bool> idle; };
+  struct StreamFigures {
+    int64_t rows = 0, late = 0, dead = 0, watermark = flow::kNoWatermark;
+    std::vector<int64_t> partition_watermarks;
+    std::vector<bool> idle;
+  };
   std::map<uint32_t, StreamFigures> stream_figures_;
   std::vector<std::weak_ptr<SubscriptionImpl>> subscriptions_;
 
@@ -287,7 +305,13 @@ class Core final : public Engine {
   RateMeter epoch_rate_;
   std::map<uint32_t, RateMeter> stream_rates_;
   std::atomic<int64_t> recovery_us_{0};
-  struct Histogram { static constexpr int kBuckets = 24; std::atomic<int64_t> counts[kBuckets] = {}; std::atomic<int64_t> sum_us{0}; std::atomic<int64_t> total{0}; void Add(int64_t us); };
+  struct Histogram {
+    static constexpr int kBuckets = 24;
+    std::atomic<int64_t> counts[kBuckets] = {};
+    std::atomic<int64_t> sum_us{0};
+    std::atomic<int64_t> total{0};
+    void Add(int64_t us);
+  };
   Histogram freshness_;
   Histogram epoch_seconds_;
   std::atomic<uint64_t> insert_counter_{0};

@@ -8,12 +8,9 @@
 namespace kappa::engine {
 namespace {
 
-Error AlreadyExists(std::string_view name) {
-  return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", name));
-}
+Error AlreadyExists(std::string_view name) { return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", name)); }
 
 }  // namespace
-
 
 Status Core::CreateStream(const sql::CreateStreamStatement& statement, std::string* notice) {
   return AtBoundary([&]() -> Status {
@@ -70,7 +67,8 @@ Status Core::CreateTable(const sql::CreateTableStatement& statement, std::string
       log::TopicConfig config;  // one partition: the order of a table's changes is the order of its topic
       KAPPA_ASSIGN_OR_RETURN(topic, log_->CreateTopic(table.topic, config));
     } else if (topic->partition_count() != 1) {
-      return Error(sqlstate::kInvalidParameterValue, fmt::format("topic \"{}\" has {} partitions; a table's changelog has one", table.topic, topic->partition_count()));
+      return Error(sqlstate::kInvalidParameterValue,
+                   fmt::format("topic \"{}\" has {} partitions; a table's changelog has one", table.topic, topic->partition_count()));
     }
     table.created_us = clock_.WallMicros();
     KAPPA_RETURN_IF_ERROR(catalog_->Commit({table}));
@@ -84,7 +82,8 @@ Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_v
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     const catalog::View* existing = snapshot->FindView(statement.name);
     if (existing == nullptr && snapshot->Exists(statement.name)) {
-      return statement.or_replace ? Error(sqlstate::kWrongObjectType, fmt::format("\"{}\" is not a materialized view", statement.name)) : AlreadyExists(statement.name);
+      return statement.or_replace ? Error(sqlstate::kWrongObjectType, fmt::format("\"{}\" is not a materialized view", statement.name))
+                                  : AlreadyExists(statement.name);
     }
     if (existing != nullptr && !statement.or_replace) {
       if (!statement.if_not_exists) {
@@ -267,7 +266,9 @@ Status Core::Drop(const sql::DropStatement& statement, std::vector<std::string>*
         stream_rates_.erase(id);
         if (table != nullptr) tables_.erase(name);
       }
-      if (stream != nullptr) notices->push_back(fmt::format("topic \"{}\" and its records are kept; \"kappa topic delete {}\" removes them", stream->topic, stream->topic));
+      if (stream != nullptr)
+        notices->push_back(
+            fmt::format("topic \"{}\" and its records are kept; \"kappa topic delete {}\" removes them", stream->topic, stream->topic));
       if (table != nullptr) KAPPA_RETURN_IF_ERROR(log_->DeleteTopic(table->topic));
     }
     return {};

@@ -17,7 +17,8 @@ Status CheckNotNull(std::string_view relation, const data::Schema& schema, const
   for (int c = 0; c < schema.size(); ++c) {
     const data::Field& field = schema.fields[static_cast<size_t>(c)];
     if (field.nullable || !rows.columns[static_cast<size_t>(c)]->has_nulls()) continue;
-    return Error(sqlstate::kNotNullViolation, fmt::format("null value in column \"{}\" of relation \"{}\" violates not-null constraint", field.name, relation));
+    return Error(sqlstate::kNotNullViolation,
+                 fmt::format("null value in column \"{}\" of relation \"{}\" violates not-null constraint", field.name, relation));
   }
   return {};
 }
@@ -118,7 +119,8 @@ Result<int64_t> Core::InsertIntoStream(const std::string& name, const data::Batc
     std::string json;
     format::AppendJsonRow(stream->schema, rows, row, json);
     std::optional<std::string> key_text;
-    if (key >= 0 && !rows.columns[static_cast<size_t>(key)]->IsNull(row)) key_text = data::ToText(data::ValueAt(*rows.columns[static_cast<size_t>(key)], row));
+    if (key >= 0 && !rows.columns[static_cast<size_t>(key)]->IsNull(row))
+      key_text = data::ToText(data::ValueAt(*rows.columns[static_cast<size_t>(key)], row));
     records.emplace_back(std::move(key_text), std::move(json));
   }
   return AppendRecords(*topic, stream->id, records, true);

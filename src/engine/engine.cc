@@ -19,8 +19,11 @@ constexpr int64_t kRetentionUs = 60'000'000;
 
 data::Schema DeadLetterSchema() {
   data::Schema schema;
-  schema.fields = {{"topic", data::TypeId::kText, false}, {"partition", data::TypeId::kInt4, false}, {"offset", data::TypeId::kInt8, false},
-                   {"reason", data::TypeId::kText, false}, {"bytes", data::TypeId::kBytea, true}};
+  schema.fields = {{"topic", data::TypeId::kText, false},
+                   {"partition", data::TypeId::kInt4, false},
+                   {"offset", data::TypeId::kInt8, false},
+                   {"reason", data::TypeId::kText, false},
+                   {"bytes", data::TypeId::kBytea, true}};
   return schema;
 }
 

@@ -47,7 +47,8 @@ void SetNumberFacets(const data::Type& type, PgRows& rows) {
     case data::TypeId::kFloat8: set(53, 2); return;
     case data::TypeId::kNumeric:
       rows.Set("numeric_precision_radix", 10);
-      if (type.modifier >= 4) rows.Set("numeric_precision", data::NumericPrecision(type.modifier)).Set("numeric_scale", data::NumericScale(type.modifier));
+      if (type.modifier >= 4)
+        rows.Set("numeric_precision", data::NumericPrecision(type.modifier)).Set("numeric_scale", data::NumericScale(type.modifier));
       return;
     case data::TypeId::kDate: rows.Set("datetime_precision", 0); return;
     case data::TypeId::kTimestamp:

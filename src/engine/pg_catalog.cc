@@ -30,8 +30,8 @@ std::string RepeatedText(std::string_view item, size_t count) {
 }
 
 std::string DurationText(int64_t micros) {
-  for (const auto& [unit, size] : {std::pair{" days", int64_t{86'400'000'000}}, {" hours", 3'600'000'000}, {" minutes", 60'000'000},
-                                   {" seconds", 1'000'000}, {" ms", 1'000}}) {
+  for (const auto& [unit, size] :
+       {std::pair{" days", int64_t{86'400'000'000}}, {" hours", 3'600'000'000}, {" minutes", 60'000'000}, {" seconds", 1'000'000}, {" ms", 1'000}}) {
     if (micros != 0 && micros % size == 0) return std::to_string(micros / size) + unit;
   }
   return std::to_string(micros) + " us";
@@ -68,7 +68,10 @@ int64_t RowCount(const Source& source, const PgRelation& relation) {
 void Classes(const Source& source, PgRows& rows) {
   for (const PgRelation& relation : source.relations.all) {
     rows.Row().Set("oid", relation.oid).Set("relname", relation.name).Set("relnamespace", relation.namespace_oid).Set("relowner", kOwnerOid);
-    rows.Set("relkind", relation.kind).Set("relnatts", relation.schema->size()).Set("relpersistence", 'p').Set("reltuples", RowCount(source, relation));
+    rows.Set("relkind", relation.kind)
+        .Set("relnatts", relation.schema->size())
+        .Set("relpersistence", 'p')
+        .Set("reltuples", RowCount(source, relation));
     rows.Set("relfilenode", relation.kind == 'r' || relation.kind == 'm' || relation.kind == 'i' ? relation.oid : 0);
     rows.Set("relhasindex", relation.kind == 'r' && relation.table != nullptr).Set("relispopulated", true);
     rows.Set("relreplident", relation.is_user() ? 'd' : 'n').Set("relam", relation.kind == 'i' ? kBtreeOid : 0);
@@ -126,8 +129,7 @@ void Namespaces(const Source& source, PgRows& rows) {
 }
 
 /// Calls `row` for each table with a primary key, with the relation of its index.
-template <typename F>
-void ForEachIndex(const Source& source, const F& row) {
+template <typename F> void ForEachIndex(const Source& source, const F& row) {
   for (const PgRelation& relation : source.relations.all) {
     if (relation.kind == 'i') row(relation, *relation.table);
   }
@@ -201,8 +203,12 @@ void Roles(const Source& source, std::string_view name, PgRows& rows) {
 
 void Settings(const Source& source, PgRows& rows) {
   std::vector<std::pair<std::string, std::string>> settings = source.context.settings;
-  for (const auto& [name, value] : {std::pair{"max_index_keys", "32"}, {"server_version", "15.0"}, {"server_version_num", "150000"},
-                                    {"server_encoding", "UTF8"}, {"block_size", "8192"}, {"max_identifier_length", "63"}}) {
+  for (const auto& [name, value] : {std::pair{"max_index_keys", "32"},
+                                    {"server_version", "15.0"},
+                                    {"server_version_num", "150000"},
+                                    {"server_encoding", "UTF8"},
+                                    {"block_size", "8192"},
+                                    {"max_identifier_length", "63"}}) {
     if (std::none_of(settings.begin(), settings.end(), [&](const auto& each) { return each.first == name; })) settings.emplace_back(name, value);
   }
   std::sort(settings.begin(), settings.end());

@@ -116,8 +116,7 @@ std::optional<int64_t> FindProcedure(std::string_view text, const PgCatalogConte
 using Lookup = std::optional<int64_t> (*)(std::string_view, const PgCatalogContext&);
 
 /// to_reg*: NULL when there is none.
-template <Lookup lookup>
-Result<Value> To(const Arguments& arguments, const PgCatalogContext& context) {
+template <Lookup lookup> Result<Value> To(const Arguments& arguments, const PgCatalogContext& context) {
   const auto text = Text(arguments, 0);
   if (!text) return Value::Null(TypeId::kOid);
   const auto oid = lookup(*text, context);
@@ -125,16 +124,15 @@ Result<Value> To(const Arguments& arguments, const PgCatalogContext& context) {
 }
 
 Error Missing(std::string_view kind, std::string_view text) {
-  const char* state = kind == "relation" ? sqlstate::kUndefinedTable
-                      : kind == "schema" ? sqlstate::kInvalidSchemaName
+  const char* state = kind == "relation"   ? sqlstate::kUndefinedTable
+                      : kind == "schema"   ? sqlstate::kInvalidSchemaName
                       : kind == "function" ? sqlstate::kUndefinedFunction
                                            : sqlstate::kUndefinedObject;
   return Error(state, std::string(kind) + " \"" + std::string(text) + "\" does not exist");
 }
 
 /// The input of a reg* type: a number, "-" for none, or a name that must exist.
-template <Lookup lookup>
-Result<Value> In(std::string_view kind, const Arguments& arguments, const PgCatalogContext& context) {
+template <Lookup lookup> Result<Value> In(std::string_view kind, const Arguments& arguments, const PgCatalogContext& context) {
   if (const auto number = Number(arguments, 0)) return Oid(*number);
   const auto text = Text(arguments, 0);
   if (!text) return Value::Null(TypeId::kOid);
@@ -145,8 +143,7 @@ Result<Value> In(std::string_view kind, const Arguments& arguments, const PgCata
 }
 
 /// The output of a reg* type: the name, or the number when nothing has this id.
-template <typename F>
-Result<Value> Out(const Arguments& arguments, const F& name_of) {
+template <typename F> Result<Value> Out(const Arguments& arguments, const F& name_of) {
   const auto oid = Number(arguments, 0);
   if (!oid) return NullText();
   if (*oid == 0) return Value::Text("-");
@@ -267,8 +264,7 @@ Result<Value> TypeVisible(const Arguments& arguments, const PgCatalogContext&) {
   return oid && FindPgType(*oid) != nullptr ? Value::Bool(true) : Value::Null(TypeId::kBool);
 }
 
-template <TypeId id>
-Result<Value> Null(const Arguments&, const PgCatalogContext&) { return Value::Null(id); }
+template <TypeId id> Result<Value> Null(const Arguments&, const PgCatalogContext&) { return Value::Null(id); }
 Result<Value> True(const Arguments&, const PgCatalogContext&) { return Value::Bool(true); }
 Result<Value> False(const Arguments&, const PgCatalogContext&) { return Value::Bool(false); }
 Result<Value> Zero(const Arguments&, const PgCatalogContext&) { return Value::Int8(0); }
@@ -308,15 +304,14 @@ const std::map<std::string_view, Function>& Functions() {
       {"regrolein", [](const Arguments& a, const PgCatalogContext& c) { return In<FindRole>("role", a, c); }},
       {"regprocin", [](const Arguments& a, const PgCatalogContext& c) { return In<FindProcedure>("function", a, c); }},
       {"regclassout", [](const Arguments& a, const PgCatalogContext& c) { return Out(a, [&](int64_t oid) { return ClassName(oid, c); }); }},
-      {"regtypeout", [](const Arguments& a, const PgCatalogContext&) {
+      {"regtypeout",
+       [](const Arguments& a, const PgCatalogContext&) {
          return Out(a, [](int64_t oid) { return FindPgType(oid) == nullptr ? std::string() : PgFormatType(oid, -1); });
        }},
-      {"regnamespaceout", [](const Arguments& a, const PgCatalogContext&) {
-         return Out(a, [](int64_t oid) { return std::string(PgNamespaceName(oid)); });
-       }},
-      {"regroleout", [](const Arguments& a, const PgCatalogContext& c) {
-         return Out(a, [&](int64_t oid) { return oid == kOwnerOid ? c.user : std::string(); });
-       }},
+      {"regnamespaceout",
+       [](const Arguments& a, const PgCatalogContext&) { return Out(a, [](int64_t oid) { return std::string(PgNamespaceName(oid)); }); }},
+      {"regroleout",
+       [](const Arguments& a, const PgCatalogContext& c) { return Out(a, [&](int64_t oid) { return oid == kOwnerOid ? c.user : std::string(); }); }},
       {"regprocout", [](const Arguments& a, const PgCatalogContext&) { return Out(a, ProcedureName); }},
       {"pg_table_is_visible", TableVisible},
       {"pg_type_is_visible", TypeVisible},

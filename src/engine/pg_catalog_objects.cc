@@ -18,14 +18,47 @@ struct KnownOid {
   int64_t oid;
 };
 constexpr KnownOid kKnownOids[] = {
-    {"pg_aggregate", 2600}, {"pg_am", 2601}, {"pg_attrdef", 2604}, {"pg_attribute", 1249}, {"pg_auth_members", 1261}, {"pg_cast", 2605},
-    {"pg_class", 1259}, {"pg_collation", 3456}, {"pg_constraint", 2606}, {"pg_conversion", 2607}, {"pg_database", 1262},
-    {"pg_default_acl", 826}, {"pg_depend", 2608}, {"pg_description", 2609}, {"pg_enum", 3501}, {"pg_event_trigger", 3466},
-    {"pg_extension", 3079}, {"pg_foreign_data_wrapper", 2328}, {"pg_foreign_server", 1417}, {"pg_foreign_table", 3118}, {"pg_index", 2610},
-    {"pg_inherits", 2611}, {"pg_language", 2612}, {"pg_namespace", 2615}, {"pg_opclass", 2616}, {"pg_operator", 2617},
-    {"pg_partitioned_table", 3350}, {"pg_policy", 3256}, {"pg_proc", 1255}, {"pg_publication", 6104}, {"pg_publication_namespace", 6237},
-    {"pg_publication_rel", 6106}, {"pg_range", 3541}, {"pg_rewrite", 2618}, {"pg_sequence", 2224}, {"pg_shdescription", 2396},
-    {"pg_statistic_ext", 3381}, {"pg_subscription", 6100}, {"pg_tablespace", 1213}, {"pg_trigger", 2620}, {"pg_type", 1247},
+    {"pg_aggregate", 2600},
+    {"pg_am", 2601},
+    {"pg_attrdef", 2604},
+    {"pg_attribute", 1249},
+    {"pg_auth_members", 1261},
+    {"pg_cast", 2605},
+    {"pg_class", 1259},
+    {"pg_collation", 3456},
+    {"pg_constraint", 2606},
+    {"pg_conversion", 2607},
+    {"pg_database", 1262},
+    {"pg_default_acl", 826},
+    {"pg_depend", 2608},
+    {"pg_description", 2609},
+    {"pg_enum", 3501},
+    {"pg_event_trigger", 3466},
+    {"pg_extension", 3079},
+    {"pg_foreign_data_wrapper", 2328},
+    {"pg_foreign_server", 1417},
+    {"pg_foreign_table", 3118},
+    {"pg_index", 2610},
+    {"pg_inherits", 2611},
+    {"pg_language", 2612},
+    {"pg_namespace", 2615},
+    {"pg_opclass", 2616},
+    {"pg_operator", 2617},
+    {"pg_partitioned_table", 3350},
+    {"pg_policy", 3256},
+    {"pg_proc", 1255},
+    {"pg_publication", 6104},
+    {"pg_publication_namespace", 6237},
+    {"pg_publication_rel", 6106},
+    {"pg_range", 3541},
+    {"pg_rewrite", 2618},
+    {"pg_sequence", 2224},
+    {"pg_shdescription", 2396},
+    {"pg_statistic_ext", 3381},
+    {"pg_subscription", 6100},
+    {"pg_tablespace", 1213},
+    {"pg_trigger", 2620},
+    {"pg_type", 1247},
 };
 
 int64_t SystemOid(std::string_view name, size_t index) {
@@ -80,8 +113,10 @@ PgRelations::PgRelations(const PgCatalogContext& context) {
   for (const sql::SystemRelation& system : PgCatalogRelations()) {
     const auto [schema, name] = SplitName(system.name);
     const bool is_catalog = schema == "pg_catalog";
-    PgRelation relation{.oid = SystemOid(is_catalog ? name : std::string_view(), index++), .name = std::string(name),
-                        .namespace_oid = is_catalog ? kPgCatalogNamespace : kInformationSchemaNamespace, .kind = is_catalog ? 'r' : 'v',
+    PgRelation relation{.oid = SystemOid(is_catalog ? name : std::string_view(), index++),
+                        .name = std::string(name),
+                        .namespace_oid = is_catalog ? kPgCatalogNamespace : kInformationSchemaNamespace,
+                        .kind = is_catalog ? 'r' : 'v',
                         .schema = &system.schema};
     all.push_back(std::move(relation));
   }
@@ -90,8 +125,11 @@ PgRelations::PgRelations(const PgCatalogContext& context) {
   for (const sql::SystemRelation& system : *context.system_relations) {
     const auto [schema, name] = SplitName(system.name);
     if (schema != "kappa") continue;
-    PgRelation relation{.oid = kFirstKappaOid + static_cast<int64_t>(index++), .name = std::string(name), .namespace_oid = kKappaNamespace,
-                        .kind = 'v', .schema = &system.schema};
+    PgRelation relation{.oid = kFirstKappaOid + static_cast<int64_t>(index++),
+                        .name = std::string(name),
+                        .namespace_oid = kKappaNamespace,
+                        .kind = 'v',
+                        .schema = &system.schema};
     all.push_back(std::move(relation));
   }
 }

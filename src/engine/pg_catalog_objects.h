@@ -69,7 +69,9 @@ class PgRows {
   PgRows& Set(std::string_view column, bool value) { return SetNumber(column, value ? 1 : 0); }
   template <typename T>
     requires(std::is_integral_v<T>)
-  PgRows& Set(std::string_view column, T value) { return SetNumber(column, static_cast<int64_t>(value)); }
+  PgRows& Set(std::string_view column, T value) {
+    return SetNumber(column, static_cast<int64_t>(value));
+  }
   data::Batch Finish();
 
  private:

@@ -24,8 +24,10 @@ class PgCatalogTest : public testing::Test {
     catalog::Stream stream;
     stream.id = 1;
     stream.name = "orders";
-    stream.schema.fields = {{"order_id", TypeId::kText, false}, {"amount", data::Type(TypeId::kNumeric).WithModifier(((12 << 16) | 2) + 4), true},
-                            {"ts", TypeId::kTimestamptz, true}, {"tags", data::Type::ArrayOf(TypeId::kText), true}};
+    stream.schema.fields = {{"order_id", TypeId::kText, false},
+                            {"amount", data::Type(TypeId::kNumeric).WithModifier(((12 << 16) | 2) + 4), true},
+                            {"ts", TypeId::kTimestamptz, true},
+                            {"tags", data::Type::ArrayOf(TypeId::kText), true}};
     stream.event_time = 2;
     stream.watermark_delay_us = 30'000'000;
     stream.topic = "orders";
@@ -129,7 +131,8 @@ TEST_F(PgCatalogTest, ClassesHaveStableIdsAndKinds) {
 TEST_F(PgCatalogTest, AttributesHaveTypesAndModifiers) {
   std::vector<std::string> seen;
   for (auto& row : Rows("pg_attribute")) {
-    if (row["attrelid"] == "16385") seen.push_back(row["attnum"] + " " + row["attname"] + " " + row["atttypid"] + " " + row["atttypmod"] + " " + row["attnotnull"]);
+    if (row["attrelid"] == "16385")
+      seen.push_back(row["attnum"] + " " + row["attname"] + " " + row["atttypid"] + " " + row["atttypmod"] + " " + row["attnotnull"]);
   }
   EXPECT_THAT(seen, ElementsAre("1 order_id 25 -1 t", "2 amount 1700 786438 f", "3 ts 1184 -1 f", "4 tags 1009 -1 f"));
 }
@@ -139,9 +142,7 @@ TEST_F(PgCatalogTest, TypesOfAllColumnsExist) {
   for (auto& row : Rows("pg_type")) types.insert(row["oid"]);
   for (auto& row : Rows("pg_attribute")) EXPECT_THAT(types, Contains(row["atttypid"])) << row["attname"];
   for (auto& row : Rows("pg_type")) {
-    if (row["typarray"] != "0") {
-      EXPECT_THAT(types, Contains(row["typarray"])) << row["typname"];
-    }
+    if (row["typarray"] != "0") { EXPECT_THAT(types, Contains(row["typarray"])) << row["typname"]; }
   }
 }
 

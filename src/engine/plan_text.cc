@@ -29,7 +29,8 @@ bool SameSchema(const data::Schema& a, const data::Schema& b) {
 data::Schema PlanSchema() {
   using data::TypeId;
   data::Schema schema;
-  schema.fields = {{"kind", TypeId::kText}, {"name", TypeId::kText}, {"action", TypeId::kText}, {"detail", TypeId::kText}, {"records", TypeId::kInt8}, {"seconds", TypeId::kFloat8}};
+  schema.fields = {{"kind", TypeId::kText},   {"name", TypeId::kText},    {"action", TypeId::kText},
+                   {"detail", TypeId::kText}, {"records", TypeId::kInt8}, {"seconds", TypeId::kFloat8}};
   return schema;
 }
 
@@ -49,7 +50,8 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
       if (existing == nullptr) {
         row.action = "create";
         auto topic = log_->FindTopic(create->stream.topic);
-        row.detail = topic ? fmt::format("reads the existing topic \"{}\"", create->stream.topic) : fmt::format("makes topic \"{}\" with {} partitions", create->stream.topic, create->stream.partitions);
+        row.detail = topic ? fmt::format("reads the existing topic \"{}\"", create->stream.topic)
+                           : fmt::format("makes topic \"{}\" with {} partitions", create->stream.topic, create->stream.partitions);
         create->stream.id = next_id++;
         snapshot.streams[row.name] = create->stream;
       } else {
@@ -95,12 +97,16 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
           auto topic = log_->FindTopic(stream->topic);
           for (int32_t p = 0; topic && p < topic->partition_count(); ++p) {
             records += topic->partition(p).durable_end() - topic->partition(p).start_offset();
-            if (topic->partition(p).start_offset() > 0) cut = fmt::format("; the log of \"{}\" begins at offset {} of partition {}", scan->name, topic->partition(p).start_offset(), p);
+            if (topic->partition(p).start_offset() > 0)
+              cut = fmt::format("; the log of \"{}\" begins at offset {} of partition {}", scan->name, topic->partition(p).start_offset(), p);
           }
         }
         const int number = existing == nullptr || existing->versions.empty() ? 1 : existing->versions.back().number + 1;
         row.action = existing == nullptr ? "create" : "new version";
-        row.detail = fmt::format("version {} replays from the start of the log{}{}", number, cut, existing == nullptr ? "" : view->promote_manual ? ", then waits to be promoted" : ", then is promoted");
+        row.detail = fmt::format("version {} replays from the start of the log{}{}", number, cut,
+                                 existing == nullptr    ? ""
+                                 : view->promote_manual ? ", then waits to be promoted"
+                                                        : ", then is promoted");
         row.records = records;
         if (rate > 0) row.seconds = static_cast<double>(records) / rate;
         catalog::View planned = existing == nullptr ? catalog::View{} : *existing;
@@ -135,14 +141,17 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
   }
   data::Batch batch;
   batch.rows = static_cast<int64_t>(rows.size());
-  data::ColumnBuilder kind(data::TypeId::kText), name(data::TypeId::kText), action(data::TypeId::kText), detail(data::TypeId::kText), records(data::TypeId::kInt8), seconds(data::TypeId::kFloat8);
+  data::ColumnBuilder kind(data::TypeId::kText), name(data::TypeId::kText), action(data::TypeId::kText), detail(data::TypeId::kText),
+      records(data::TypeId::kInt8), seconds(data::TypeId::kFloat8);
   for (const Row& row : rows) {
     kind.AppendBytes(row.kind);
     name.AppendBytes(row.name);
     action.AppendBytes(row.action);
     detail.AppendBytes(row.detail);
-    if (row.records) records.Append<int64_t>(*row.records); else records.AppendNull();
-    if (row.seconds) seconds.Append<double>(*row.seconds); else seconds.AppendNull();
+    if (row.records) records.Append<int64_t>(*row.records);
+    else records.AppendNull();
+    if (row.seconds) seconds.Append<double>(*row.seconds);
+    else seconds.AppendNull();
   }
   for (data::ColumnBuilder* builder : {&kind, &name, &action, &detail, &records, &seconds}) batch.columns.push_back(builder->Finish());
   return batch;

@@ -160,7 +160,8 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
   int64_t bytes = 0;  // of the result so far
   auto bounded = [&](int64_t more) -> Status {
     if (bytes + more <= options_.query_memory_bytes) return {};
-    return Error(sqlstate::kOutOfMemory, more > bytes ? "the query needs more memory than query_memory" : "the query's result is larger than query_memory")
+    return Error(sqlstate::kOutOfMemory,
+                 more > bytes ? "the query needs more memory than query_memory" : "the query's result is larger than query_memory")
         .Detail(fmt::format("The bound is {} bytes.", options_.query_memory_bytes))
         .Hint("Select fewer rows or columns, join on equalities, aggregate, or start the server with a larger --query-memory-mb.");
   };
@@ -298,15 +299,16 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
   return all.AsBatch();
 }
 
-Result<std::string> Core::ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled) {
+Result<std::string> Core::ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context,
+                                         const std::function<bool()>& cancelled) {
   flow::ThreadPool inline_pool(1);
   std::vector<flow::Graph::NodeStats> stats;
   const int64_t begin = clock_.SteadyMicros();
   KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(plan, reads, context, cancelled, inline_pool, 0, &stats));
   std::string text;
   for (const flow::Graph::NodeStats& node : stats) {
-    text += fmt::format("{}{}  (rows in {}, out {}, batches {}, {:.3f} ms", std::string(static_cast<size_t>(node.depth) * 2, ' '), node.text, node.rows_in,
-                        node.rows_out, node.batches, static_cast<double>(node.nanos) / 1e6);
+    text += fmt::format("{}{}  (rows in {}, out {}, batches {}, {:.3f} ms", std::string(static_cast<size_t>(node.depth) * 2, ' '), node.text,
+                        node.rows_in, node.rows_out, node.batches, static_cast<double>(node.nanos) / 1e6);
     if (node.state_bytes > 0) text += fmt::format(", state {} rows {} bytes", node.state_rows, node.state_bytes);
     text += ")\n";
   }

@@ -186,7 +186,11 @@ Status Core::RestoreFrom(std::string_view meta) {
     KAPPA_RETURN_IF_ERROR(store.OnRestored());
     flow_->table(id).set_position(position);
   }
-  struct Stored { uint64_t hash; bool started; std::vector<flow::ViewInput> inputs; };
+  struct Stored {
+    uint64_t hash;
+    bool started;
+    std::vector<flow::ViewInput> inputs;
+  };
   std::map<uint32_t, Stored> stored;
   for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
     const auto id = static_cast<uint32_t>(in.Varint());
@@ -252,7 +256,8 @@ Status Core::RestoreFrom(std::string_view meta) {
     more = false;
     for (auto it = versions_.begin(); it != versions_.end(); ++it) {
       const auto& inputs = it->second->inputs;
-      if (std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.kind == flow::ViewInput::Kind::kView && !versions_.contains(input.id); })) {
+      if (std::any_of(inputs.begin(), inputs.end(),
+                      [&](const auto& input) { return input.kind == flow::ViewInput::Kind::kView && !versions_.contains(input.id); })) {
         lost.insert(it->first);
         flow_->RemoveView(it->first);
         versions_.erase(it);
@@ -328,12 +333,13 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
         continue;
       }
       for (auto [version, weight] : {std::pair{read, int64_t{-1}}, std::pair{serving, int64_t{1}}}) {
-        versions_.at(version)->store->Snapshot().Scan(scans[i]->columns, static_cast<int64_t>(options_.batch_rows), [&, w = weight](data::Batch rows) {
-          data::ChangeBatch batch(std::move(rows));
-          batch.weights = std::make_shared<std::vector<int64_t>>(static_cast<size_t>(batch.rows), w);
-          flow_->Inject(id, static_cast<int>(i), std::move(batch));
-          return true;
-        });
+        versions_.at(version)->store->Snapshot().Scan(scans[i]->columns, static_cast<int64_t>(options_.batch_rows),
+                                                      [&, w = weight](data::Batch rows) {
+                                                        data::ChangeBatch batch(std::move(rows));
+                                                        batch.weights = std::make_shared<std::vector<int64_t>>(static_cast<size_t>(batch.rows), w);
+                                                        flow_->Inject(id, static_cast<int>(i), std::move(batch));
+                                                        return true;
+                                                      });
       }
       runtime->inputs[i].id = serving;
       flow_->RedirectInput(id, read, serving);
@@ -399,8 +405,8 @@ void Core::MaybeCheckpoint(bool force) {
     if (epoch_ == checkpoint_epoch_) return;
     // A long tail would make the restart long. Checkpoints that take long themselves come less often, so that under load
     // most of the time is left for epochs.
-    const bool long_tail = records_since_checkpoint_ >= options_.checkpoint_records &&
-                           now - last_checkpoint_us_ >= kCheckpointShare * checkpoint_write_us_.load();
+    const bool long_tail =
+        records_since_checkpoint_ >= options_.checkpoint_records && now - last_checkpoint_us_ >= kCheckpointShare * checkpoint_write_us_.load();
     if (!long_tail && now - last_checkpoint_us_ < options_.checkpoint_interval_us) return;
   }
   Status status = WriteCheckpoint(false);

@@ -33,8 +33,8 @@ std::vector<data::ChangeBatch> RowsOf(const ops::ViewSnapshot& snapshot, const s
 }
 
 /// Feeds a flow with the journal's epochs up to `target`, in bulk.
-Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, int64_t step_records, bool flush_last,
-                 const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
+Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, int64_t step_records,
+                 bool flush_last, const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
                  const std::function<bool()>& cancelled) {
   std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = flow.positions();
   std::vector<flow::EpochRecord> step;
@@ -309,7 +309,8 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
   if (rollback) {
     if (view.previous == 0) {
       return Error(sqlstate::kObjectNotInPrerequisiteState, fmt::format("materialized view \"{}\" has no version to roll back to", name))
-          .Detail(view.serving == 0 ? "No version was promoted yet." : fmt::format("Version {} is the only one that was ever promoted.", view.serving));
+          .Detail(view.serving == 0 ? "No version was promoted yet."
+                                    : fmt::format("Version {} is the only one that was ever promoted.", view.serving));
     }
     number = view.previous;
   }
@@ -340,7 +341,8 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
     bool same = serving->schema.size() == version->schema.size();
     for (int i = 0; same && i < version->schema.size(); ++i) {
       const auto at = static_cast<size_t>(i);
-      same = serving->schema.fields[at].name == version->schema.fields[at].name && serving->schema.fields[at].type.Same(version->schema.fields[at].type);
+      same =
+          serving->schema.fields[at].name == version->schema.fields[at].name && serving->schema.fields[at].type.Same(version->schema.fields[at].type);
     }
     if (!same) {
       return Error(sqlstate::kDependentObjectsStillExist,
@@ -376,9 +378,10 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
       for (size_t i = 0; i < scans.size(); ++i) {
         flow::ViewInput& input = dependent->inputs[i];
         if (input.kind != flow::ViewInput::Kind::kView || input.id != before_id || scans[i]->version != 0) continue;
-        std::vector<data::ChangeBatch> difference = RowsOf(versions_.at(before_id)->store->Snapshot(), scans[i]->columns,
-                                                           static_cast<int64_t>(options_.batch_rows), -1);
-        for (data::ChangeBatch& batch : RowsOf(versions_.at(after_id)->store->Snapshot(), scans[i]->columns, static_cast<int64_t>(options_.batch_rows), 1)) {
+        std::vector<data::ChangeBatch> difference =
+            RowsOf(versions_.at(before_id)->store->Snapshot(), scans[i]->columns, static_cast<int64_t>(options_.batch_rows), -1);
+        for (data::ChangeBatch& batch :
+             RowsOf(versions_.at(after_id)->store->Snapshot(), scans[i]->columns, static_cast<int64_t>(options_.batch_rows), 1)) {
           difference.push_back(std::move(batch));
         }
         for (data::ChangeBatch& batch : difference) {
@@ -422,7 +425,8 @@ Status Core::RetireVersion(const std::string& name, int number) {
   for (auto& [id, dependent] : versions_) {
     for (const flow::ViewInput& input : dependent->inputs) {
       if (input.kind == flow::ViewInput::Kind::kView && input.id == version->id) {
-        return Error(sqlstate::kDependentObjectsStillExist, fmt::format("version {} of materialized view \"{}\" is read by materialized view \"{}\"", number, name, dependent->view));
+        return Error(sqlstate::kDependentObjectsStillExist,
+                     fmt::format("version {} of materialized view \"{}\" is read by materialized view \"{}\"", number, name, dependent->view));
       }
     }
   }
@@ -469,7 +473,8 @@ Status Core::WaitReady(const std::string& view_name, int number, const std::func
     const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(number);
     if (version == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("materialized view \"{}\" was dropped", view_name));
     if (version->state == catalog::VersionState::kFailed) {
-      return Error(sqlstate::kObjectNotInPrerequisiteState, fmt::format("the replay of version {} of materialized view \"{}\" failed", number, view_name))
+      return Error(sqlstate::kObjectNotInPrerequisiteState,
+                   fmt::format("the replay of version {} of materialized view \"{}\" failed", number, view_name))
           .Detail(version->failure + ".");
     }
     auto runtime = versions_.find(version->id);
@@ -485,7 +490,12 @@ Status Core::WaitReady(const std::string& view_name, int number, const std::func
 
 Result<Core::Verification> Core::Verify(const std::string& name, int number, const std::function<bool()>& cancelled) {
   // At a boundary: the digest to reproduce, and what the version is made of.
-  struct Member { uint32_t id; plan::NodePtr plan; std::vector<flow::ViewInput> inputs; data::Schema schema; };
+  struct Member {
+    uint32_t id;
+    plan::NodePtr plan;
+    std::vector<flow::ViewInput> inputs;
+    data::Schema schema;
+  };
   std::vector<Member> members;  // the version and the views it reads, inputs first
   Verification result;
   result.view = name;
@@ -495,9 +505,7 @@ Result<Core::Verification> Core::Verify(const std::string& name, int number, con
   KAPPA_RETURN_IF_ERROR(AtBoundary([&]() -> Status {
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     const catalog::View* view = snapshot->FindView(name);
-    if (view == nullptr) {
-      return Error(sqlstate::kUndefinedTable, fmt::format("materialized view \"{}\" does not exist", name));
-    }
+    if (view == nullptr) { return Error(sqlstate::kUndefinedTable, fmt::format("materialized view \"{}\" does not exist", name)); }
     const catalog::ViewVersion* version = view->FindVersion(number != 0 ? number : view->serving);
     auto runtime = version == nullptr ? versions_.end() : versions_.find(version->id);
     if (runtime == versions_.end() || !runtime->second->live) {

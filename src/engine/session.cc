@@ -11,7 +11,9 @@
 namespace kappa::engine {
 namespace {
 
-template <class... Ts> struct Overloaded : Ts... { using Ts::operator()...; };
+template <class... Ts> struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
 template <class... Ts> Overloaded(Ts...) -> Overloaded<Ts...>;
 
 constexpr int64_t kSmallWaitUs = 0;
@@ -57,15 +59,40 @@ class SessionImpl final : public Session {
     ++core_.sessions;
     // Spread evenly over the routes: multiples of the golden ratio.
     route_key_ = (id * 61) % 100;
-    settings_ = {{"server_version", "15.0"}, {"server_version_num", "150000"}, {"server_encoding", "UTF8"}, {"client_encoding", "UTF8"},
-                 {"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"integer_datetimes", "on"},
-                 {"standard_conforming_strings", "on"}, {"is_superuser", "on"}, {"session_authorization", "kappa"}, {"application_name", ""},
-                 {"search_path", "\"$user\", public"}, {"default_transaction_read_only", "off"}, {"in_hot_standby", "off"},
-                 {"transaction_isolation", "read committed"}, {"default_transaction_isolation", "read committed"}, {"extra_float_digits", "1"},
-                 {"client_min_messages", "notice"}, {"statement_timeout", "0"}, {"lock_timeout", "0"}, {"idle_in_transaction_session_timeout", "0"},
-                 {"bytea_output", "hex"}, {"row_security", "on"}, {"datestyle", "ISO, MDY"}, {"lc_collate", "C"}, {"lc_ctype", "C"},
-                 {"max_identifier_length", "63"}, {"transaction_read_only", "off"}, {"xmloption", "content"}, {"jit", "off"},
-                 {"kappa.wait", "on"}, {std::string(kUserSetting), "kappa"}, {std::string(kDatabaseSetting), "kappa"}};
+    settings_ = {{"server_version", "15.0"},
+                 {"server_version_num", "150000"},
+                 {"server_encoding", "UTF8"},
+                 {"client_encoding", "UTF8"},
+                 {"DateStyle", "ISO, MDY"},
+                 {"IntervalStyle", "postgres"},
+                 {"TimeZone", "UTC"},
+                 {"integer_datetimes", "on"},
+                 {"standard_conforming_strings", "on"},
+                 {"is_superuser", "on"},
+                 {"session_authorization", "kappa"},
+                 {"application_name", ""},
+                 {"search_path", "\"$user\", public"},
+                 {"default_transaction_read_only", "off"},
+                 {"in_hot_standby", "off"},
+                 {"transaction_isolation", "read committed"},
+                 {"default_transaction_isolation", "read committed"},
+                 {"extra_float_digits", "1"},
+                 {"client_min_messages", "notice"},
+                 {"statement_timeout", "0"},
+                 {"lock_timeout", "0"},
+                 {"idle_in_transaction_session_timeout", "0"},
+                 {"bytea_output", "hex"},
+                 {"row_security", "on"},
+                 {"datestyle", "ISO, MDY"},
+                 {"lc_collate", "C"},
+                 {"lc_ctype", "C"},
+                 {"max_identifier_length", "63"},
+                 {"transaction_read_only", "off"},
+                 {"xmloption", "content"},
+                 {"jit", "off"},
+                 {"kappa.wait", "on"},
+                 {std::string(kUserSetting), "kappa"},
+                 {std::string(kDatabaseSetting), "kappa"}};
     defaults_ = settings_;
     info_->activity.state = "idle";
     info_->activity.started_us = core_.clock().WallMicros();
@@ -109,7 +136,8 @@ class SessionImpl final : public Session {
       current = rebound.get();
     }
     if (parameters.size() < current->types.size()) {
-      return Fail(Error(sqlstate::kProtocolViolation, fmt::format("the statement takes {} parameters, {} were given", current->types.size(), parameters.size())));
+      return Fail(Error(sqlstate::kProtocolViolation,
+                        fmt::format("the statement takes {} parameters, {} were given", current->types.size(), parameters.size())));
     }
     if (transaction_ == TransactionState::kFailed && !std::holds_alternative<sql::TransactionStatement>(current->bound)) {
       return Error(sqlstate::kInFailedSqlTransaction, "current transaction is aborted, commands ignored until end of transaction block");
@@ -161,16 +189,19 @@ class SessionImpl final : public Session {
         data::TextOptions options;
         options.time_zone = zone;
         auto local = data::FromText("2000-01-01 00:00:00", data::TypeId::kTimestamptz, options);
-        if (!probe.ok() || !local.ok()) return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"TimeZone\": \"{}\"", value));
+        if (!probe.ok() || !local.ok())
+          return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"TimeZone\": \"{}\"", value));
         current = zone;
         return {};
       }
       if (key == "statement_timeout") {
         KAPPA_ASSIGN_OR_RETURN(statement_timeout_us_, Duration(key, value));
-        current = statement_timeout_us_ % 1000 == 0 && statement_timeout_us_ > 0 ? fmt::format("{}ms", statement_timeout_us_ / 1000) : std::string(value);
+        current =
+            statement_timeout_us_ % 1000 == 0 && statement_timeout_us_ > 0 ? fmt::format("{}ms", statement_timeout_us_ / 1000) : std::string(value);
         return {};
       }
-      if ((key == "client_encoding") && Lower(value) != "utf8" && Lower(value) != "utf-8" && Lower(value) != "unicode" && Lower(value) != "sql_ascii") {
+      if ((key == "client_encoding") && Lower(value) != "utf8" && Lower(value) != "utf-8" && Lower(value) != "unicode" &&
+          Lower(value) != "sql_ascii") {
         return Error(sqlstate::kFeatureNotSupported, fmt::format("client encoding \"{}\" is not supported", value)).Hint("Use UTF8.");
       }
       current = std::string(value);
@@ -233,7 +264,8 @@ class SessionImpl final : public Session {
 
   /// "250", "250ms", "2s", "1 min": PostgreSQL's spelling of a setting in milliseconds, as microseconds.
   static Result<int64_t> Duration(std::string_view name, std::string_view value) {
-    static constexpr std::pair<std::string_view, int64_t> kUnits[] = {{"", 1'000}, {"us", 1}, {"ms", 1'000}, {"s", 1'000'000}, {"min", 60'000'000}, {"h", 3'600'000'000}, {"d", 86'400'000'000}};
+    static constexpr std::pair<std::string_view, int64_t> kUnits[] = {
+        {"", 1'000}, {"us", 1}, {"ms", 1'000}, {"s", 1'000'000}, {"min", 60'000'000}, {"h", 3'600'000'000}, {"d", 86'400'000'000}};
     constexpr int64_t kMsMax = 2'147'483'647;
     int64_t count = 0;
     const auto [end, status] = std::from_chars(value.data(), value.data() + value.size(), count);
@@ -242,7 +274,8 @@ class SessionImpl final : public Session {
     for (const auto& [text, us] : kUnits) {
       if (status != std::errc() || unit != text) continue;
       if (count < 0 || count > kMsMax * 1000 / us) {
-        return Error(sqlstate::kInvalidParameterValue, fmt::format("{} is outside the valid range for parameter \"{}\" (0 .. {} ms)", value, name, kMsMax));
+        return Error(sqlstate::kInvalidParameterValue,
+                     fmt::format("{} is outside the valid range for parameter \"{}\" (0 .. {} ms)", value, name, kMsMax));
       }
       return count * us;
     }
@@ -260,7 +293,9 @@ class SessionImpl final : public Session {
     std::lock_guard guard(info_->mutex);
     PgActivity& activity = info_->activity;
     if (query.empty()) {
-      activity.state = transaction_ == TransactionState::kIdle ? "idle" : transaction_ == TransactionState::kInBlock ? "idle in transaction" : "idle in transaction (aborted)";
+      activity.state = transaction_ == TransactionState::kIdle      ? "idle"
+                       : transaction_ == TransactionState::kInBlock ? "idle in transaction"
+                                                                    : "idle in transaction (aborted)";
     } else {
       activity.state = "active";
       activity.query = query.substr(0, kActivityQueryMax);
@@ -410,7 +445,8 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::InsertStatement& statement, const PreparedImpl&, const std::vector<data::Value>& parameters, QueryResult& result) {
     KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(statement.plan, parameters, nullptr));
-    auto count = statement.into_stream ? core_.InsertIntoStream(statement.target, rows) : core_.InsertIntoTable(statement.target, rows, statement.conflict);
+    auto count =
+        statement.into_stream ? core_.InsertIntoStream(statement.target, rows) : core_.InsertIntoTable(statement.target, rows, statement.conflict);
     KAPPA_RETURN_IF_ERROR(count.status());
     NoteWrite();
     result.tag = fmt::format("INSERT 0 {}", *count);

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <fstream>
 
-
 #include "engine/core.h"
 #include "format/decoder.h"
 
@@ -25,8 +24,8 @@ std::string TimeJson(int64_t micros) {
   const std::time_t seconds = static_cast<std::time_t>(micros >= 0 ? micros / 1'000'000 : (micros - 999'999) / 1'000'000);
   std::tm parts{};
   if (gmtime_r(&seconds, &parts) == nullptr || parts.tm_year > 8099) return "null";
-  return fmt::format("\"{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}.{:06d}Z\"", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
-                     parts.tm_sec, micros - static_cast<int64_t>(seconds) * 1'000'000);
+  return fmt::format("\"{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}.{:06d}Z\"", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                     parts.tm_min, parts.tm_sec, micros - static_cast<int64_t>(seconds) * 1'000'000);
 }
 
 int64_t ResidentBytes() {
@@ -76,9 +75,11 @@ std::string Core::StatusJson() {
   std::lock_guard guard(publish_);
   std::string out = fmt::format(
       R"({{"version":"0.1.0","state":"{}","failure":{},"unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
-      state, failure, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_), epoch_rate_.per_second(), checkpoint_epoch_,
-      last_checkpoint_us_ == 0 ? "null" : fmt::format("{:.1f}", static_cast<double>(now - last_checkpoint_us_) / 1e6), static_cast<double>(recovery_us_.load()) / 1e3,
-      ResidentBytes(), sessions.load(), subscriptions_.size(), dead_letters_->row_count() + dead_letters_dropped_);
+      state, failure, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_),
+      epoch_rate_.per_second(), checkpoint_epoch_,
+      last_checkpoint_us_ == 0 ? "null" : fmt::format("{:.1f}", static_cast<double>(now - last_checkpoint_us_) / 1e6),
+      static_cast<double>(recovery_us_.load()) / 1e3, ResidentBytes(), sessions.load(), subscriptions_.size(),
+      dead_letters_->row_count() + dead_letters_dropped_);
   std::map<std::string, int64_t> lag;  // by stream name
   out += ",\"streams\":[";
   const char* comma = "";
@@ -93,19 +94,23 @@ std::string Core::StatusJson() {
       const auto at = static_cast<size_t>(p);
       records += partition.durable_end() - partition.start_offset();
       lag[name] += std::max<int64_t>(0, partition.durable_end() - visible);
-      partitions += fmt::format(R"({}{{"partition":{},"start":{},"end":{},"visible":{},"watermark":{},"idle":{}}})", p == 0 ? "" : ",", p, partition.start_offset(),
-                                partition.durable_end(), visible, at < figures.partition_watermarks.size() ? TimeJson(figures.partition_watermarks[at]) : "null",
+      partitions += fmt::format(R"({}{{"partition":{},"start":{},"end":{},"visible":{},"watermark":{},"idle":{}}})", p == 0 ? "" : ",", p,
+                                partition.start_offset(), partition.durable_end(), visible,
+                                at < figures.partition_watermarks.size() ? TimeJson(figures.partition_watermarks[at]) : "null",
                                 at < figures.idle.size() && figures.idle[at]);
     }
-    out += fmt::format(R"({}{{"name":{},"topic":{},"records":{},"records_per_second":{:.1f},"late_rows":{},"dead_letters":{},"watermark":{},"partitions":[{}]}})", comma,
-                       Quoted(name), Quoted(stream.topic), records, stream_rates_[stream.id].per_second(), figures.late, figures.dead, TimeJson(figures.watermark), partitions);
+    out += fmt::format(
+        R"({}{{"name":{},"topic":{},"records":{},"records_per_second":{:.1f},"late_rows":{},"dead_letters":{},"watermark":{},"partitions":[{}]}})",
+        comma, Quoted(name), Quoted(stream.topic), records, stream_rates_[stream.id].per_second(), figures.late, figures.dead,
+        TimeJson(figures.watermark), partitions);
     comma = ",";
   }
   out += "],\"tables\":[";
   comma = "";
   for (const auto& [name, table] : snapshot->tables) {
     auto runtime = tables_.find(name);
-    out += fmt::format(R"({}{{"name":{},"topic":{},"rows":{}}})", comma, Quoted(name), Quoted(table.topic), runtime == tables_.end() ? 0 : runtime->second->store->row_count());
+    out += fmt::format(R"({}{{"name":{},"topic":{},"rows":{}}})", comma, Quoted(name), Quoted(table.topic),
+                       runtime == tables_.end() ? 0 : runtime->second->store->row_count());
     comma = ",";
   }
   out += "],\"views\":[";
@@ -123,7 +128,8 @@ std::string Core::StatusJson() {
     }
     std::vector<catalog::Route> shares = view.routes;
     if (shares.empty() && view.serving != 0) shares.push_back({view.serving, 100});
-    for (const catalog::Route& route : shares) routes += fmt::format(R"({}{{"version":{},"percent":{}}})", routes.empty() ? "" : ",", route.version, route.percent);
+    for (const catalog::Route& route : shares)
+      routes += fmt::format(R"({}{{"version":{},"percent":{}}})", routes.empty() ? "" : ",", route.version, route.percent);
     for (const catalog::ViewVersion& version : view.versions) {
       auto it = versions_.find(version.id);
       const VersionRuntime* runtime = it == versions_.end() ? nullptr : it->second.get();
@@ -138,13 +144,16 @@ std::string Core::StatusJson() {
       versions += fmt::format(
           R"({}{{"version":{},"state":"{}","rows":{},"digest":{},"percent":{},"rows_per_second":{},"eta_seconds":{},"records_done":{},"records_total":{},"state_bytes":{},"errors":{},"failure":{},"created_at":{},"ready_at":{},"promoted_at":{}}})",
           versions.empty() ? "" : ",", version.number, catalog::ToString(version.state), live ? std::to_string(runtime->store->row_count()) : "null",
-          live ? Quoted(runtime->store->digest().ToString()) : "null", percent, rate, eta, progress == nullptr ? "null" : std::to_string(progress->records_done.load()),
-          progress == nullptr ? "null" : std::to_string(progress->records_total.load()), runtime == nullptr ? 0 : runtime->state_bytes, runtime == nullptr ? 0 : runtime->errors,
-          version.failure.empty() ? "null" : Quoted(version.failure), TimeJson(version.created_us), TimeJson(version.ready_us), TimeJson(version.promoted_us));
+          live ? Quoted(runtime->store->digest().ToString()) : "null", percent, rate, eta,
+          progress == nullptr ? "null" : std::to_string(progress->records_done.load()),
+          progress == nullptr ? "null" : std::to_string(progress->records_total.load()), runtime == nullptr ? 0 : runtime->state_bytes,
+          runtime == nullptr ? 0 : runtime->errors, version.failure.empty() ? "null" : Quoted(version.failure), TimeJson(version.created_us),
+          TimeJson(version.ready_us), TimeJson(version.promoted_us));
     }
-    out += fmt::format(R"({}{{"name":{},"serving":{},"previous":{},"rows":{},"freshness_ms":{:.3f},"lag_records":{},"depends_on":[{}],"routes":[{}],"versions":[{}]}})", comma,
-                       Quoted(name), view.serving, view.previous, serving_runtime == versions_.end() ? 0 : serving_runtime->second->store->row_count(),
-                       lag_records == 0 || waiting == 0 ? 0.0 : static_cast<double>(now - waiting) / 1e3, lag_records, depends, routes, versions);
+    out += fmt::format(
+        R"({}{{"name":{},"serving":{},"previous":{},"rows":{},"freshness_ms":{:.3f},"lag_records":{},"depends_on":[{}],"routes":[{}],"versions":[{}]}})",
+        comma, Quoted(name), view.serving, view.previous, serving_runtime == versions_.end() ? 0 : serving_runtime->second->store->row_count(),
+        lag_records == 0 || waiting == 0 ? 0.0 : static_cast<double>(now - waiting) / 1e3, lag_records, depends, routes, versions);
     comma = ",";
   }
   out += "]}";
@@ -194,7 +203,8 @@ std::string Core::MetricsText() {
   std::string sizes;
   for (const auto& topic : log_->ListTopics()) {
     for (int32_t p = 0; p < topic->partition_count(); ++p) {
-      out += fmt::format("kappa_log_durable_offset{{topic=\"{}\",partition=\"{}\"}} {}\n", label(topic->name()), p, topic->partition(p).durable_end());
+      out +=
+          fmt::format("kappa_log_durable_offset{{topic=\"{}\",partition=\"{}\"}} {}\n", label(topic->name()), p, topic->partition(p).durable_end());
       sizes += fmt::format("kappa_log_bytes{{topic=\"{}\",partition=\"{}\"}} {}\n", label(topic->name()), p, topic->partition(p).size_bytes());
     }
   }
@@ -210,7 +220,8 @@ std::string Core::MetricsText() {
     const StreamFigures& figures = stream_figures_[stream.id];
     rows += fmt::format("kappa_stream_rows_total{{stream=\"{}\"}} {}\n", label(name), figures.rows);
     late += fmt::format("kappa_late_rows_total{{stream=\"{}\"}} {}\n", label(name), figures.late);
-    if (figures.watermark != flow::kNoWatermark) watermark += fmt::format("kappa_stream_watermark_seconds{{stream=\"{}\"}} {:.6f}\n", label(name), static_cast<double>(figures.watermark) / 1e6);
+    if (figures.watermark != flow::kNoWatermark)
+      watermark += fmt::format("kappa_stream_watermark_seconds{{stream=\"{}\"}} {:.6f}\n", label(name), static_cast<double>(figures.watermark) / 1e6);
   }
   family("kappa_stream_rows_total", "counter", "Rows decoded from a stream's records.");
   out += rows;

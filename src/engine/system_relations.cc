@@ -29,12 +29,30 @@ class RowBuilder {
   explicit RowBuilder(const data::Schema& schema) {
     for (const data::Field& field : schema.fields) builders_.emplace_back(field.type);
   }
-  RowBuilder& Text(std::string_view text) { Next().AppendBytes(text); return *this; }
-  RowBuilder& Int4(int64_t value) { Next().Append<int32_t>(static_cast<int32_t>(value)); return *this; }
-  RowBuilder& Int8(int64_t value) { Next().Append<int64_t>(value); return *this; }
-  RowBuilder& Float8(double value) { Next().Append<double>(value); return *this; }
-  RowBuilder& Bool(bool value) { Next().Append<uint8_t>(value); return *this; }
-  RowBuilder& Null() { Next().AppendNull(); return *this; }
+  RowBuilder& Text(std::string_view text) {
+    Next().AppendBytes(text);
+    return *this;
+  }
+  RowBuilder& Int4(int64_t value) {
+    Next().Append<int32_t>(static_cast<int32_t>(value));
+    return *this;
+  }
+  RowBuilder& Int8(int64_t value) {
+    Next().Append<int64_t>(value);
+    return *this;
+  }
+  RowBuilder& Float8(double value) {
+    Next().Append<double>(value);
+    return *this;
+  }
+  RowBuilder& Bool(bool value) {
+    Next().Append<uint8_t>(value);
+    return *this;
+  }
+  RowBuilder& Null() {
+    Next().AppendNull();
+    return *this;
+  }
   RowBuilder& Time(int64_t micros) { return micros == 0 ? Null() : Int8(micros); }
   RowBuilder& Watermark(int64_t micros) { return micros == flow::kNoWatermark ? Null() : Int8(micros); }
   data::Batch Finish() {
@@ -113,9 +131,7 @@ Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, in
     KAPPA_ASSIGN_OR_RETURN(int64_t at, integer(arguments[0]));
     KAPPA_ASSIGN_OR_RETURN(const int64_t to, integer(arguments[1]));
     int64_t step = 1;
-    if (arguments.size() > 2) {
-      KAPPA_ASSIGN_OR_RETURN(step, integer(arguments[2]));
-    }
+    if (arguments.size() > 2) { KAPPA_ASSIGN_OR_RETURN(step, integer(arguments[2])); }
     if (step == 0) return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero");
     while (step > 0 ? at <= to : at >= to) {
       if (type.id == TypeId::kInt4) {
@@ -146,24 +162,67 @@ std::string RowJson(const data::Schema& schema, const data::Batch& rows, int64_t
 
 const std::vector<sql::SystemRelation>& KappaRelations() {
   static const std::vector<sql::SystemRelation> relations = {
-      Relation("kappa.streams", {{"name", TypeId::kText}, {"topic", TypeId::kText}, {"partitions", TypeId::kInt4}, {"rows", TypeId::kInt8},
-                                 {"late_rows", TypeId::kInt8}, {"dead_letters", TypeId::kInt8}, {"watermark", TypeId::kTimestamptz},
-                                 {"created_at", TypeId::kTimestamptz}, {"sql", TypeId::kText}}),
-      Relation("kappa.tables", {{"name", TypeId::kText}, {"topic", TypeId::kText}, {"rows", TypeId::kInt8}, {"created_at", TypeId::kTimestamptz}, {"sql", TypeId::kText}}),
-      Relation("kappa.views", {{"name", TypeId::kText}, {"serving", TypeId::kInt4}, {"previous", TypeId::kInt4}, {"versions", TypeId::kInt4},
-                               {"rows", TypeId::kInt8}, {"route", TypeId::kText}, {"rows_late", TypeId::kInt8}}),
-      Relation("kappa.versions", {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"state", TypeId::kText}, {"rows", TypeId::kInt8},
-                                  {"digest", TypeId::kText}, {"percent", TypeId::kFloat8}, {"query", TypeId::kText}, {"emit", TypeId::kText},
-                                  {"plan_hash", TypeId::kText}, {"depends_on", TypeId::kText}, {"errors", TypeId::kInt8}, {"state_bytes", TypeId::kInt8},
-                                  {"created_at", TypeId::kTimestamptz}, {"ready_at", TypeId::kTimestamptz}, {"promoted_at", TypeId::kTimestamptz}, {"failure", TypeId::kText}}),
-      Relation("kappa.replays", {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"percent", TypeId::kFloat8}, {"records_done", TypeId::kInt8},
-                                 {"records_total", TypeId::kInt8}, {"records_per_second", TypeId::kFloat8}, {"eta_seconds", TypeId::kFloat8}}),
+      Relation("kappa.streams", {{"name", TypeId::kText},
+                                 {"topic", TypeId::kText},
+                                 {"partitions", TypeId::kInt4},
+                                 {"rows", TypeId::kInt8},
+                                 {"late_rows", TypeId::kInt8},
+                                 {"dead_letters", TypeId::kInt8},
+                                 {"watermark", TypeId::kTimestamptz},
+                                 {"created_at", TypeId::kTimestamptz},
+                                 {"sql", TypeId::kText}}),
+      Relation(
+          "kappa.tables",
+          {{"name", TypeId::kText}, {"topic", TypeId::kText}, {"rows", TypeId::kInt8}, {"created_at", TypeId::kTimestamptz}, {"sql", TypeId::kText}}),
+      Relation("kappa.views", {{"name", TypeId::kText},
+                               {"serving", TypeId::kInt4},
+                               {"previous", TypeId::kInt4},
+                               {"versions", TypeId::kInt4},
+                               {"rows", TypeId::kInt8},
+                               {"route", TypeId::kText},
+                               {"rows_late", TypeId::kInt8}}),
+      Relation("kappa.versions", {{"view", TypeId::kText},
+                                  {"version", TypeId::kInt4},
+                                  {"state", TypeId::kText},
+                                  {"rows", TypeId::kInt8},
+                                  {"digest", TypeId::kText},
+                                  {"percent", TypeId::kFloat8},
+                                  {"query", TypeId::kText},
+                                  {"emit", TypeId::kText},
+                                  {"plan_hash", TypeId::kText},
+                                  {"depends_on", TypeId::kText},
+                                  {"errors", TypeId::kInt8},
+                                  {"state_bytes", TypeId::kInt8},
+                                  {"created_at", TypeId::kTimestamptz},
+                                  {"ready_at", TypeId::kTimestamptz},
+                                  {"promoted_at", TypeId::kTimestamptz},
+                                  {"failure", TypeId::kText}}),
+      Relation("kappa.replays", {{"view", TypeId::kText},
+                                 {"version", TypeId::kInt4},
+                                 {"percent", TypeId::kFloat8},
+                                 {"records_done", TypeId::kInt8},
+                                 {"records_total", TypeId::kInt8},
+                                 {"records_per_second", TypeId::kFloat8},
+                                 {"eta_seconds", TypeId::kFloat8}}),
       Relation("kappa.epochs", {{"epoch", TypeId::kInt8}, {"wall_time", TypeId::kTimestamptz}, {"partitions", TypeId::kInt4}}),
-      Relation("kappa.topics", {{"name", TypeId::kText}, {"partitions", TypeId::kInt4}, {"bytes", TypeId::kInt8}, {"internal", TypeId::kBool}, {"unsafe", TypeId::kBool}}),
-      Relation("kappa.partitions", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"start_offset", TypeId::kInt8}, {"end_offset", TypeId::kInt8},
-                                    {"durable_end", TypeId::kInt8}, {"bytes", TypeId::kInt8}, {"segments", TypeId::kInt4}}),
-      Relation("kappa.dead_letters", {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"offset", TypeId::kInt8}, {"reason", TypeId::kText}, {"bytes", TypeId::kBytea}}),
-      Relation("kappa.functions", {{"kind", TypeId::kText}, {"name", TypeId::kText}, {"arguments", TypeId::kText}, {"result", TypeId::kText}, {"description", TypeId::kText}}),
+      Relation(
+          "kappa.topics",
+          {{"name", TypeId::kText}, {"partitions", TypeId::kInt4}, {"bytes", TypeId::kInt8}, {"internal", TypeId::kBool}, {"unsafe", TypeId::kBool}}),
+      Relation("kappa.partitions", {{"topic", TypeId::kText},
+                                    {"partition", TypeId::kInt4},
+                                    {"start_offset", TypeId::kInt8},
+                                    {"end_offset", TypeId::kInt8},
+                                    {"durable_end", TypeId::kInt8},
+                                    {"bytes", TypeId::kInt8},
+                                    {"segments", TypeId::kInt4}}),
+      Relation(
+          "kappa.dead_letters",
+          {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"offset", TypeId::kInt8}, {"reason", TypeId::kText}, {"bytes", TypeId::kBytea}}),
+      Relation("kappa.functions", {{"kind", TypeId::kText},
+                                   {"name", TypeId::kText},
+                                   {"arguments", TypeId::kText},
+                                   {"result", TypeId::kText},
+                                   {"description", TypeId::kText}}),
   };
   return relations;
 }
@@ -230,9 +289,7 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
     if (r.name == name) relation = &r;
   }
   const catalog::Snapshot& snapshot = *reads.catalog;
-  if (relation == nullptr) {
-    return PgCatalogRows(name, CatalogContext(snapshot, reads.settings));
-  }
+  if (relation == nullptr) { return PgCatalogRows(name, CatalogContext(snapshot, reads.settings)); }
   RowBuilder rows(relation->schema);
   if (name == "kappa.topics" || name == "kappa.partitions") {
     for (const auto& topic : log_->ListTopics()) {
@@ -241,12 +298,21 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
         log::Partition& partition = topic->partition(p);
         bytes += partition.size_bytes();
         if (name == "kappa.partitions") {
-          rows.Text(topic->name()).Int4(p).Int8(partition.start_offset()).Int8(partition.end_offset()).Int8(partition.durable_end())
-              .Int8(static_cast<int64_t>(partition.size_bytes())).Int4(static_cast<int64_t>(partition.segments().size()));
+          rows.Text(topic->name())
+              .Int4(p)
+              .Int8(partition.start_offset())
+              .Int8(partition.end_offset())
+              .Int8(partition.durable_end())
+              .Int8(static_cast<int64_t>(partition.size_bytes()))
+              .Int4(static_cast<int64_t>(partition.segments().size()));
         }
       }
       if (name == "kappa.topics") {
-        rows.Text(topic->name()).Int4(topic->partition_count()).Int8(static_cast<int64_t>(bytes)).Bool(topic->config().internal).Bool(topic->config().unsafe);
+        rows.Text(topic->name())
+            .Int4(topic->partition_count())
+            .Int8(static_cast<int64_t>(bytes))
+            .Bool(topic->config().internal)
+            .Bool(topic->config().unsafe);
       }
     }
     return rows.Finish();
@@ -266,7 +332,10 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
   if (name == "kappa.functions") {
     constexpr std::string_view kKinds[] = {"operator", "function", "system", "aggregate"};
     for (const expr::FunctionInfo& function : expr::ListFunctions()) {
-      rows.Text(kKinds[static_cast<size_t>(function.kind)]).Text(function.name).Text(fmt::format("{}", fmt::join(function.arguments, ", "))).Text(function.result)
+      rows.Text(kKinds[static_cast<size_t>(function.kind)])
+          .Text(function.name)
+          .Text(fmt::format("{}", fmt::join(function.arguments, ", ")))
+          .Text(function.result)
           .Text(function.description);
     }
   }
@@ -285,14 +354,25 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
   if (name == "kappa.streams") {
     for (const auto& [stream_name, stream] : snapshot.streams) {
       const StreamFigures& figures = stream_figures_[stream.id];
-      rows.Text(stream_name).Text(stream.topic).Int4(stream.partitions).Int8(figures.rows).Int8(figures.late).Int8(figures.dead)
-          .Watermark(figures.watermark).Time(stream.created_us).Text(stream.sql);
+      rows.Text(stream_name)
+          .Text(stream.topic)
+          .Int4(stream.partitions)
+          .Int8(figures.rows)
+          .Int8(figures.late)
+          .Int8(figures.dead)
+          .Watermark(figures.watermark)
+          .Time(stream.created_us)
+          .Text(stream.sql);
     }
   }
   if (name == "kappa.tables") {
     for (const auto& [table_name, table] : snapshot.tables) {
       auto runtime = tables_.find(table_name);
-      rows.Text(table_name).Text(table.topic).Int8(runtime == tables_.end() ? 0 : runtime->second->store->row_count()).Time(table.created_us).Text(table.sql);
+      rows.Text(table_name)
+          .Text(table.topic)
+          .Int8(runtime == tables_.end() ? 0 : runtime->second->store->row_count())
+          .Time(table.created_us)
+          .Text(table.sql);
     }
   }
   if (name == "kappa.views") {
@@ -305,8 +385,13 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
           if (const catalog::Stream* stream = snapshot.FindStream(upstream)) late += stream_figures_[stream->id].late;
         }
       }
-      rows.Text(view_name).Int4(view.serving).Int4(view.previous).Int4(static_cast<int64_t>(view.versions.size()))
-          .Int8(runtime == versions_.end() ? 0 : runtime->second->store->row_count()).Text(RouteText(view)).Int8(late);
+      rows.Text(view_name)
+          .Int4(view.serving)
+          .Int4(view.previous)
+          .Int4(static_cast<int64_t>(view.versions.size()))
+          .Int8(runtime == versions_.end() ? 0 : runtime->second->store->row_count())
+          .Text(RouteText(view))
+          .Int8(late);
     }
   }
   if (name == "kappa.versions" || name == "kappa.replays") {
@@ -318,23 +403,38 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
         const ReplayProgress* progress = runtime != nullptr && runtime->replay ? &runtime->replay->progress : nullptr;
         if (name == "kappa.replays") {
           if (progress == nullptr) continue;
-          rows.Text(view_name).Int4(version.number).Float8(progress->percent()).Int8(progress->records_done).Int8(progress->records_total)
+          rows.Text(view_name)
+              .Int4(version.number)
+              .Float8(progress->percent())
+              .Int8(progress->records_done)
+              .Int8(progress->records_total)
               .Float8(progress->records_per_second(now));
           const double eta = progress->eta_seconds(now);
-          if (eta < 0) rows.Null(); else rows.Float8(eta);
+          if (eta < 0) rows.Null();
+          else rows.Float8(eta);
           continue;
         }
         const bool live = runtime != nullptr && runtime->live;
         std::string depends;
         for (const std::string& upstream : version.depends_on) depends += (depends.empty() ? "" : ", ") + upstream;
         rows.Text(view_name).Int4(version.number).Text(catalog::ToString(version.state));
-        if (live) rows.Int8(runtime->store->row_count()).Text(runtime->store->digest().ToString()); else rows.Null().Null();
-        if (progress != nullptr) rows.Float8(progress->percent()); else if (live) rows.Float8(100); else rows.Null();
+        if (live) rows.Int8(runtime->store->row_count()).Text(runtime->store->digest().ToString());
+        else rows.Null().Null();
+        if (progress != nullptr) rows.Float8(progress->percent());
+        else if (live) rows.Float8(100);
+        else rows.Null();
         const bool closing = Closes(version.query);
-        rows.Text(version.query).Text(closing ? "on window close" : "changes").Text(fmt::format("{:016x}", version.plan_hash)).Text(depends)
-            .Int8(runtime == nullptr ? 0 : runtime->errors).Int8(runtime == nullptr ? 0 : static_cast<int64_t>(runtime->state_bytes))
-            .Time(version.created_us).Time(version.ready_us).Time(version.promoted_us);
-        if (version.failure.empty()) rows.Null(); else rows.Text(version.failure);
+        rows.Text(version.query)
+            .Text(closing ? "on window close" : "changes")
+            .Text(fmt::format("{:016x}", version.plan_hash))
+            .Text(depends)
+            .Int8(runtime == nullptr ? 0 : runtime->errors)
+            .Int8(runtime == nullptr ? 0 : static_cast<int64_t>(runtime->state_bytes))
+            .Time(version.created_us)
+            .Time(version.ready_us)
+            .Time(version.promoted_us);
+        if (version.failure.empty()) rows.Null();
+        else rows.Text(version.failure);
       }
     }
   }
@@ -344,7 +444,8 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
 Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std::vector<data::Value>& arguments) const {
   if (name == "kappa.diff") {
     if (arguments.size() != 3) {
-      return Error(sqlstate::kUndefinedFunction, "kappa.diff takes a view's name and two version numbers").Hint("SELECT * FROM kappa.diff('my_view', 1, 2).");
+      return Error(sqlstate::kUndefinedFunction, "kappa.diff takes a view's name and two version numbers")
+          .Hint("SELECT * FROM kappa.diff('my_view', 1, 2).");
     }
     data::Schema schema;
     schema.fields = {{"change", TypeId::kText}, {"old", TypeId::kJsonb}, {"new", TypeId::kJsonb}};
@@ -352,11 +453,13 @@ Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std:
   }
   if (name == "kappa.verify") {
     if (arguments.empty() || arguments.size() > 2) {
-      return Error(sqlstate::kUndefinedFunction, "kappa.verify takes a view's name and, if wanted, a version number").Hint("SELECT * FROM kappa.verify('my_view').");
+      return Error(sqlstate::kUndefinedFunction, "kappa.verify takes a view's name and, if wanted, a version number")
+          .Hint("SELECT * FROM kappa.verify('my_view').");
     }
     data::Schema schema;
-    schema.fields = {{"view", TypeId::kText}, {"version", TypeId::kInt4}, {"equal", TypeId::kBool}, {"epoch", TypeId::kInt8}, {"rows", TypeId::kInt8},
-                     {"live_digest", TypeId::kText}, {"replayed_digest", TypeId::kText}, {"records", TypeId::kInt8}, {"seconds", TypeId::kFloat8}};
+    schema.fields = {{"view", TypeId::kText},     {"version", TypeId::kInt4},     {"equal", TypeId::kBool},           {"epoch", TypeId::kInt8},
+                     {"rows", TypeId::kInt8},     {"live_digest", TypeId::kText}, {"replayed_digest", TypeId::kText}, {"records", TypeId::kInt8},
+                     {"seconds", TypeId::kFloat8}};
     return schema;
   }
   if (name == "kappa.plan") {
@@ -368,7 +471,8 @@ Result<data::Schema> Core::TableFunctionSchema(std::string_view name, const std:
     schema.fields = {{"option_name", TypeId::kText}, {"option_value", TypeId::kText}};
     return schema;
   }
-  return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name)).Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.plan, kappa.verify.");
+  return Error(sqlstate::kUndefinedFunction, fmt::format("function {} does not exist", name))
+      .Hint("Functions in FROM: unnest, generate_series, kappa.diff, kappa.plan, kappa.verify.");
 }
 
 Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::vector<data::Value>& arguments, const std::function<Status()>& check) {
@@ -399,8 +503,15 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
   if (name == "kappa.plan") return PlanRows(view);
   if (name == "kappa.verify") {
     KAPPA_ASSIGN_OR_RETURN(Verification v, Verify(view, arguments.size() > 1 ? integer(arguments[1]) : 0, [] { return false; }));
-    rows.Text(v.view).Int4(v.version).Bool(v.equal).Int8(static_cast<int64_t>(v.epoch)).Int8(v.rows).Text(v.live_digest).Text(v.replayed_digest)
-        .Int8(v.records).Float8(v.seconds);
+    rows.Text(v.view)
+        .Int4(v.version)
+        .Bool(v.equal)
+        .Int8(static_cast<int64_t>(v.epoch))
+        .Int8(v.rows)
+        .Text(v.live_digest)
+        .Text(v.replayed_digest)
+        .Int8(v.records)
+        .Float8(v.seconds);
     return rows.Finish();
   }
   // kappa.diff: both versions at one epoch.
@@ -412,7 +523,11 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
   if (from.version <= 0 || to.version <= 0) return Error(sqlstate::kInvalidParameterValue, "version numbers are 1 and above");
   KAPPA_ASSIGN_OR_RETURN(ReadSet reads, OpenReadSet({&from, &to}, 0, 0));
   const catalog::View* found = reads.catalog->FindView(view);
-  struct Side { data::Schema schema; std::vector<int> keys; std::vector<data::Batch> batches; };
+  struct Side {
+    data::Schema schema;
+    std::vector<int> keys;
+    std::vector<data::Batch> batches;
+  };
   auto load = [&](int number) {
     Side side;
     const catalog::ViewVersion* version = found->FindVersion(number);
@@ -428,7 +543,10 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
   };
   const Side a = load(from.version), b = load(to.version);
   // Rows by their JSON, which names the columns: versions with other columns compare too.
-  struct Row { int64_t net = 0; std::string key; };
+  struct Row {
+    int64_t net = 0;
+    std::string key;
+  };
   std::map<std::string, Row> net;
   auto count = [&](const Side& side, int64_t weight) {
     for (const data::Batch& batch : side.batches) {
@@ -483,9 +601,7 @@ Result<data::Batch> Core::TableFunctionRows(std::string_view name, const std::ve
     for (size_t i = both; i < pair.second.size(); ++i) KAPPA_RETURN_IF_ERROR(emit(only_b, nullptr, pair.second[i]));
   }
   for (const auto& [json, copies] : loose) {
-    for (int64_t i = 0; i < std::abs(copies); ++i) {
-      KAPPA_RETURN_IF_ERROR(copies < 0 ? emit(only_a, json, nullptr) : emit(only_b, nullptr, json));
-    }
+    for (int64_t i = 0; i < std::abs(copies); ++i) { KAPPA_RETURN_IF_ERROR(copies < 0 ? emit(only_a, json, nullptr) : emit(only_b, nullptr, json)); }
   }
   return rows.Finish();
 }

@@ -28,7 +28,8 @@ constexpr std::string_view kBits = "smallint -> smallint\ninteger -> integer\nbi
 constexpr Name kNames[] = {
     {"count", AggregateKind::kCount, 1, "* -> bigint\nany -> bigint", "number of rows; of rows whose argument is not NULL"},
     {"sum", AggregateKind::kSum, 1,
-     "smallint -> bigint\ninteger -> bigint\nbigint -> numeric\nnumeric -> numeric\nreal -> real\ndouble precision -> double precision\ninterval -> interval",
+     "smallint -> bigint\ninteger -> bigint\nbigint -> numeric\nnumeric -> numeric\nreal -> real\ndouble precision -> double precision\ninterval -> "
+     "interval",
      "sum; of floats exact, rounded once"},
     {"avg", AggregateKind::kAvg, 1, "bigint -> numeric\nnumeric -> numeric\ndouble precision -> double precision\ninterval -> interval", "mean"},
     {"min", AggregateKind::kMin, 1, "any sortable -> the same", "smallest value"},
@@ -58,7 +59,8 @@ constexpr Name kNames[] = {
     {"regr_sxx", AggregateKind::kRegrSxx, 2, kPair, "sum of squares of x around its mean"},
     {"regr_sxy", AggregateKind::kRegrSxy, 2, kPair, "sum of products of x and y around their means"},
     {"regr_syy", AggregateKind::kRegrSyy, 2, kPair, "sum of squares of y around its mean"},
-    {"string_agg", AggregateKind::kStringAgg, 2, "text, text -> text\nbytea, bytea -> bytea", "the values that are not NULL, with a delimiter between them"},
+    {"string_agg", AggregateKind::kStringAgg, 2, "text, text -> text\nbytea, bytea -> bytea",
+     "the values that are not NULL, with a delimiter between them"},
     {"array_agg", AggregateKind::kArrayAgg, 1, "anynonarray -> anyarray", "array of all values, NULLs too"},
     {"jsonb_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "JSON array of all values, NULLs too"},
     {"json_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "jsonb_agg: there is no type json"},
@@ -66,7 +68,8 @@ constexpr Name kNames[] = {
     {"json_object_agg", AggregateKind::kJsonbObjectAgg, 2, "any, any -> jsonb", "jsonb_object_agg: there is no type json"},
     {"percentile_cont", AggregateKind::kPercentileCont, 1,
      "double precision WITHIN GROUP (ORDER BY double precision) -> double precision\ndouble precision WITHIN GROUP (ORDER BY interval) -> interval\n"
-     "double precision[] WITHIN GROUP (ORDER BY double precision) -> double precision[]\ndouble precision[] WITHIN GROUP (ORDER BY interval) -> interval[]",
+     "double precision[] WITHIN GROUP (ORDER BY double precision) -> double precision[]\ndouble precision[] WITHIN GROUP (ORDER BY interval) -> "
+     "interval[]",
      "value at a fraction of the sorted values, interpolated"},
     {"percentile_disc", AggregateKind::kPercentileDisc, 1,
      "double precision WITHIN GROUP (ORDER BY anyelement) -> anyelement\ndouble precision[] WITHIN GROUP (ORDER BY anyelement) -> anyarray",
@@ -77,7 +80,8 @@ constexpr Name kNames[] = {
 constexpr std::string_view kRefused[] = {"xmlagg", "range_agg", "range_intersect_agg", "rank", "dense_rank", "percent_rank", "cume_dist"};
 
 Error Refused(std::string_view name, int position) {
-  return Error(sqlstate::kFeatureNotSupported, fmt::format("aggregate function {} is not supported", name)).Hint("SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.")
+  return Error(sqlstate::kFeatureNotSupported, fmt::format("aggregate function {} is not supported", name))
+      .Hint("SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.")
       .At(position);
 }
 
@@ -90,12 +94,14 @@ Error Undefined(std::string_view name, std::span<const ExprPtr> arguments, int p
   std::string shape = std::string(name) + "(";
   for (size_t i = 0; i < arguments.size(); ++i) shape += (i > 0 ? ", " : "") + arguments[i]->type().WithoutModifier().ToString();
   return Error(sqlstate::kUndefinedFunction, fmt::format("function {}) does not exist", shape))
-      .Hint("No function matches the given name and argument types. You might need to add explicit type casts.").At(position);
+      .Hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+      .At(position);
 }
 
 Error Ambiguous(std::string_view name, int position) {
   return Error(sqlstate::kAmbiguousFunction, fmt::format("function {}(unknown) is not unique", name))
-      .Hint("Could not choose a best candidate function. You might need to add explicit type casts.").At(position);
+      .Hint("Could not choose a best candidate function. You might need to add explicit type casts.")
+      .At(position);
 }
 
 Result<ExprPtr> ToJsonb(ExprPtr value, int position) {
@@ -120,12 +126,17 @@ bool IsOrderedSetAggregate(std::string_view name) {
 bool TakesOrder(AggregateKind kind) { return kind >= AggregateKind::kStringAgg; }
 
 Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPtr> arguments, bool star, bool distinct, int position) {
-  if (std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused)) {
-    return Refused(name, position);
-  }
+  if (std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused)) { return Refused(name, position); }
   const Name* known = FindName(name);
   if (known == nullptr) return Undefined(name, arguments, position);
-  AggregateCall call{.kind = known->kind, .arguments = {}, .distinct = distinct, .filter = nullptr, .order_by = {}, .type = {}, .name = std::string(name), .direct = nullptr};
+  AggregateCall call{.kind = known->kind,
+                     .arguments = {},
+                     .distinct = distinct,
+                     .filter = nullptr,
+                     .order_by = {},
+                     .type = {},
+                     .name = std::string(name),
+                     .direct = nullptr};
   if (star) {
     if (known->kind != AggregateKind::kCount) {
       return Error(sqlstate::kUndefinedFunction, fmt::format("function {}() does not exist", name)).At(position);
@@ -136,7 +147,8 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
   }
   if (IsOrderedSetAggregate(name)) {
     return Error(sqlstate::kWrongObjectType, fmt::format("WITHIN GROUP is required for ordered-set aggregate {}", name))
-        .Hint(fmt::format("Write {}({}) WITHIN GROUP (ORDER BY value).", name, known->arguments > 0 ? "0.5" : "")).At(position);
+        .Hint(fmt::format("Write {}({}) WITHIN GROUP (ORDER BY value).", name, known->arguments > 0 ? "0.5" : ""))
+        .At(position);
   }
   if (known->kind == AggregateKind::kCount && arguments.empty()) {
     return Error(sqlstate::kWrongObjectType, "count(*) must be used to call a parameterless aggregate function").At(position);
@@ -199,9 +211,18 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
         default: return Undefined(name, arguments, position);
       }
       break;
-    case AggregateKind::kCorr: case AggregateKind::kCovarPop: case AggregateKind::kCovarSamp: case AggregateKind::kRegrAvgx: case AggregateKind::kRegrAvgy:
-    case AggregateKind::kRegrCount: case AggregateKind::kRegrIntercept: case AggregateKind::kRegrR2: case AggregateKind::kRegrSlope: case AggregateKind::kRegrSxx:
-    case AggregateKind::kRegrSxy: case AggregateKind::kRegrSyy:
+    case AggregateKind::kCorr:
+    case AggregateKind::kCovarPop:
+    case AggregateKind::kCovarSamp:
+    case AggregateKind::kRegrAvgx:
+    case AggregateKind::kRegrAvgy:
+    case AggregateKind::kRegrCount:
+    case AggregateKind::kRegrIntercept:
+    case AggregateKind::kRegrR2:
+    case AggregateKind::kRegrSlope:
+    case AggregateKind::kRegrSxx:
+    case AggregateKind::kRegrSxy:
+    case AggregateKind::kRegrSyy:
       for (const ExprPtr& argument : arguments)
         if (!data::IsNumber(argument->type().id) && argument->type().id != TypeId::kUnknown) return Undefined(name, arguments, position);
       KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kFloat8));
@@ -222,7 +243,11 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
           KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
           call.type = TypeId::kText;
           break;
-        case TypeId::kBool: case TypeId::kBytea: case TypeId::kJsonb: case TypeId::kUuid: case TypeId::kRecord: return Undefined(name, arguments, position);
+        case TypeId::kBool:
+        case TypeId::kBytea:
+        case TypeId::kJsonb:
+        case TypeId::kUuid:
+        case TypeId::kRecord: return Undefined(name, arguments, position);
         default: call.type = type; break;
       }
       break;
@@ -264,7 +289,8 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
       }
       if (type.id != TypeId::kText) {  // as JSON spells it: times in ISO 8601
         KAPPA_ASSIGN_OR_RETURN(arguments[0], ToJsonb(std::move(arguments[0]), position));
-        KAPPA_ASSIGN_OR_RETURN(ExprPtr whole, MakeCast(MakeLiteral(data::Value::Text("{}")), Type::ArrayOf(TypeId::kText), CastContext::kExplicit, position));
+        KAPPA_ASSIGN_OR_RETURN(ExprPtr whole,
+                               MakeCast(MakeLiteral(data::Value::Text("{}")), Type::ArrayOf(TypeId::kText), CastContext::kExplicit, position));
         KAPPA_ASSIGN_OR_RETURN(arguments[0], MakeOperator("#>>", {std::move(arguments[0]), std::move(whole)}, position));
       }
       KAPPA_ASSIGN_OR_RETURN(arguments[1], ToJsonb(std::move(arguments[1]), position));
@@ -285,7 +311,14 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
   std::vector<ExprPtr> all = direct;
   for (const AggregateOrder& key : order) all.push_back(key.expression);
   if (direct.size() != known->arguments || order.size() != 1) return Undefined(name, all, position);
-  AggregateCall call{.kind = known->kind, .arguments = {}, .distinct = false, .filter = nullptr, .order_by = {}, .type = {}, .name = std::string(name), .direct = nullptr};
+  AggregateCall call{.kind = known->kind,
+                     .arguments = {},
+                     .distinct = false,
+                     .filter = nullptr,
+                     .order_by = {},
+                     .type = {},
+                     .name = std::string(name),
+                     .direct = nullptr};
   ExprPtr value = order[0].expression;
   Type type = value->type().WithoutModifier();
   if (type.id == TypeId::kUnknown) type = known->kind == AggregateKind::kPercentileCont ? TypeId::kFloat8 : TypeId::kText;
@@ -294,21 +327,22 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
     if (type.id != TypeId::kInterval) type = TypeId::kFloat8;
   }
   if (type.id == TypeId::kRecord) return Undefined(name, all, position);
-  if (!value->type().Same(type)) {
-    KAPPA_ASSIGN_OR_RETURN(value, MakeCast(std::move(value), type, CastContext::kImplicit, position));
-  }
+  if (!value->type().Same(type)) { KAPPA_ASSIGN_OR_RETURN(value, MakeCast(std::move(value), type, CastContext::kImplicit, position)); }
   call.type = type;
   if (!direct.empty()) {
     const Type given = direct[0]->type();
     const bool several = given.is_array();
     if (several ? !data::IsNumber(given.element) : !data::IsNumber(given.id) && given.id != TypeId::kUnknown) return Undefined(name, all, position);
-    if (several && type.is_array()) return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of arrays with several fractions is not supported", name)).At(position);
+    if (several && type.is_array())
+      return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of arrays with several fractions is not supported", name)).At(position);
     if (several) call.type = Type::ArrayOf(type.id);
     const Type fraction = several ? Type::ArrayOf(TypeId::kFloat8) : Type(TypeId::kFloat8);
     std::vector<bool> used;
     CollectColumns(*direct[0], used);
     if (std::find(used.begin(), used.end(), true) != used.end()) {
-      return Error(sqlstate::kFeatureNotSupported, fmt::format("a column as the fraction of {} is not supported", name)).Hint("Write a constant.").At(position);
+      return Error(sqlstate::kFeatureNotSupported, fmt::format("a column as the fraction of {} is not supported", name))
+          .Hint("Write a constant.")
+          .At(position);
     }
     KAPPA_ASSIGN_OR_RETURN(call.direct, MakeCast(std::move(direct[0]), fraction, CastContext::kImplicit, position));
   }

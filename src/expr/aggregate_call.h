@@ -9,12 +9,43 @@
 namespace kappa::expr {
 
 enum class AggregateKind : uint8_t {
-  kCountStar, kCount, kSum, kAvg, kMin, kMax, kAnyValue, kBoolAnd, kBoolOr, kBitAnd, kBitOr, kBitXor,
-  kVarPop, kVarSamp, kStddevPop, kStddevSamp,
+  kCountStar,
+  kCount,
+  kSum,
+  kAvg,
+  kMin,
+  kMax,
+  kAnyValue,
+  kBoolAnd,
+  kBoolOr,
+  kBitAnd,
+  kBitOr,
+  kBitXor,
+  kVarPop,
+  kVarSamp,
+  kStddevPop,
+  kStddevSamp,
   // Of pairs (y, x).
-  kCorr, kCovarPop, kCovarSamp, kRegrAvgx, kRegrAvgy, kRegrCount, kRegrIntercept, kRegrR2, kRegrSlope, kRegrSxx, kRegrSxy, kRegrSyy,
+  kCorr,
+  kCovarPop,
+  kCovarSamp,
+  kRegrAvgx,
+  kRegrAvgy,
+  kRegrCount,
+  kRegrIntercept,
+  kRegrR2,
+  kRegrSlope,
+  kRegrSxx,
+  kRegrSxy,
+  kRegrSyy,
   // They need all their values, in an order.
-  kStringAgg, kArrayAgg, kJsonbAgg, kJsonbObjectAgg, kPercentileCont, kPercentileDisc, kMode,
+  kStringAgg,
+  kArrayAgg,
+  kJsonbAgg,
+  kJsonbObjectAgg,
+  kPercentileCont,
+  kPercentileDisc,
+  kMode,
 };
 
 /// ORDER BY inside a call.

@@ -143,7 +143,8 @@ class ArrayComparison final : public Node {
     ColumnPtr elements = data::Unnest(*arrays, parents);
     ColumnPtr results = data::NullColumn(TypeId::kBool, 0);
     if (elements->size() > 0) {
-      KernelCall call{{{data::Gather(*left, parents), false}, {std::move(elements), false}}, static_cast<int64_t>(parents.size()), TypeId::kBool, context};
+      KernelCall call{
+          {{data::Gather(*left, parents), false}, {std::move(elements), false}}, static_cast<int64_t>(parents.size()), TypeId::kBool, context};
       KAPPA_ASSIGN_OR_RETURN(results, comparison_->kernel(call));
     }
     auto out = std::make_shared<data::Column>(TypeId::kBool, rows.count());
@@ -176,7 +177,8 @@ Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr a
   if (!array->type().is_array()) return Error(sqlstate::kWrongObjectType, "op ANY/ALL (array) requires array on right side").At(position);
   const Type element(array->type().element);
   KAPPA_ASSIGN_OR_RETURN(ExprPtr resolved, MakeOperator(op, {left, MakeColumn(0, element, "element")}, position));
-  if (resolved->type().id != TypeId::kBool) return Error(sqlstate::kWrongObjectType, "op ANY/ALL (array) requires operator to yield boolean").At(position);
+  if (resolved->type().id != TypeId::kBool)
+    return Error(sqlstate::kWrongObjectType, "op ANY/ALL (array) requires operator to yield boolean").At(position);
   const auto* call = dynamic_cast<const Call*>(resolved.get());
   KAPPA_CHECK(call != nullptr);
   left = call->children()[0];
@@ -199,13 +201,13 @@ Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr a
 
 Result<ExprPtr> MakeArray(std::vector<ExprPtr> elements, int position) {
   if (elements.empty()) {
-    return Error(sqlstate::kIndeterminateDatatype, "cannot determine type of empty array").Hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].").At(position);
+    return Error(sqlstate::kIndeterminateDatatype, "cannot determine type of empty array")
+        .Hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].")
+        .At(position);
   }
   KAPPA_ASSIGN_OR_RETURN(Type type, CommonType(TypesOf(elements), "ARRAY", position));
   type = type.WithoutModifier();
-  for (ExprPtr& element : elements) {
-    KAPPA_ASSIGN_OR_RETURN(element, MakeCast(std::move(element), type, CastContext::kImplicit, position));
-  }
+  for (ExprPtr& element : elements) { KAPPA_ASSIGN_OR_RETURN(element, MakeCast(std::move(element), type, CastContext::kImplicit, position)); }
   return ExprPtr(std::make_shared<ArrayConstructor>(type.is_array() ? type : Type::ArrayOf(type.id), std::move(elements)));
 }
 
@@ -221,7 +223,9 @@ Result<ExprPtr> MakeSubscript(ExprPtr array, ExprPtr index, int position) {
   } else if (array->type().is_array()) {
     children.push_back(std::move(array));
   } else {
-    return Error(sqlstate::kDatatypeMismatch, fmt::format("cannot subscript type {} because it does not support subscripting", array->type().WithoutModifier().ToString())).At(position);
+    return Error(sqlstate::kDatatypeMismatch,
+                 fmt::format("cannot subscript type {} because it does not support subscripting", array->type().WithoutModifier().ToString()))
+        .At(position);
   }
   if (index->type().id != TypeId::kUnknown && !HasCast(index->type(), TypeId::kInt4, CastContext::kAssignment)) {
     return Error(sqlstate::kDatatypeMismatch, "array subscript must have type integer").At(position);

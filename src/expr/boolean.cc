@@ -205,7 +205,9 @@ class Distinct final : public Node {
 Result<ExprPtr> ToBoolean(ExprPtr argument, std::string_view what, int position) {
   if (argument->type().id == TypeId::kUnknown) return MakeCast(std::move(argument), TypeId::kBool, CastContext::kImplicit, position);
   if (argument->type().id == TypeId::kBool) return argument;
-  return Error(sqlstate::kDatatypeMismatch, fmt::format("argument of {} must be type boolean, not type {}", what, argument->type().WithoutModifier().ToString())).At(position);
+  return Error(sqlstate::kDatatypeMismatch,
+               fmt::format("argument of {} must be type boolean, not type {}", what, argument->type().WithoutModifier().ToString()))
+      .At(position);
 }
 
 Result<ExprPtr> MakeJunction(Expression::Kind kind, std::vector<ExprPtr> args, int position) {

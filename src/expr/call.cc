@@ -13,7 +13,8 @@ namespace kappa::expr {
 using data::Type;
 using data::TypeId;
 
-Call::Call(const Signature* signature, Type type, std::vector<ExprPtr> arguments) : Node(Kind::kCall, type, std::move(arguments)), signature_(signature) {
+Call::Call(const Signature* signature, Type type, std::vector<ExprPtr> arguments)
+    : Node(Kind::kCall, type, std::move(arguments)), signature_(signature) {
   if (signature->volatility == Volatility::kVolatile) set_row_varying();
 }
 
@@ -69,8 +70,11 @@ bool CannotFail(const Expression& expression) {
       if (call == nullptr || !call->signature().infallible) return false;
       break;
     }
-    case Expression::Kind::kAnd: case Expression::Kind::kOr: case Expression::Kind::kNot:
-    case Expression::Kind::kIsNull: case Expression::Kind::kIsNotNull: break;
+    case Expression::Kind::kAnd:
+    case Expression::Kind::kOr:
+    case Expression::Kind::kNot:
+    case Expression::Kind::kIsNull:
+    case Expression::Kind::kIsNotNull: break;
     default: return false;
   }
   return std::all_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return CannotFail(*child); });
@@ -100,7 +104,8 @@ Result<ExprPtr> MakeOperator(std::string_view name, std::vector<ExprPtr> args, i
                                         : fmt::format("{} {} {}", types[0].WithoutModifier().ToString(), name, types[1].WithoutModifier().ToString());
   if (failure == ResolveFailure::kAmbiguous) {
     return Error(sqlstate::kAmbiguousFunction, "operator is not unique: " + shape)
-        .Hint("Could not choose a best candidate operator. You might need to add explicit type casts.").At(position);
+        .Hint("Could not choose a best candidate operator. You might need to add explicit type casts.")
+        .At(position);
   }
   return Error(sqlstate::kUndefinedFunction, "operator does not exist: " + shape)
       .Hint(types.size() == 1 ? "No operator matches the given name and argument type. You might need to add an explicit type cast."
@@ -153,7 +158,8 @@ Result<ExprPtr> MakeFunction(std::string_view name, std::vector<ExprPtr> args, i
   if (args.size() == 1) {  // float8(x), date(x): a type's name used as a function is a cast
     const auto target = data::TypeFromName(name);
     const bool castable = target.ok() && target->id != TypeId::kUnknown && target->id != TypeId::kRecord;
-    if (castable && HasCast(types[0], *target, CastContext::kExplicit)) return MakeCast(std::move(args[0]), *target, CastContext::kExplicit, position);
+    if (castable && HasCast(types[0], *target, CastContext::kExplicit))
+      return MakeCast(std::move(args[0]), *target, CastContext::kExplicit, position);
   }
   failure = Resolve(candidates, types, false, false, resolution);
   if (failure == ResolveFailure::kNone) return MakeCall(resolution, std::move(args), position);
@@ -162,7 +168,8 @@ Result<ExprPtr> MakeFunction(std::string_view name, std::vector<ExprPtr> args, i
   shape += ")";
   if (failure == ResolveFailure::kAmbiguous) {
     return Error(sqlstate::kAmbiguousFunction, fmt::format("function {} is not unique", shape))
-        .Hint("Could not choose a best candidate function. You might need to add explicit type casts.").At(position);
+        .Hint("Could not choose a best candidate function. You might need to add explicit type casts.")
+        .At(position);
   }
   return UnknownFunction(name, shape, position);
 }

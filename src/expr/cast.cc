@@ -36,7 +36,9 @@ std::optional<CastContext> CastLevel(const Type& from, const Type& to) {
     case TypeId::kBool:
       if (to.id == TypeId::kInt4) return kExplicit;
       break;
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8:
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8:
       if (to.id == TypeId::kOid) return kImplicit;
       if (to.id == TypeId::kBool && from.id == TypeId::kInt4) return kExplicit;
       break;
@@ -87,9 +89,7 @@ class Cast final : public Node {
 
   std::string_view call_name() const override { return "cast"; }
   bool is_immutable() const override { return !IsRegType(children()[0]->type()) && Node::is_immutable(); }
-  std::string ToString(std::span<const std::string> names) const override {
-    return "(" + children()[0]->ToString(names) + ")::" + type().ToString();
-  }
+  std::string ToString(std::span<const std::string> names) const override { return "(" + children()[0]->ToString(names) + ")::" + type().ToString(); }
   ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<Cast>(std::move(children[0]), type(), explicit_); }
 
  protected:
@@ -162,7 +162,8 @@ Result<ExprPtr> MakeCast(ExprPtr arg, Type type, CastContext context, int positi
   if (from.Same(type) && (type.modifier == from.modifier || (type.modifier < 0 && !IsRegType(from)))) return arg;
   if (!HasCast(from, type, context)) {
     return Error(is_explicit ? sqlstate::kCannotCoerce : sqlstate::kDatatypeMismatch,
-                 fmt::format("cannot cast type {} to {}", from.WithoutModifier().ToString(), type.WithoutModifier().ToString())).At(position);
+                 fmt::format("cannot cast type {} to {}", from.WithoutModifier().ToString(), type.WithoutModifier().ToString()))
+        .At(position);
   }
   ExprPtr cast = std::make_shared<Cast>(std::move(arg), type, is_explicit);
   return cast->children()[0]->kind() == Expression::Kind::kLiteral ? FoldConstants(cast) : cast;

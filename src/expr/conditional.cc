@@ -50,7 +50,8 @@ class Case final : public Node {
 
   std::string ToString(std::span<const std::string> names) const override {
     std::string text = "CASE";
-    for (size_t i = 0; i + 1 < children().size(); i += 2) text += " WHEN " + children()[i]->ToString(names) + " THEN " + children()[i + 1]->ToString(names);
+    for (size_t i = 0; i + 1 < children().size(); i += 2)
+      text += " WHEN " + children()[i]->ToString(names) + " THEN " + children()[i + 1]->ToString(names);
     return text + " ELSE " + children().back()->ToString(names) + " END";
   }
   ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<Case>(type(), std::move(children)); }
@@ -153,8 +154,7 @@ class Case final : public Node {
     return ColumnPtr(std::move(out));
   }
 
-  template <typename T>
-  static void Choose(const std::vector<uint8_t>& choice, const std::vector<Argument>& results, data::Column& out) {
+  template <typename T> static void Choose(const std::vector<uint8_t>& choice, const std::vector<Argument>& results, data::Column& out) {
     struct Source {
       const T* values;
       int64_t step;
@@ -228,7 +228,9 @@ class NullIf final : public Node {
   std::string ToString(std::span<const std::string> names) const override {
     return "NULLIF(" + children()[0]->ToString(names) + " WHEN " + children()[1]->ToString(names) + ")";
   }
-  ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<NullIf>(std::move(children[0]), std::move(children[1])); }
+  ExprPtr WithChildren(std::vector<ExprPtr> children) const override {
+    return std::make_shared<NullIf>(std::move(children[0]), std::move(children[1]));
+  }
 
  protected:
   Result<ColumnPtr> Run(const Rows& rows, EvalContext& context) const override {
@@ -252,7 +254,9 @@ class Extreme final : public Node {
     for (size_t i = 0; i < children().size(); ++i) text += (i > 0 ? ", " : "") + children()[i]->ToString(names);
     return text + ")";
   }
-  ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<Extreme>(less_than_, least_, type(), std::move(children)); }
+  ExprPtr WithChildren(std::vector<ExprPtr> children) const override {
+    return std::make_shared<Extreme>(less_than_, least_, type(), std::move(children));
+  }
 
  protected:
   Result<ColumnPtr> Run(const Rows& rows, EvalContext& context) const override {
@@ -280,9 +284,7 @@ class Extreme final : public Node {
 
 Result<Type> CastToCommon(std::vector<ExprPtr>& args, std::string_view what, int position) {
   KAPPA_ASSIGN_OR_RETURN(Type type, CommonType(TypesOf(args), what, position));
-  for (ExprPtr& arg : args) {
-    KAPPA_ASSIGN_OR_RETURN(arg, MakeCast(std::move(arg), type, CastContext::kImplicit, position));
-  }
+  for (ExprPtr& arg : args) { KAPPA_ASSIGN_OR_RETURN(arg, MakeCast(std::move(arg), type, CastContext::kImplicit, position)); }
   return type;
 }
 
@@ -301,7 +303,9 @@ Result<ExprPtr> MakeCase(ExprPtr operand, std::vector<std::pair<ExprPtr, ExprPtr
       KAPPA_ASSIGN_OR_RETURN(ExprPtr boolean, MakeCast(std::move(condition), TypeId::kBool, CastContext::kImplicit, position));
       conditions.push_back(std::move(boolean));
     } else {
-      return Error(sqlstate::kDatatypeMismatch, "argument of CASE/WHEN must be type boolean, not type " + condition->type().WithoutModifier().ToString()).At(position);
+      return Error(sqlstate::kDatatypeMismatch,
+                   "argument of CASE/WHEN must be type boolean, not type " + condition->type().WithoutModifier().ToString())
+          .At(position);
     }
     results.push_back(std::move(result));
   }

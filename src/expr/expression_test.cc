@@ -29,9 +29,18 @@ data::Batch Sample() {
   data::Batch batch;
   batch.rows = 4;
   data::ColumnBuilder a(TypeId::kInt4), b(TypeId::kInt8), s(TypeId::kText);
-  a.Append<int32_t>(1); a.AppendNull(); a.Append<int32_t>(3); a.Append<int32_t>(0);
-  b.Append<int64_t>(10); b.Append<int64_t>(20); b.AppendNull(); b.Append<int64_t>(0);
-  s.AppendBytes("x"); s.AppendNull(); s.AppendBytes("a longer string"); s.AppendBytes("");
+  a.Append<int32_t>(1);
+  a.AppendNull();
+  a.Append<int32_t>(3);
+  a.Append<int32_t>(0);
+  b.Append<int64_t>(10);
+  b.Append<int64_t>(20);
+  b.AppendNull();
+  b.Append<int64_t>(0);
+  s.AppendBytes("x");
+  s.AppendNull();
+  s.AppendBytes("a longer string");
+  s.AppendBytes("");
   batch.columns = {a.Finish(), b.Finish(), s.Finish()};
   return batch;
 }
@@ -187,12 +196,15 @@ TEST(Expression, ResolutionErrors) {
 TEST(Expression, Casts) {
   EXPECT_EQ(Eval(*MakeCast(A(), TypeId::kText, CastContext::kExplicit, 1)), "1 NULL 3 0");
   EXPECT_EQ(Eval(*MakeCast(S(), Type(TypeId::kText).WithModifier(4 + 3), CastContext::kExplicit, 1)), "x NULL a l ");
-  EXPECT_EQ(Eval(*MakeCast(S(), Type(TypeId::kText).WithModifier(4 + 3), CastContext::kAssignment, 1)), "22001 value too long for type character varying(3)");
+  EXPECT_EQ(Eval(*MakeCast(S(), Type(TypeId::kText).WithModifier(4 + 3), CastContext::kAssignment, 1)),
+            "22001 value too long for type character varying(3)");
   EXPECT_EQ(Eval(*MakeCast(S(), TypeId::kInt4, CastContext::kExplicit, 1)), "22P02 invalid input syntax for type integer: \"x\"");
   EXPECT_EQ(Eval(*MakeCast(S(), TypeId::kInt4, CastContext::kExplicit, 1), false), "NULL NULL NULL NULL");
   EXPECT_EQ(Message(MakeCast(B(), TypeId::kInt4, CastContext::kImplicit, 1)), "42804 cannot cast type bigint to integer");
   EXPECT_EQ(Message(MakeCast(B(), TypeId::kDate, CastContext::kExplicit, 1)), "42846 cannot cast type bigint to date");
-  auto half = [](double value) { return Eval(*MakeCast(MakeLiteral(Value::Fixed<double>(TypeId::kFloat8, value)), TypeId::kInt4, CastContext::kExplicit, 1)); };
+  auto half = [](double value) {
+    return Eval(*MakeCast(MakeLiteral(Value::Fixed<double>(TypeId::kFloat8, value)), TypeId::kInt4, CastContext::kExplicit, 1));
+  };
   EXPECT_EQ(half(2.5), "2 2 2 2");
   EXPECT_EQ(half(3.5), "4 4 4 4");
   EXPECT_EQ(half(2147483647.5), "22003 integer out of range");

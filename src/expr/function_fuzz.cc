@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (expression.ok()) static_cast<void>(expr::EvaluateConstant(**expression, context));
   };
   for (const char* op : {"~~", "~~*", "~"}) run(expr::MakeOperator(op, {text(a), text(b)}, 1));
-  for (const char* name : {"like_escape", "similar_to_escape", "format", "encode", "decode", "string_to_array", "regexp_split_to_array", "split_part", "ltrim"}) {
+  for (const char* name :
+       {"like_escape", "similar_to_escape", "format", "encode", "decode", "string_to_array", "regexp_split_to_array", "split_part", "ltrim"}) {
     run(expr::MakeFunction(name, {text(a), text(b)}, 1));
   }
   run(expr::MakeFunction("regexp_replace", {text(a), text(b), text(a), text("g")}, 1));
@@ -28,7 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   run(expr::MakeFunction("to_char", {expr::MakeLiteral(data::Value::Int8(-1234567)), text(a)}, 1));
   run(expr::MakeFunction("date_trunc", {text(a), time}, 1));
   run(expr::MakeFunction("timezone", {text(b), time}, 1));
-  for (const data::Type type : {data::Type(data::TypeId::kJsonb), data::Type(data::TypeId::kInterval), data::Type::ArrayOf(data::TypeId::kText), data::Type(data::TypeId::kNumeric)}) {
+  for (const data::Type type : {data::Type(data::TypeId::kJsonb), data::Type(data::TypeId::kInterval), data::Type::ArrayOf(data::TypeId::kText),
+                                data::Type(data::TypeId::kNumeric)}) {
     run(expr::MakeCast(text(a), type, expr::CastContext::kExplicit, 1));
   }
   return 0;

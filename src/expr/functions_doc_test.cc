@@ -35,7 +35,8 @@ std::string Section(FunctionInfo::Kind kind, const std::vector<FunctionInfo>& al
       std::string arguments;
       for (const std::string& argument : all[end].arguments) arguments += (arguments.empty() ? "" : ", ") + argument;
       signatures += (signatures.empty() ? "" : "<br>") + (arguments.empty() ? std::string() : arguments + " ") + "→ " + all[end].result;
-      if (std::find(descriptions.begin(), descriptions.end(), all[end].description) == descriptions.end()) descriptions.push_back(all[end].description);
+      if (std::find(descriptions.begin(), descriptions.end(), all[end].description) == descriptions.end())
+        descriptions.push_back(all[end].description);
     }
     std::string description;
     for (const std::string& line : descriptions) description += (description.empty() ? "" : "; ") + line;
@@ -49,7 +50,8 @@ std::string Page() {
   const std::vector<FunctionInfo> all = ListFunctions();
   std::string text =
       "# Functions and operators\n\n"
-      "Written from the registry by a test (`REWRITE=1 build/dev/src/expr_test --gtest_filter='FunctionsDocTest.*'`); `SELECT * FROM kappa.functions` "
+      "Written from the registry by a test (`REWRITE=1 build/dev/src/expr_test --gtest_filter='FunctionsDocTest.*'`); `SELECT * FROM "
+      "kappa.functions` "
       "gives the same.\nNames, NULLs, errors and output are PostgreSQL 15's. What differs on purpose: `test/golden/expr/differences.tsv`.\n\n"
       "## Aggregates\n\n"
       "All of them take `DISTINCT` (but not with `WITHIN GROUP`) and `FILTER (WHERE ..)`, in views and in queries, and follow deletes. "

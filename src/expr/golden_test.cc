@@ -76,7 +76,8 @@ class Parser {
       if (at_ == start) ++at_;
       // A trailing + or - belongs to the next operand unless the operator holds one of these characters.
       while (at_ - start > 1 && (text_[at_ - 1] == '-' || text_[at_ - 1] == '+') &&
-             text_.substr(start, at_ - start).find_first_of("~!@#%^&|`?") == std::string_view::npos) --at_;
+             text_.substr(start, at_ - start).find_first_of("~!@#%^&|`?") == std::string_view::npos)
+        --at_;
       token_ = Token::kOperator;
     }
     word_ = text_.substr(start, at_ - start);
@@ -148,8 +149,7 @@ class Parser {
     return left;
   }
   /// op ANY (array), op ALL (array), or a plain right side.
-  template <typename Next>
-  Result<ExprPtr> RightOf(const std::string& op, ExprPtr left, int position, Next next) {
+  template <typename Next> Result<ExprPtr> RightOf(const std::string& op, ExprPtr left, int position, Next next) {
     if (IsWord("any") || IsWord("all")) {
       const bool all = word_ == "all";
       Advance();
@@ -182,19 +182,20 @@ class Parser {
         const std::string op = std::string(negated ? "!" : "") + (word_ == "like" ? "~~" : "~~*");
         Advance();
         KAPPA_ASSIGN_OR_RETURN(left, RightOf(op, left, position, [this]() -> Result<ExprPtr> {
-          KAPPA_ASSIGN_OR_RETURN(ExprPtr pattern, Other());
-          const int escape_position = position_;
-          if (!TakeWord("escape")) return pattern;
-          KAPPA_ASSIGN_OR_RETURN(ExprPtr escape, Other());
-          return MakeFunction("like_escape", {pattern, escape}, escape_position);
-        }));
+                                 KAPPA_ASSIGN_OR_RETURN(ExprPtr pattern, Other());
+                                 const int escape_position = position_;
+                                 if (!TakeWord("escape")) return pattern;
+                                 KAPPA_ASSIGN_OR_RETURN(ExprPtr escape, Other());
+                                 return MakeFunction("like_escape", {pattern, escape}, escape_position);
+                               }));
       } else {
         return left;
       }
     }
   }
   bool IsOtherOperator() const {
-    static const std::string_view kKnown[] = {"+", "-", "*", "/", "%", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "(", ")", "[", "]", ",", ";", "::", ":"};
+    static const std::string_view kKnown[] = {
+        "+", "-", "*", "/", "%", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "(", ")", "[", "]", ",", ";", "::", ":"};
     return token_ == Token::kOperator && std::find(std::begin(kKnown), std::end(kKnown), word_) == std::end(kKnown);
   }
   Result<ExprPtr> Other() {
@@ -214,8 +215,7 @@ class Parser {
     }
     return left;
   }
-  template <typename Next>
-  Result<ExprPtr> LeftAssociative(std::initializer_list<std::string_view> operators, Next next) {
+  template <typename Next> Result<ExprPtr> LeftAssociative(std::initializer_list<std::string_view> operators, Next next) {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr left, next());
     while (token_ == Token::kOperator && std::find(operators.begin(), operators.end(), word_) != operators.end()) {
       const int position = position_;
@@ -282,9 +282,7 @@ class Parser {
           KAPPA_RETURN_IF_ERROR(Expect("]"));
           if (!TakeOperator("[")) break;
         }
-        for (const ExprPtr& index : indexes) {
-          KAPPA_ASSIGN_OR_RETURN(expression, MakeSubscript(expression, index, position));
-        }
+        for (const ExprPtr& index : indexes) { KAPPA_ASSIGN_OR_RETURN(expression, MakeSubscript(expression, index, position)); }
       } else {
         return expression;
       }
@@ -359,9 +357,7 @@ class Parser {
   }
   Result<ExprPtr> Case(int position) {
     ExprPtr operand;
-    if (!IsWord("when")) {
-      KAPPA_ASSIGN_OR_RETURN(operand, Or());
-    }
+    if (!IsWord("when")) { KAPPA_ASSIGN_OR_RETURN(operand, Or()); }
     std::vector<std::pair<ExprPtr, ExprPtr>> branches;
     while (TakeWord("when")) {
       KAPPA_ASSIGN_OR_RETURN(ExprPtr condition, Or());
@@ -370,9 +366,7 @@ class Parser {
       branches.emplace_back(condition, result);
     }
     ExprPtr otherwise;
-    if (TakeWord("else")) {
-      KAPPA_ASSIGN_OR_RETURN(otherwise, Or());
-    }
+    if (TakeWord("else")) { KAPPA_ASSIGN_OR_RETURN(otherwise, Or()); }
     Advance();  // end
     return MakeCase(operand, branches, otherwise, position);
   }
@@ -457,7 +451,8 @@ class Parser {
       return MakeCast(literal, type, CastContext::kExplicit, position);
     }
     KAPPA_RETURN_IF_ERROR(Expect("("));
-    if (name == "cast" || name == "extract" || name == "position" || name == "trim" || name == "substring" || name == "overlay") return Special(name, position);
+    if (name == "cast" || name == "extract" || name == "position" || name == "trim" || name == "substring" || name == "overlay")
+      return Special(name, position);
     KAPPA_ASSIGN_OR_RETURN(Exprs arguments, List(")"));
     if (name == "coalesce") return MakeCoalesce(arguments, position);
     if (name == "nullif") return MakeNullIf(arguments[0], arguments[1], position);
@@ -506,7 +501,8 @@ TEST_P(Golden, AnswersAsPostgres) {
   std::map<std::string, std::string> differences;
   std::ifstream known(path.parent_path() / "differences.tsv");
   for (std::string line; std::getline(known, line);) {
-    if (const size_t tab = line.find('\t'); tab != std::string::npos && line[0] != '#') differences[line.substr(0, tab)] = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
+    if (const size_t tab = line.find('\t'); tab != std::string::npos && line[0] != '#')
+      differences[line.substr(0, tab)] = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
   }
   int checked = 0;
   for (std::string line; std::getline(file, line);) {
@@ -522,7 +518,9 @@ TEST_P(Golden, AnswersAsPostgres) {
   EXPECT_GT(checked, 20);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, Golden, testing::Values("resolution", "matrix", "arithmetic", "logic", "text", "pattern", "cast", "datetime", "to_char", "json", "array"),
+INSTANTIATE_TEST_SUITE_P(Files, Golden,
+                         testing::Values("resolution", "matrix", "arithmetic", "logic", "text", "pattern", "cast", "datetime", "to_char", "json",
+                                         "array"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -37,16 +37,23 @@ enum class Search : uint8_t { kIntegers, kStrings, kKeys };
 
 Search SearchOf(const Type& type) {
   switch (type.id) {
-    case TypeId::kBool: case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: case TypeId::kDate:
-    case TypeId::kTimestamp: case TypeId::kTimestamptz: return Search::kIntegers;
-    case TypeId::kText: case TypeId::kBytea: case TypeId::kUuid: return Search::kStrings;
+    case TypeId::kBool:
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8:
+    case TypeId::kOid:
+    case TypeId::kDate:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return Search::kIntegers;
+    case TypeId::kText:
+    case TypeId::kBytea:
+    case TypeId::kUuid: return Search::kStrings;
     default: return Search::kKeys;
   }
 }
 
 /// Calls body(pointer to the values) with the physical integer type.
-template <typename Body>
-void WithIntegers(const data::Column& column, Body body) {
+template <typename Body> void WithIntegers(const data::Column& column, Body body) {
   switch (column.type().width()) {
     case 1: return body(column.data<uint8_t>());
     case 2: return body(column.data<int16_t>());
@@ -98,9 +105,7 @@ class InList final : public Node {
     set->values = builder.Finish();
     const int64_t count = set->values->size();
     switch (SearchOf(type)) {
-      case Search::kIntegers:
-        WithIntegers(*set->values, [&](const auto* values) { set->integers.insert(values, values + count); });
-        break;
+      case Search::kIntegers: WithIntegers(*set->values, [&](const auto* values) { set->integers.insert(values, values + count); }); break;
       case Search::kStrings:
         for (int64_t i = 0; i < count; ++i) set->strings.emplace(set->values->bytes(i));
         break;

@@ -71,7 +71,9 @@ TEST(Kernels, AgreeWithPlainArithmeticInAllShapes) {
     for (const int64_t span : {int64_t{3}, int64_t{70000}, int64_t{2000000000}}) {
       const Input a = RandomColumn(type, 1, span), b = RandomColumn(type, 2, span);
       data::Batch batch{kRows, {a.column, b.column}};
-      const auto constant = [&](int64_t value) { return MakeLiteral(narrow ? Value::Fixed<int32_t>(type, static_cast<int32_t>(value)) : Value::Int8(value)); };
+      const auto constant = [&](int64_t value) {
+        return MakeLiteral(narrow ? Value::Fixed<int32_t>(type, static_cast<int32_t>(value)) : Value::Int8(value));
+      };
       for (const std::string_view op : {"+", "-", "*", "/", "%", "<", ">=", "="}) {
         for (int shape = 0; shape < 3; ++shape) {
           const int64_t fixed = span / 2 + 1;
@@ -192,9 +194,7 @@ TEST(Functions, EverySignatureIsReachableAndDescribed) {
     }
     EXPECT_EQ((*result)->size(), 3) << signature.name;
     EXPECT_TRUE((*result)->type().Same(over_columns->type())) << signature.name << " gives " << (*result)->type().ToString();
-    if (signature.strict && !arguments.empty()) {
-      EXPECT_EQ((*result)->null_count(), 3) << signature.name;
-    }
+    if (signature.strict && !arguments.empty()) { EXPECT_EQ((*result)->null_count(), 3) << signature.name; }
   }
 }
 
@@ -233,7 +233,8 @@ TEST(Functions, TimeZonesOfTheSession) {
   const ExprPtr text = MakeLiteral(Value::Bytes(TypeId::kUnknown, "2020-01-01 00:00"));
   const ExprPtr moment = FoldConstants(*MakeCast(text, TypeId::kTimestamptz, CastContext::kExplicit, 1));
   EXPECT_EQ(data::ToText(*EvaluateConstant(*moment, berlin)), "2019-12-31 23:00:00+00");
-  const ExprPtr zoned = *MakeCast(MakeLiteral(Value::Bytes(TypeId::kUnknown, "2020-01-01 00:00+00")), TypeId::kTimestamptz, CastContext::kExplicit, 1);
+  const ExprPtr zoned =
+      *MakeCast(MakeLiteral(Value::Bytes(TypeId::kUnknown, "2020-01-01 00:00+00")), TypeId::kTimestamptz, CastContext::kExplicit, 1);
   EXPECT_EQ(zoned->kind(), Expression::Kind::kLiteral) << "a zone of its own makes it a constant";
   const ExprPtr day = FoldConstants(*MakeFunction("date_trunc", {MakeLiteral(Value::Text("day")), zoned}, 1));
   EXPECT_EQ(data::ToText(*EvaluateConstant(*day, berlin)), "2019-12-31 23:00:00+00");

@@ -8,8 +8,7 @@
 namespace kappa::expr {
 
 /// Calls body(i) for 0..count-1. The inner loop has a fixed trip count so that the compiler vectorizes it at -O2 too.
-template <typename Body>
-inline void ForEachRow(int64_t count, Body body) {
+template <typename Body> inline void ForEachRow(int64_t count, Body body) {
   constexpr int64_t kBlock = 64;
   int64_t row = 0;
   for (; row + kBlock <= count; row += kBlock) {
@@ -20,8 +19,7 @@ inline void ForEachRow(int64_t count, Body body) {
 }
 
 /// out[i] = apply(a[i], b[i]) with each side a column or a constant.
-template <typename R, typename A, typename B, typename Apply>
-inline void BinaryLoop(const KernelCall& call, R* __restrict out, Apply apply) {
+template <typename R, typename A, typename B, typename Apply> inline void BinaryLoop(const KernelCall& call, R* __restrict out, Apply apply) {
   const A* __restrict a = call.arguments[0].column->data<A>();
   const B* __restrict b = call.arguments[1].column->data<B>();
   if (call.arguments[0].constant) {
@@ -37,8 +35,7 @@ inline void BinaryLoop(const KernelCall& call, R* __restrict out, Apply apply) {
 
 /// A kernel whose rows may fail: Op::Apply(a, b, bad) computes and sets bits of `bad` when the row fails, without branches;
 /// Op::Failure(a, b) then names the error. Values under NULLs are computed too, so failures are looked at again by row.
-template <typename Op, typename R, typename A, typename B>
-Result<data::ColumnPtr> CheckedBinary(KernelCall& call) {
+template <typename Op, typename R, typename A, typename B> Result<data::ColumnPtr> CheckedBinary(KernelCall& call) {
   auto out = MakeOutput(call);
   R* values = out->mutable_data<R>();
   uint64_t bad = 0;
@@ -61,16 +58,14 @@ Result<data::ColumnPtr> CheckedBinary(KernelCall& call) {
 }
 
 /// A kernel whose rows cannot fail.
-template <typename R, typename A, typename B, typename Apply>
-Result<data::ColumnPtr> PureBinary(KernelCall& call, Apply apply) {
+template <typename R, typename A, typename B, typename Apply> Result<data::ColumnPtr> PureBinary(KernelCall& call, Apply apply) {
   auto out = MakeOutput(call);
   BinaryLoop<R, A, B>(call, out->mutable_data<R>(), apply);
   FinishNulls(call, *out);
   return data::ColumnPtr(std::move(out));
 }
 
-template <typename R, typename A, typename Apply>
-Result<data::ColumnPtr> PureUnary(KernelCall& call, Apply apply) {
+template <typename R, typename A, typename Apply> Result<data::ColumnPtr> PureUnary(KernelCall& call, Apply apply) {
   auto out = MakeOutput(call);
   R* __restrict values = out->mutable_data<R>();
   const A* __restrict a = call.arguments[0].column->data<A>();

@@ -27,12 +27,22 @@ SignatureType ParseType(std::string_view name) {
   if (name == "anycompatiblearray") return {{}, Pseudo::kCompatibleArray};
   const bool array = name.ends_with("[]");
   if (array) name.remove_suffix(2);
-  static const std::pair<std::string_view, data::TypeId> kNames[] = {
-      {"bool", data::TypeId::kBool}, {"int2", data::TypeId::kInt2}, {"int4", data::TypeId::kInt4}, {"int8", data::TypeId::kInt8},
-      {"oid", data::TypeId::kOid}, {"float4", data::TypeId::kFloat4}, {"float8", data::TypeId::kFloat8}, {"numeric", data::TypeId::kNumeric},
-      {"text", data::TypeId::kText}, {"bytea", data::TypeId::kBytea}, {"date", data::TypeId::kDate}, {"timestamp", data::TypeId::kTimestamp},
-      {"timestamptz", data::TypeId::kTimestamptz}, {"interval", data::TypeId::kInterval}, {"jsonb", data::TypeId::kJsonb},
-      {"uuid", data::TypeId::kUuid}};
+  static const std::pair<std::string_view, data::TypeId> kNames[] = {{"bool", data::TypeId::kBool},
+                                                                     {"int2", data::TypeId::kInt2},
+                                                                     {"int4", data::TypeId::kInt4},
+                                                                     {"int8", data::TypeId::kInt8},
+                                                                     {"oid", data::TypeId::kOid},
+                                                                     {"float4", data::TypeId::kFloat4},
+                                                                     {"float8", data::TypeId::kFloat8},
+                                                                     {"numeric", data::TypeId::kNumeric},
+                                                                     {"text", data::TypeId::kText},
+                                                                     {"bytea", data::TypeId::kBytea},
+                                                                     {"date", data::TypeId::kDate},
+                                                                     {"timestamp", data::TypeId::kTimestamp},
+                                                                     {"timestamptz", data::TypeId::kTimestamptz},
+                                                                     {"interval", data::TypeId::kInterval},
+                                                                     {"jsonb", data::TypeId::kJsonb},
+                                                                     {"uuid", data::TypeId::kUuid}};
   for (const auto& [known, id] : kNames) {
     if (known == name) return {array ? data::Type::ArrayOf(id) : data::Type(id)};
   }
@@ -56,7 +66,8 @@ std::string SignatureType::ToString() const {
   return "any";
 }
 
-Signature& Registry::Add(Index& index, FunctionInfo::Kind kind, std::string_view name, std::string_view types, Kernel kernel, std::string_view description) {
+Signature& Registry::Add(Index& index, FunctionInfo::Kind kind, std::string_view name, std::string_view types, Kernel kernel,
+                         std::string_view description) {
   Signature& signature = signatures_.emplace_back();
   signature.name = name;
   signature.kind = kind;
@@ -132,7 +143,8 @@ std::vector<FunctionInfo> ListFunctions() {
     info.kind = signature.kind;
     list.push_back(std::move(info));
   }
-  std::stable_sort(list.begin(), list.end(), [](const FunctionInfo& a, const FunctionInfo& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
+  std::stable_sort(list.begin(), list.end(),
+                   [](const FunctionInfo& a, const FunctionInfo& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
   std::ranges::move(ListAggregates(), std::back_inserter(list));
   return list;
 }

@@ -37,11 +37,26 @@ struct Signature {
   bool strict = true;       // a constant NULL argument makes every row NULL; kernels see to NULL rows of columns themselves
   bool infallible = false;  // no row can fail, and evaluating a row more is cheaper than selecting rows
 
-  Signature& Stable() { volatility = Volatility::kStable; return *this; }
-  Signature& Session() { volatility = Volatility::kSession; return *this; }
-  Signature& Volatile() { volatility = Volatility::kVolatile; return *this; }
-  Signature& CalledOnNull() { strict = false; return *this; }
-  Signature& Infallible() { infallible = true; return *this; }
+  Signature& Stable() {
+    volatility = Volatility::kStable;
+    return *this;
+  }
+  Signature& Session() {
+    volatility = Volatility::kSession;
+    return *this;
+  }
+  Signature& Volatile() {
+    volatility = Volatility::kVolatile;
+    return *this;
+  }
+  Signature& CalledOnNull() {
+    strict = false;
+    return *this;
+  }
+  Signature& Infallible() {
+    infallible = true;
+    return *this;
+  }
 };
 
 class Registry {
@@ -77,7 +92,8 @@ struct Resolution {
 
 enum class ResolveFailure : uint8_t { kNone, kNoMatch, kAmbiguous };
 /// PostgreSQL's overload resolution (manual, chapter 10). `exact_only` stops before implicit casts.
-ResolveFailure Resolve(const std::vector<const Signature*>& candidates, std::span<const data::Type> types, bool is_operator, bool exact_only, Resolution& resolution);
+ResolveFailure Resolve(const std::vector<const Signature*>& candidates, std::span<const data::Type> types, bool is_operator, bool exact_only,
+                       Resolution& resolution);
 
 /// Type categories of pg_type.typcategory: 'B' 'N' 'S' 'D' 'T' 'A' 'U' 'X'.
 char Category(const data::Type& type);

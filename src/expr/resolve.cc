@@ -16,13 +16,22 @@ char Category(const Type& type) {
   switch (type.id) {
     case TypeId::kUnknown: return 'X';
     case TypeId::kBool: return 'B';
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: case TypeId::kFloat4: case TypeId::kFloat8:
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8:
+    case TypeId::kOid:
+    case TypeId::kFloat4:
+    case TypeId::kFloat8:
     case TypeId::kNumeric: return 'N';
     case TypeId::kText: return 'S';
-    case TypeId::kDate: case TypeId::kTimestamp: case TypeId::kTimestamptz: return 'D';
+    case TypeId::kDate:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return 'D';
     case TypeId::kInterval: return 'T';
     case TypeId::kArray: return 'A';
-    case TypeId::kBytea: case TypeId::kJsonb: case TypeId::kUuid: return 'U';
+    case TypeId::kBytea:
+    case TypeId::kJsonb:
+    case TypeId::kUuid: return 'U';
     case TypeId::kRecord: return 'P';
   }
   return 'U';
@@ -30,7 +39,12 @@ char Category(const Type& type) {
 
 bool IsPreferred(const Type& type) {
   switch (type.id) {
-    case TypeId::kBool: case TypeId::kFloat8: case TypeId::kOid: case TypeId::kText: case TypeId::kTimestamptz: case TypeId::kInterval: return true;
+    case TypeId::kBool:
+    case TypeId::kFloat8:
+    case TypeId::kOid:
+    case TypeId::kText:
+    case TypeId::kTimestamptz:
+    case TypeId::kInterval: return true;
     default: return false;
   }
 }
@@ -125,8 +139,7 @@ char ParameterCategory(const SignatureType& parameter) { return parameter.pseudo
 bool IsPreferredParameter(const SignatureType& parameter) { return parameter.pseudo == Pseudo::kNone && IsPreferred(parameter.type); }
 
 /// Keeps the candidates with the highest score.
-template <typename Score>
-void KeepBest(std::vector<Candidate>& candidates, Score score) {
+template <typename Score> void KeepBest(std::vector<Candidate>& candidates, Score score) {
   int best = 0;
   for (const Candidate& candidate : candidates) best = std::max(best, score(candidate));
   std::erase_if(candidates, [&](const Candidate& candidate) { return score(candidate) < best; });
@@ -154,7 +167,10 @@ void SelectCandidate(std::vector<Candidate>& candidates, std::span<const Type> t
   if (unknowns == 0) return;
 
   // Unknown literals: one category for each of their positions, strings win.
-  struct Slot { char category = 0; bool preferred = false; };
+  struct Slot {
+    char category = 0;
+    bool preferred = false;
+  };
   std::vector<Slot> slots(types.size());
   bool resolved = true;
   for (size_t i = 0; i < types.size() && resolved; ++i) {
@@ -204,7 +220,8 @@ void SelectCandidate(std::vector<Candidate>& candidates, std::span<const Type> t
 
 }  // namespace
 
-ResolveFailure Resolve(const std::vector<const Signature*>& signatures, std::span<const Type> types, bool is_operator, bool exact_only, Resolution& resolution) {
+ResolveFailure Resolve(const std::vector<const Signature*>& signatures, std::span<const Type> types, bool is_operator, bool exact_only,
+                       Resolution& resolution) {
   std::vector<Candidate> candidates;
   for (const Signature* signature : signatures) {
     const size_t parameters = signature->parameters.size();
@@ -250,16 +267,18 @@ Result<Type> CommonType(std::span<const Type> types, std::string_view what, int 
     same_modifier = same_modifier && common == type;
     if (common.Same(type)) continue;
     if (Category(common) != Category(type)) {
-      return Error(sqlstate::kDatatypeMismatch, fmt::format("{} types {} and {} cannot be matched", what, common.WithoutModifier().ToString(),
-                                                            type.WithoutModifier().ToString())).At(position);
+      return Error(sqlstate::kDatatypeMismatch,
+                   fmt::format("{} types {} and {} cannot be matched", what, common.WithoutModifier().ToString(), type.WithoutModifier().ToString()))
+          .At(position);
     }
     if (!IsPreferred(common) && ImplicitlyCoercible(common, type) && !ImplicitlyCoercible(type, common)) common = type;
   }
   if (common.id == TypeId::kUnknown) return Type(TypeId::kText);
   for (const Type& type : types) {
     if (ImplicitlyCoercible(type, common)) continue;
-    return Error(sqlstate::kCannotCoerce, fmt::format("{} could not convert type {} to {}", what, type.WithoutModifier().ToString(),
-                                                      common.WithoutModifier().ToString())).At(position);
+    return Error(sqlstate::kCannotCoerce,
+                 fmt::format("{} could not convert type {} to {}", what, type.WithoutModifier().ToString(), common.WithoutModifier().ToString()))
+        .At(position);
   }
   return same_modifier ? common : common.WithoutModifier();
 }

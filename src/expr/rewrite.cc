@@ -5,8 +5,7 @@ namespace kappa::expr {
 namespace {
 
 /// Rebuilds the tree bottom-up; `leaf` gives the replacement of a column or null to keep it.
-template <typename Leaf>
-ExprPtr ReplaceColumns(const ExprPtr& expression, const Leaf& leaf) {
+template <typename Leaf> ExprPtr ReplaceColumns(const ExprPtr& expression, const Leaf& leaf) {
   if (expression->kind() == Expression::Kind::kColumn) return leaf(static_cast<const ColumnRef&>(*expression));
   if (expression->children().empty()) return expression;
   std::vector<ExprPtr> children;
@@ -21,7 +20,8 @@ ExprPtr ReplaceColumns(const ExprPtr& expression, const Leaf& leaf) {
 }  // namespace
 
 ExprPtr FoldConstants(const ExprPtr& expression) {
-  if (expression->children().empty() && expression->kind() != Expression::Kind::kCall && expression->kind() != Expression::Kind::kOther) return expression;
+  if (expression->children().empty() && expression->kind() != Expression::Kind::kCall && expression->kind() != Expression::Kind::kOther)
+    return expression;
   ExprPtr folded = expression;
   if (!expression->children().empty()) {
     std::vector<ExprPtr> children;

@@ -12,29 +12,36 @@ namespace rowwise {
 
 /// Reads an argument: bool stands for SQL's boolean, std::string_view for the bytes of every variable-width type, otherwise
 /// the physical type of data/type.h. Other files specialize it (Numeric in numeric_rows.h).
-template <typename T>
-struct Reader {
+template <typename T> struct Reader {
   static T Read(const Argument& argument, int64_t row) { return argument.Get<T>(row); }
 };
-template <>
-struct Reader<bool> {
+template <> struct Reader<bool> {
   static bool Read(const Argument& argument, int64_t row) { return argument.Get<uint8_t>(row) != 0; }
 };
-template <>
-struct Reader<std::string_view> {
+template <> struct Reader<std::string_view> {
   static std::string_view Read(const Argument& argument, int64_t row) { return argument.bytes(row); }
 };
-template <typename T>
-auto Read(const Argument& argument, int64_t row) { return Reader<std::remove_cvref_t<T>>::Read(argument, row); }
+template <typename T> auto Read(const Argument& argument, int64_t row) { return Reader<std::remove_cvref_t<T>>::Read(argument, row); }
 
-template <typename T> struct Unwrap { using type = T; static constexpr bool result = false, optional = false; };
-template <typename T> struct Unwrap<std::optional<T>> { using type = T; static constexpr bool result = false, optional = true; };
-template <typename T> struct Unwrap<Result<T>> { using type = T; static constexpr bool result = true, optional = false; };
-template <typename T> struct Unwrap<Result<std::optional<T>>> { using type = T; static constexpr bool result = true, optional = true; };
+template <typename T> struct Unwrap {
+  using type = T;
+  static constexpr bool result = false, optional = false;
+};
+template <typename T> struct Unwrap<std::optional<T>> {
+  using type = T;
+  static constexpr bool result = false, optional = true;
+};
+template <typename T> struct Unwrap<Result<T>> {
+  using type = T;
+  static constexpr bool result = true, optional = false;
+};
+template <typename T> struct Unwrap<Result<std::optional<T>>> {
+  using type = T;
+  static constexpr bool result = true, optional = true;
+};
 
 /// Collects results: a plain array for fixed-width types, a builder for bytes.
-template <typename T>
-class Sink {
+template <typename T> class Sink {
   using Physical = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 
  public:
@@ -47,8 +54,7 @@ class Sink {
   std::shared_ptr<data::Column> column_;
 };
 
-template <>
-class Sink<std::string> {
+template <> class Sink<std::string> {
  public:
   explicit Sink(const KernelCall& call) : builder_(call.type, call.rows) {}
   void Put(int64_t, const std::string& value) { builder_.AppendBytes(value); }
@@ -60,8 +66,7 @@ class Sink<std::string> {
 };
 
 /// A string_view result must be a part of one of the arguments: it is borrowed, not copied.
-template <>
-class Sink<std::string_view> {
+template <> class Sink<std::string_view> {
  public:
   explicit Sink(const KernelCall& call) : builder_(call.type, call.rows) {}
   void Put(int64_t, std::string_view value) { builder_.AppendBorrowed(data::StringView(value)); }
@@ -111,17 +116,11 @@ Result<data::ColumnPtr> Run(KernelCall& call, const F& function, std::index_sequ
   return sink.Finish(call);
 }
 
-template <typename F, typename R, typename... A>
-Kernel Make(F function, R (F::*)(A...) const) {
-  return [function](KernelCall& call) -> Result<data::ColumnPtr> {
-    return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{});
-  };
+template <typename F, typename R, typename... A> Kernel Make(F function, R (F::*)(A...) const) {
+  return [function](KernelCall& call) -> Result<data::ColumnPtr> { return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{}); };
 }
-template <typename F, typename R, typename... A>
-Kernel Make(F function, R (F::*)(EvalContext&, A...) const) {
-  return [function](KernelCall& call) -> Result<data::ColumnPtr> {
-    return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{});
-  };
+template <typename F, typename R, typename... A> Kernel Make(F function, R (F::*)(EvalContext&, A...) const) {
+  return [function](KernelCall& call) -> Result<data::ColumnPtr> { return Run<R, F, A...>(call, function, std::index_sequence_for<A...>{}); };
 }
 
 }  // namespace rowwise
@@ -129,9 +128,6 @@ Kernel Make(F function, R (F::*)(EvalContext&, A...) const) {
 /// A strict kernel from a lambda like `[](std::string_view s, int32_t n) -> Result<std::string>`: a row with a NULL argument
 /// gives NULL without a call. Results may be T, std::optional<T> (nullopt is NULL), Result<T>, Result<std::optional<T>>; T as
 /// in Read, or std::string. A first parameter EvalContext& receives the context.
-template <typename F>
-Kernel Rowwise(F function) {
-  return rowwise::Make(function, &F::operator());
-}
+template <typename F> Kernel Rowwise(F function) { return rowwise::Make(function, &F::operator()); }
 
 }  // namespace kappa::expr

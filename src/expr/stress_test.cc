@@ -22,14 +22,22 @@ const std::vector<std::string>& EdgeTexts(TypeId type) {
       {TypeId::kOid, {"0", "23", "4294967295"}},
       {TypeId::kFloat4, {"0", "-0", "1.5", "3.4e38", "1e-45", "NaN", "Infinity", "-Infinity"}},
       {TypeId::kFloat8, {"0", "-0", "0.5", "-2.5", "1.7e308", "5e-324", "NaN", "Infinity", "-Infinity"}},
-      {TypeId::kNumeric, {"0", "1", "-1.50", "0.000001", "123456789012345678901234567890.123456789", "-99999999999999999999999999999999999999999", "NaN", "Infinity"}},
-      {TypeId::kText, {"", "a", " ", "%", "\\", "a\\", "héllo wörld, a longer text", "((", "[a-", "a*?", "%1$s %I", "yyyy-MM-DD HH24:MI", "FM999,990.00S", "day", "UTC", "{1,2}", "\xF0\x9F\x98\x80"}},
+      {TypeId::kNumeric,
+       {"0", "1", "-1.50", "0.000001", "123456789012345678901234567890.123456789", "-99999999999999999999999999999999999999999", "NaN", "Infinity"}},
+      {TypeId::kText,
+       {"", "a", " ", "%", "\\", "a\\", "héllo wörld, a longer text", "((", "[a-", "a*?", "%1$s %I", "yyyy-MM-DD HH24:MI", "FM999,990.00S", "day",
+        "UTC", "{1,2}", "\xF0\x9F\x98\x80"}},
       {TypeId::kBytea, {"", "\\x00", "\\xff00fe0102030405060708090a0b0c0d0e0f"}},
       {TypeId::kDate, {"1970-01-01", "2020-02-29", "4714-11-24 BC", "5874897-12-31", "infinity", "-infinity"}},
-      {TypeId::kTimestamp, {"1970-01-01", "1969-12-31 23:59:59.999999", "2020-02-29 23:59:59.5", "4714-11-24 BC", "294246-12-31", "infinity", "-infinity"}},
-      {TypeId::kTimestamptz, {"1970-01-01 00:00+00", "2020-02-29 23:59:59.5+14", "4714-11-25 BC 00:00+00", "294246-12-31 00:00+00", "infinity", "-infinity"}},
-      {TypeId::kInterval, {"0", "1 mon -1 day 1 us", "-178000000 years", "178000000 years", "2147483647 days", "-2147483648 days", "2562047788 hours"}},
-      {TypeId::kJsonb, {"null", "1", "-1.50", "\"a\"", "true", "[]", "{}", "[1, [2, {\"a\": null}], \"a\"]", "{\"a\": {\"b\": [1, 2]}, \"long key with spaces\": 1e10}"}},
+      {TypeId::kTimestamp,
+       {"1970-01-01", "1969-12-31 23:59:59.999999", "2020-02-29 23:59:59.5", "4714-11-24 BC", "294246-12-31", "infinity", "-infinity"}},
+      {TypeId::kTimestamptz,
+       {"1970-01-01 00:00+00", "2020-02-29 23:59:59.5+14", "4714-11-25 BC 00:00+00", "294246-12-31 00:00+00", "infinity", "-infinity"}},
+      {TypeId::kInterval,
+       {"0", "1 mon -1 day 1 us", "-178000000 years", "178000000 years", "2147483647 days", "-2147483648 days", "2562047788 hours"}},
+      {TypeId::kJsonb,
+       {"null", "1", "-1.50", "\"a\"", "true", "[]", "{}", "[1, [2, {\"a\": null}], \"a\"]",
+        "{\"a\": {\"b\": [1, 2]}, \"long key with spaces\": 1e10}"}},
       {TypeId::kUuid, {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"}},
   };
   static const std::vector<std::string> kNone;
@@ -59,7 +67,8 @@ Type TypeOf(const SignatureType& parameter) {
   using Pseudo = SignatureType::Pseudo;
   switch (parameter.pseudo) {
     case Pseudo::kNone: return parameter.type;
-    case Pseudo::kArray: case Pseudo::kCompatibleArray: return Type::ArrayOf(TypeId::kInt4);
+    case Pseudo::kArray:
+    case Pseudo::kCompatibleArray: return Type::ArrayOf(TypeId::kInt4);
     default: return TypeId::kInt4;
   }
 }
@@ -141,16 +150,34 @@ TEST(Stress, FunctionsGiveTheSameInEveryBatch) {
     for (const Type& type : types) what += type.ToString() + " ";
     Type result = signature.result.type;
     if (signature.result.pseudo != SignatureType::Pseudo::kNone) {
-      const bool array = signature.result.pseudo == SignatureType::Pseudo::kArray || signature.result.pseudo == SignatureType::Pseudo::kCompatibleArray;
+      const bool array =
+          signature.result.pseudo == SignatureType::Pseudo::kArray || signature.result.pseudo == SignatureType::Pseudo::kCompatibleArray;
       result = array ? Type::ArrayOf(TypeId::kInt4) : Type(TypeId::kInt4);
     }
-    CheckBatching(what + ")", types, [&](std::vector<ExprPtr> arguments) { return std::make_shared<Call>(&signature, result, std::move(arguments)); });
+    CheckBatching(what + ")", types,
+                  [&](std::vector<ExprPtr> arguments) { return std::make_shared<Call>(&signature, result, std::move(arguments)); });
   }
 }
 
 TEST(Stress, CastsGiveTheSameInEveryBatch) {
-  std::vector<Type> types = {TypeId::kBool, TypeId::kInt2, TypeId::kInt4, TypeId::kInt8, TypeId::kOid, TypeId::kFloat4, TypeId::kFloat8, TypeId::kNumeric, TypeId::kText, TypeId::kBytea,
-                             TypeId::kDate, TypeId::kTimestamp, TypeId::kTimestamptz, TypeId::kInterval, TypeId::kJsonb, TypeId::kUuid, Type::ArrayOf(TypeId::kInt4), Type::ArrayOf(TypeId::kText)};
+  std::vector<Type> types = {TypeId::kBool,
+                             TypeId::kInt2,
+                             TypeId::kInt4,
+                             TypeId::kInt8,
+                             TypeId::kOid,
+                             TypeId::kFloat4,
+                             TypeId::kFloat8,
+                             TypeId::kNumeric,
+                             TypeId::kText,
+                             TypeId::kBytea,
+                             TypeId::kDate,
+                             TypeId::kTimestamp,
+                             TypeId::kTimestamptz,
+                             TypeId::kInterval,
+                             TypeId::kJsonb,
+                             TypeId::kUuid,
+                             Type::ArrayOf(TypeId::kInt4),
+                             Type::ArrayOf(TypeId::kText)};
   std::vector<Type> targets = types;
   targets.push_back(Type(TypeId::kText).WithModifier(4 + 2));
   targets.push_back(Type(TypeId::kTimestamp).WithModifier(0));

@@ -75,12 +75,9 @@ struct Graph::Impl {
         scans.push_back(static_cast<const plan::Scan*>(&plan));
         scan_nodes.push_back(nodes.size());
         break;
-      case plan::NodeKind::kValues:
-        break;
+      case plan::NodeKind::kValues: break;
       case plan::NodeKind::kTableFunction:
-        if (!options.table_function) {
-          return Error(sqlstate::kFeatureNotSupported, "functions in FROM are not supported in a view");
-        }
+        if (!options.table_function) { return Error(sqlstate::kFeatureNotSupported, "functions in FROM are not supported in a view"); }
         break;
       default: {
         bool single = false;
@@ -215,7 +212,8 @@ struct Graph::Impl {
       if (!status[at].ok()) return;
       for (size_t shard = 0; shard < shards; ++shard) {
         if (rows[at][shard].empty()) continue;
-        parts[at][shard] = static_cast<int64_t>(rows[at][shard].size()) == batches[at]->rows ? *batches[at] : data::Gather(*batches[at], rows[at][shard]);
+        parts[at][shard] =
+            static_cast<int64_t>(rows[at][shard].size()) == batches[at]->rows ? *batches[at] : data::Gather(*batches[at], rows[at][shard]);
       }
     });
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));

@@ -52,7 +52,12 @@ class Graph {
   int64_t state_rows() const;
   uint64_t state_bytes() const;
   /// Per node in Explain's order (top down): rows in, rows out, batches, nanoseconds, state rows. For EXPLAIN ANALYZE.
-  struct NodeStats { int depth; std::string text; int64_t rows_in, rows_out, batches, nanos, state_rows; uint64_t state_bytes; };
+  struct NodeStats {
+    int depth;
+    std::string text;
+    int64_t rows_in, rows_out, batches, nanos, state_rows;
+    uint64_t state_bytes;
+  };
   std::vector<NodeStats> stats();
 
  private:

@@ -128,7 +128,8 @@ Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in,
   return {};
 }
 
-Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end, FlowChanges& changes) {
+Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end,
+                         FlowChanges& changes) {
   for (uint32_t id : Order()) {
     View& view = views_.at(id);
     for (size_t i = 0; i < view.inputs.size(); ++i) {
@@ -150,8 +151,8 @@ Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& str
             projected.rows.rows = judged.rows.rows;
             for (size_t column : at) projected.rows.columns.push_back(judged.rows.columns[column]);
             projected.late = judged.late;
-            view.graph->Push(static_cast<int>(i), data::ChangeBatch(SelectByVerdict(projected, scan.late != plan::LateRows::kOnly,
-                                                                                    scan.late != plan::LateRows::kDrop)));
+            view.graph->Push(static_cast<int>(i),
+                             data::ChangeBatch(SelectByVerdict(projected, scan.late != plan::LateRows::kOnly, scan.late != plan::LateRows::kDrop)));
           }
           break;
         }
@@ -210,8 +211,8 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
   return RunViews(streams, context, true, changes);
 }
 
-Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush,
-                            FlowChanges& changes) {
+Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables,
+                            bool flush, FlowChanges& changes) {
   if (ended_) {
     for (auto& [id, watermark] : watermarks_) watermark = std::numeric_limits<int64_t>::max();
   }

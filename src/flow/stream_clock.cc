@@ -20,7 +20,9 @@ int64_t SaturatingAdd(int64_t a, int64_t b) {
 }  // namespace
 
 StreamClock::StreamClock(int partitions, int64_t delay_us, int64_t future_limit_us)
-    : delay_us_(delay_us), future_limit_us_(future_limit_us), partitions_(static_cast<size_t>(partitions), kNoWatermark),
+    : delay_us_(delay_us),
+      future_limit_us_(future_limit_us),
+      partitions_(static_cast<size_t>(partitions), kNoWatermark),
       idle_(static_cast<size_t>(partitions), false) {}
 
 int64_t StreamClock::Judge(int partition, const data::Column& event_time, int64_t from, int64_t to, int64_t wall_us, uint8_t* late) {

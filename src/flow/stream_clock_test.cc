@@ -11,7 +11,8 @@ namespace {
 data::ColumnPtr Times(std::initializer_list<int64_t> times) {
   data::ColumnBuilder builder(data::TypeId::kTimestamp);
   for (int64_t time : times) {
-    if (time < 0) builder.AppendNull(); else builder.Append<int64_t>(time);
+    if (time < 0) builder.AppendNull();
+    else builder.Append<int64_t>(time);
   }
   return builder.Finish();
 }

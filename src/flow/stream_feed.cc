@@ -26,7 +26,11 @@ struct RawRecords {
   std::shared_ptr<std::string> bytes;                       // what was read
   std::vector<std::shared_ptr<std::string>> decompressed;   // sections of compressed batches
   std::vector<log::Record> records;
-  struct Damaged { log::Offset offset; std::string reason; std::string bytes; };
+  struct Damaged {
+    log::Offset offset;
+    std::string reason;
+    std::string bytes;
+  };
   std::vector<Damaged> damaged;                             // batches whose compressed contents a producer got wrong
   log::Offset next = 0;
 };
@@ -34,7 +38,8 @@ struct RawRecords {
 Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, RawRecords& out) {
   log::ReadResult read = partition.Read(from, kReadBytes);
   if (read.error != log::KafkaError::kNone) {
-    return Error(sqlstate::kIoError, fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
+    return Error(sqlstate::kIoError,
+                 fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
   }
   read.bytes.append(format::kPadding, '\0');
   out.bytes = std::make_shared<std::string>(std::move(read.bytes));
@@ -62,7 +67,8 @@ Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offse
       if (!parsed.ok()) {
         // The log keeps batches as they came; what cannot be decoded is a dead letter, and the stream goes on.
         out.records.resize(before);
-        if (header.base_offset >= from && header.base_offset < to) out.damaged.push_back({header.base_offset, parsed.error().message(), std::string(batch)});
+        if (header.base_offset >= from && header.base_offset < to)
+          out.damaged.push_back({header.base_offset, parsed.error().message(), std::string(batch)});
       }
     }
     out.next = header.last_offset() + 1;
@@ -112,7 +118,10 @@ struct StreamFeed::Chunk {
 };
 
 StreamFeed::StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::vector<int> columns, size_t batch_rows)
-    : spec_(std::move(spec)), topic_(std::move(topic)), batch_rows_(batch_rows), positions_(static_cast<size_t>(spec_.partitions), 0),
+    : spec_(std::move(spec)),
+      topic_(std::move(topic)),
+      batch_rows_(batch_rows),
+      positions_(static_cast<size_t>(spec_.partitions), 0),
       clock_(spec_.partitions, spec_.watermark_delay_us, spec_.future_limit_us) {
   NeedColumns(columns);
 }
@@ -154,7 +163,8 @@ Status StreamFeed::DecodeChunk(Chunk& chunk) {
     KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, raw));
     at = raw.next;
     for (RawRecords::Damaged& batch : raw.damaged) {
-      chunk.dead.push_back({spec_.topic, chunk.range.partition, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});
+      chunk.dead.push_back(
+          {spec_.topic, chunk.range.partition, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});
     }
     const data::Keepalive keepalive = KeepaliveOf(raw);
     for (size_t begin = 0; begin < raw.records.size(); begin += batch_rows_) {
@@ -226,12 +236,13 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
   // Judge in order: epoch by epoch, partition by partition, since a verdict may depend on the epoch before.
   const bool judged = spec_.event_time >= 0;
   const bool timed = std::find(columns_.begin(), columns_.end(), spec_.schema.size() + plan::kProcessingTimeColumn) != columns_.end();
-  struct Cursor { size_t chunk = 0, part = 0; int64_t row = 0; };
+  struct Cursor {
+    size_t chunk = 0, part = 0;
+    int64_t row = 0;
+  };
   std::vector<std::vector<std::vector<uint8_t>>> late(chunks.size());
   std::vector<Cursor> cursors(static_cast<size_t>(spec_.partitions));
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    late[c].resize(chunks[c].parts.size());
-  }
+  for (size_t c = 0; c < chunks.size(); ++c) { late[c].resize(chunks[c].parts.size()); }
   for (int p = 0; p < spec_.partitions; ++p) {
     size_t c = 0;
     while (c < chunks.size() && chunks[c].range.partition != p) ++c;
@@ -284,7 +295,9 @@ Status StreamFeed::Advance(std::span<const EpochRecord> epochs, ThreadPool& pool
           continue;
         }
         switch (column - spec_.schema.size()) {
-          case 0: batch.rows.columns.push_back(data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, batch.partition), part.rows.rows)); break;
+          case 0:
+            batch.rows.columns.push_back(data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, batch.partition), part.rows.rows));
+            break;
           case 1: batch.rows.columns.push_back(Int8Column(data::TypeId::kInt8, part.offsets)); break;
           case plan::kProcessingTimeColumn: batch.rows.columns.push_back(Int8Column(data::TypeId::kTimestamptz, part.processed_us)); break;
           default:
@@ -346,16 +359,24 @@ std::vector<int> AllColumns(const data::Schema& schema) {
 }  // namespace
 
 TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::shared_ptr<log::Topic> topic)
-    : id_(id), name_(std::move(name)), schema_(std::move(schema)), primary_key_(std::move(primary_key)), topic_(std::move(topic)),
-      values_(schema_, AllColumns(schema_), {}), keys_([this] {
-        data::Schema keys;
-        for (int column : primary_key_) keys.fields.push_back(schema_.fields[static_cast<size_t>(column)]);
-        return keys;
-      }(), [this] {
-        std::vector<int> columns;
-        for (size_t i = 0; i < primary_key_.size(); ++i) columns.push_back(static_cast<int>(i));
-        return columns;
-      }(), {}) {}
+    : id_(id),
+      name_(std::move(name)),
+      schema_(std::move(schema)),
+      primary_key_(std::move(primary_key)),
+      topic_(std::move(topic)),
+      values_(schema_, AllColumns(schema_), {}),
+      keys_(
+          [this] {
+            data::Schema keys;
+            for (int column : primary_key_) keys.fields.push_back(schema_.fields[static_cast<size_t>(column)]);
+            return keys;
+          }(),
+          [this] {
+            std::vector<int> columns;
+            for (size_t i = 0; i < primary_key_.size(); ++i) columns.push_back(static_cast<int>(i));
+            return columns;
+          }(),
+          {}) {}
 
 Status TableFeed::Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead) {
   log::Offset end = position_;

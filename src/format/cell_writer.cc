@@ -44,8 +44,7 @@ std::string_view WithoutZone(std::string_view text) {
 
 /// Characters of valid UTF-8.
 size_t CharacterCount(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -77,9 +76,18 @@ void CellWriter::Bytes(int64_t row, std::string_view bytes) {
 bool CellWriter::StoreInteger(int64_t row, int64_t value, std::string_view text, std::string& reason) {
   int64_t low = INT64_MIN, high = INT64_MAX;
   switch (field_.type.id) {
-    case TypeId::kInt2: low = INT16_MIN; high = INT16_MAX; break;
-    case TypeId::kInt4: low = INT32_MIN; high = INT32_MAX; break;
-    case TypeId::kOid: low = 0; high = UINT32_MAX; break;
+    case TypeId::kInt2:
+      low = INT16_MIN;
+      high = INT16_MAX;
+      break;
+    case TypeId::kInt4:
+      low = INT32_MIN;
+      high = INT32_MAX;
+      break;
+    case TypeId::kOid:
+      low = 0;
+      high = UINT32_MAX;
+      break;
     default: break;
   }
   if (value < low || value > high) [[unlikely]] {
@@ -96,17 +104,14 @@ bool CellWriter::StoreInteger(int64_t row, int64_t value, std::string_view text,
 
 bool CellWriter::Integer(int64_t row, std::string_view number, std::string& reason) {
   int64_t value;
-  if (PlainInteger(number, value)) [[likely]] return StoreInteger(row, value, number, reason);
+  if (PlainInteger(number, value)) [[likely]]
+    return StoreInteger(row, value, number, reason);
   switch (DecimalToInteger(number, 0, Rounding::kRefuse, value)) {
     case DecimalOutcome::kOk: return StoreInteger(row, value, number, reason);
     case DecimalOutcome::kOutOfRange:
-      reason =
-          "value \"" + std::string(number) + "\" is out of range for type " + field_.type.WithoutModifier().ToString();
+      reason = "value \"" + std::string(number) + "\" is out of range for type " + field_.type.WithoutModifier().ToString();
       return false;
-    default:
-      reason = "invalid input syntax for type " + field_.type.WithoutModifier().ToString() + ": \"" +
-               std::string(number) + "\"";
-      return false;
+    default: reason = "invalid input syntax for type " + field_.type.WithoutModifier().ToString() + ": \"" + std::string(number) + "\""; return false;
   }
 }
 
@@ -197,28 +202,35 @@ bool CellWriter::General(int64_t row, std::string_view text, std::string& reason
   if (field_.type.is_variable()) {
     Bytes(row, value->bytes);
   } else {
-    std::memcpy(column_->mutable_data<char>() + (build_ ? row : 0) * field_.type.width(), value->bytes.data(),
-                value->bytes.size());
+    std::memcpy(column_->mutable_data<char>() + (build_ ? row : 0) * field_.type.width(), value->bytes.data(), value->bytes.size());
   }
   return true;
 }
 
 bool CellWriter::Text(int64_t row, std::string_view text, Lifetime lifetime, std::string& reason) {
   switch (field_.type.id) {
-    case TypeId::kUnknown: case TypeId::kText: return StoreText(row, text, lifetime, reason);
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: case TypeId::kOid: {
+    case TypeId::kUnknown:
+    case TypeId::kText: return StoreText(row, text, lifetime, reason);
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8:
+    case TypeId::kOid: {
       int64_t value;
-      if (PlainInteger(text, value)) [[likely]] return StoreInteger(row, value, text, reason);
+      if (PlainInteger(text, value)) [[likely]]
+        return StoreInteger(row, value, text, reason);
       return General(row, text, reason);
     }
-    case TypeId::kFloat4: case TypeId::kFloat8: return Float(row, text, reason);
+    case TypeId::kFloat4:
+    case TypeId::kFloat8: return Float(row, text, reason);
     case TypeId::kNumeric: return Numeric(row, text, reason);
-    case TypeId::kTimestamp: case TypeId::kTimestamptz: {
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: {
       // A timestamp without time zone ignores a zone in the text.
       const std::string_view iso = field_.type.id == TypeId::kTimestamptz ? text : WithoutZone(text);
       int64_t micros;
       if (!data::ParseIsoTimestamp(iso, &micros)) return General(row, text, reason);
-      if (field_.type.modifier >= 0) [[unlikely]] micros = data::RoundTimestamp(micros, field_.type.modifier);
+      if (field_.type.modifier >= 0) [[unlikely]]
+        micros = data::RoundTimestamp(micros, field_.type.modifier);
       Fixed(row, micros);
       return true;
     }

@@ -63,7 +63,10 @@ class CellWriter {
   /// A view of bytes of which 16 may be read, without a call to memcpy.
   static data::StringView View(const char* bytes, size_t size) {
     if (size > data::StringView::kInlineMax) return data::StringView(bytes, size);
-    struct { uint32_t size; char inlined[12]; } raw;
+    struct {
+      uint32_t size;
+      char inlined[12];
+    } raw;
     uint64_t low;
     uint32_t high;
     std::memcpy(&low, bytes, 8);

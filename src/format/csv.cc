@@ -12,8 +12,7 @@ namespace {
 
 /// `single`: the record has one field, so that an unquoted \. would be read as the end of the data.
 void AppendCsvField(std::string_view text, bool single, std::string& out) {
-  const bool quote =
-      text.empty() || text.find_first_of("\",\n\r") != std::string_view::npos || (single && text == "\\.");
+  const bool quote = text.empty() || text.find_first_of("\",\n\r") != std::string_view::npos || (single && text == "\\.");
   if (!quote) {
     out.append(text);
     return;
@@ -46,8 +45,10 @@ void AppendCsvRow(const data::Batch& batch, int64_t row, std::string& out) {
     const data::Column& column = *batch.columns[c];
     if (column.IsNull(row)) continue;
     switch (column.type().id) {
-      case data::TypeId::kText: case data::TypeId::kUnknown: AppendCsvField(column.bytes(row), single, out); break;
-      case data::TypeId::kJsonb: case data::TypeId::kArray:
+      case data::TypeId::kText:
+      case data::TypeId::kUnknown: AppendCsvField(column.bytes(row), single, out); break;
+      case data::TypeId::kJsonb:
+      case data::TypeId::kArray:
         text.clear();
         data::AppendText(column, row, kUtc, text);
         AppendCsvField(text, single, out);
@@ -128,8 +129,7 @@ class Decoder final : public CsvDecoder {
     }
   }
 
-  Result<data::Batch> Decode(std::span<const std::string_view> values, std::vector<int32_t>& good,
-                             std::vector<BadRecord>& bad) override {
+  Result<data::Batch> Decode(std::span<const std::string_view> values, std::vector<int32_t>& good, std::vector<BadRecord>& bad) override {
     good.clear();
     bad.clear();
     for (CellWriter& writer : writers_) writer.Start(static_cast<int64_t>(values.size()));
@@ -201,12 +201,10 @@ class Decoder final : public CsvDecoder {
 
 }  // namespace
 
-Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema, std::vector<int> columns,
-                                                     const std::vector<std::string>& header) {
+Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema, std::vector<int> columns, const std::vector<std::string>& header) {
   for (const data::Field& field : schema.fields) {
     const auto count = std::count(header.begin(), header.end(), field.name);
-    if (count > 1)
-      return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" occurs more than once in the header");
+    if (count > 1) return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" occurs more than once in the header");
     if (count == 1 || field.nullable) continue;
     std::string names;
     for (const std::string& name : header) names += (names.empty() ? "" : ", ") + name;
@@ -219,11 +217,9 @@ Result<std::unique_ptr<CsvDecoder>> CsvDecoder::Make(const data::Schema& schema,
 Result<std::vector<std::optional<std::string>>> SplitCsvRecord(std::string_view record) {
   std::vector<CsvField> fields;
   std::string scratch;
-  if (!SplitFields(record, fields, scratch))
-    return Error(sqlstate::kInvalidTextRepresentation, "unterminated CSV quoted field");
+  if (!SplitFields(record, fields, scratch)) return Error(sqlstate::kInvalidTextRepresentation, "unterminated CSV quoted field");
   std::vector<std::optional<std::string>> out;
-  for (const CsvField& field : fields)
-    out.push_back(field.null ? std::nullopt : std::optional<std::string>(field.text));
+  for (const CsvField& field : fields) out.push_back(field.null ? std::nullopt : std::optional<std::string>(field.text));
   return out;
 }
 

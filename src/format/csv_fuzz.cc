@@ -20,8 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!fields.ok()) continue;
     data::Batch batch{1, {}};
     for (const auto& field : *fields) {
-      batch.columns.push_back(
-          data::ConstantColumn(field ? data::Value::Text(*field) : data::Value::Null(data::TypeId::kText), 1));
+      batch.columns.push_back(data::ConstantColumn(field ? data::Value::Text(*field) : data::Value::Null(data::TypeId::kText), 1));
     }
     std::string written;
     format::AppendCsvRow(batch, 0, written);

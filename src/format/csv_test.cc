@@ -44,12 +44,11 @@ TEST(CsvTest, RecordLength) {
 
 TEST(CsvTest, RowsThatDoNotFit) {
   data::Schema schema;
-  schema.fields = {
-      {"a", data::TypeId::kInt4, false}, {"b", data::TypeId::kText, true}, {"absent", data::TypeId::kDate, true}};
+  schema.fields = {{"a", data::TypeId::kInt4, false}, {"b", data::TypeId::kText, true}, {"absent", data::TypeId::kDate, true}};
   auto decoder = CsvDecoder::Make(schema, {2, 1, 0}, {"b", "other", "a"});
   ASSERT_TRUE(decoder.ok());
-  const std::vector<std::string_view> records = {
-      "x,1,2", "x,1", "x,1,2,3", "x,1,", "x,1,z", "\"x,1,2", "\xff,1,2", std::string_view("\0,1,2", 5), "\"\",1,3"};
+  const std::vector<std::string_view> records = {"x,1,2",   "x,1", "x,1,2,3", "x,1,", "x,1,z", "\"x,1,2", "\xff,1,2", std::string_view("\0,1,2", 5),
+                                                 "\"\",1,3"};
   std::vector<int32_t> good;
   std::vector<BadRecord> bad;
   auto batch = (*decoder)->Decode(records, good, bad);
@@ -62,12 +61,11 @@ TEST(CsvTest, RowsThatDoNotFit) {
   EXPECT_EQ(batch->columns[2]->data<int32_t>()[1], 3);
   std::vector<std::string> reasons;
   for (const BadRecord& b : bad) reasons.push_back(b.reason);
-  EXPECT_THAT(reasons,
-              ElementsAre("missing data for column \"a\"", "extra data after last expected column",
-                          "column \"a\": null value violates not-null constraint",
-                          "column \"a\": invalid input syntax for type integer: \"z\"", "unterminated CSV quoted field",
-                          "invalid byte sequence for encoding \"UTF8\" at byte 0",
-                          "invalid byte sequence for encoding \"UTF8\": 0x00 at byte 0"));
+  EXPECT_THAT(
+      reasons,
+      ElementsAre("missing data for column \"a\"", "extra data after last expected column", "column \"a\": null value violates not-null constraint",
+                  "column \"a\": invalid input syntax for type integer: \"z\"", "unterminated CSV quoted field",
+                  "invalid byte sequence for encoding \"UTF8\" at byte 0", "invalid byte sequence for encoding \"UTF8\": 0x00 at byte 0"));
 }
 
 TEST(CsvTest, HeaderMustHoldWhatMayNotBeNull) {

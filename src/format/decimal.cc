@@ -55,8 +55,7 @@ DecimalOutcome DecimalToInteger(std::string_view number, int shift, Rounding rou
   if (whole > 19) return DecimalOutcome::kOutOfRange;
   if (exponent < 0 && rounding == Rounding::kRefuse) return DecimalOutcome::kNotIntegral;
   int128_t sum = 0;
-  for (int64_t i = 0; i < whole; ++i)
-    sum = sum * 10 + (i < static_cast<int64_t>(digits.size()) ? digits[static_cast<size_t>(i)] - '0' : 0);
+  for (int64_t i = 0; i < whole; ++i) sum = sum * 10 + (i < static_cast<int64_t>(digits.size()) ? digits[static_cast<size_t>(i)] - '0' : 0);
   if (exponent < 0 && whole >= 0 && digits[static_cast<size_t>(whole)] >= '5') ++sum;
   if (negative) sum = -sum;
   if (sum < INT64_MIN || sum > INT64_MAX) return DecimalOutcome::kOutOfRange;

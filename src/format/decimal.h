@@ -19,9 +19,7 @@ inline uint64_t UpToEightDigits(const char* digits, size_t count) {
   std::memcpy(&chunk, digits, sizeof chunk);
   chunk = (chunk - 0x3030303030303030) << (64 - 8 * count);  // leading zeros instead of what follows
   chunk = chunk * 10 + (chunk >> 8);  // pairs of digits, then of pairs, as in simdjson's parse_eight_digits
-  return (((chunk & 0x000000ff000000ff) * 0x000f424000000064) +
-          (((chunk >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >>
-         32;
+  return (((chunk & 0x000000ff000000ff) * 0x000f424000000064) + (((chunk >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
 }
 
 }  // namespace kappa::format

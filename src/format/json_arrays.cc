@@ -13,8 +13,7 @@ class Splitter {
 
   bool Level(size_t depth) {  // at_ is at the bracket
     if (depth >= static_cast<size_t>(data::kArrayDimensionsMax)) {
-      reason_ =
-          "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
+      reason_ = "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
       return false;
     }
     if (depth == lengths_.size()) {
@@ -86,9 +85,18 @@ class Splitter {
           if (depth == 0) break;
         }
         break;
-      case 't': token.kind = JsonToken::kTrue; at_ += 4; break;
-      case 'f': token.kind = JsonToken::kFalse; at_ += 5; break;
-      case 'n': token.kind = JsonToken::kNull; at_ += 4; break;
+      case 't':
+        token.kind = JsonToken::kTrue;
+        at_ += 4;
+        break;
+      case 'f':
+        token.kind = JsonToken::kFalse;
+        at_ += 5;
+        break;
+      case 'n':
+        token.kind = JsonToken::kNull;
+        at_ += 4;
+        break;
       default:
         token.kind = JsonToken::kInteger;
         for (;; ++at_) {
@@ -116,8 +124,7 @@ class Splitter {
 
 }  // namespace
 
-bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths,
-                    std::string& reason) {
+bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason) {
   elements.clear();
   lengths.clear();
   if (!Splitter(text, elements, lengths, reason).Level(0)) return false;

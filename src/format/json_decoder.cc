@@ -29,8 +29,8 @@ struct JsonDecoder::Impl {
     }
   }
 
-  Result<data::Batch> Decode(std::span<const std::string_view> records, const data::Keepalive& storage,
-                             std::vector<int32_t>& good, std::vector<BadRecord>& bad);
+  Result<data::Batch> Decode(std::span<const std::string_view> records, const data::Keepalive& storage, std::vector<int32_t>& good,
+                             std::vector<BadRecord>& bad);
   /// Scans and converts records[from, to), none of which is empty or too long.
   void DecodeRun(std::span<const std::string_view> records, size_t from, size_t to, std::vector<BadRecord>& bad);
 
@@ -45,16 +45,14 @@ struct JsonDecoder::Impl {
   std::vector<std::pair<int64_t, std::string>> failed_rows;  // row, reason; the first failing column's reason stays
 };
 
-void JsonDecoder::Impl::DecodeRun(std::span<const std::string_view> records, size_t from, size_t to,
-                                  std::vector<BadRecord>& bad) {
+void JsonDecoder::Impl::DecodeRun(std::span<const std::string_view> records, size_t from, size_t to, std::vector<BadRecord>& bad) {
   while (from < to) {
     const JsonScanner::Window window = scanner.Scan(records.subspan(from, to - from));
     const auto first_row = static_cast<int64_t>(record_of_row.size());
     for (size_t i = 0; i < window.good; ++i) record_of_row.push_back(static_cast<int32_t>(from + i));
     for (size_t c = 0; window.good > 0 && c < writers.size(); ++c) {
       values.Convert({scanner.tokens(c), window.good}, writers[c], first_row, [&](size_t i, std::string reason) {
-        failed_rows.emplace_back(first_row + static_cast<int64_t>(i),
-                                 "column \"" + writers[c].field().name + "\": " + std::move(reason));
+        failed_rows.emplace_back(first_row + static_cast<int64_t>(i), "column \"" + writers[c].field().name + "\": " + std::move(reason));
       });
     }
     from += window.records;
@@ -66,8 +64,8 @@ void JsonDecoder::Impl::DecodeRun(std::span<const std::string_view> records, siz
   }
 }
 
-Result<data::Batch> JsonDecoder::Impl::Decode(std::span<const std::string_view> records, const data::Keepalive& storage,
-                                              std::vector<int32_t>& good, std::vector<BadRecord>& bad) {
+Result<data::Batch> JsonDecoder::Impl::Decode(std::span<const std::string_view> records, const data::Keepalive& storage, std::vector<int32_t>& good,
+                                              std::vector<BadRecord>& bad) {
   good.clear();
   bad.clear();
   record_of_row.clear();
@@ -76,21 +74,20 @@ Result<data::Batch> JsonDecoder::Impl::Decode(std::span<const std::string_view> 
   size_t from = 0;
   for (size_t i = 0; i <= records.size(); ++i) {
     const bool end = i == records.size();
-    if (!end && !records[i].empty() && records[i].size() <= options.record_bytes_max) [[likely]] continue;
+    if (!end && !records[i].empty() && records[i].size() <= options.record_bytes_max) [[likely]]
+      continue;
     DecodeRun(records, from, i, bad);
     from = i + 1;
     if (end) break;
     if (records[i].empty()) {
-      bad.push_back({static_cast<int64_t>(i),
-                     records[i].data() == nullptr ? "record has no value" : "invalid JSON at byte 0: empty record"});
+      bad.push_back({static_cast<int64_t>(i), records[i].data() == nullptr ? "record has no value" : "invalid JSON at byte 0: empty record"});
     } else {
       bad.push_back({static_cast<int64_t>(i), RecordTooLong(records[i].size(), options.record_bytes_max)});
     }
   }
 
   std::vector<int32_t> kept;  // rows without those that failed
-  std::stable_sort(failed_rows.begin(), failed_rows.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(failed_rows.begin(), failed_rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   auto failed = failed_rows.begin();
   for (size_t row = 0; row < record_of_row.size(); ++row) {
     if (failed == failed_rows.end() || failed->first != static_cast<int64_t>(row)) {
@@ -121,16 +118,15 @@ Result<data::Batch> JsonDecoder::Impl::Decode(std::span<const std::string_view> 
 }
 
 std::string RecordTooLong(size_t bytes, size_t bytes_max) {
-  return "record of " + std::to_string(bytes) + " bytes is longer than record_bytes_max (" + std::to_string(bytes_max) +
-         ")";
+  return "record of " + std::to_string(bytes) + " bytes is longer than record_bytes_max (" + std::to_string(bytes_max) + ")";
 }
 
 JsonDecoder::JsonDecoder(const data::Schema& schema, std::vector<int> columns, DecodeOptions options)
     : impl_(std::make_unique<Impl>(schema, std::move(columns), options)) {}
 JsonDecoder::~JsonDecoder() = default;
 
-Result<data::Batch> JsonDecoder::Decode(std::span<const std::string_view> values, data::Keepalive storage,
-                                        std::vector<int32_t>& good, std::vector<BadRecord>& bad) {
+Result<data::Batch> JsonDecoder::Decode(std::span<const std::string_view> values, data::Keepalive storage, std::vector<int32_t>& good,
+                                        std::vector<BadRecord>& bad) {
   return impl_->Decode(values, storage, good, bad);
 }
 

@@ -13,10 +13,9 @@ using kappa::data::TypeId;
 
 kappa::data::Schema FuzzSchema() {
   kappa::data::Schema schema;
-  schema.fields = {
-      {"i", TypeId::kInt4},        {"n", TypeId::kNumeric},  {"s", TypeId::kText},
-      {"t", TypeId::kTimestamptz}, {"j", TypeId::kJsonb},    {"a", kappa::data::Type::ArrayOf(TypeId::kText)},
-      {"f", TypeId::kFloat8},      {"d", TypeId::kInterval}, {"b", kappa::data::Type::ArrayOf(TypeId::kInt4)}};
+  schema.fields = {{"i", TypeId::kInt4},        {"n", TypeId::kNumeric},  {"s", TypeId::kText},
+                   {"t", TypeId::kTimestamptz}, {"j", TypeId::kJsonb},    {"a", kappa::data::Type::ArrayOf(TypeId::kText)},
+                   {"f", TypeId::kFloat8},      {"d", TypeId::kInterval}, {"b", kappa::data::Type::ArrayOf(TypeId::kInt4)}};
   return schema;
 }
 
@@ -65,8 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   // One for all runs, since making one takes longer than a run; what it remembers must not matter anyway.
-  static kappa::format::JsonDecoder decoder(FuzzSchema(), {0, 1, 2, 3, 4, 5, 6, 7, 8},
-                                            {.json_timestamps = kappa::format::JsonTimestamps::kMillis});
+  static kappa::format::JsonDecoder decoder(FuzzSchema(), {0, 1, 2, 3, 4, 5, 6, 7, 8}, {.json_timestamps = kappa::format::JsonTimestamps::kMillis});
   KAPPA_CHECK(Decode(decoder, records, records.size() + 1) == Decode(decoder, records, 1));
   return 0;
 }

@@ -111,8 +111,7 @@ TEST(JsonDecoderTest, ScalarsOfEveryType) {
 }
 
 TEST(JsonDecoderTest, Arrays) {
-  EXPECT_EQ(One("text[]", R"(["a","b c",null,"NULL","","x\"y",true,1.50])"),
-            R"({a,"b c",NULL,"NULL","","x\"y",true,1.50})");
+  EXPECT_EQ(One("text[]", R"(["a","b c",null,"NULL","","x\"y",true,1.50])"), R"({a,"b c",NULL,"NULL","","x\"y",true,1.50})");
   EXPECT_EQ(One("int[]", "[1, 2, null]"), "{1,2,NULL}");
   EXPECT_EQ(One("int[]", "[]"), "{}");
   EXPECT_EQ(One("int[]", "[1.0]"), "{1}");
@@ -145,8 +144,7 @@ TEST(JsonDecoderTest, ValuesOfTheWrongTypeMakeBadRecords) {
   EXPECT_EQ(One("int", R"("x")"), "column \"c\": invalid input syntax for type integer: \"x\"");
   EXPECT_EQ(One("int", "1.5"), "column \"c\": invalid input syntax for type integer: \"1.5\"");
   EXPECT_EQ(One("int", "2147483648"), "column \"c\": value \"2147483648\" is out of range for type integer");
-  EXPECT_EQ(One("bigint", "9223372036854775808"),
-            "column \"c\": value \"9223372036854775808\" is out of range for type bigint");
+  EXPECT_EQ(One("bigint", "9223372036854775808"), "column \"c\": value \"9223372036854775808\" is out of range for type bigint");
   EXPECT_EQ(One("bigint", "1e400"), "column \"c\": value \"1e400\" is out of range for type bigint");
   EXPECT_EQ(One("int", "true"), "column \"c\": JSON has a boolean where integer is expected");
   EXPECT_EQ(One("bool", "1"), "column \"c\": JSON has a number where boolean is expected");
@@ -155,8 +153,7 @@ TEST(JsonDecoderTest, ValuesOfTheWrongTypeMakeBadRecords) {
   EXPECT_THAT(One("float8", "1e400"), testing::HasSubstr("out of range"));
   EXPECT_THAT(One("numeric(4,2)", "100"), testing::HasSubstr("numeric field overflow"));
   EXPECT_THAT(One("varchar(3)", R"("abcd")"), testing::HasSubstr("value too long for type character varying(3)"));
-  EXPECT_THAT(One("timestamptz", R"("2026-13-01T00:00:00Z")"),
-              testing::HasSubstr("date/time field value out of range"));
+  EXPECT_THAT(One("timestamptz", R"("2026-13-01T00:00:00Z")"), testing::HasSubstr("date/time field value out of range"));
   EXPECT_THAT(One("uuid", R"("x")"), testing::HasSubstr("invalid input syntax for type uuid"));
   EXPECT_THAT(One("text", R"("a\u0000b")"), testing::HasSubstr("\\u0000 cannot be converted to text"));
   EXPECT_THAT(One("text", R"("\ud800")"), testing::HasSubstr("surrogate"));
@@ -166,8 +163,7 @@ TEST(JsonDecoderTest, ValuesOfTheWrongTypeMakeBadRecords) {
 
 TEST(JsonDecoderTest, NullsAndMissingMembers) {
   JsonDecoder decoder(SchemaOf({{"a", "int not null"}, {"b", "text"}}), {1, 0}, {});
-  Decoded decoded =
-      Decode(decoder, {R"({"a":1})", R"({"b":"x"})", R"({"a":null,"b":"x"})", R"({"a":2,"b":null,"c":[{}]})"});
+  Decoded decoded = Decode(decoder, {R"({"a":1})", R"({"b":"x"})", R"({"a":null,"b":"x"})", R"({"a":2,"b":null,"c":[{}]})"});
   EXPECT_THAT(decoded.rows, testing::ElementsAre(testing::ElementsAre("NULL", "1"), testing::ElementsAre("NULL", "2")));
   EXPECT_THAT(decoded.good, testing::ElementsAre(0, 3));
   EXPECT_THAT(decoded.bad, testing::ElementsAre(std::pair(1, "column \"a\": null value violates not-null constraint"),
@@ -177,8 +173,8 @@ TEST(JsonDecoderTest, NullsAndMissingMembers) {
 // A record is good or bad whatever columns are asked for.
 TEST(JsonDecoderTest, ColumnsNotAskedForAreCheckedToo) {
   const data::Schema schema = SchemaOf({{"a", "int"}, {"b", "int"}, {"c", "text"}});
-  const std::vector<std::string> records = {R"({"a":1,"b":2,"c":"x"})", R"({"a":1,"b":"y","c":"x"})",
-                                            R"({"a":1,"b":2,"c":"\u0000"})", R"({"a":"z","b":"y"})"};
+  const std::vector<std::string> records = {R"({"a":1,"b":2,"c":"x"})", R"({"a":1,"b":"y","c":"x"})", R"({"a":1,"b":2,"c":"\u0000"})",
+                                            R"({"a":"z","b":"y"})"};
   for (const std::vector<int>& columns : {std::vector<int>{0}, {0, 1, 2}, {2}, {}}) {
     JsonDecoder decoder(schema, columns, {});
     Decoded decoded = Decode(decoder, records);
@@ -192,16 +188,15 @@ TEST(JsonDecoderTest, ColumnsNotAskedForAreCheckedToo) {
 
 TEST(JsonDecoderTest, BadRecordsNameTheByte) {
   JsonDecoder decoder(SchemaOf({{"a", "int"}}), {0}, {.record_bytes_max = 100});
-  Decoded decoded = Decode(decoder, {R"({"a":1}})", R"({"a":1)", "", R"([1])",
-                                     R"({"a":")" + std::string(100, 'x') + "\"}", R"({"a":7})", "{\"z\":\"\xff\"}"});
+  Decoded decoded =
+      Decode(decoder, {R"({"a":1}})", R"({"a":1)", "", R"([1])", R"({"a":")" + std::string(100, 'x') + "\"}", R"({"a":7})", "{\"z\":\"\xff\"}"});
   EXPECT_THAT(decoded.rows, testing::ElementsAre(testing::ElementsAre("7")));
-  EXPECT_THAT(decoded.bad, testing::ElementsAre(
-                               std::pair(0, "invalid JSON at byte 7: unexpected text after the object"),
-                               std::pair(1, "invalid JSON at byte 6: unexpected end of input"),
-                               std::pair(2, "invalid JSON at byte 0: empty record"),
-                               std::pair(3, "invalid JSON at byte 0: expected a JSON object"),
-                               std::pair(4, "record of 108 bytes is longer than record_bytes_max (100)"),
-                               std::pair(6, "invalid JSON at byte 6: invalid byte sequence for encoding \"UTF8\"")));
+  EXPECT_THAT(decoded.bad, testing::ElementsAre(std::pair(0, "invalid JSON at byte 7: unexpected text after the object"),
+                                                std::pair(1, "invalid JSON at byte 6: unexpected end of input"),
+                                                std::pair(2, "invalid JSON at byte 0: empty record"),
+                                                std::pair(3, "invalid JSON at byte 0: expected a JSON object"),
+                                                std::pair(4, "record of 108 bytes is longer than record_bytes_max (100)"),
+                                                std::pair(6, "invalid JSON at byte 6: invalid byte sequence for encoding \"UTF8\"")));
   std::vector<int32_t> good;
   std::vector<BadRecord> bad;
   const std::string_view no_value;
@@ -227,9 +222,7 @@ TEST(JsonDecoderTest, GroupingChangesNothing) {
   for (int i = 0; i < 5000; ++i) {
     std::string id = std::to_string(i);
     switch (i % 7) {
-      case 0:
-        records.push_back(R"({"id":)" + id + R"(,"s":"a string of some length )" + id + R"(","n":)" + id + ".5}");
-        break;
+      case 0: records.push_back(R"({"id":)" + id + R"(,"s":"a string of some length )" + id + R"(","n":)" + id + ".5}"); break;
       case 1: records.push_back(R"({"n":)" + id + R"(, "s":"quote \" )" + id + R"(","id":)" + id + "}"); break;
       case 2: records.push_back(R"({"id":)" + id + "}"); break;
       case 3: records.push_back(R"({"id":)" + id + R"(,"s":"x","s":"y )" + id + "\"}"); break;

@@ -96,8 +96,7 @@ class Validator {
       if (letter == 'u') {
         for (int i = 0; i < 4; ++i) {
           ++at_;
-          if (!std::isxdigit(static_cast<unsigned char>(Peek())))
-            return Fail("\"\\u\" must be followed by four hexadecimal digits");
+          if (!std::isxdigit(static_cast<unsigned char>(Peek()))) return Fail("\"\\u\" must be followed by four hexadecimal digits");
         }
       } else if (letter == '\0' || std::string_view("\"\\/bfnrt").find(letter) == std::string_view::npos) {
         return Fail("invalid escape sequence");
@@ -162,17 +161,13 @@ size_t InvalidUtf8At(std::string_view bytes) {
       ++at;
       continue;
     }
-    const int size = lead >= 0xc2 && lead < 0xe0   ? 2
-                     : lead >= 0xe0 && lead < 0xf0 ? 3
-                     : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                   : 0;
+    const int size = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
     if (size == 0) return at;
     for (int i = 1; i < size; ++i) {
       if ((byte(at + static_cast<size_t>(i)) & 0xc0) != 0x80) return at;
     }
     const uint8_t second = byte(at + 1);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) || (lead == 0xf0 && second < 0x90) ||
-        (lead == 0xf4 && second >= 0x90))
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90))
       return at;
     at += static_cast<size_t>(size);
   }

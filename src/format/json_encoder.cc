@@ -14,8 +14,7 @@ const data::TextOptions kUtc;
 /// "2026-01-01 10:00:00+00" is "2026-01-01T10:00:00+00:00" in JSON.
 void AppendTime(std::string text, bool zone, std::string& out) {
   const size_t space = text.find(' ');
-  if (space != std::string::npos && space + 1 < text.size() && text[space + 1] >= '0' && text[space + 1] <= '9')
-    text[space] = 'T';
+  if (space != std::string::npos && space + 1 < text.size() && text[space + 1] >= '0' && text[space + 1] <= '9') text[space] = 'T';
   if (zone) {
     const size_t offset = text.find("+00");
     if (offset != std::string::npos) text.insert(offset + 3, ":00");
@@ -59,7 +58,8 @@ void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) 
     case TypeId::kInt4:
     case TypeId::kInt8:
     case TypeId::kOid: data::AppendText(column, row, kUtc, out); return;
-    case TypeId::kText: case TypeId::kUnknown: AppendJsonString(column.bytes(row), out); return;
+    case TypeId::kText:
+    case TypeId::kUnknown: AppendJsonString(column.bytes(row), out); return;
     case TypeId::kJsonb: data::AppendText(column, row, kUtc, out); return;
     case TypeId::kArray: {
       const data::ArrayView array(column.bytes(row));

@@ -66,8 +66,7 @@ bool UnescapeJsonString(std::string_view inside, std::string& out, std::string& 
       const bool paired = code < 0xdc00 && at + 6 <= inside.size() && inside[at] == '\\' && inside[at + 1] == 'u';
       const uint32_t low = paired ? Hex4(inside.data() + at + 2) : 0;
       if (low < 0xdc00 || low >= 0xe000) {
-        reason = code < 0xdc00 ? "Unicode low surrogate must follow a high surrogate"
-                               : "Unicode low surrogate must not stand alone";
+        reason = code < 0xdc00 ? "Unicode low surrogate must follow a high surrogate" : "Unicode low surrogate must not stand alone";
         return false;
       }
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);

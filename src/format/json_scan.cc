@@ -28,7 +28,14 @@ bool EscapesAreValid(std::string_view inside) {
   for (size_t at = 0; (at = inside.find('\\', at)) != std::string_view::npos;) {
     if (at + 1 >= inside.size()) return false;
     switch (inside[at + 1]) {
-      case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': at += 2; break;
+      case '"':
+      case '\\':
+      case '/':
+      case 'b':
+      case 'f':
+      case 'n':
+      case 'r':
+      case 't': at += 2; break;
       case 'u':
         if (at + 6 > inside.size()) return false;
         for (size_t i = at + 2; i < at + 6; ++i) {
@@ -178,8 +185,7 @@ size_t JsonScanner::Impl::Gather(std::span<const std::string_view> values) {
   }
   scratch.clear();
   count = 0;
-  while (count < limit && values[count].size() > 0 &&
-         (count == 0 || scratch.size() + values[count].size() <= kWindowBytes)) {
+  while (count < limit && values[count].size() > 0 && (count == 0 || scratch.size() + values[count].size() <= kWindowBytes)) {
     starts.push_back(static_cast<uint32_t>(scratch.size()));
     scratch.append(values[count]);
     scratch.push_back('\n');
@@ -209,12 +215,11 @@ JsonScanner::Window JsonScanner::Impl::Scan(std::span<const std::string_view> va
       const size_t record = window.good;
       const uint32_t end = starts[record + 1];  // the next record's start, or the window's end
       while (backslash != nullptr && backslash < text + starts[record]) {
-        backslash = static_cast<const char*>(
-            std::memchr(backslash + 1, '\\', static_cast<size_t>(text + bytes - backslash - 1)));
+        backslash = static_cast<const char*>(std::memchr(backslash + 1, '\\', static_cast<size_t>(text + bytes - backslash - 1)));
       }
       const bool escapes = backslash != nullptr && backslash < text + end;
-      const bool good = position[0] >= starts[record] && (escapes ? Record<true>(record, values[record].data())
-                                                                  : Record<false>(record, values[record].data()));
+      const bool good =
+          position[0] >= starts[record] && (escapes ? Record<true>(record, values[record].data()) : Record<false>(record, values[record].data()));
       // The walk consumed positions in ascending order, so it stayed inside the record when the last one did.
       if (!good || position[-1] >= end || position[0] < end) break;
       ++window.good;
@@ -231,9 +236,9 @@ JsonScanner::Window JsonScanner::Impl::Scan(std::span<const std::string_view> va
   return window;
 }
 
-template <bool kEscapes>
-int32_t JsonScanner::Impl::Column(size_t member, const char* name, size_t size) {
-  if (member < predicted.size() && predicted[member].Matches(name, size)) [[likely]] return predicted[member].column;
+template <bool kEscapes> int32_t JsonScanner::Impl::Column(size_t member, const char* name, size_t size) {
+  if (member < predicted.size() && predicted[member].Matches(name, size)) [[likely]]
+    return predicted[member].column;
   if constexpr (kEscapes) {
     if (std::memchr(name, '\\', size) != nullptr) {
       if (!UnescapeJsonString({name, size}, unescaped, reason)) return -1;
@@ -249,8 +254,7 @@ int32_t JsonScanner::Impl::Column(size_t member, const char* name, size_t size) 
 }
 
 /// One object, from its brace to behind its closing brace.
-template <bool kEscapes>
-bool JsonScanner::Impl::Record(size_t record, const char* original) {
+template <bool kEscapes> bool JsonScanner::Impl::Record(size_t record, const char* original) {
   ++serial;
   shift = original - (text + starts[record]);
   if (text[*position] != '{') return false;
@@ -289,8 +293,7 @@ bool JsonScanner::Impl::Record(size_t record, const char* original) {
   return true;
 }
 
-template <bool kEscapes>
-bool JsonScanner::Impl::Value(JsonToken& token) {
+template <bool kEscapes> bool JsonScanner::Impl::Value(JsonToken& token) {
   const char* start = text + position[0];
   switch (*start) {
     case '"': {
@@ -306,7 +309,8 @@ bool JsonScanner::Impl::Value(JsonToken& token) {
       ++position;
       return true;
     }
-    case '{': case '[': {
+    case '{':
+    case '[': {
       token.kind = *start == '{' ? JsonToken::kObject : JsonToken::kArray;
       if (!Container<kEscapes>()) return false;
       token.data = start + shift;
@@ -331,8 +335,7 @@ bool JsonScanner::Impl::Value(JsonToken& token) {
 }
 
 /// An object or array inside a record, from its bracket to behind its closing bracket.
-template <bool kEscapes>
-bool JsonScanner::Impl::Container() {
+template <bool kEscapes> bool JsonScanner::Impl::Container() {
   std::array<bool, kJsonDepthMax> is_object;  // of the containers inside the record
   int depth = 0;
   JsonToken ignored;

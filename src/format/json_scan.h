@@ -18,12 +18,15 @@ namespace kappa::format {
 struct JsonToken {
   enum Kind : uint8_t {
     kMissing,  // no such member
-    kNull, kFalse, kTrue,
+    kNull,
+    kFalse,
+    kTrue,
     kInteger,  // digits only, with an optional minus
     kNumber,   // with fraction or exponent
     kString,   // without a backslash; the bytes between the quotes
     kEscaped,  // with backslashes (valid escapes), still escaped; the bytes between the quotes
-    kArray, kObject,
+    kArray,
+    kObject,
   };
   const char* data = nullptr;
   uint32_t size = 0;

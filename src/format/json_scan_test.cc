@@ -59,16 +59,14 @@ std::vector<Scanned> ScanAll(const std::vector<std::string>& names, const Record
 using Token = std::pair<JsonToken::Kind, std::string>;
 
 TEST(JsonScanTest, TokensAreTheLastMemberOfEachName) {
-  Records records(
-      {R"({"a":1,"b":"x","c":[1,{"a":2}],"a":2.5})", R"({})", R"( { "b" : "q\n" , "d":null , "c" : { } } )"}, "\n");
+  Records records({R"({"a":1,"b":"x","c":[1,{"a":2}],"a":2.5})", R"({})", R"( { "b" : "q\n" , "d":null , "c" : { } } )"}, "\n");
   auto scanned = ScanAll({"a", "b", "c"}, records);
   ASSERT_EQ(scanned.size(), 3u);
-  EXPECT_THAT(scanned[0].tokens, testing::ElementsAre(Token{JsonToken::kNumber, "2.5"}, Token{JsonToken::kString, "x"},
-                                                      Token{JsonToken::kArray, R"([1,{"a":2}])"}));
+  EXPECT_THAT(scanned[0].tokens,
+              testing::ElementsAre(Token{JsonToken::kNumber, "2.5"}, Token{JsonToken::kString, "x"}, Token{JsonToken::kArray, R"([1,{"a":2}])"}));
   EXPECT_THAT(scanned[1].tokens, testing::Each(Token{JsonToken::kMissing, ""}));
   EXPECT_THAT(scanned[2].tokens,
-              testing::ElementsAre(Token{JsonToken::kMissing, ""}, Token{JsonToken::kEscaped, R"(q\n)"},
-                                   Token{JsonToken::kObject, "{ }"}));
+              testing::ElementsAre(Token{JsonToken::kMissing, ""}, Token{JsonToken::kEscaped, R"(q\n)"}, Token{JsonToken::kObject, "{ }"}));
 }
 
 TEST(JsonScanTest, EscapedNamesAreMatchedUnescaped) {
@@ -157,8 +155,7 @@ TEST(JsonScanTest, GrammarIsCheckedEverywhere) {
 
 TEST(JsonScanTest, DepthIsBounded) {
   auto nested = [](int depth) {
-    return R"({"a":)" + std::string(static_cast<size_t>(depth - 1), '[') +
-           std::string(static_cast<size_t>(depth - 1), ']') + "}";
+    return R"({"a":)" + std::string(static_cast<size_t>(depth - 1), '[') + std::string(static_cast<size_t>(depth - 1), ']') + "}";
   };
   Records records({nested(kJsonDepthMax), nested(kJsonDepthMax + 1), nested(100000), R"({"a":1})"}, "\n");
   auto scanned = ScanAll({"a"}, records);

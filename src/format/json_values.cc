@@ -30,9 +30,12 @@ using data::TypeId;
 
 const char* KindName(JsonToken::Kind kind) {
   switch (kind) {
-    case JsonToken::kTrue: case JsonToken::kFalse: return "a boolean";
-    case JsonToken::kInteger: case JsonToken::kNumber: return "a number";
-    case JsonToken::kString: case JsonToken::kEscaped: return "a string";
+    case JsonToken::kTrue:
+    case JsonToken::kFalse: return "a boolean";
+    case JsonToken::kInteger:
+    case JsonToken::kNumber: return "a number";
+    case JsonToken::kString:
+    case JsonToken::kEscaped: return "a string";
     case JsonToken::kArray: return "an array";
     case JsonToken::kObject: return "an object";
     default: return "null";
@@ -101,23 +104,22 @@ bool ShortNumeric(const JsonToken& token, CellWriter& writer, int64_t row) {
 
 /// `quick` writes the value and is true, or leaves the token to One.
 template <typename Quick>
-void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
-                             const Failed& failed, Quick&& quick) {
+void JsonValues::ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed, Quick&& quick) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     const int64_t row = first_row + static_cast<int64_t>(i);
-    if (quick(tokens[i], writer, row)) [[likely]] continue;
-    if (!One(tokens[i], writer, row)) [[unlikely]] failed(i, std::move(reason_));
+    if (quick(tokens[i], writer, row)) [[likely]]
+      continue;
+    if (!One(tokens[i], writer, row)) [[unlikely]]
+      failed(i, std::move(reason_));
   }
 }
 
 bool JsonValues::Mismatch(const JsonToken& token, const CellWriter& writer) {
-  reason_ =
-      "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
+  reason_ = "JSON has " + std::string(KindName(token.kind)) + " where " + writer.field().type.ToString() + " is expected";
   return false;
 }
 
-void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row,
-                         const Failed& failed) {
+void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed) {
   const data::Type& type = writer.field().type;
   switch (type.id) {
     case TypeId::kInt2: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int16_t>);
@@ -139,7 +141,8 @@ void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, 
 bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
   const TypeId id = writer.field().type.id;
   switch (token.kind) {
-    case JsonToken::kMissing: case JsonToken::kNull:
+    case JsonToken::kMissing:
+    case JsonToken::kNull:
       if (!writer.field().nullable) {
         reason_ = "null value violates not-null constraint";
         return false;
@@ -153,13 +156,15 @@ bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
       if (id == TypeId::kJsonb) return Jsonb({token.data - 1, size_t{token.size} + 2}, writer, row);
       if (!UnescapeJsonString(token.text(), unescaped_, reason_)) return false;
       return writer.Text(row, unescaped_, Lifetime::kTemporary, reason_);
-    case JsonToken::kTrue: case JsonToken::kFalse:
+    case JsonToken::kTrue:
+    case JsonToken::kFalse:
       if (id == TypeId::kBool) {
         writer.Fixed(row, static_cast<uint8_t>(token.kind == JsonToken::kTrue));
         return true;
       }
       break;
-    case JsonToken::kInteger: case JsonToken::kNumber:
+    case JsonToken::kInteger:
+    case JsonToken::kNumber:
       if (id != TypeId::kText && id != TypeId::kUnknown && id != TypeId::kJsonb) return Number(token, writer, row);
       break;
     case JsonToken::kArray:
@@ -167,8 +172,7 @@ bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
       break;
     case JsonToken::kObject: break;
   }
-  if (id == TypeId::kText || id == TypeId::kUnknown)
-    return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
+  if (id == TypeId::kText || id == TypeId::kUnknown) return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
   if (id == TypeId::kJsonb) return Jsonb(token.text(), writer, row);
   return Mismatch(token, writer);
 }
@@ -179,9 +183,12 @@ bool JsonValues::Number(const JsonToken& token, CellWriter& writer, int64_t row)
     case TypeId::kInt4:
     case TypeId::kInt8:
     case TypeId::kOid: return writer.Integer(row, token.text(), reason_);
-    case TypeId::kFloat4: case TypeId::kFloat8: return writer.Float(row, token.text(), reason_);
+    case TypeId::kFloat4:
+    case TypeId::kFloat8: return writer.Float(row, token.text(), reason_);
     case TypeId::kNumeric: return writer.Numeric(row, token.text(), reason_);
-    case TypeId::kDate: case TypeId::kTimestamp: case TypeId::kTimestamptz: return Time(token.text(), writer, row);
+    case TypeId::kDate:
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz: return Time(token.text(), writer, row);
     default: return Mismatch(token, writer);
   }
 }
@@ -190,18 +197,15 @@ bool JsonValues::Time(std::string_view number, CellWriter& writer, int64_t row) 
   const data::Type& type = writer.field().type;
   int shift = 6;
   switch (timestamps_) {
-    case JsonTimestamps::kIso:
-      reason_ = "JSON has a number where an ISO 8601 string is expected for type " + type.ToString();
-      return false;
+    case JsonTimestamps::kIso: reason_ = "JSON has a number where an ISO 8601 string is expected for type " + type.ToString(); return false;
     case JsonTimestamps::kSeconds: shift = 6; break;
     case JsonTimestamps::kMillis: shift = 3; break;
     case JsonTimestamps::kMicros: shift = 0; break;
   }
   int64_t micros;
-  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk ||
-      micros < data::kFirstDay * data::kMicrosPerDay || !data::IsFinite(micros)) {
-    reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") +
-              std::string(number) + "\"";
+  if (DecimalToInteger(number, shift, Rounding::kNearest, micros) != DecimalOutcome::kOk || micros < data::kFirstDay * data::kMicrosPerDay ||
+      !data::IsFinite(micros)) {
+    reason_ = (type.id == TypeId::kDate ? "date out of range: \"" : "timestamp out of range: \"") + std::string(number) + "\"";
     return false;
   }
   if (type.id == TypeId::kDate) {
@@ -229,9 +233,7 @@ bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
   if (!SplitJsonArray(text, elements, lengths, reason_)) return false;
   const data::Type& type = writer.field().type;
   data::ArrayBuilder builder(type.element);
-  auto simple = [](const JsonToken& t) {
-    return t.kind == JsonToken::kString || t.kind == JsonToken::kEscaped || t.kind == JsonToken::kNull;
-  };
+  auto simple = [](const JsonToken& t) { return t.kind == JsonToken::kString || t.kind == JsonToken::kEscaped || t.kind == JsonToken::kNull; };
   if (type.element == TypeId::kText && type.modifier < 0 && std::all_of(elements.begin(), elements.end(), simple)) {
     for (const JsonToken& element : elements) {
       if (element.kind == JsonToken::kNull) {

@@ -23,8 +23,7 @@ class JsonValues {
 
  private:
   template <typename Quick>
-  void ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed,
-                   Quick&& quick);
+  void ConvertWith(std::span<const JsonToken> tokens, CellWriter& writer, int64_t first_row, const Failed& failed, Quick&& quick);
   bool One(const JsonToken& token, CellWriter& writer, int64_t row);
   bool Number(const JsonToken& token, CellWriter& writer, int64_t row);
   bool Time(std::string_view number, CellWriter& writer, int64_t row);

@@ -24,7 +24,10 @@ class ManualClock final : public Clock {
   explicit ManualClock(int64_t wall_us) : wall_us_(wall_us) {}
   int64_t WallMicros() const override { return wall_us_.load(); }
   int64_t SteadyMicros() const override { return steady_us_.load(); }
-  void Advance(int64_t micros) { wall_us_ += micros; steady_us_ += micros; }
+  void Advance(int64_t micros) {
+    wall_us_ += micros;
+    steady_us_ += micros;
+  }
   void JumpWall(int64_t micros) { wall_us_ += micros; }
 
  private:

@@ -1,6 +1,7 @@
 // Parsing and counting of failpoints.
 #include "io/failpoint.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -8,7 +9,6 @@
 #include <cstdlib>
 #include <mutex>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace kappa::io {

@@ -20,7 +20,8 @@ int PassFailpoint(std::string_view name);
 /// Counts a passing of `name`. Returns 0, or the errno that the caller must behave as if it had got.
 /// Names in use: append_write (records), write, read, sync (segments), file_sync (whole small files), create, rename, unlink, dir_sync, truncate. Higher layers may add their own.
 inline int Failpoint(std::string_view name) {
-  if (!internal::failpoints_armed.load(std::memory_order_relaxed)) [[likely]] return 0;
+  if (!internal::failpoints_armed.load(std::memory_order_relaxed)) [[likely]]
+    return 0;
   return internal::PassFailpoint(name);
 }
 

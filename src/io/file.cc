@@ -21,9 +21,12 @@ constexpr size_t kPiecesMax = 1024;  // IOV_MAX on Linux
 
 const char* StateOf(int error_number) {
   switch (error_number) {
-    case ENOSPC: case EDQUOT: case EFBIG: return sqlstate::kDiskFull;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return sqlstate::kDiskFull;
     case ENOENT: return sqlstate::kUndefinedFile;
-    case EMFILE: case ENFILE: return sqlstate::kInsufficientResources;
+    case EMFILE:
+    case ENFILE: return sqlstate::kInsufficientResources;
     default: return sqlstate::kIoError;
   }
 }

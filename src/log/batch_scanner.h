@@ -31,7 +31,10 @@ class BatchScanner {
  private:
   Result<std::string_view> Bytes(uint64_t position, size_t at_least, size_t chunk);
   Result<bool> CrcMatches();
-  Found Broken(std::string reason) { reason_ = std::move(reason); return Found::kBroken; }
+  Found Broken(std::string reason) {
+    reason_ = std::move(reason);
+    return Found::kBroken;
+  }
 
   const io::File& file_;
   uint64_t position_;

@@ -21,9 +21,7 @@ constexpr size_t kStepMin = 64 << 10;
 constexpr size_t kSnappyRatioMax = 22;
 constexpr int kZstdWindowLogMax = 27;  // 128 MiB, zstd's own default bound for streams
 
-Error Malformed(const char* codec) {
-  return Error(sqlstate::kDataCorrupted, std::string("malformed ") + codec + " data in record batch");
-}
+Error Malformed(const char* codec) { return Error(sqlstate::kDataCorrupted, std::string("malformed ") + codec + " data in record batch"); }
 Error TooLarge(size_t bytes_max) {
   return Error(sqlstate::kProgramLimitExceeded, "record batch is too large when decompressed")
       .Detail("The limit is " + std::to_string(bytes_max) + " bytes.");
@@ -197,9 +195,7 @@ std::string Compress(Codec codec, std::string_view bytes) {
   switch (codec) {
     case Codec::kNone: return std::string(bytes);
     case Codec::kGzip: return Gzip(bytes);
-    case Codec::kSnappy:
-      snappy::Compress(bytes.data(), bytes.size(), &out);
-      return out;
+    case Codec::kSnappy: snappy::Compress(bytes.data(), bytes.size(), &out); return out;
     case Codec::kLz4: {
       out.resize(LZ4F_compressFrameBound(bytes.size(), nullptr));
       size_t used = LZ4F_compressFrame(out.data(), out.size(), bytes.data(), bytes.size(), nullptr);

@@ -64,12 +64,13 @@ class Child {
       answered.wait(lock, [&] { return in_flight < kInFlightMax; });
       ++in_flight;
       lock.unlock();
-      AppendResult result = topic->partition(0).Append(OneBatch({std::to_string(number), std::string(number % 7 * 100, 'x')}), [&, number](KafkaError error) {
-        if (error == KafkaError::kNone && write(report, &number, sizeof number) != static_cast<ssize_t>(sizeof number)) _exit(6);
-        std::lock_guard done(mutex);
-        --in_flight;
-        answered.notify_one();
-      });
+      AppendResult result =
+          topic->partition(0).Append(OneBatch({std::to_string(number), std::string(number % 7 * 100, 'x')}), [&, number](KafkaError error) {
+            if (error == KafkaError::kNone && write(report, &number, sizeof number) != static_cast<ssize_t>(sizeof number)) _exit(6);
+            std::lock_guard done(mutex);
+            --in_flight;
+            answered.notify_one();
+          });
       if (result.error != KafkaError::kNone) _exit(7);
     }
     log->reset();

@@ -1,8 +1,8 @@
 // Queue and threads of the group commit.
 #include "log/group_commit.h"
 
-#include <algorithm>
 #include <pthread.h>
+#include <algorithm>
 
 namespace kappa::log {
 

@@ -204,9 +204,7 @@ Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, c
   std::string staged = Staging() + "/" + std::to_string(++staged_);
   std::string folder = Topics() + "/" + name;
   auto build = [&]() -> Status {
-    for (int32_t i = 0; i < config.partitions; ++i) {
-      KAPPA_RETURN_IF_ERROR(PartitionLog::CreateFolder(staged + "/" + std::to_string(i), name, i));
-    }
+    for (int32_t i = 0; i < config.partitions; ++i) { KAPPA_RETURN_IF_ERROR(PartitionLog::CreateFolder(staged + "/" + std::to_string(i), name, i)); }
     KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(staged + "/config", EncodeTopicConfig(name, config)));
     return io::DurableRename(staged, folder);
   };

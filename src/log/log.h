@@ -35,10 +35,29 @@ struct LogOptions {
 
 /// Kafka's error codes that an append or a read can give; kNone is success. Source: Kafka protocol guide.
 enum class KafkaError : int16_t {
-  kUnknownServerError = -1, kNone = 0, kOffsetOutOfRange = 1, kCorruptMessage = 2, kUnknownTopicOrPartition = 3, kMessageTooLarge = 10,
-  kOffsetMetadataTooLarge = 12, kInvalidTopic = 17, kRecordListTooLarge = 18, kInvalidRequiredAcks = 21, kUnsupportedVersion = 35, kTopicAlreadyExists = 36,
-  kInvalidPartitions = 37, kInvalidReplicationFactor = 38, kInvalidConfig = 40, kInvalidRequest = 42, kUnsupportedForMessageFormat = 43, kPolicyViolation = 44,
-  kOutOfOrderSequence = 45, kDuplicateSequence = 46, kInvalidProducerEpoch = 47, kKafkaStorageError = 56, kUnknownProducerId = 59,
+  kUnknownServerError = -1,
+  kNone = 0,
+  kOffsetOutOfRange = 1,
+  kCorruptMessage = 2,
+  kUnknownTopicOrPartition = 3,
+  kMessageTooLarge = 10,
+  kOffsetMetadataTooLarge = 12,
+  kInvalidTopic = 17,
+  kRecordListTooLarge = 18,
+  kInvalidRequiredAcks = 21,
+  kUnsupportedVersion = 35,
+  kTopicAlreadyExists = 36,
+  kInvalidPartitions = 37,
+  kInvalidReplicationFactor = 38,
+  kInvalidConfig = 40,
+  kInvalidRequest = 42,
+  kUnsupportedForMessageFormat = 43,
+  kPolicyViolation = 44,
+  kOutOfOrderSequence = 45,
+  kDuplicateSequence = 46,
+  kInvalidProducerEpoch = 47,
+  kKafkaStorageError = 56,
+  kUnknownProducerId = 59,
   kInvalidRecord = 87,
 };
 
@@ -83,7 +102,11 @@ class Partition {
   virtual Status DeleteBefore(Offset offset) = 0;
   /// Checks every CRC and index entry of all segments.
   virtual Status Verify() const = 0;
-  struct SegmentInfo { Offset base; Offset end; uint64_t bytes; };
+  struct SegmentInfo {
+    Offset base;
+    Offset end;
+    uint64_t bytes;
+  };
   virtual std::vector<SegmentInfo> segments() const = 0;
 };
 

@@ -324,11 +324,21 @@ TEST(LogTest, DeletionWhileReading) {
 
 // Values from Kafka's own UtilsTest.testMurmur2 and librdkafka's unit test of murmur2.
 TEST(PartitionForKeyTest, EqualsKafka) {
-  struct { const char* key; uint32_t hash; } cases[] = {
-      {"21", static_cast<uint32_t>(-973932308)}, {"foobar", static_cast<uint32_t>(-790332482)}, {"a-little-bit-long-string", static_cast<uint32_t>(-985981536)},
-      {"a-little-bit-longer-string", static_cast<uint32_t>(-1486304829)},
-      {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", static_cast<uint32_t>(-58897971)}, {"abc", 479470107},
-      {"kafka", 0xd067cf64}, {"giberish123456789", 0x8f552b0c}, {"1234", 0x9fc97b14}, {"234", 0xe7c009ca}, {"34", 0x873930da}, {"4", 0x5a4b5ca1}};
+  struct {
+    const char* key;
+    uint32_t hash;
+  } cases[] = {{"21", static_cast<uint32_t>(-973932308)},
+               {"foobar", static_cast<uint32_t>(-790332482)},
+               {"a-little-bit-long-string", static_cast<uint32_t>(-985981536)},
+               {"a-little-bit-longer-string", static_cast<uint32_t>(-1486304829)},
+               {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", static_cast<uint32_t>(-58897971)},
+               {"abc", 479470107},
+               {"kafka", 0xd067cf64},
+               {"giberish123456789", 0x8f552b0c},
+               {"1234", 0x9fc97b14},
+               {"234", 0xe7c009ca},
+               {"34", 0x873930da},
+               {"4", 0x5a4b5ca1}};
   for (auto& c : cases) EXPECT_EQ(PartitionForKey(c.key, 0x7fffffff), static_cast<int32_t>((c.hash & 0x7fffffff) % 0x7fffffff)) << c.key;
 }
 

@@ -2,8 +2,8 @@
 #include <array>
 
 #include "base/bytes.h"
-#include "log/partition_log.h"
 #include "log/codec.h"
+#include "log/partition_log.h"
 
 namespace kappa::log {
 namespace {
@@ -97,9 +97,9 @@ AppendResult PartitionLog::Append(std::string_view batches, std::function<void(K
     if (parsed[0].header.producer_id >= 0) {
       auto verdict = producers_.Check(parsed[0].header);
       if (verdict.error != KafkaError::kNone) {
-        const char* why = verdict.error == KafkaError::kInvalidProducerEpoch  ? "a newer epoch of this producer wrote already"
-                          : verdict.error == KafkaError::kDuplicateSequence ? "the batch was stored before, its offset is no longer known"
-                                                                            : "sequence number out of order";
+        const char* why = verdict.error == KafkaError::kInvalidProducerEpoch ? "a newer epoch of this producer wrote already"
+                          : verdict.error == KafkaError::kDuplicateSequence  ? "the batch was stored before, its offset is no longer known"
+                                                                             : "sequence number out of order";
         return Refuse(verdict.error, why);
       }
       if (verdict.duplicate) {
@@ -112,8 +112,8 @@ AppendResult PartitionLog::Append(std::string_view batches, std::function<void(K
     }
 
     std::shared_ptr<Segment> active = Active();
-    const bool full = active->write_position() > kSegmentHeaderBytes &&
-                      active->write_position() + batches.size() > static_cast<uint64_t>(config_.segment_bytes);
+    const bool full =
+        active->write_position() > kSegmentHeaderBytes && active->write_position() + batches.size() > static_cast<uint64_t>(config_.segment_bytes);
     if (full) {
       Status rolled = Roll();
       if (!rolled.ok()) return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());

@@ -17,8 +17,7 @@ constexpr int64_t kSegmentAgeMinMs = 60'000;
 void PartitionLog::PublishDurable(Segment& segment, Offset end, uint64_t bytes) {
   segment.Publish(end, bytes);
   Offset seen = durable_end_.load(std::memory_order_relaxed);
-  while (seen < end && !durable_end_.compare_exchange_weak(seen, end, std::memory_order_release, std::memory_order_relaxed)) {
-  }
+  while (seen < end && !durable_end_.compare_exchange_weak(seen, end, std::memory_order_release, std::memory_order_relaxed)) {}
 }
 
 bool PartitionLog::Commit() {
@@ -154,8 +153,8 @@ void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
   // records stay at most about 1 1/4 times as long as they must.
   std::shared_ptr<Segment> active = Active();
   const int64_t first_ms = active->first_append_ms();
-  const bool fills_slowly = config_.retention_ms >= 0 && now_ms >= 0 && first_ms >= 0 &&
-                            now_ms - first_ms > std::max<int64_t>(config_.retention_ms / 4, kSegmentAgeMinMs);
+  const bool fills_slowly =
+      config_.retention_ms >= 0 && now_ms >= 0 && first_ms >= 0 && now_ms - first_ms > std::max<int64_t>(config_.retention_ms / 4, kSegmentAgeMinMs);
   const bool empty = active->write_position() == kSegmentHeaderBytes;
   if (!empty && (too_old(*active) || fills_slowly) && !Roll().ok()) return;
   SegmentList list;

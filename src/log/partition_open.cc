@@ -14,7 +14,8 @@ constexpr uint64_t kCheckedBelowMark = 4 << 20;
 constexpr size_t kSegmentsForProducers = 8;
 
 Error Damaged(const std::string& path, std::string detail) {
-  return Error(sqlstate::kDataCorrupted, "segment file \"" + path + "\" is damaged below the durable offset").Detail(std::move(detail))
+  return Error(sqlstate::kDataCorrupted, "segment file \"" + path + "\" is damaged below the durable offset")
+      .Detail(std::move(detail))
       .Hint("Restore the file from a copy. Only if its records may be lost, move the partition's folder away and recreate the topic.");
 }
 
@@ -77,8 +78,8 @@ Status PartitionLog::CheckChain() {
     Segment& segment = *segments_[i];
     if (active && segment.sealed()) {
       return Error(sqlstate::kDataCorrupted, "partition folder \"" + folder_ + "\" lacks a segment file")
-          .Detail("\"" + segment.path() + "\" is complete, but the file that follows it, from offset " +
-                  std::to_string(segment.visible_end()) + ", is missing.")
+          .Detail("\"" + segment.path() + "\" is complete, but the file that follows it, from offset " + std::to_string(segment.visible_end()) +
+                  ", is missing.")
           .Hint("Restore the missing file from a copy.");
     }
     if (!segment.sealed()) KAPPA_RETURN_IF_ERROR(RecoverTail(segment, active));
@@ -118,7 +119,8 @@ Status PartitionLog::RecoverTail(Segment& segment, bool active) {
                  (scanner.position() < mark.durable_bytes && scanner.next_position() > mark.durable_bytes);
     if (wrong && below_mark) {
       std::string reason = found == BatchScanner::Found::kBroken ? scanner.reason() : "the batch there does not belong there";
-      return Damaged(segment.path(), "At position " + std::to_string(scanner.position()) + ", offset " + std::to_string(expected) + ": " + reason + ".");
+      return Damaged(segment.path(),
+                     "At position " + std::to_string(scanner.position()) + ", offset " + std::to_string(expected) + ": " + reason + ".");
     }
     if (wrong) break;
     if (scanner.position() > index_reaches) segment.NoteBatch(scanner.header(), scanner.position());

@@ -151,7 +151,8 @@ Result<std::optional<std::pair<Offset, int64_t>>> PartitionLog::FindTimestamp(in
       if (header.max_timestamp < timestamp_ms) continue;
       batch.resize(header.total_bytes());
       KAPPA_RETURN_IF_ERROR(opened.file->ReadExactlyAt(scanner.position(), batch.data(), batch.size()));
-      if (!BatchCrcMatches(batch)) return Error(sqlstate::kDataCorrupted, "checksum of batch at offset " + std::to_string(header.base_offset) + " is wrong");
+      if (!BatchCrcMatches(batch))
+        return Error(sqlstate::kDataCorrupted, "checksum of batch at offset " + std::to_string(header.base_offset) + " is wrong");
       KAPPA_ASSIGN_OR_RETURN(std::string_view section, RecordsSection(batch, shared_->options.batch_decompressed_bytes_max, storage));
       records.clear();
       KAPPA_RETURN_IF_ERROR(ParseRecords(header, section, records));

@@ -25,9 +25,7 @@ ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
   if (found == producers_.end()) return {};
   const Producer& producer = found->second;
   if (header.producer_epoch < producer.epoch) return {.error = KafkaError::kInvalidProducerEpoch};
-  if (header.producer_epoch > producer.epoch) {
-    return {.error = header.base_sequence == 0 ? KafkaError::kNone : KafkaError::kOutOfOrderSequence};
-  }
+  if (header.producer_epoch > producer.epoch) { return {.error = header.base_sequence == 0 ? KafkaError::kNone : KafkaError::kOutOfOrderSequence}; }
   const int32_t first = header.base_sequence;
   const int32_t last = Advanced(first, header.last_offset_delta);
   for (size_t i = 0; i < producer.count; ++i) {

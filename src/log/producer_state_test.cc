@@ -109,9 +109,7 @@ TEST(ProducerStatesTest, DuplicatesAreRecognisedAfterReopen) {
     EXPECT_EQ(partition.end_offset(), 80);
   }
   for (bool with_snapshot : {true, false}) {
-    if (!with_snapshot) {
-      ASSERT_TRUE(io::DurableUnlink(folder.path() + "/topics/t/0/producers").ok());
-    }
+    if (!with_snapshot) { ASSERT_TRUE(io::DurableUnlink(folder.path() + "/topics/t/0/producers").ok()); }
     auto log = OpenLog(folder.path());
     Partition& partition = log->FindTopic("t")->partition(0);
     for (int i = 35; i < 40; ++i) EXPECT_EQ(AppendDurably(partition, batch(i)).base_offset, 2 * i);

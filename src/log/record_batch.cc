@@ -33,9 +33,7 @@ constexpr size_t kCrcAt = 17;
 constexpr size_t kCrcFrom = 21;
 constexpr size_t kRecordBytesMin = 7;  // seven one-byte fields
 
-Error Corrupted(const char* what) {
-  return Error(sqlstate::kDataCorrupted, std::string("malformed record batch: ") + what);
-}
+Error Corrupted(const char* what) { return Error(sqlstate::kDataCorrupted, std::string("malformed record batch: ") + what); }
 
 /// A pointer that walks records; every read is checked against the end, a failed one sticks.
 struct Cursor {
@@ -148,8 +146,9 @@ Status ParseRecords(const BatchHeader& header, std::string_view section, std::ve
     last_delta = offset_delta;
     Record parsed;
     parsed.offset = header.base_offset + offset_delta;
-    parsed.timestamp_ms = log_append_time ? header.max_timestamp
-                                          : static_cast<int64_t>(static_cast<uint64_t>(header.base_timestamp) + static_cast<uint64_t>(timestamp_delta));
+    parsed.timestamp_ms = log_append_time
+                              ? header.max_timestamp
+                              : static_cast<int64_t>(static_cast<uint64_t>(header.base_timestamp) + static_cast<uint64_t>(timestamp_delta));
     parsed.key = record.Nullable();
     parsed.value = record.Nullable();
     if (!SkipHeaders(record) || record.left() != 0) return Corrupted("record does not fill its length");

@@ -45,7 +45,8 @@ std::vector<std::string> Build(const std::string& folder, int batches, int64_t s
   std::vector<std::string> values;
   for (int i = 0; i < batches; ++i) {
     values.push_back(std::to_string(i) + std::string(50, '.'));
-    AppendResult result = i + 1 < batches ? partition.Append(OneBatch({values.back()}), nullptr) : AppendDurably(partition, OneBatch({values.back()}));
+    AppendResult result =
+        i + 1 < batches ? partition.Append(OneBatch({values.back()}), nullptr) : AppendDurably(partition, OneBatch({values.back()}));
     EXPECT_EQ(result.error, KafkaError::kNone);
   }
   if (!close) CopyAsIfKilled(folder, copy_to);
@@ -97,8 +98,8 @@ TEST_F(RecoveryTest, GarbageBehindTheMarkIsCut) {
   std::string noise(5000, '\0');
   std::mt19937 random(1);
   for (char& c : noise) c = static_cast<char>(random());
-  for (const std::string& tail : {std::string(10'000, '\0'), noise, Written(OneBatch({"x"}), 4), Written(OneBatch({"x"}), 6),
-                                  flipped + Written(OneBatch({"six"}), 6)}) {
+  for (const std::string& tail :
+       {std::string(10'000, '\0'), noise, Written(OneBatch({"x"}), 4), Written(OneBatch({"x"}), 6), flipped + Written(OneBatch({"six"}), 6)}) {
     CopyAsIfKilled(In("killed"), In("b"));
     Put(Segments(In("b"))[0], file + tail);
     auto log = OpenLog(In("b"));
@@ -184,9 +185,7 @@ TEST_F(RecoveryTest, NoBitFlipGivesWrongData) {
         }
       }
       failed ? ++unreadable : ++same;
-      if (failed) {
-        EXPECT_FALSE(partition.Verify().ok());
-      }
+      if (failed) { EXPECT_FALSE(partition.Verify().ok()); }
     }
     log = Error(sqlstate::kInternalError, "closed");
     Put(path, good);

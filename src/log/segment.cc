@@ -15,11 +15,9 @@ constexpr uint64_t kPreallocateFrom = 1 << 20;
 constexpr uint64_t kPreallocateMax = 32 << 20;
 constexpr uint64_t kPreallocateOff = UINT64_MAX;
 
-template <typename T>
-void StoreMax(std::atomic<T>& target, T value) {
+template <typename T> void StoreMax(std::atomic<T>& target, T value) {
   T seen = target.load(std::memory_order_relaxed);
-  while (seen < value && !target.compare_exchange_weak(seen, value, std::memory_order_release, std::memory_order_relaxed)) {
-  }
+  while (seen < value && !target.compare_exchange_weak(seen, value, std::memory_order_release, std::memory_order_relaxed)) {}
 }
 
 }  // namespace
@@ -42,7 +40,8 @@ Result<std::shared_ptr<Segment>> Segment::Open(const std::string& folder, std::s
   KAPPA_ASSIGN_OR_RETURN(segment->file_bytes_at_open_, file.Size());
   if (start.base_offset != base) {
     return Error(sqlstate::kDataCorrupted, "segment file \"" + segment->path_ + "\" holds another segment")
-        .Detail("Its records begin at offset " + std::to_string(start.base_offset) + ".").Hint("Restore the file from a copy.");
+        .Detail("Its records begin at offset " + std::to_string(start.base_offset) + ".")
+        .Hint("Restore the file from a copy.");
   }
   if (segment->file_bytes_at_open_ < start.mark.durable_bytes) {
     return Error(sqlstate::kDataCorrupted, "segment file \"" + segment->path_ + "\" is cut off")
@@ -173,9 +172,7 @@ Result<Segment::Opened> Segment::Acquire(bool with_index) {
     KAPPA_ASSIGN_OR_RETURN(io::File file, io::File::Open(path_, io::File::Mode::kRead));
     file_ = std::make_shared<io::File>(std::move(file));
   }
-  if (with_index && sealed() && sealed_index_ == nullptr) {
-    KAPPA_ASSIGN_OR_RETURN(sealed_index_, LoadOrRebuildIndex(*file_));
-  }
+  if (with_index && sealed() && sealed_index_ == nullptr) { KAPPA_ASSIGN_OR_RETURN(sealed_index_, LoadOrRebuildIndex(*file_)); }
   return Opened{file_, sealed_index_};
 }
 

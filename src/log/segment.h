@@ -27,8 +27,7 @@ class Segment {
   };
 
   /// Creates PATH.seg durably, empty; a crash leaves either nothing or a whole header.
-  static Result<std::shared_ptr<Segment>> Create(const std::string& folder, std::string_view topic, int32_t partition, Offset base,
-                                                 Offset log_start);
+  static Result<std::shared_ptr<Segment>> Create(const std::string& folder, std::string_view topic, int32_t partition, Offset base, Offset log_start);
   /// Reads header and marks of an existing file. What lies beyond the mark is neither checked nor visible yet.
   static Result<std::shared_ptr<Segment>> Open(const std::string& folder, std::string_view topic, int32_t partition, Offset base);
 

@@ -13,13 +13,11 @@ namespace {
 constexpr char kHeaderMagic[] = "KAPPASEG";
 constexpr char kMarkMagic[] = "KAPPAMRK";
 
-template <typename T>
-std::string_view BytesOf(const T& value, size_t bytes = sizeof(T)) {
-  return {reinterpret_cast<const char*>(&value), bytes};
-}
+template <typename T> std::string_view BytesOf(const T& value, size_t bytes = sizeof(T)) { return {reinterpret_cast<const char*>(&value), bytes}; }
 
 Error Damaged(const std::string& path, std::string detail) {
-  return Error(sqlstate::kDataCorrupted, "segment file \"" + path + "\" is damaged").Detail(std::move(detail))
+  return Error(sqlstate::kDataCorrupted, "segment file \"" + path + "\" is damaged")
+      .Detail(std::move(detail))
       .Hint("Restore the file from a copy. Only if its records may be lost, move the partition's folder away and recreate the topic.");
 }
 
@@ -67,7 +65,8 @@ Result<SegmentStart> DecodeSegmentStart(std::string_view bytes, const std::strin
   if (header.crc32c != Crc32c(BytesOf(header, offsetof(SegmentHeader, crc32c)))) return Damaged(path, "The header's checksum is wrong.");
   if (header.version != kSegmentVersion) {
     return Error(sqlstate::kFeatureNotSupported, "segment file \"" + path + "\" has format version " + std::to_string(header.version))
-        .Detail("This program reads version " + std::to_string(kSegmentVersion) + ".").Hint("Open the folder with the newer program that wrote it.");
+        .Detail("This program reads version " + std::to_string(kSegmentVersion) + ".")
+        .Hint("Open the folder with the newer program that wrote it.");
   }
   if (header.topic_length > kTopicNameBytesMax || std::string_view(header.topic, header.topic_length) != topic || header.partition != partition) {
     return Damaged(path, "It belongs to topic \"" + std::string(header.topic, std::min<size_t>(header.topic_length, kTopicNameBytesMax)) +
@@ -79,9 +78,8 @@ Result<SegmentStart> DecodeSegmentStart(std::string_view bytes, const std::strin
   if (!a_ok && !b_ok) return Damaged(path, "Both marks of the durable offset are unreadable.");
   SegmentStart start{header.base_offset, a_ok && (!b_ok || a.sequence > b.sequence) ? a : b};
   const SegmentMark& mark = start.mark;
-  if (header.base_offset < 0 || mark.durable_end < header.base_offset || mark.durable_bytes < kSegmentHeaderBytes ||
-      mark.log_start_offset < 0 || mark.log_start_offset > mark.durable_end ||
-      (mark.durable_bytes == kSegmentHeaderBytes) != (mark.durable_end == header.base_offset)) {
+  if (header.base_offset < 0 || mark.durable_end < header.base_offset || mark.durable_bytes < kSegmentHeaderBytes || mark.log_start_offset < 0 ||
+      mark.log_start_offset > mark.durable_end || (mark.durable_bytes == kSegmentHeaderBytes) != (mark.durable_end == header.base_offset)) {
     return Damaged(path, "The mark of the durable offset contradicts the header.");
   }
   return start;

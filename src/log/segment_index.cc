@@ -19,8 +19,7 @@ const IndexEntry* FloorByOffset(const std::vector<IndexEntry>& index, Offset off
   return above == index.begin() ? nullptr : &*(above - 1);
 }
 const IndexEntry* FloorByTimestamp(const std::vector<IndexEntry>& index, int64_t timestamp) {
-  auto above = std::lower_bound(index.begin(), index.end(), timestamp,
-                                [](const IndexEntry& e, int64_t t) { return e.max_timestamp_before < t; });
+  auto above = std::lower_bound(index.begin(), index.end(), timestamp, [](const IndexEntry& e, int64_t t) { return e.max_timestamp_before < t; });
   return above == index.begin() ? nullptr : &*(above - 1);
 }
 
@@ -125,8 +124,7 @@ Result<IndexEntry> Segment::FloorOfTimestamp(int64_t timestamp) {
 
 IndexEntry Segment::FloorOfPosition(uint64_t position) const {
   std::lock_guard lock(mutex_);
-  auto above = std::upper_bound(active_index_.begin(), active_index_.end(), position,
-                                [](uint64_t p, const IndexEntry& e) { return p < e.position; });
+  auto above = std::upper_bound(active_index_.begin(), active_index_.end(), position, [](uint64_t p, const IndexEntry& e) { return p < e.position; });
   return above == active_index_.begin() ? First() : *(above - 1);
 }
 

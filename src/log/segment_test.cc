@@ -58,8 +58,10 @@ TEST(SegmentTest, RandomReadsFindTheirBatch) {
     auto log = OpenLog(folder.path());
     Partition& partition = CreateOne(*log, "t", {.segment_bytes = 700'000});
     for (int i = 0; i < kBatches; ++i) {
-      ASSERT_EQ(partition.Append(OneBatch({std::to_string(3 * i), std::to_string(3 * i + 1), std::to_string(3 * i + 2) + std::string(700, 'x')}), nullptr).error,
-                KafkaError::kNone);
+      ASSERT_EQ(
+          partition.Append(OneBatch({std::to_string(3 * i), std::to_string(3 * i + 1), std::to_string(3 * i + 2) + std::string(700, 'x')}), nullptr)
+              .error,
+          KafkaError::kNone);
     }
   }
   for (int run = 0; run < 3; ++run) {
@@ -102,9 +104,7 @@ TEST(SegmentTest, FindsTimestamps) {
   for (bool active : {false, true}) {
     auto log = OpenLog(folder.path());
     Partition& partition = log->FindTopic("t")->partition(0);
-    if (active) {
-      ASSERT_EQ(AppendDurably(partition, OneBatch({"more"}, 60)).error, KafkaError::kNone);
-    }
+    if (active) { ASSERT_EQ(AppendDurably(partition, OneBatch({"more"}, 60)).error, KafkaError::kNone); }
     auto at = [&](int64_t timestamp) {
       auto found = partition.FindTimestamp(timestamp);
       EXPECT_TRUE(found.ok());

@@ -69,7 +69,8 @@ Result<TopicConfig> DecodeTopicConfig(std::string_view text, std::string_view na
   KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(text, path));
   if (!body.starts_with(kFirstLine)) {
     if (!body.starts_with(kFirstWords)) return Damaged(path, "It is not a topic's configuration.");
-    return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format").Hint("Open the folder with the newer program that wrote it.");
+    return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format")
+        .Hint("Open the folder with the newer program that wrote it.");
   }
   body.remove_prefix(kFirstLine.size());
   std::map<std::string_view, std::string_view> settings;

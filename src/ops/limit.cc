@@ -15,7 +15,8 @@ constexpr int64_t kEmitRows = 65536;
 // Threads      one at a time.
 class Limit final : public Operator {
  public:
-  Limit(bool plain_input, int64_t limit, int64_t offset, const OperatorOptions& options) : plain_input_(plain_input), limit_(limit), offset_(offset), watch_(options.watch) {}
+  Limit(bool plain_input, int64_t limit, int64_t offset, const OperatorOptions& options)
+      : plain_input_(plain_input), limit_(limit), offset_(offset), watch_(options.watch) {}
 
   Status OnBatch(int, data::ChangeBatch batch, Output& out) override {
     if (batch.rows == 0 || limit_ == 0) return {};
@@ -55,7 +56,9 @@ class Limit final : public Operator {
     return rows.empty() ? Status() : Emit(plain, rows, out);
   }
   Status Emit(const data::ChangeBatch& plain, std::vector<int32_t>& rows, Output& out) {
-    data::ChangeBatch piece = static_cast<int64_t>(rows.size()) == plain.rows && rows.back() - rows.front() + 1 == static_cast<int32_t>(rows.size()) ? plain : data::Gather(plain, rows);
+    data::ChangeBatch piece = static_cast<int64_t>(rows.size()) == plain.rows && rows.back() - rows.front() + 1 == static_cast<int32_t>(rows.size())
+                                  ? plain
+                                  : data::Gather(plain, rows);
     piece.rows = static_cast<int64_t>(rows.size());
     out.push_back(std::move(piece));
     rows.clear();

@@ -65,7 +65,8 @@ TEST(Window, TumbleAlignsToTheEpochAlsoBefore1970) {
   auto node = plan::MakeWindow(TestInput(TestSchema(), true), 2, 10, 10, 3);
   TestRow null = Row(9);
   null[2] = Value::Null(TypeId::kTimestamptz);
-  auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(1, "x", 3), Row(2, "x", 12), Row(3, "x", 2), Row(4, "x", -8), null, Row(5, "x", INT64_MAX), Row(6, "x", 13)})}));
+  auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(1, "x", 3), Row(2, "x", 12), Row(3, "x", 2), Row(4, "x", -8), null,
+                                                               Row(5, "x", INT64_MAX), Row(6, "x", 13)})}));
   std::vector<std::pair<int64_t, int64_t>> windows;
   for (const TestRow& row : rows) windows.emplace_back(row[3].As<int64_t>(), row[4].As<int64_t>());
   EXPECT_EQ(windows, (std::vector<std::pair<int64_t, int64_t>>{{3, 13}, {3, 13}, {-7, 3}, {-17, -7}, {13, 23}}));
@@ -98,7 +99,8 @@ TEST(Window, CumulateGivesTheEndsAfterARow) {
   run.Batch(0, MakeBatch(TestSchema(), {Row(1, "a", 5), Row(2, "b", 24), Row(3, "c", 34), Row(4, "d", -1)}, {1, 1, -1, 1}));
   Multiset expected;
   const std::vector<std::tuple<int, const char*, int64_t, int64_t, int64_t, int64_t>> rows = {
-      {1, "a", 5, 5, 15, 1}, {1, "a", 5, 5, 25, 1}, {1, "a", 5, 5, 35, 1}, {2, "b", 24, 5, 25, 1}, {2, "b", 24, 5, 35, 1}, {3, "c", 34, 5, 35, -1}, {4, "d", -1, -25, 5, 1}};
+      {1, "a", 5, 5, 15, 1},  {1, "a", 5, 5, 25, 1},   {1, "a", 5, 5, 35, 1},  {2, "b", 24, 5, 25, 1},
+      {2, "b", 24, 5, 35, 1}, {3, "c", 34, 5, 35, -1}, {4, "d", -1, -25, 5, 1}};
   for (const auto& [id, name, time, start, end, weight] : rows) {
     TestRow row = Row(id, name, time);
     row.push_back(Time(start));
@@ -141,11 +143,17 @@ TEST(Unnest, GivesElementsWithOrdinalsAndKeepsEmptyRowsWhenOuter) {
     for (const char* text : texts) text == nullptr ? builder.AppendNull() : builder.Append(text);
     return Value::Bytes(data::Type::ArrayOf(TypeId::kText), builder.Finish());
   };
-  auto in = MakeBatch(schema, {{Int(1), array({"a", nullptr, "a long element of an array"})}, {Int(2), array({})}, {Int(3), Value::Null(data::Type::ArrayOf(TypeId::kText))}, {Int(4), array({"z"})}},
+  auto in = MakeBatch(schema,
+                      {{Int(1), array({"a", nullptr, "a long element of an array"})},
+                       {Int(2), array({})},
+                       {Int(3), Value::Null(data::Type::ArrayOf(TypeId::kText))},
+                       {Int(4), array({"z"})}},
                       {1, 1, 1, -2});
   for (bool outer : {false, true}) {
     auto node = plan::MakeUnnest(TestInput(schema, false), Col(schema, "xs"), true, outer, "x");
-    auto row = [&](int id, int64_t from, Value x, Value ordinal) { return TestRow{Int(id), data::ValueAt(*in.columns[1], from), std::move(x), std::move(ordinal)}; };
+    auto row = [&](int id, int64_t from, Value x, Value ordinal) {
+      return TestRow{Int(id), data::ValueAt(*in.columns[1], from), std::move(x), std::move(ordinal)};
+    };
     std::vector<TestRow> rows = {row(1, 0, Value::Text("a"), Value::Int8(1)), row(1, 0, Value::Null(TypeId::kText), Value::Int8(2)),
                                  row(1, 0, Value::Text("a long element of an array"), Value::Int8(3)), row(4, 3, Value::Text("z"), Value::Int8(1))};
     std::vector<int64_t> weights = {1, 1, 1, -2};
@@ -164,8 +172,10 @@ TEST(Sort, OrdersByAllKeysKeepsTiesAndMergesDeletes) {
   auto node = plan::MakeSort(input, {{Col(TestSchema(), "t"), true, true}, {Col(TestSchema(), "a"), false, false}});
   TestRow null = Row(7);
   null[1] = Value::Null(TypeId::kText);
-  auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(2, "b"), Row(1, "b"), Row(5, "gone"), Row(3, "same prefix of eight 1", 1)}),
-                                  MakeBatch(TestSchema(), {null, Row(5, "gone"), Row(4, "same prefix of eight 2"), Row(9, "a")}, {1, -1, 1, 2})}, true));
+  auto rows = InOrder(Execute(*node,
+                              {MakeBatch(TestSchema(), {Row(2, "b"), Row(1, "b"), Row(5, "gone"), Row(3, "same prefix of eight 1", 1)}),
+                               MakeBatch(TestSchema(), {null, Row(5, "gone"), Row(4, "same prefix of eight 2"), Row(9, "a")}, {1, -1, 1, 2})},
+                              true));
   std::vector<int32_t> order;
   for (const TestRow& row : rows) order.push_back(row[0].As<int32_t>());
   EXPECT_EQ(order, (std::vector<int32_t>{7, 4, 3, 1, 2, 9, 9}));
@@ -180,14 +190,18 @@ TEST(Sort, ManyTypesSortLikeTheirValues) {
     std::vector<double> expected;
     for (int i = 0; i < 500; ++i) {
       int64_t v = static_cast<int64_t>(random() % 2001) - 1000;
-      in.push_back({type == TypeId::kFloat8 ? Value::Fixed<double>(type, static_cast<double>(v) / 4) : type == TypeId::kInt8 ? Value::Int8(v) : Value::Fixed<int16_t>(type, static_cast<int16_t>(v))});
+      in.push_back({type == TypeId::kFloat8 ? Value::Fixed<double>(type, static_cast<double>(v) / 4)
+                    : type == TypeId::kInt8 ? Value::Int8(v)
+                                            : Value::Fixed<int16_t>(type, static_cast<int16_t>(v))});
       expected.push_back(type == TypeId::kFloat8 ? static_cast<double>(v) / 4 : static_cast<double>(v));
     }
     std::sort(expected.begin(), expected.end(), std::greater<>());
     auto node = plan::MakeSort(TestInput(schema, true), {{Col(schema, "v"), true, true}});
     std::vector<double> found;
     for (const TestRow& row : InOrder(Execute(*node, {MakeBatch(schema, in)}, true))) {
-      found.push_back(type == TypeId::kFloat8 ? row[0].As<double>() : type == TypeId::kInt8 ? static_cast<double>(row[0].As<int64_t>()) : row[0].As<int16_t>());
+      found.push_back(type == TypeId::kFloat8 ? row[0].As<double>()
+                      : type == TypeId::kInt8 ? static_cast<double>(row[0].As<int64_t>())
+                                              : row[0].As<int16_t>());
     }
     EXPECT_EQ(found, expected);
   }
@@ -197,7 +211,9 @@ TEST(Limit, SkipsAndStops) {
   auto lit = [](int64_t n) { return expr::MakeLiteral(Value::Int8(n)); };
   for (bool append_only : {true, false}) {
     auto node = plan::MakeLimit(TestInput(TestSchema(), append_only), lit(3), lit(2));
-    auto rows = InOrder(Execute(*node, {MakeBatch(TestSchema(), {Row(1)}), MakeBatch(TestSchema(), {Row(2), Row(3)}, {1, 2}), MakeBatch(TestSchema(), {Row(4), Row(5)})}, true));
+    auto rows = InOrder(Execute(
+        *node, {MakeBatch(TestSchema(), {Row(1)}), MakeBatch(TestSchema(), {Row(2), Row(3)}, {1, 2}), MakeBatch(TestSchema(), {Row(4), Row(5)})},
+        true));
     ASSERT_EQ(rows.size(), 3u);
     EXPECT_EQ(rows[1][0], Int(3));
     EXPECT_EQ(rows[2][0], Int(4));

@@ -38,7 +38,11 @@ int64_t Minus(int64_t a, int64_t b) {
 class TemporalFilter final : public Operator {
  public:
   TemporalFilter(const plan::TemporalFilter& node, const OperatorOptions& options)
-      : bounds_(node.bounds), schema_(node.schema), context_(options.context), rows_(arena_, 0, sizeof(TemporalRow)), tree_(arena_, sizeof(DueNode)) {}
+      : bounds_(node.bounds),
+        schema_(node.schema),
+        context_(options.context),
+        rows_(arena_, 0, sizeof(TemporalRow)),
+        tree_(arena_, sizeof(DueNode)) {}
 
   Status OnBatch(int, data::ChangeBatch batch, Output&) override {
     std::vector<int32_t> select;
@@ -91,7 +95,8 @@ class TemporalFilter final : public Operator {
     }
     if (decoder.rows() == 0) return {};
     data::ChangeBatch batch(decoder.Finish());
-    if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; })) batch.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
+    if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; }))
+      batch.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
     out.push_back(std::move(batch));
     return {};
   }

@@ -61,7 +61,8 @@ void RunModel(uint64_t seed, const std::vector<Bound>& bounds, bool append_only)
     op->VisitState([&](std::string_view, state::Arena& arena) {
       const auto delta = arena.TakeDelta();
       to[at]->Clear();
-      for (size_t page = 0; page < delta.snapshot.page_count(); ++page) to[at]->LoadPage(static_cast<uint32_t>(page), std::string_view(delta.snapshot.page(page).bytes.data(), state::kPageBytes));
+      for (size_t page = 0; page < delta.snapshot.page_count(); ++page)
+        to[at]->LoadPage(static_cast<uint32_t>(page), std::string_view(delta.snapshot.page(page).bytes.data(), state::kPageBytes));
       ++at;
     });
     ASSERT_TRUE(restored->OnRestored().ok());
@@ -90,7 +91,8 @@ TEST(TemporalFilter, RowsWhoseTimeIsOverLeaveNoState) {
     const Value time = Value::Fixed<int64_t>(TypeId::kTimestamptz, now);
     ASSERT_TRUE(op->OnBatch(0, MakeBatch(InputSchema(), {{Value::Int8(now), time, time}}), out).ok());
     ASSERT_TRUE(op->OnEpochEnd({static_cast<uint64_t>(now) + 1, now, nullptr, true}, out).ok());
-    for (const auto& batch : out) for (int64_t i = 0; i < batch.rows; ++i) given += batch.weight(i);
+    for (const auto& batch : out)
+      for (int64_t i = 0; i < batch.rows; ++i) given += batch.weight(i);
     ASSERT_LE(op->state_rows(), 3);
     ASSERT_EQ(given, op->state_rows());
   }

@@ -56,14 +56,19 @@ class Unnest final : public Operator {
     if (rows.empty()) return {};
     data::ChangeBatch result = data::Gather(batch, rows);
     result.rows = count;
-    for (size_t i = 0; i < columns.size(); ++i) result.columns.push_back(places[i].empty() ? std::move(columns[i]) : data::Gather(*columns[i], places[i]));
+    for (size_t i = 0; i < columns.size(); ++i)
+      result.columns.push_back(places[i].empty() ? std::move(columns[i]) : data::Gather(*columns[i], places[i]));
     if (with_ordinality_) {
       auto column = std::make_shared<data::Column>(data::TypeId::kInt8, static_cast<int64_t>(ordinals.size()));
       std::copy(ordinals.begin(), ordinals.end(), column->mutable_data<int64_t>());
       data::ColumnPtr ordinal = std::move(column);
       if (arrays_.size() == 1 && !places[0].empty()) ordinal = data::Gather(*ordinal, places[0]);
       if (arrays_.size() > 1) {
-        for (size_t i = 0; i < rows.size(); ++i) if (ordinals[i] == 0) { ordinal = WithoutZeros(ordinals); break; }
+        for (size_t i = 0; i < rows.size(); ++i)
+          if (ordinals[i] == 0) {
+            ordinal = WithoutZeros(ordinals);
+            break;
+          }
       }
       result.columns.push_back(std::move(ordinal));
     }
@@ -81,7 +86,8 @@ class Unnest final : public Operator {
   }
 
   /// Row by row the longest array decides; the others end in NULLs. The ordinal of a row without elements (outer) is 0.
-  void SideBySide(int64_t rows, const std::vector<std::vector<int32_t>>& parents, std::vector<int32_t>& out, std::vector<std::vector<int32_t>>& places, std::vector<int64_t>& ordinals) const {
+  void SideBySide(int64_t rows, const std::vector<std::vector<int32_t>>& parents, std::vector<int32_t>& out,
+                  std::vector<std::vector<int32_t>>& places, std::vector<int64_t>& ordinals) const {
     std::vector<size_t> at(parents.size());
     for (int32_t row = 0; row < rows; ++row) {
       int64_t longest = 0;
@@ -96,7 +102,8 @@ class Unnest final : public Operator {
       for (int64_t k = 0; k < given; ++k) {
         out.push_back(row);
         ordinals.push_back(longest == 0 ? 0 : k + 1);
-        for (size_t i = 0; i < parents.size(); ++i) places[i].push_back(k < runs[i].second ? static_cast<int32_t>(runs[i].first) + static_cast<int32_t>(k) : -1);
+        for (size_t i = 0; i < parents.size(); ++i)
+          places[i].push_back(k < runs[i].second ? static_cast<int32_t>(runs[i].first) + static_cast<int32_t>(k) : -1);
       }
     }
   }
@@ -126,8 +133,6 @@ class Unnest final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> MakeUnnest(const plan::Unnest& node, const OperatorOptions& options) {
-  return std::make_unique<Unnest>(node, options);
-}
+std::unique_ptr<Operator> MakeUnnest(const plan::Unnest& node, const OperatorOptions& options) { return std::make_unique<Unnest>(node, options); }
 
 }  // namespace kappa::ops

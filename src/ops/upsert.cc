@@ -33,7 +33,10 @@ class Upsert final : public Operator {
     std::vector<state::Ref> refs(select.size());
     table_.FindOrInsertBatch(keys, select, refs.data());
 
-    struct Touched { state::Ref key; int32_t last; };
+    struct Touched {
+      state::Ref key;
+      int32_t last;
+    };
     std::vector<Touched> touched;
     for (size_t i = 0; i < refs.size(); ++i) {
       UpsertEntry* entry = Entry(refs[i]);

@@ -76,7 +76,8 @@ const std::vector<int>& ViewSnapshot::index_columns() const {
 }
 
 struct ViewStore::Impl {
-  Impl(data::Schema s, std::vector<int> index) : schema(std::make_shared<const data::Schema>(std::move(s))), index_columns(std::move(index)), map(arena, LayoutFor(index_columns)) {}
+  Impl(data::Schema s, std::vector<int> index)
+      : schema(std::make_shared<const data::Schema>(std::move(s))), index_columns(std::move(index)), map(arena, LayoutFor(index_columns)) {}
 
   void SaveTotals() {
     char* root = arena.MutableRoot();
@@ -96,7 +97,8 @@ struct ViewStore::Impl {
   int64_t row_count = 0;
 };
 
-ViewStore::ViewStore(data::Schema schema, std::vector<int> index_columns) : impl_(std::make_unique<Impl>(std::move(schema), std::move(index_columns))) {}
+ViewStore::ViewStore(data::Schema schema, std::vector<int> index_columns)
+    : impl_(std::make_unique<Impl>(std::move(schema), std::move(index_columns))) {}
 ViewStore::~ViewStore() = default;
 
 Status ViewStore::Apply(const data::ChangeBatch& changes) {

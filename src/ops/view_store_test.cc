@@ -19,10 +19,12 @@ data::Schema TestSchema() { return {{{"id", TypeId::kInt8}, {"name", TypeId::kTe
 
 TestRow RandomRow(std::mt19937_64& random) {
   auto null = [&] { return random() % 6 == 0; };
-  return {Value::Int8(static_cast<int64_t>(random() % 40)),
-          null() ? Value::Null(TypeId::kText) : Value::Text(std::string(random() % 10 == 0 ? 3000 : random() % 20, 'a') + std::to_string(random() % 3)),
-          null() ? Value::Null(TypeId::kNumeric) : Value::Bytes(TypeId::kNumeric, data::Numeric(static_cast<int64_t>(random() % 3), static_cast<int>(random() % 3)).ToBytes()),
-          Value::Fixed<double>(TypeId::kFloat8, static_cast<double>(random() % 3))};
+  return {
+      Value::Int8(static_cast<int64_t>(random() % 40)),
+      null() ? Value::Null(TypeId::kText) : Value::Text(std::string(random() % 10 == 0 ? 3000 : random() % 20, 'a') + std::to_string(random() % 3)),
+      null() ? Value::Null(TypeId::kNumeric)
+             : Value::Bytes(TypeId::kNumeric, data::Numeric(static_cast<int64_t>(random() % 3), static_cast<int>(random() % 3)).ToBytes()),
+      Value::Fixed<double>(TypeId::kFloat8, static_cast<double>(random() % 3))};
 }
 
 const std::vector<int> kAll = {0, 1, 2, 3};
@@ -39,7 +41,8 @@ Multiset Scan(const ViewSnapshot& snapshot, std::span<const int> columns, int64_
 
 Digest DigestOf(const Multiset& set) {
   Digest digest;
-  for (const auto& [row, count] : set) for (int64_t i = 0; i < count; ++i) digest.Add(HashBytes128(row), 1);
+  for (const auto& [row, count] : set)
+    for (int64_t i = 0; i < count; ++i) digest.Add(HashBytes128(row), 1);
   return digest;
 }
 
@@ -60,7 +63,8 @@ void RunModel(uint64_t seed, std::vector<int> index) {
     if (!index.empty()) {
       for (int64_t id = 0; id < 42; ++id) {
         std::vector<TestRow> matching;
-        for (const TestRow& row : stream.rows()) if (row[0].As<int64_t>() == id) matching.push_back(row);
+        for (const TestRow& row : stream.rows())
+          if (row[0].As<int64_t>() == id) matching.push_back(row);
         data::ColumnPtr key = data::ConstantColumn(Value::Int8(id), 1);
         data::RowKeys keys(std::span(&key, 1), 1);
         Multiset found;
@@ -78,7 +82,8 @@ void RunModel(uint64_t seed, std::vector<int> index) {
       });
       store = std::make_unique<ViewStore>(TestSchema(), index);
       store->VisitState([&](std::string_view name, state::Arena& arena) {
-        for (size_t page = 0; page < disk[std::string(name)].size(); ++page) arena.LoadPage(static_cast<uint32_t>(page), disk[std::string(name)][page]);
+        for (size_t page = 0; page < disk[std::string(name)].size(); ++page)
+          arena.LoadPage(static_cast<uint32_t>(page), disk[std::string(name)][page]);
       });
       ASSERT_TRUE(store->OnRestored().ok());
     }
@@ -104,7 +109,10 @@ TEST(ViewStore, ScansChosenColumnsAndStopsWhenTold) {
   });
   EXPECT_EQ(calls, 2);
   int64_t rows = 0;
-  store.Snapshot().Scan({}, 100, [&](data::Batch batch) { rows += batch.rows; return true; });
+  store.Snapshot().Scan({}, 100, [&](data::Batch batch) {
+    rows += batch.rows;
+    return true;
+  });
   EXPECT_EQ(rows, 5);
 }
 
@@ -139,7 +147,10 @@ TEST(ViewStore, ColumnsOutliveTheStore) {
   row[1] = Value::Text("a string that is longer than twelve bytes");
   ASSERT_TRUE(store->Apply(MakeBatch(TestSchema(), {row})).ok());
   data::Batch kept;
-  store->Snapshot().Scan(kAll, 10, [&](data::Batch batch) { kept = std::move(batch); return true; });
+  store->Snapshot().Scan(kAll, 10, [&](data::Batch batch) {
+    kept = std::move(batch);
+    return true;
+  });
   row[1] = Value::Text("another string that is longer than twelve bytes");
   ASSERT_TRUE(store->Apply(MakeBatch(TestSchema(), {row})).ok());
   store.reset();
@@ -155,7 +166,10 @@ TEST(ViewStore, ReadersSeeWholeEpochsWhileTheWriterGoesOn) {
   auto read = [&] {
     for (int i = 0; i < 5 || !done; ++i) {
       ViewSnapshot snapshot;
-      { std::lock_guard lock(mutex); snapshot = published; }
+      {
+        std::lock_guard lock(mutex);
+        snapshot = published;
+      }
       ASSERT_EQ(DigestOf(Scan(snapshot, kAll, 50)), snapshot.digest());
     }
   };

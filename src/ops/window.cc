@@ -17,7 +17,12 @@ int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0
 class Window final : public Operator {
  public:
   Window(const plan::Window& node, expr::EvalContext context)
-      : cumulate_(node.shape == plan::Window::Shape::kCumulate), time_(node.time_column), slide_(node.slide_us), size_(node.size_us), offset_(node.offset_us), context_(std::move(context)) {
+      : cumulate_(node.shape == plan::Window::Shape::kCumulate),
+        time_(node.time_column),
+        slide_(node.slide_us),
+        size_(node.size_us),
+        offset_(node.offset_us),
+        context_(std::move(context)) {
     KAPPA_CHECK(slide_ > 0 && size_ > 0);
   }
 

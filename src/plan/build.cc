@@ -8,9 +8,7 @@ namespace {
 
 using expr::ExprPtr;
 
-data::Field FieldOf(const ExprPtr& expression, std::string name) {
-  return {std::move(name), expression->type(), true};
-}
+data::Field FieldOf(const ExprPtr& expression, std::string name) { return {std::move(name), expression->type(), true}; }
 
 /// NOT NULL survives where a column is passed on untouched.
 bool Nullable(const ExprPtr& expression, const data::Schema& input) {
@@ -142,7 +140,8 @@ NodePtr MakeSessionAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vect
   return node;
 }
 
-NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<ExprPtr> more, const std::vector<std::string>& more_names) {
+NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<ExprPtr> more,
+                   const std::vector<std::string>& more_names) {
   KAPPA_CHECK(more.size() == more_names.size());
   auto node = std::make_shared<Unnest>();
   node->schema = input->schema;
@@ -158,8 +157,8 @@ NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool oute
   return node;
 }
 
-NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
-                      std::vector<std::string> names, int close_key, uint32_t close_stream) {
+NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
+                      int close_key, uint32_t close_stream) {
   KAPPA_CHECK(names.size() == keys.size() + aggregates.size());
   auto node = std::make_shared<Aggregate>();
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -181,8 +180,8 @@ NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr
   return node;
 }
 
-NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys,
-                 ExprPtr residual, std::vector<bool> null_equal) {
+NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys, ExprPtr residual,
+                 std::vector<bool> null_equal) {
   auto node = std::make_shared<Join>();
   const bool left_outer = type == JoinType::kLeft || type == JoinType::kFull;
   const bool right_outer = type == JoinType::kRight || type == JoinType::kFull;
@@ -308,9 +307,10 @@ std::shared_ptr<Node> Clone(const Node& node) {
 }
 
 /// Calls `change` on every expression slot of the node itself (not of its inputs). Null slots are skipped.
-template <typename NodeType, typename Change>
-void EachExpression(NodeType& node, const Change& change) {
-  auto slot = [&](auto& expression) { if (expression) change(expression); };
+template <typename NodeType, typename Change> void EachExpression(NodeType& node, const Change& change) {
+  auto slot = [&](auto& expression) {
+    if (expression) change(expression);
+  };
   auto as = [&]<typename T>(T*) -> auto& {
     if constexpr (std::is_const_v<NodeType>) return static_cast<const T&>(node);
     else return static_cast<T&>(node);
@@ -318,7 +318,8 @@ void EachExpression(NodeType& node, const Change& change) {
   switch (node.kind) {
     case NodeKind::kScan: slot(as(static_cast<Scan*>(nullptr)).predicate); break;
     case NodeKind::kValues:
-      for (auto& row : as(static_cast<Values*>(nullptr)).rows) for (auto& e : row) slot(e);
+      for (auto& row : as(static_cast<Values*>(nullptr)).rows)
+        for (auto& e : row) slot(e);
       break;
     case NodeKind::kFilter: slot(as(static_cast<Filter*>(nullptr)).predicate); break;
     case NodeKind::kTemporalFilter:

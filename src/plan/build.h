@@ -20,15 +20,15 @@ NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::
 NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop);
 NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
 /// `names` are those of the keys, of window_start and window_end, and of the aggregates.
-NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
-                             int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
+NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
+                             std::vector<std::string> names, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
 /// The element column is called `name`, the ordinality "ordinality".
 NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<expr::ExprPtr> more = {},
                    const std::vector<std::string>& more_names = {});
-NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
-                      std::vector<std::string> names, int close_key, uint32_t close_stream);
-NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys,
-                 std::vector<expr::ExprPtr> right_keys, expr::ExprPtr residual, std::vector<bool> null_equal = {});
+NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
+                      int close_key, uint32_t close_stream);
+NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
+                 expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// Takes names from the first input.
 NodePtr MakeUnion(std::vector<NodePtr> inputs);
 NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);

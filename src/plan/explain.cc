@@ -109,7 +109,8 @@ std::string JoinText(const plan::Join& join) {
   const std::vector<std::string> right = DistinctNames(join.inputs[1]->schema);
   std::vector<std::string> conditions;
   for (size_t i = 0; i < join.left_keys.size(); ++i)
-    conditions.push_back("left." + join.left_keys[i]->ToString(left) + (i < join.null_equal.size() && join.null_equal[i] ? " is right." : " = right.") + join.right_keys[i]->ToString(right));
+    conditions.push_back("left." + join.left_keys[i]->ToString(left) +
+                         (i < join.null_equal.size() && join.null_equal[i] ? " is right." : " = right.") + join.right_keys[i]->ToString(right));
   std::string text = std::string("Join ") + JoinName(join.type);
   if (!conditions.empty()) text += " on " + Join(conditions, " AND ");
   if (join.residual) {
@@ -170,7 +171,8 @@ std::string FrameText(const WindowFrame& frame) {
 std::string OverText(const OverWindow& over, const std::vector<std::string>& names) {
   std::vector<std::string> calls;
   for (const WindowCall& call : over.calls) {
-    std::string text = call.kind == WindowCall::Kind::kAggregate ? call.aggregate.ToString(names) : call.name + "(" + Join(Texts(call.arguments, names)) + ")";
+    std::string text =
+        call.kind == WindowCall::Kind::kAggregate ? call.aggregate.ToString(names) : call.name + "(" + Join(Texts(call.arguments, names)) + ")";
     if (call.kind >= WindowCall::Kind::kFirstValue) text += FrameText(call.frame);
     calls.push_back(std::move(text));
   }
@@ -195,8 +197,7 @@ std::string AggregateText(const Aggregate& aggregate, const std::vector<std::str
   std::string text = aggregate.aggregates.empty() ? "Distinct" : "Aggregate";
   if (!aggregate.keys.empty()) text += " by " + Join(Texts(aggregate.keys, names));
   if (!calls.empty()) text += ": " + Join(calls);
-  if (aggregate.close_key >= 0)
-    text += " emit on close of " + aggregate.keys[static_cast<size_t>(aggregate.close_key)]->ToString(names);
+  if (aggregate.close_key >= 0) text += " emit on close of " + aggregate.keys[static_cast<size_t>(aggregate.close_key)]->ToString(names);
   return text;
 }
 
@@ -204,7 +205,8 @@ std::string WindowText(const Window& window, const std::vector<std::string>& nam
   const std::string& time = names[static_cast<size_t>(window.time_column)];
   const bool cumulate = window.shape == Window::Shape::kCumulate, tumble = !cumulate && window.slide_us == window.size_us;
   std::string text = tumble ? "Window tumble " + time + " size "
-                            : std::string(cumulate ? "Window cumulate " : "Window hop ") + time + (cumulate ? " step " : " slide ") + Duration(window.slide_us) + " size ";
+                            : std::string(cumulate ? "Window cumulate " : "Window hop ") + time + (cumulate ? " step " : " slide ") +
+                                  Duration(window.slide_us) + " size ";
   text += Duration(window.size_us);
   if (window.offset_us != 0) text += " offset " + Duration(window.offset_us);
   return text;
@@ -256,7 +258,8 @@ std::string TextOf(const Node& node) {
     case NodeKind::kUnnest: {
       const auto& unnest = static_cast<const Unnest&>(node);
       std::string text = "Unnest " + unnest.array->ToString(names) + " AS " + node.schema.fields[names.size()].name;
-      for (size_t i = 0; i < unnest.more.size(); ++i) text += ", " + unnest.more[i]->ToString(names) + " AS " + node.schema.fields[names.size() + 1 + i].name;
+      for (size_t i = 0; i < unnest.more.size(); ++i)
+        text += ", " + unnest.more[i]->ToString(names) + " AS " + node.schema.fields[names.size() + 1 + i].name;
       return text + (unnest.with_ordinality ? " with ordinality" : "") + (unnest.outer ? " outer" : "");
     }
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);

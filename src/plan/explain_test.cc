@@ -22,8 +22,9 @@ TEST(ExplainTest, TextHasOneOperatorALine) {
 }
 
 TEST(ExplainTest, JsonEscapes) {
-  EXPECT_EQ(ExplainJson(*Stream()),
-            R"json({"operator":"Scan","text":"Scan stream s [a \"b\", n]","columns":[{"name":"a \"b\"","type":"text"},{"name":"n","type":"bigint"}],"append_only":true,"inputs":[]})json");
+  EXPECT_EQ(
+      ExplainJson(*Stream()),
+      R"json({"operator":"Scan","text":"Scan stream s [a \"b\", n]","columns":[{"name":"a \"b\"","type":"text"},{"name":"n","type":"bigint"}],"append_only":true,"inputs":[]})json");
 }
 
 TEST(ExplainTest, LongValuesDifferInTheirHash) {

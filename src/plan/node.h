@@ -14,7 +14,25 @@ namespace kappa::plan {
 struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 
-enum class NodeKind : uint8_t { kScan, kValues, kFilter, kProject, kTemporalFilter, kWindow, kSession, kSessionAggregate, kUnnest, kAggregate, kJoin, kUnion, kSort, kLimit, kTableFunction, kOver, kTopN };
+enum class NodeKind : uint8_t {
+  kScan,
+  kValues,
+  kFilter,
+  kProject,
+  kTemporalFilter,
+  kWindow,
+  kSession,
+  kSessionAggregate,
+  kUnnest,
+  kAggregate,
+  kJoin,
+  kUnion,
+  kSort,
+  kLimit,
+  kTableFunction,
+  kOver,
+  kTopN
+};
 
 /// Base of all nodes. `schema` describes the output columns.
 struct Node {
@@ -150,7 +168,11 @@ struct Join final : Node {
   expr::ExprPtr residual;  // may be null
   /// When a row of a side can meet no other any more: when the watermark of `stream` is past its `column` (of that side) plus the
   /// delay. column -1: never. Inner joins of append-only inputs only.
-  struct Expiry { int column = -1; uint32_t stream = 0; int64_t delay_us = 0; };
+  struct Expiry {
+    int column = -1;
+    uint32_t stream = 0;
+    int64_t delay_us = 0;
+  };
   Expiry left_expiry, right_expiry;
 };
 
@@ -192,7 +214,18 @@ struct WindowFrame {
 /// One window function over the rows of its Over node's input.
 struct WindowCall {
   enum class Kind : uint8_t {
-    kRowNumber, kRank, kDenseRank, kPercentRank, kCumeDist, kNtile, kLag, kLead, kFirstValue, kLastValue, kNthValue, kAggregate,
+    kRowNumber,
+    kRank,
+    kDenseRank,
+    kPercentRank,
+    kCumeDist,
+    kNtile,
+    kLag,
+    kLead,
+    kFirstValue,
+    kLastValue,
+    kNthValue,
+    kAggregate,
   };
   Kind kind = Kind::kRowNumber;
   std::vector<expr::ExprPtr> arguments;  // over the input; of an aggregate: in `aggregate`

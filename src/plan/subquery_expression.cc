@@ -56,9 +56,7 @@ class SubqueryExpression final : public expr::Expression {
     absl::flat_hash_map<std::string, Answer> answers;
     for (int64_t row = 0; row < count; ++row) {
       const auto [entry, added] = answers.try_emplace(std::string(outer_keys.key(row)));
-      if (added) {
-        KAPPA_ASSIGN_OR_RETURN(entry->second, Run(outer, row, context));
-      }
+      if (added) { KAPPA_ASSIGN_OR_RETURN(entry->second, Run(outer, row, context)); }
       const Answer& answer = entry->second;
       if (!needle) {
         data::AppendValue(result, answer.value);
@@ -108,8 +106,7 @@ class SubqueryExpression final : public expr::Expression {
     std::vector<Value> parameters = context.parameters;
     if (!outer.empty()) {
       parameters.resize(std::max(parameters.size(), static_cast<size_t>(subquery_.first_parameter) + outer.size()));
-      for (size_t i = 0; i < outer.size(); ++i)
-        parameters[static_cast<size_t>(subquery_.first_parameter) + i] = data::ValueAt(*outer[i], row);
+      for (size_t i = 0; i < outer.size(); ++i) parameters[static_cast<size_t>(subquery_.first_parameter) + i] = data::ValueAt(*outer[i], row);
     }
     KAPPA_ASSIGN_OR_RETURN(const Batch batch, (*current_runner)(subquery_.plan, parameters));
     Answer answer;

@@ -76,7 +76,8 @@ TEST_F(SubqueryExpressionTest, AnUncorrelatedPlanRunsOnceABatch) {
 TEST_F(SubqueryExpressionTest, AScalarHasAtMostOneRow) {
   rows_ = {{1, {}}, {2, {1, 2}}};
   EXPECT_EQ(Evaluate(Subquery::Kind::kScalar, TypeId::kInt8, Int8s({1})), Texts{"NULL"});
-  EXPECT_EQ(Evaluate(Subquery::Kind::kScalar, TypeId::kInt8, Int8s({2})), Texts{"more than one row returned by a subquery used as an expression (SQLSTATE 21000)"});
+  EXPECT_EQ(Evaluate(Subquery::Kind::kScalar, TypeId::kInt8, Int8s({2})),
+            Texts{"more than one row returned by a subquery used as an expression (SQLSTATE 21000)"});
 }
 
 TEST_F(SubqueryExpressionTest, ExistsCountsRowsNotValues) {

@@ -95,9 +95,15 @@ class FakeEngine final : public engine::Engine {
   Status WaitVisible(int64_t) override { return {}; }
 
   /// Waits until a session is in "wait"; until a session was cancelled; until a session was destroyed.
-  void AwaitWaiting() { Await([this] { return waiting > 0; }); }
-  void AwaitCancelled() { Await([this] { return cancels > 0; }); }
-  void AwaitEnded(int sessions) { Await([&] { return ended >= sessions; }); }
+  void AwaitWaiting() {
+    Await([this] { return waiting > 0; });
+  }
+  void AwaitCancelled() {
+    Await([this] { return cancels > 0; });
+  }
+  void AwaitEnded(int sessions) {
+    Await([&] { return ended >= sessions; });
+  }
   std::vector<std::string> Statements() {
     const std::lock_guard lock(mutex);
     return statements;
@@ -105,7 +111,8 @@ class FakeEngine final : public engine::Engine {
 
   data::Schema view_schema;
   data::Batch view_rows;
-  std::string status_json = "{\"version\":\"0.1.0\",\"state\":\"serving\",\"epoch\":7,\"streams\":[{\"name\":\"s\"}],\"tables\":[],\"views\":[{\"name\":\"v\"}]}";
+  std::string status_json =
+      "{\"version\":\"0.1.0\",\"state\":\"serving\",\"epoch\":7,\"streams\":[{\"name\":\"s\"}],\"tables\":[],\"views\":[{\"name\":\"v\"}]}";
   std::string unhealthy;
   std::unique_ptr<FakeSubscription> subscription;
 
@@ -115,8 +122,7 @@ class FakeEngine final : public engine::Engine {
   std::vector<std::string> statements;      // executed, with parameters as text
 
  private:
-  template <typename F>
-  void Await(const F& condition) {
+  template <typename F> void Await(const F& condition) {
     std::unique_lock lock(mutex);
     changed.wait(lock, condition);
   }

@@ -18,8 +18,14 @@ struct SelectStatement {
   plan::NodePtr plan;                       // optimized
   std::vector<data::Type> parameter_types;  // of $1..
 };
-struct CreateStreamStatement { catalog::Stream stream; bool if_not_exists = false; };
-struct CreateTableStatement { catalog::Table table; bool if_not_exists = false; };
+struct CreateStreamStatement {
+  catalog::Stream stream;
+  bool if_not_exists = false;
+};
+struct CreateTableStatement {
+  catalog::Table table;
+  bool if_not_exists = false;
+};
 struct CreateViewStatement {
   std::string name;
   bool or_replace = false;
@@ -53,18 +59,43 @@ struct InsertStatement {
   std::vector<data::Type> parameter_types;
 };
 /// UPDATE of a table: `plan` gives whole new rows. DELETE: `plan` gives the rows to delete.
-struct UpdateStatement { std::string target; plan::NodePtr plan; std::vector<data::Type> parameter_types; };
-struct DeleteStatement { std::string target; plan::NodePtr plan; std::vector<data::Type> parameter_types; };
-struct ExplainStatement { plan::NodePtr plan; bool analyze = false; bool json = false; std::string view; /* of EXPLAIN MATERIALIZED VIEW; `plan` is then its query's */ };
-struct ShowStatement { std::string name; };                    // "server_version", "all", "streams", "views", "tables", "topics"
-struct SetStatement { std::string name; std::string value; bool reset = false; bool local = false; };
-struct TransactionStatement { enum class Kind : uint8_t { kBegin, kCommit, kRollback } kind = Kind::kBegin; };
+struct UpdateStatement {
+  std::string target;
+  plan::NodePtr plan;
+  std::vector<data::Type> parameter_types;
+};
+struct DeleteStatement {
+  std::string target;
+  plan::NodePtr plan;
+  std::vector<data::Type> parameter_types;
+};
+struct ExplainStatement {
+  plan::NodePtr plan;
+  bool analyze = false;
+  bool json = false;
+  std::string view; /* of EXPLAIN MATERIALIZED VIEW; `plan` is then its query's */
+};
+struct ShowStatement {
+  std::string name;
+};                    // "server_version", "all", "streams", "views", "tables", "topics"
+struct SetStatement {
+  std::string name;
+  std::string value;
+  bool reset = false;
+  bool local = false;
+};
+struct TransactionStatement {
+  enum class Kind : uint8_t { kBegin, kCommit, kRollback } kind = Kind::kBegin;
+};
 /// DISCARD, DEALLOCATE, CLOSE, LISTEN ..: the tag to answer; `name` of DEALLOCATE (empty: all).
-struct UtilityStatement { std::string tag; std::string name; };
+struct UtilityStatement {
+  std::string tag;
+  std::string name;
+};
 
 using BoundStatement = std::variant<SelectStatement, CreateStreamStatement, CreateTableStatement, CreateViewStatement, AlterViewStatement,
-                                    DropStatement, InsertStatement, UpdateStatement, DeleteStatement, ExplainStatement, ShowStatement,
-                                    SetStatement, TransactionStatement, UtilityStatement>;
+                                    DropStatement, InsertStatement, UpdateStatement, DeleteStatement, ExplainStatement, ShowStatement, SetStatement,
+                                    TransactionStatement, UtilityStatement>;
 
 /// A relation that is not in the catalog's snapshot: kappa.views, pg_catalog.pg_class, information_schema.tables ...
 struct SystemRelation {

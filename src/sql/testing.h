@@ -33,8 +33,9 @@ inline TestCatalog::TestCatalog() {
   catalog::Stream commits;
   commits.id = 1;
   commits.name = "commits";
-  commits.schema = Columns(Field{"id", TypeId::kText}, Field{"repo", TypeId::kText}, Field{"author", TypeId::kText}, Field{"parents", TypeId::kInt4}, Field{"added", TypeId::kInt8},
-                           Field{"dirs", Type::ArrayOf(TypeId::kText)}, Field{"authored_at", TypeId::kTimestamptz}, Field{"committed_at", TypeId::kTimestamptz}, Field{"extra", TypeId::kJsonb});
+  commits.schema = Columns(Field{"id", TypeId::kText}, Field{"repo", TypeId::kText}, Field{"author", TypeId::kText}, Field{"parents", TypeId::kInt4},
+                           Field{"added", TypeId::kInt8}, Field{"dirs", Type::ArrayOf(TypeId::kText)}, Field{"authored_at", TypeId::kTimestamptz},
+                           Field{"committed_at", TypeId::kTimestamptz}, Field{"extra", TypeId::kJsonb});
   commits.event_time = 6;
   commits.watermark_delay_us = 5'000'000;
   snapshot.streams["commits"] = commits;
@@ -69,14 +70,16 @@ inline TestCatalog::TestCatalog() {
     version.schema = Columns(Field{"author", TypeId::kText}, Field{"commits", TypeId::kInt8}, Field{"added", TypeId::kNumeric});
     if (number == 2) version.schema.fields.push_back({"latest", TypeId::kTimestamptz});
     version.key_columns = {0};
-    version.query = std::string("SELECT author, count(*) AS commits, sum(added) AS added") + (number == 2 ? ", max(authored_at) AS latest" : "") + " FROM commits GROUP BY author";
+    version.query = std::string("SELECT author, count(*) AS commits, sum(added) AS added") + (number == 2 ? ", max(authored_at) AS latest" : "") +
+                    " FROM commits GROUP BY author";
     totals.versions.push_back(version);
   }
   totals.serving = 1;
   snapshot.views["totals"] = totals;
 
   system.push_back({"kappa.views", Columns(Field{"name", TypeId::kText}, Field{"rows", TypeId::kInt8})});
-  system.push_back({"pg_catalog.pg_class", Columns(Field{"oid", TypeId::kOid}, Field{"relname", TypeId::kText}, Field{"relnamespace", TypeId::kOid}, Field{"relkind", TypeId::kText})});
+  system.push_back({"pg_catalog.pg_class", Columns(Field{"oid", TypeId::kOid}, Field{"relname", TypeId::kText}, Field{"relnamespace", TypeId::kOid},
+                                                   Field{"relkind", TypeId::kText})});
   system.push_back({"pg_catalog.pg_namespace", Columns(Field{"oid", TypeId::kOid}, Field{"nspname", TypeId::kText})});
   system.push_back({"information_schema.tables", Columns(Field{"table_schema", TypeId::kText}, Field{"table_name", TypeId::kText})});
 }
@@ -104,7 +107,8 @@ inline Result<BoundStatement> TestCatalog::Bind(const std::string& text) const {
 
 inline std::string TestCatalog::Plan(const std::string& text) const {
   const Result<BoundStatement> bound = Bind(text);
-  if (!bound.ok()) return "error " + bound.error().sqlstate() + " @" + std::to_string(bound.error().position()) + ": " + bound.error().message() + "\n";
+  if (!bound.ok())
+    return "error " + bound.error().sqlstate() + " @" + std::to_string(bound.error().position()) + ": " + bound.error().message() + "\n";
   plan::NodePtr plan;
   if (const auto* select = std::get_if<SelectStatement>(&*bound)) plan = select->plan;
   if (const auto* view = std::get_if<CreateViewStatement>(&*bound)) plan = view->plan;

@@ -134,7 +134,8 @@ ArenaSnapshot Arena::Snapshot() {
     if (chunks_[c]) continue;
     auto chunk = std::make_shared<internal::PageChunk>();
     size_t first = c << internal::kChunkBits;
-    std::copy_n(owners_.begin() + static_cast<ptrdiff_t>(first), std::min<size_t>(internal::kChunkPages, owners_.size() - first), chunk->pages.begin());
+    std::copy_n(owners_.begin() + static_cast<ptrdiff_t>(first), std::min<size_t>(internal::kChunkPages, owners_.size() - first),
+                chunk->pages.begin());
     chunks_[c] = std::move(chunk);
   }
   table->chunks = chunks_;
@@ -174,7 +175,8 @@ Status Arena::CheckLoaded() const {
   const auto* header = reinterpret_cast<const Header*>(Get(0));
   if (header->magic != kMagic) return Error(sqlstate::kDataCorrupted, "state arena has no header");
   if (header->format_version != kFormatVersion) {
-    return Error(sqlstate::kDataCorrupted, "state arena has format version " + std::to_string(header->format_version) + ", expected " + std::to_string(kFormatVersion));
+    return Error(sqlstate::kDataCorrupted,
+                 "state arena has format version " + std::to_string(header->format_version) + ", expected " + std::to_string(kFormatVersion));
   }
   return {};
 }

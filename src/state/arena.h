@@ -92,7 +92,8 @@ class Arena {
   /// through until the next Snapshot or TakeDelta.
   char* Mutable(Ref ref) {
     const Entry& entry = pages_[ref >> kPageBits];
-    if (entry.stamp != generation_) [[unlikely]] MakeWritable(ref >> kPageBits);
+    if (entry.stamp != generation_) [[unlikely]]
+      MakeWritable(ref >> kPageBits);
     return entry.bytes + (ref & (kPageBytes - 1));
   }
 

@@ -117,7 +117,8 @@ TEST(Arena, RestoresFromDeltas) {
     ASSERT_TRUE(restored.CheckLoaded().ok());
     ASSERT_TRUE(restored.TakeDelta().pages.empty());
     ASSERT_EQ(restored.page_count(), delta.snapshot.page_count());
-    for (size_t p = 0; p < restored.page_count(); ++p) ASSERT_EQ(std::memcmp(restored.Get(p << kPageBits), delta.snapshot.page(p).bytes.data(), kPageBytes), 0);
+    for (size_t p = 0; p < restored.page_count(); ++p)
+      ASSERT_EQ(std::memcmp(restored.Get(p << kPageBits), delta.snapshot.page(p).bytes.data(), kPageBytes), 0);
     Ref next = restored.Allocate(64);
     *restored.Mutable(next) = 1;
     ASSERT_FALSE(restored.TakeDelta().pages.empty());
@@ -142,9 +143,16 @@ TEST(Arena, ConcurrentReadersSeeWholeEpochs) {
   auto read = [&] {
     while (!done || reads == 0) {
       ArenaSnapshot snapshot;
-      { std::lock_guard lock(mutex); snapshot = published; }
+      {
+        std::lock_guard lock(mutex);
+        snapshot = published;
+      }
       int64_t sum = 0;
-      for (Ref cell : cells) { int64_t v; std::memcpy(&v, snapshot.Get(cell), 8); sum += v; }
+      for (Ref cell : cells) {
+        int64_t v;
+        std::memcpy(&v, snapshot.Get(cell), 8);
+        sum += v;
+      }
       ASSERT_EQ(sum, 0);
       ++reads;
     }

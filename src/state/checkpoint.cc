@@ -61,7 +61,8 @@ std::optional<std::string_view> Unseal(std::string_view value) {
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 Error Corrupted(std::string what) {
-  return Error(sqlstate::kDataCorrupted, "checkpoint is damaged: " + std::move(what)).Hint("Delete the checkpoint folder: state is rebuilt from the log.");
+  return Error(sqlstate::kDataCorrupted, "checkpoint is damaged: " + std::move(what))
+      .Hint("Delete the checkpoint folder: state is rebuilt from the log.");
 }
 Status FromRocks(const rocksdb::Status& status) {
   if (status.ok()) return {};
@@ -173,7 +174,8 @@ Status CheckpointStore::Impl::ReadAll() {
   if (!body) return Corrupted("manifest");
   ByteReader reader(*body);
   auto version = reader.Little<uint32_t>();
-  if (version != kFormatVersion) return Corrupted("format version " + std::to_string(version) + ", this program reads " + std::to_string(kFormatVersion));
+  if (version != kFormatVersion)
+    return Corrupted("format version " + std::to_string(version) + ", this program reads " + std::to_string(kFormatVersion));
   generation = reader.Varint();
   next_id = static_cast<uint32_t>(reader.Varint());
   bool has_meta = reader.Little<uint8_t>() != 0;
@@ -219,7 +221,8 @@ Status CheckpointStore::Write(std::string_view meta, std::span<const Part> parts
     if (auto known = impl.arenas.find(part.name); known != impl.arenas.end()) arena = known->second;
     else arena.id = next_id++;
     const size_t pages = part.delta.snapshot.page_count();
-    for (size_t page = pages; page < arena.generations.size(); ++page) superseded.Delete(PageKey(arena.id, static_cast<uint32_t>(page), arena.generations[page]));
+    for (size_t page = pages; page < arena.generations.size(); ++page)
+      superseded.Delete(PageKey(arena.id, static_cast<uint32_t>(page), arena.generations[page]));
     arena.generations.resize(pages, 0);
     for (uint32_t page : part.delta.pages) {
       if (page >= pages) continue;

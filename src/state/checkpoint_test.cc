@@ -18,7 +18,8 @@ namespace {
 class Checkpoint : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(testing::TempDir()) / ("checkpoint_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    folder_ =
+        std::filesystem::path(testing::TempDir()) / ("checkpoint_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     std::filesystem::remove_all(folder_);
     Open();
   }
@@ -68,7 +69,8 @@ TEST_F(Checkpoint, KeepsArenasOverManyWritesAndReopening) {
       Arena loaded;
       ASSERT_TRUE(*store_->LoadArena(part.name, loaded));
       ASSERT_EQ(loaded.page_count(), part.delta.snapshot.page_count());
-      for (size_t p = 0; p < loaded.page_count(); ++p) ASSERT_EQ(std::memcmp(loaded.Get(p << kPageBits), part.delta.snapshot.page(p).bytes.data(), kPageBytes), 0);
+      for (size_t p = 0; p < loaded.page_count(); ++p)
+        ASSERT_EQ(std::memcmp(loaded.Get(p << kPageBits), part.delta.snapshot.page(p).bytes.data(), kPageBytes), 0);
     }
   }
   EXPECT_EQ(store_->Names("view/").size(), 3u);

@@ -19,9 +19,7 @@ Status KeyedTable::Attach() {
   std::memcpy(&header_ref_, arena_.root() + 8 * root_index_, sizeof header_ref_);
   if (header_ref_ == 0) return {};
   std::memcpy(&header_, arena_.Get(header_ref_), sizeof header_);
-  if (header_.payload_bytes != payload_bytes_) {
-    return Error(sqlstate::kDataCorrupted, "a table of the state has payloads of another size");
-  }
+  if (header_.payload_bytes != payload_bytes_) { return Error(sqlstate::kDataCorrupted, "a table of the state has payloads of another size"); }
   return {};
 }
 

@@ -57,8 +57,7 @@ inline uint64_t Home(uint64_t tag, uint32_t slot_bits) {
 }  // namespace internal
 
 /// Reading, over an Arena or an ArenaSnapshot (`Memory`).
-template <typename Memory>
-class TableReader {
+template <typename Memory> class TableReader {
  public:
   /// `root_index`: which of the 8 words of the arena's root names the table. A table that was never made is empty.
   TableReader(const Memory& memory, int root_index) : memory_(&memory) {
@@ -159,8 +158,7 @@ class KeyedTable : public TableReader<Arena> {
   }
 
  private:
-  template <bool kInsert, typename Keys, typename Miss>
-  void Batch(const Keys& keys, std::span<const int32_t> select, Ref* out, Miss&& miss) const {
+  template <bool kInsert, typename Keys, typename Miss> void Batch(const Keys& keys, std::span<const int32_t> select, Ref* out, Miss&& miss) const {
     constexpr size_t kBlock = 64;  // enough to keep all of a core's ~12-48 line fills busy, small enough for L1
     Ref candidates[kBlock];
     for (size_t from = 0; from < select.size(); from += kBlock) {

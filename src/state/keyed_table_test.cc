@@ -19,11 +19,14 @@ struct Keys {
   uint64_t hash(int64_t i) const { return Hash64(key(i)) & mask; }
 };
 
-int64_t Load(const char* at) { int64_t v; std::memcpy(&v, at, 8); return v; }
+int64_t Load(const char* at) {
+  int64_t v;
+  std::memcpy(&v, at, 8);
+  return v;
+}
 void Store(char* at, int64_t v) { std::memcpy(at, &v, 8); }
 
-template <typename Memory>
-void ExpectEquals(const TableReader<Memory>& table, const std::map<std::string, int64_t>& model, uint64_t mask) {
+template <typename Memory> void ExpectEquals(const TableReader<Memory>& table, const std::map<std::string, int64_t>& model, uint64_t mask) {
   ASSERT_EQ(table.rows(), static_cast<int64_t>(model.size()));
   std::map<std::string, int64_t> seen;
   std::string scratch;
@@ -51,7 +54,8 @@ void RunModel(uint64_t seed, uint64_t mask, size_t key_space, int steps) {
       batch.keys.push_back(key);
     }
     std::vector<int32_t> select;
-    for (size_t i = 0; i < batch.keys.size(); ++i) if (random() % 4 != 0) select.push_back(static_cast<int32_t>(i));
+    for (size_t i = 0; i < batch.keys.size(); ++i)
+      if (random() % 4 != 0) select.push_back(static_cast<int32_t>(i));
     std::vector<Ref> rows(select.size());
     if (random() % 2) {
       table.FindOrInsertBatch(batch, select, rows.data());

@@ -56,9 +56,7 @@ std::string Copy(const ArrayView& array, ArrayBuilder& builder) {
   return builder.Finish(LengthsOf(array));
 }
 
-Error Incompatible(const char* detail) {
-  return Error(kArraySubscriptError, "cannot concatenate incompatible arrays").Detail(detail);
-}
+Error Incompatible(const char* detail) { return Error(kArraySubscriptError, "cannot concatenate incompatible arrays").Detail(detail); }
 
 }  // namespace
 
@@ -69,13 +67,16 @@ Result<std::string> ConcatenateArrays(View left, View right) {
   if (b.dimensions() == 0) return Copy(a, builder);
   std::vector<int32_t> lengths = LengthsOf(a), others = LengthsOf(b);
   if (lengths.size() == others.size()) {
-    if (!std::equal(lengths.begin() + 1, lengths.end(), others.begin() + 1)) return Incompatible("Arrays with differing element dimensions are not compatible for concatenation.");
+    if (!std::equal(lengths.begin() + 1, lengths.end(), others.begin() + 1))
+      return Incompatible("Arrays with differing element dimensions are not compatible for concatenation.");
     lengths[0] += others[0];
   } else if (lengths.size() == others.size() + 1) {
-    if (!std::equal(others.begin(), others.end(), lengths.begin() + 1)) return Incompatible("Arrays with differing dimensions are not compatible for concatenation.");
+    if (!std::equal(others.begin(), others.end(), lengths.begin() + 1))
+      return Incompatible("Arrays with differing dimensions are not compatible for concatenation.");
     lengths[0] += 1;
   } else if (others.size() == lengths.size() + 1) {
-    if (!std::equal(lengths.begin(), lengths.end(), others.begin() + 1)) return Incompatible("Arrays with differing dimensions are not compatible for concatenation.");
+    if (!std::equal(lengths.begin(), lengths.end(), others.begin() + 1))
+      return Incompatible("Arrays with differing dimensions are not compatible for concatenation.");
     others[0] += 1;
     lengths = others;
   } else {
@@ -90,8 +91,7 @@ Result<std::string> ConcatenateArrays(View left, View right) {
 namespace {
 
 /// A kernel of rows that sees NULL arguments: body(row) gives bytes or NULL.
-template <typename Body>
-Kernel ByRow(Body body) {
+template <typename Body> Kernel ByRow(Body body) {
   return [body](KernelCall& call) -> Result<data::ColumnPtr> {
     data::ColumnBuilder builder(call.type, call.rows);
     for (int64_t row = 0; row < call.rows; ++row) {
@@ -191,7 +191,8 @@ Kernel PositionOf() {
         const ArrayView array(call.arguments[0].bytes(row));
         std::optional<Error> error;
         int32_t from = 0;
-        if (array.dimensions() > 1) error = Error(sqlstate::kFeatureNotSupported, "searching for elements in multidimensional arrays is not supported");
+        if (array.dimensions() > 1)
+          error = Error(sqlstate::kFeatureNotSupported, "searching for elements in multidimensional arrays is not supported");
         if (call.arguments.size() > 2) {
           if (call.arguments[2].IsNull(row)) error = Error(sqlstate::kNullValueNotAllowed, "initial position must not be null");
           else from = std::max(1, call.arguments[2].Get<int32_t>(row)) - 1;
@@ -308,7 +309,8 @@ Kernel FromText() {
 Result<Bytes> RegexMatch(View text, View pattern, View options) {
   KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
   if (flags.global) {
-    return Error(sqlstate::kInvalidParameterValue, "regexp_match() does not support the \"global\" option").Hint("Use the regexp_matches function instead.");
+    return Error(sqlstate::kInvalidParameterValue, "regexp_match() does not support the \"global\" option")
+        .Hint("Use the regexp_matches function instead.");
   }
   KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
   std::vector<RegexSpan> groups;
@@ -337,9 +339,7 @@ Result<std::string> RegexSplit(View text, View pattern, View options) {
         builder.Append(text.substr(start, groups[0].at - start));
         start = groups[0].at + groups[0].size;
         from = start;
-        if (groups[0].size == 0 && start >= text.size()) {
-          return builder.Finish();
-        }
+        if (groups[0].size == 0 && start >= text.size()) { return builder.Finish(); }
         continue;
       }
     }
@@ -354,27 +354,31 @@ Result<std::string> RegexSplit(View text, View pattern, View options) {
 void RegisterMeasures(Registry& registry) {
   registry.Function("cardinality", "anyarray -> int4", Rowwise([](View bytes) { return ArrayView(bytes).size(); }), "number of elements");
   registry.Function("array_ndims", "anyarray -> int4", Rowwise([](View bytes) -> std::optional<int32_t> {
-    const int dimensions = ArrayView(bytes).dimensions();
-    return dimensions == 0 ? std::nullopt : std::optional<int32_t>(dimensions);
-  }), "number of dimensions, NULL for an empty array");
+                      const int dimensions = ArrayView(bytes).dimensions();
+                      return dimensions == 0 ? std::nullopt : std::optional<int32_t>(dimensions);
+                    }),
+                    "number of dimensions, NULL for an empty array");
   for (View name : {"array_length", "array_upper"}) {
     registry.Function(name, "anyarray, int4 -> int4", Rowwise([](View bytes, int32_t dimension) -> std::optional<int32_t> {
-      const ArrayView array(bytes);
-      if (dimension < 1 || dimension > array.dimensions()) return std::nullopt;
-      return array.length(dimension - 1);
-    }), name == "array_length" ? "length of a dimension" : "highest subscript of a dimension");
+                        const ArrayView array(bytes);
+                        if (dimension < 1 || dimension > array.dimensions()) return std::nullopt;
+                        return array.length(dimension - 1);
+                      }),
+                      name == "array_length" ? "length of a dimension" : "highest subscript of a dimension");
   }
   registry.Function("array_lower", "anyarray, int4 -> int4", Rowwise([](View bytes, int32_t dimension) -> std::optional<int32_t> {
-    if (dimension < 1 || dimension > ArrayView(bytes).dimensions()) return std::nullopt;
-    return 1;
-  }), "lowest subscript of a dimension: 1");
+                      if (dimension < 1 || dimension > ArrayView(bytes).dimensions()) return std::nullopt;
+                      return 1;
+                    }),
+                    "lowest subscript of a dimension: 1");
   registry.Function("array_dims", "anyarray -> text", Rowwise([](View bytes) -> std::optional<std::string> {
-    const ArrayView array(bytes);
-    if (array.dimensions() == 0) return std::nullopt;
-    std::string out;
-    for (int i = 0; i < array.dimensions(); ++i) out += fmt::format("[1:{}]", array.length(i));
-    return out;
-  }), "bounds of all dimensions");
+                      const ArrayView array(bytes);
+                      if (array.dimensions() == 0) return std::nullopt;
+                      std::string out;
+                      for (int i = 0; i < array.dimensions(); ++i) out += fmt::format("[1:{}]", array.length(i));
+                      return out;
+                    }),
+                    "bounds of all dimensions");
 }
 
 Result<Bytes> Fill(KernelCall& call, int64_t row) {
@@ -382,11 +386,13 @@ Result<Bytes> Fill(KernelCall& call, int64_t row) {
   const ArrayView sizes(call.arguments[1].bytes(row));
   std::vector<int32_t> lengths;
   int64_t count = sizes.size() > 0 ? 1 : 0;
-  if (sizes.size() > data::kArrayDimensionsMax) return Error(sqlstate::kProgramLimitExceeded, fmt::format("number of array dimensions ({}) exceeds the maximum allowed (6)", sizes.size()));
+  if (sizes.size() > data::kArrayDimensionsMax)
+    return Error(sqlstate::kProgramLimitExceeded, fmt::format("number of array dimensions ({}) exceeds the maximum allowed (6)", sizes.size()));
   for (int32_t i = 0; i < sizes.size(); ++i) {
     if (sizes.IsNull(i)) return Error(sqlstate::kNullValueNotAllowed, "dimension values cannot be null");
     lengths.push_back(sizes.Get<int32_t>(i));
-    if (lengths.back() < 0 || (lengths.back() > 0 && count > (1 << 27) / lengths.back())) return Error(sqlstate::kProgramLimitExceeded, "array size exceeds the maximum allowed (134217727)");
+    if (lengths.back() < 0 || (lengths.back() > 0 && count > (1 << 27) / lengths.back()))
+      return Error(sqlstate::kProgramLimitExceeded, "array size exceeds the maximum allowed (134217727)");
     count *= lengths.back();
   }
   ArrayBuilder builder(call.type.element);
@@ -403,42 +409,64 @@ void RegisterArrays(Registry& registry) {
   RegisterMeasures(registry);
   registry.Operator("||", "anycompatiblearray, anycompatiblearray -> anycompatiblearray", Concatenate(), "concatenation").CalledOnNull();
   registry.Operator("||", "anycompatiblearray, anycompatible -> anycompatiblearray", AddElement(0, true), "element added at the end").CalledOnNull();
-  registry.Operator("||", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start").CalledOnNull();
+  registry.Operator("||", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start")
+      .CalledOnNull();
   registry.Function("array_cat", "anycompatiblearray, anycompatiblearray -> anycompatiblearray", Concatenate(), "concatenation").CalledOnNull();
-  registry.Function("array_append", "anycompatiblearray, anycompatible -> anycompatiblearray", AddElement(0, true), "element added at the end").CalledOnNull();
-  registry.Function("array_prepend", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start").CalledOnNull();
-  registry.Function("array_remove", "anycompatiblearray, anycompatible -> anycompatiblearray", Remove(), "without elements equal to a value").CalledOnNull();
-  registry.Function("array_replace", "anycompatiblearray, anycompatible, anycompatible -> anycompatiblearray", ReplaceElements(), "elements equal to a value replaced").CalledOnNull();
-  registry.Function("array_position", "anycompatiblearray, anycompatible -> int4", PositionOf(), "subscript of the first element equal to a value").CalledOnNull();
-  registry.Function("array_position", "anycompatiblearray, anycompatible, int4 -> int4", PositionOf(), "subscript of the first element from a position on equal to a value").CalledOnNull();
-  registry.Function("array_positions", "anycompatiblearray, anycompatible -> int4[]", PositionsOf(), "subscripts of all elements equal to a value").CalledOnNull();
+  registry.Function("array_append", "anycompatiblearray, anycompatible -> anycompatiblearray", AddElement(0, true), "element added at the end")
+      .CalledOnNull();
+  registry.Function("array_prepend", "anycompatible, anycompatiblearray -> anycompatiblearray", AddElement(1, false), "element added at the start")
+      .CalledOnNull();
+  registry.Function("array_remove", "anycompatiblearray, anycompatible -> anycompatiblearray", Remove(), "without elements equal to a value")
+      .CalledOnNull();
+  registry
+      .Function("array_replace", "anycompatiblearray, anycompatible, anycompatible -> anycompatiblearray", ReplaceElements(),
+                "elements equal to a value replaced")
+      .CalledOnNull();
+  registry.Function("array_position", "anycompatiblearray, anycompatible -> int4", PositionOf(), "subscript of the first element equal to a value")
+      .CalledOnNull();
+  registry
+      .Function("array_position", "anycompatiblearray, anycompatible, int4 -> int4", PositionOf(),
+                "subscript of the first element from a position on equal to a value")
+      .CalledOnNull();
+  registry.Function("array_positions", "anycompatiblearray, anycompatible -> int4[]", PositionsOf(), "subscripts of all elements equal to a value")
+      .CalledOnNull();
   registry.Function("array_fill", "anyelement, int4[] -> anyarray", ByRow(Fill), "array of copies of a value").CalledOnNull();
   registry.Function("trim_array", "anyarray, int4 -> anyarray", Rowwise([](View bytes, int32_t count) -> Result<std::string> {
-    const ArrayView array(bytes);
-    const int32_t length = array.dimensions() == 0 ? 0 : array.length(0);
-    if (count < 0 || count > length) return Error(kArraySubscriptError, fmt::format("number of elements to trim must be between 0 and {}", length));
-    ArrayBuilder builder(array.element());
-    if (count == length) return builder.Finish();
-    std::vector<int32_t> lengths = LengthsOf(array);
-    const int32_t keep = array.size() / length * (length - count);
-    for (int32_t i = 0; i < keep; ++i) {
-      if (array.IsNull(i)) builder.AppendNull();
-      else builder.Append(array.bytes(i));
-    }
-    lengths[0] = length - count;
-    return builder.Finish(std::move(lengths));
-  }), "without the last elements");
+                      const ArrayView array(bytes);
+                      const int32_t length = array.dimensions() == 0 ? 0 : array.length(0);
+                      if (count < 0 || count > length)
+                        return Error(kArraySubscriptError, fmt::format("number of elements to trim must be between 0 and {}", length));
+                      ArrayBuilder builder(array.element());
+                      if (count == length) return builder.Finish();
+                      std::vector<int32_t> lengths = LengthsOf(array);
+                      const int32_t keep = array.size() / length * (length - count);
+                      for (int32_t i = 0; i < keep; ++i) {
+                        if (array.IsNull(i)) builder.AppendNull();
+                        else builder.Append(array.bytes(i));
+                      }
+                      lengths[0] = length - count;
+                      return builder.Finish(std::move(lengths));
+                    }),
+                    "without the last elements");
   registry.Operator("@>", "anyarray, anyarray -> bool", Rowwise([](View a, View b) { return Contains(a, b); }), "contains all elements of");
   registry.Operator("<@", "anyarray, anyarray -> bool", Rowwise([](View a, View b) { return Contains(b, a); }), "all elements are contained in");
   registry.Operator("&&", "anyarray, anyarray -> bool", Rowwise([](View a, View b) { return Overlaps(a, b); }), "have elements in common");
   registry.Function("array_to_string", "anyarray, text -> text", ToText(), "elements joined by a delimiter, without NULLs").CalledOnNull().Session();
-  registry.Function("array_to_string", "anyarray, text, text -> text", ToText(), "elements joined by a delimiter, with a text for NULLs").CalledOnNull().Session();
-  registry.Function("string_to_array", "text, text -> text[]", FromText(), "fields between delimiters; characters when the delimiter is NULL").CalledOnNull();
-  registry.Function("string_to_array", "text, text, text -> text[]", FromText(), "fields between delimiters, with a text that stands for NULL").CalledOnNull();
-  registry.Function("regexp_match", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexMatch(text, pattern, ""); }), "groups of the first match");
-  registry.Function("regexp_match", "text, text, text -> text[]", Rowwise([](View text, View pattern, View options) { return RegexMatch(text, pattern, options); }), "groups of the first match");
-  registry.Function("regexp_split_to_array", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexSplit(text, pattern, ""); }), "fields between matches");
-  registry.Function("regexp_split_to_array", "text, text, text -> text[]", Rowwise([](View text, View pattern, View options) { return RegexSplit(text, pattern, options); }), "fields between matches");
+  registry.Function("array_to_string", "anyarray, text, text -> text", ToText(), "elements joined by a delimiter, with a text for NULLs")
+      .CalledOnNull()
+      .Session();
+  registry.Function("string_to_array", "text, text -> text[]", FromText(), "fields between delimiters; characters when the delimiter is NULL")
+      .CalledOnNull();
+  registry.Function("string_to_array", "text, text, text -> text[]", FromText(), "fields between delimiters, with a text that stands for NULL")
+      .CalledOnNull();
+  registry.Function("regexp_match", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexMatch(text, pattern, ""); }),
+                    "groups of the first match");
+  registry.Function("regexp_match", "text, text, text -> text[]",
+                    Rowwise([](View text, View pattern, View options) { return RegexMatch(text, pattern, options); }), "groups of the first match");
+  registry.Function("regexp_split_to_array", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexSplit(text, pattern, ""); }),
+                    "fields between matches");
+  registry.Function("regexp_split_to_array", "text, text, text -> text[]",
+                    Rowwise([](View text, View pattern, View options) { return RegexSplit(text, pattern, options); }), "fields between matches");
 }
 
 }  // namespace kappa::expr

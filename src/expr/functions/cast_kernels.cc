@@ -29,8 +29,7 @@ using data::TypeId;
 
 namespace {
 
-template <typename To, typename From>
-Result<To> Convert(From from) {
+template <typename To, typename From> Result<To> Convert(From from) {
   if constexpr (std::is_same_v<To, From>) {
     return from;
   } else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) {
@@ -54,12 +53,10 @@ Result<To> Convert(From from) {
 }
 
 /// True when no value of From can fail to become To.
-template <typename To, typename From>
-constexpr bool kAlwaysFits = std::is_integral_v<From> ? (!std::is_integral_v<To> || sizeof(To) >= sizeof(From))
-                                                      : (!std::is_integral_v<To> && sizeof(To) >= sizeof(From));
+template <typename To, typename From> constexpr bool kAlwaysFits =
+    std::is_integral_v<From> ? (!std::is_integral_v<To> || sizeof(To) >= sizeof(From)) : (!std::is_integral_v<To> && sizeof(To) >= sizeof(From));
 
-template <typename To, typename From>
-Kernel Make() {
+template <typename To, typename From> Kernel Make() {
   if constexpr (kAlwaysFits<To, From>) {
     return [](KernelCall& call) { return PureUnary<To, From>(call, [](From from) { return static_cast<To>(from); }); };
   } else {
@@ -67,8 +64,7 @@ Kernel Make() {
   }
 }
 
-template <typename From>
-Kernel MakeFrom(TypeId to) {
+template <typename From> Kernel MakeFrom(TypeId to) {
   switch (to) {
     case TypeId::kInt2: return Make<int16_t, From>();
     case TypeId::kInt4: return Make<int32_t, From>();
@@ -140,8 +136,7 @@ Kernel VarcharKernel(int32_t length, bool is_explicit) {
   });
 }
 
-template <typename T>
-Kernel IntegerToNumeric() {
+template <typename T> Kernel IntegerToNumeric() {
   return [](KernelCall& call) -> Result<ColumnPtr> {
     const data::Column& input = *call.arguments[0].column;
     auto out = MakeOutput(call);
@@ -154,8 +149,7 @@ Kernel IntegerToNumeric() {
 }
 
 /// Conversions of times that need the session's zone.
-template <typename T, typename F>
-Kernel InZone(F function) {
+template <typename T, typename F> Kernel InZone(F function) {
   return [function](KernelCall& call) -> Result<ColumnPtr> {
     KAPPA_ASSIGN_OR_RETURN(const data::TimeZone zone, SessionZone(call.context));
     return Rowwise([&zone, function](T value) { return function(value, zone); })(call);
@@ -305,8 +299,7 @@ Kernel ArrayKernel(const Type& from, const Type& to, bool is_explicit) {
 }
 
 /// Integers as they usually are written; anything else is left to the input function.
-template <typename T>
-Kernel IntegerFromText() {
+template <typename T> Kernel IntegerFromText() {
   return [](KernelCall& call) -> Result<ColumnPtr> {
     const data::Column& input = *call.arguments[0].column;
     auto out = std::make_shared<data::Column>(call.type, call.rows);

@@ -15,13 +15,11 @@ namespace {
 using data::StringView;
 
 // Orders in which every pair of values is comparable: floats with NaN equal to itself and above all else.
-template <typename T>
-struct Plain {
+template <typename T> struct Plain {
   static bool Equal(const T& a, const T& b) { return a == b; }
   static bool Less(const T& a, const T& b) { return a < b; }
 };
-template <typename T>
-struct Float {
+template <typename T> struct Float {
   static bool Equal(T a, T b) { return (a == b) | ((a != a) & (b != b)); }
   static bool Less(T a, T b) { return (a < b) | ((b != b) & (a == a)); }
 };
@@ -52,9 +50,25 @@ struct NumericOrder {
 
  private:
   static bool Align(const StringView& a, const StringView& b, int128_t& x, int128_t& y) {
-    static constexpr int64_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000,
-                                               100000000000, 1000000000000, 10000000000000, 100000000000000, 1000000000000000,
-                                               10000000000000000, 100000000000000000, 1000000000000000000};
+    static constexpr int64_t kPowersOfTen[] = {1,
+                                               10,
+                                               100,
+                                               1000,
+                                               10000,
+                                               100000,
+                                               1000000,
+                                               10000000,
+                                               100000000,
+                                               1000000000,
+                                               10000000000,
+                                               100000000000,
+                                               1000000000000,
+                                               10000000000000,
+                                               100000000000000,
+                                               1000000000000000,
+                                               10000000000000000,
+                                               100000000000000000,
+                                               1000000000000000000};
     if (a.size() != 10 || b.size() != 10) return false;
     const int distance = Scale(a) - Scale(b);
     if (distance < -18 || distance > 18) return false;
@@ -89,22 +103,40 @@ struct IntervalOrder {
 };
 
 /// Registers = <> < <= > >= with `Order` after converting both sides to C.
-template <typename Order, typename C, typename A, typename B>
-void RegisterOrder(Registry& registry, std::string_view types) {
+template <typename Order, typename C, typename A, typename B> void RegisterOrder(Registry& registry, std::string_view types) {
   const std::string signature = fmt::format("{} -> bool", types);
   auto add = [&](std::string_view name, Kernel kernel, std::string_view description) {
     registry.Operator(name, signature, std::move(kernel), description).Infallible();
   };
-  add("=", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Equal(C(a), C(b)); }); }, "equal");
-  add("<>", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Equal(C(a), C(b)); }); }, "not equal");
-  add("<", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Less(C(a), C(b)); }); }, "less than");
-  add(">", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Less(C(b), C(a)); }); }, "greater than");
-  add("<=", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Less(C(b), C(a)); }); }, "less than or equal");
-  add(">=", [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Less(C(a), C(b)); }); }, "greater than or equal");
+  add(
+      "=",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Equal(C(a), C(b)); }); },
+      "equal");
+  add(
+      "<>",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Equal(C(a), C(b)); }); },
+      "not equal");
+  add(
+      "<",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Less(C(a), C(b)); }); },
+      "less than");
+  add(
+      ">",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return Order::Less(C(b), C(a)); }); },
+      "greater than");
+  add(
+      "<=",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Less(C(b), C(a)); }); },
+      "less than or equal");
+  add(
+      ">=",
+      [](KernelCall& call) { return PureBinary<uint8_t, A, B>(call, [](const A& a, const B& b) -> uint8_t { return !Order::Less(C(a), C(b)); }); },
+      "greater than or equal");
 }
 
-template <typename Order, typename T>
-void RegisterSame(Registry& registry, std::string_view type) { RegisterOrder<Order, const T&, T, T>(registry, fmt::format("{0}, {0}", type)); }
+template <typename Order, typename T> void RegisterSame(Registry& registry, std::string_view type) {
+  RegisterOrder<Order, const T&, T, T>(registry, fmt::format("{0}, {0}", type));
+}
 
 }  // namespace
 

@@ -40,8 +40,7 @@ Result<int64_t> PlusInSession(EvalContext& context, int64_t timestamptz, const I
 
 /// timestamp[tz] + interval, the watermark's and the windows' arithmetic: a constant of hours or less is a plain addition in
 /// every zone. Rows that leave the range of timestamps, and all other intervals, go to `slow`.
-template <typename Slow>
-Kernel PlusInterval(size_t time_index, bool negative, Slow slow) {
+template <typename Slow> Kernel PlusInterval(size_t time_index, bool negative, Slow slow) {
   return [time_index, negative, slow](KernelCall& call) -> Result<data::ColumnPtr> {
     const Argument& times = call.arguments[time_index];
     const Argument& intervals = call.arguments[1 - time_index];
@@ -86,32 +85,40 @@ Result<int64_t> MinusInSession(EvalContext& context, int64_t time, const Interva
 void RegisterOperators(Registry& registry) {
   registry.Operator("+", "date, int4 -> date", Rowwise([](int32_t date, int32_t days) { return AddDays(date, days); }), "days later");
   registry.Operator("+", "int4, date -> date", Rowwise([](int32_t days, int32_t date) { return AddDays(date, days); }), "days later");
-  registry.Operator("-", "date, int4 -> date", Rowwise([](int32_t date, int32_t days) { return AddDays(date, -static_cast<int64_t>(days)); }), "days earlier");
+  registry.Operator("-", "date, int4 -> date", Rowwise([](int32_t date, int32_t days) { return AddDays(date, -static_cast<int64_t>(days)); }),
+                    "days earlier");
   registry.Operator("-", "date, date -> int4", Rowwise([](int32_t a, int32_t b) { return data::SubtractDates(a, b); }), "days between");
-  registry.Operator("+", "date, interval -> timestamp", Rowwise([](int32_t date, Interval by) { return DatePlusInterval(date, by); }), "later by an interval");
-  registry.Operator("+", "interval, date -> timestamp", Rowwise([](Interval by, int32_t date) { return DatePlusInterval(date, by); }), "later by an interval");
+  registry.Operator("+", "date, interval -> timestamp", Rowwise([](int32_t date, Interval by) { return DatePlusInterval(date, by); }),
+                    "later by an interval");
+  registry.Operator("+", "interval, date -> timestamp", Rowwise([](Interval by, int32_t date) { return DatePlusInterval(date, by); }),
+                    "later by an interval");
   registry.Operator("-", "date, interval -> timestamp", Rowwise([](int32_t date, Interval by) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t timestamp, data::DateToTimestamp(date));
-    return Minus(timestamp, by);
-  }), "earlier by an interval");
+                      KAPPA_ASSIGN_OR_RETURN(const int64_t timestamp, data::DateToTimestamp(date));
+                      return Minus(timestamp, by);
+                    }),
+                    "earlier by an interval");
   registry.Operator("+", "timestamp, interval -> timestamp", PlusInterval(0, false, Plus), "later by an interval");
   registry.Operator("+", "interval, timestamp -> timestamp", PlusInterval(1, false, Plus), "later by an interval");
-  registry.Operator("-", "timestamp, interval -> timestamp", PlusInterval(0, true, [](EvalContext&, int64_t time, const Interval& by) { return Minus(time, by); }), "earlier by an interval");
-  registry.Operator("-", "timestamp, timestamp -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }), "days and time between");
+  registry.Operator("-", "timestamp, interval -> timestamp",
+                    PlusInterval(0, true, [](EvalContext&, int64_t time, const Interval& by) { return Minus(time, by); }), "earlier by an interval");
+  registry.Operator("-", "timestamp, timestamp -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }),
+                    "days and time between");
   // Months and days follow the wall clock of the session's zone.
   registry.Operator("+", "timestamptz, interval -> timestamptz", PlusInterval(0, false, PlusInSession), "later by an interval").Session();
   registry.Operator("+", "interval, timestamptz -> timestamptz", PlusInterval(1, false, PlusInSession), "later by an interval").Session();
   registry.Operator("-", "timestamptz, interval -> timestamptz", PlusInterval(0, true, MinusInSession), "earlier by an interval").Session();
-  registry.Operator("-", "timestamptz, timestamptz -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }), "days and time between");
+  registry.Operator("-", "timestamptz, timestamptz -> interval", Rowwise([](int64_t a, int64_t b) { return data::SubtractTimestamps(a, b); }),
+                    "days and time between");
   registry.Operator("+", "interval, interval -> interval", Rowwise([](Interval a, Interval b) { return data::Add(a, b); }), "sum");
   registry.Operator("-", "interval, interval -> interval", Rowwise([](Interval a, Interval b) { return data::Subtract(a, b); }), "difference");
   registry.Operator("-", "interval -> interval", Rowwise([](Interval a) { return data::Negate(a); }), "negated interval");
   registry.Operator("*", "interval, float8 -> interval", Rowwise([](Interval a, double b) { return data::Multiply(a, b); }), "product");
   registry.Operator("*", "float8, interval -> interval", Rowwise([](double b, Interval a) { return data::Multiply(a, b); }), "product");
   registry.Operator("/", "interval, float8 -> interval", Rowwise([](Interval a, double b) -> Result<Interval> {
-    if (b == 0) return DivisionByZero();
-    return data::Divide(a, b);
-  }), "quotient");
+                      if (b == 0) return DivisionByZero();
+                      return data::Divide(a, b);
+                    }),
+                    "quotient");
 }
 
 // ---- Fields
@@ -136,8 +143,7 @@ class Unit {
 };
 
 /// A kernel of (unit text, value T): function(context, field, unit, value).
-template <typename T, typename F>
-Kernel WithUnit(data::Type type, F function) {
+template <typename T, typename F> Kernel WithUnit(data::Type type, F function) {
   return [type, function](KernelCall& call) -> Result<data::ColumnPtr> {
     Unit unit(type);
     const auto row_function = [&unit, function](EvalContext& context, View name, T value) -> decltype(function(context, DateField{}, name, value)) {
@@ -198,53 +204,74 @@ Kernel TruncateFast(bool in_session, Kernel slow) {
 }
 
 void RegisterFields(Registry& registry) {
-  registry.Function("date_trunc", "text, timestamp -> timestamp", TruncateFast(false, WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int64_t time) {
-    return data::TruncateTimestamp(field, name, time);
-  })), "start of the second, hour, day, week, month, ... that a time lies in");
-  registry.Function("date_trunc", "text, timestamptz -> timestamptz", TruncateFast(true, WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name, int64_t time) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, SessionZone(context));
-    return data::TruncateTimestamptz(field, name, time, zone);
-  })), "start of the second, hour, day, week, month, ... in the session's time zone").Session();
+  registry.Function(
+      "date_trunc", "text, timestamp -> timestamp",
+      TruncateFast(false, WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
+                                                                   int64_t time) { return data::TruncateTimestamp(field, name, time); })),
+      "start of the second, hour, day, week, month, ... that a time lies in");
+  registry
+      .Function("date_trunc", "text, timestamptz -> timestamptz",
+                TruncateFast(true, WithUnit<int64_t>(TypeId::kTimestamptz,
+                                                     [](EvalContext& context, DateField field, View name, int64_t time) -> Result<int64_t> {
+                                                       KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, SessionZone(context));
+                                                       return data::TruncateTimestamptz(field, name, time, zone);
+                                                     })),
+                "start of the second, hour, day, week, month, ... in the session's time zone")
+      .Session();
   registry.Function("date_trunc", "text, timestamptz, text -> timestamptz", Rowwise([](View unit, int64_t time, View zone_name) -> Result<int64_t> {
-    const auto field = data::ParseDateField(unit);
-    if (!field) return data::UnitNotRecognized(unit, TypeId::kTimestamptz);
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, data::TimeZone::Load(zone_name));
-    return data::TruncateTimestamptz(*field, unit, time, zone);
-  }), "start of the second, hour, day, week, month, ... in a time zone");
-  registry.Function("date_trunc", "text, interval -> interval", WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name, Interval value) {
-    return data::TruncateInterval(field, name, value);
-  }), "interval cut to a field");
+                      const auto field = data::ParseDateField(unit);
+                      if (!field) return data::UnitNotRecognized(unit, TypeId::kTimestamptz);
+                      KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, data::TimeZone::Load(zone_name));
+                      return data::TruncateTimestamptz(*field, unit, time, zone);
+                    }),
+                    "start of the second, hour, day, week, month, ... in a time zone");
+  registry.Function("date_trunc", "text, interval -> interval",
+                    WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name,
+                                                             Interval value) { return data::TruncateInterval(field, name, value); }),
+                    "interval cut to a field");
 
   const char* extract = "a field of a time: year, month, day, hour, dow, epoch, ...";
-  registry.Function("extract", "text, timestamp -> numeric", WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int64_t time) {
-    return data::ExtractTimestamp(field, name, time);
-  }), extract);
+  registry.Function("extract", "text, timestamp -> numeric",
+                    WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
+                                                             int64_t time) { return data::ExtractTimestamp(field, name, time); }),
+                    extract);
   registry.Function("extract", "text, timestamptz -> numeric", WithUnit<int64_t>(TypeId::kTimestamptz, ExtractInSession), extract).Session();
-  registry.Function("extract", "text, date -> numeric", WithUnit<int32_t>(TypeId::kDate, [](EvalContext&, DateField field, View name, int32_t date) {
-    return data::ExtractDate(field, name, date);
-  }), extract);
-  registry.Function("extract", "text, interval -> numeric", WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name, Interval value) {
-    return data::ExtractInterval(field, name, value);
-  }), extract);
-  registry.Function("date_part", "text, timestamp -> float8", WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int64_t time) {
-    return ToDouble(data::ExtractTimestamp(field, name, time));
-  }), extract);
-  registry.Function("date_part", "text, timestamptz -> float8", WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name, int64_t time) {
-    return ToDouble(ExtractInSession(context, field, name, time));
-  }), extract).Session();
-  registry.Function("date_part", "text, date -> float8", WithUnit<int32_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name, int32_t date) -> Result<std::optional<double>> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t time, data::DateToTimestamp(date));
-    return ToDouble(data::ExtractTimestamp(field, name, time));
-  }), extract);
-  registry.Function("date_part", "text, interval -> float8", WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name, Interval value) {
-    return ToDouble(data::ExtractInterval(field, name, value));
-  }), extract);
+  registry.Function(
+      "extract", "text, date -> numeric",
+      WithUnit<int32_t>(TypeId::kDate, [](EvalContext&, DateField field, View name, int32_t date) { return data::ExtractDate(field, name, date); }),
+      extract);
+  registry.Function("extract", "text, interval -> numeric",
+                    WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name,
+                                                             Interval value) { return data::ExtractInterval(field, name, value); }),
+                    extract);
+  registry.Function("date_part", "text, timestamp -> float8",
+                    WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
+                                                             int64_t time) { return ToDouble(data::ExtractTimestamp(field, name, time)); }),
+                    extract);
+  registry
+      .Function("date_part", "text, timestamptz -> float8",
+                WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name,
+                                                           int64_t time) { return ToDouble(ExtractInSession(context, field, name, time)); }),
+                extract)
+      .Session();
+  registry.Function("date_part", "text, date -> float8",
+                    WithUnit<int32_t>(TypeId::kTimestamp,
+                                      [](EvalContext&, DateField field, View name, int32_t date) -> Result<std::optional<double>> {
+                                        KAPPA_ASSIGN_OR_RETURN(const int64_t time, data::DateToTimestamp(date));
+                                        return ToDouble(data::ExtractTimestamp(field, name, time));
+                                      }),
+                    extract);
+  registry.Function("date_part", "text, interval -> float8",
+                    WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name,
+                                                             Interval value) { return ToDouble(data::ExtractInterval(field, name, value)); }),
+                    extract);
 
   for (View type : {"timestamp", "timestamptz"}) {
-    registry.Function("date_bin", fmt::format("interval, {0}, {0} -> {0}", type), Rowwise([](Interval stride, int64_t time, int64_t origin) {
-      return data::BinTimestamp(stride, time, origin);
-    }), "start of the bin of this width, counted from an origin, that a time lies in");
-    registry.Function("isfinite", fmt::format("{} -> bool", type), Rowwise([](int64_t time) { return data::IsFinite(time); }), "neither infinity nor -infinity");
+    registry.Function("date_bin", fmt::format("interval, {0}, {0} -> {0}", type),
+                      Rowwise([](Interval stride, int64_t time, int64_t origin) { return data::BinTimestamp(stride, time, origin); }),
+                      "start of the bin of this width, counted from an origin, that a time lies in");
+    registry.Function("isfinite", fmt::format("{} -> bool", type), Rowwise([](int64_t time) { return data::IsFinite(time); }),
+                      "neither infinity nor -infinity");
   }
   registry.Function("isfinite", "date -> bool", Rowwise([](int32_t date) { return data::IsFiniteDate(date); }), "neither infinity nor -infinity");
   registry.Function("isfinite", "interval -> bool", Rowwise([](Interval) { return true; }), "true");
@@ -280,8 +307,7 @@ class NamedZone {
   TimeZone zone_;
 };
 
-template <typename F>
-Kernel InNamedZone(F function) {
+template <typename F> Kernel InNamedZone(F function) {
   return [function](KernelCall& call) -> Result<data::ColumnPtr> {
     NamedZone zones;
     return Rowwise([&zones, function](View name, int64_t time) -> Result<int64_t> {
@@ -292,16 +318,22 @@ Kernel InNamedZone(F function) {
 }
 
 void RegisterZones(Registry& registry) {
-  registry.Function("timezone", "text, timestamp -> timestamptz", InNamedZone([](int64_t time, const TimeZone& zone) { return data::TimestampToTimestamptz(time, zone); }), "AT TIME ZONE: the moment of a wall clock");
-  registry.Function("timezone", "text, timestamptz -> timestamp", InNamedZone([](int64_t time, const TimeZone& zone) { return data::TimestamptzToTimestamp(time, zone); }), "AT TIME ZONE: the wall clock at a moment");
+  registry.Function("timezone", "text, timestamp -> timestamptz",
+                    InNamedZone([](int64_t time, const TimeZone& zone) { return data::TimestampToTimestamptz(time, zone); }),
+                    "AT TIME ZONE: the moment of a wall clock");
+  registry.Function("timezone", "text, timestamptz -> timestamp",
+                    InNamedZone([](int64_t time, const TimeZone& zone) { return data::TimestamptzToTimestamp(time, zone); }),
+                    "AT TIME ZONE: the wall clock at a moment");
   registry.Function("timezone", "interval, timestamp -> timestamptz", Rowwise([](Interval offset, int64_t time) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, IntervalZone(offset));
-    return data::TimestampToTimestamptz(time, zone);
-  }), "AT TIME ZONE with an offset");
+                      KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, IntervalZone(offset));
+                      return data::TimestampToTimestamptz(time, zone);
+                    }),
+                    "AT TIME ZONE with an offset");
   registry.Function("timezone", "interval, timestamptz -> timestamp", Rowwise([](Interval offset, int64_t time) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, IntervalZone(offset));
-    return data::TimestamptzToTimestamp(time, zone);
-  }), "AT TIME ZONE with an offset");
+                      KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, IntervalZone(offset));
+                      return data::TimestamptzToTimestamp(time, zone);
+                    }),
+                    "AT TIME ZONE with an offset");
 }
 
 // ---- Making and measuring
@@ -316,36 +348,57 @@ Result<int64_t> Midnight(EvalContext& context) {
 }
 
 void RegisterConstruction(Registry& registry) {
-  registry.Function("age", "timestamp, timestamp -> interval", Rowwise([](int64_t a, int64_t b) { return data::Age(a, b); }), "years, months, days and time between");
-  registry.Function("age", "timestamptz, timestamptz -> interval", Rowwise([](EvalContext& context, int64_t a, int64_t b) -> Result<Interval> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t later, LocalTime(context, a));
-    KAPPA_ASSIGN_OR_RETURN(const int64_t earlier, LocalTime(context, b));
-    return data::Age(later, earlier);
-  }), "years, months, days and time between").Session();
-  registry.Function("age", "timestamp -> interval", Rowwise([](EvalContext& context, int64_t time) -> Result<Interval> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t midnight, Midnight(context));
-    return data::Age(midnight, time);
-  }), "age at the start of today").Stable();
-  registry.Function("age", "timestamptz -> interval", Rowwise([](EvalContext& context, int64_t time) -> Result<Interval> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t midnight, Midnight(context));
-    KAPPA_ASSIGN_OR_RETURN(const int64_t local, LocalTime(context, time));
-    return data::Age(midnight, local);
-  }), "age at the start of today").Stable();
-  registry.Function("to_timestamp", "float8 -> timestamptz", Rowwise([](double seconds) { return data::TimestampFromEpoch(seconds); }), "moment of so many seconds since 1970");
-  registry.Function("make_date", "int4, int4, int4 -> date", Rowwise([](int32_t year, int32_t month, int32_t day) { return data::MakeDate(year, month, day); }), "date from year, month, day");
-  registry.Function("make_timestamp", "int4, int4, int4, int4, int4, float8 -> timestamp", Rowwise([](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) {
-    return data::MakeTimestamp(year, month, day, hour, minute, second);
-  }), "timestamp from year, month, day, hour, minute, second");
-  registry.Function("make_timestamptz", "int4, int4, int4, int4, int4, float8 -> timestamptz", Rowwise([](EvalContext& context, int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::MakeTimestamp(year, month, day, hour, minute, second));
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, SessionZone(context));
-    return data::TimestampToTimestamptz(local, zone);
-  }), "moment from year, month, day, hour, minute, second in the session's time zone").Session();
-  registry.Function("make_timestamptz", "int4, int4, int4, int4, int4, float8, text -> timestamptz", Rowwise([](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second, View name) -> Result<int64_t> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::MakeTimestamp(year, month, day, hour, minute, second));
-    KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, TimeZone::Load(name));
-    return data::TimestampToTimestamptz(local, zone);
-  }), "moment from year, month, day, hour, minute, second in a time zone");
+  registry.Function("age", "timestamp, timestamp -> interval", Rowwise([](int64_t a, int64_t b) { return data::Age(a, b); }),
+                    "years, months, days and time between");
+  registry
+      .Function("age", "timestamptz, timestamptz -> interval", Rowwise([](EvalContext& context, int64_t a, int64_t b) -> Result<Interval> {
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t later, LocalTime(context, a));
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t earlier, LocalTime(context, b));
+                  return data::Age(later, earlier);
+                }),
+                "years, months, days and time between")
+      .Session();
+  registry
+      .Function("age", "timestamp -> interval", Rowwise([](EvalContext& context, int64_t time) -> Result<Interval> {
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t midnight, Midnight(context));
+                  return data::Age(midnight, time);
+                }),
+                "age at the start of today")
+      .Stable();
+  registry
+      .Function("age", "timestamptz -> interval", Rowwise([](EvalContext& context, int64_t time) -> Result<Interval> {
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t midnight, Midnight(context));
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t local, LocalTime(context, time));
+                  return data::Age(midnight, local);
+                }),
+                "age at the start of today")
+      .Stable();
+  registry.Function("to_timestamp", "float8 -> timestamptz", Rowwise([](double seconds) { return data::TimestampFromEpoch(seconds); }),
+                    "moment of so many seconds since 1970");
+  registry.Function("make_date", "int4, int4, int4 -> date",
+                    Rowwise([](int32_t year, int32_t month, int32_t day) { return data::MakeDate(year, month, day); }), "date from year, month, day");
+  registry.Function("make_timestamp", "int4, int4, int4, int4, int4, float8 -> timestamp",
+                    Rowwise([](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) {
+                      return data::MakeTimestamp(year, month, day, hour, minute, second);
+                    }),
+                    "timestamp from year, month, day, hour, minute, second");
+  registry
+      .Function(
+          "make_timestamptz", "int4, int4, int4, int4, int4, float8 -> timestamptz",
+          Rowwise([](EvalContext& context, int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) -> Result<int64_t> {
+            KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::MakeTimestamp(year, month, day, hour, minute, second));
+            KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, SessionZone(context));
+            return data::TimestampToTimestamptz(local, zone);
+          }),
+          "moment from year, month, day, hour, minute, second in the session's time zone")
+      .Session();
+  registry.Function("make_timestamptz", "int4, int4, int4, int4, int4, float8, text -> timestamptz",
+                    Rowwise([](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second, View name) -> Result<int64_t> {
+                      KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::MakeTimestamp(year, month, day, hour, minute, second));
+                      KAPPA_ASSIGN_OR_RETURN(const TimeZone zone, TimeZone::Load(name));
+                      return data::TimestampToTimestamptz(local, zone);
+                    }),
+                    "moment from year, month, day, hour, minute, second in a time zone");
   // make_interval(years, months, weeks, days, hours, mins, secs): all may be left out from the end.
   std::string types;
   for (int count = 0; count <= 7; ++count) {
@@ -359,7 +412,8 @@ void RegisterConstruction(Registry& registry) {
         }
         int64_t parts[6] = {};
         for (int i = 0; i < std::min(count, 6); ++i) parts[i] = call.arguments[static_cast<size_t>(i)].Get<int32_t>(row);
-        auto interval = data::MakeInterval(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], count == 7 ? call.arguments[6].Get<double>(row) : 0.0);
+        auto interval =
+            data::MakeInterval(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], count == 7 ? call.arguments[6].Get<double>(row) : 0.0);
         if (!interval.ok()) {
           if (!call.Tolerate(interval.error())) return interval.error();
           builder.AppendNull();
@@ -373,15 +427,25 @@ void RegisterConstruction(Registry& registry) {
   }
   registry.Function("justify_hours", "interval -> interval", Rowwise([](Interval a) { return data::JustifyHours(a); }), "24 hours as a day");
   registry.Function("justify_days", "interval -> interval", Rowwise([](Interval a) { return data::JustifyDays(a); }), "30 days as a month");
-  registry.Function("justify_interval", "interval -> interval", Rowwise([](Interval a) { return data::JustifyInterval(a); }), "24 hours as a day, 30 days as a month, one sign");
+  registry.Function("justify_interval", "interval -> interval", Rowwise([](Interval a) { return data::JustifyInterval(a); }),
+                    "24 hours as a day, 30 days as a month, one sign");
   for (View name : {"now", "current_timestamp", "transaction_timestamp", "statement_timestamp", "clock_timestamp"}) {
-    registry.Function(name, "-> timestamptz", Rowwise([](EvalContext& context) { return context.now_us; }), "start of the statement; in a view, of the epoch").Stable();
+    registry
+        .Function(name, "-> timestamptz", Rowwise([](EvalContext& context) { return context.now_us; }),
+                  "start of the statement; in a view, of the epoch")
+        .Stable();
   }
-  registry.Function("localtimestamp", "-> timestamp", Rowwise([](EvalContext& context) { return LocalTime(context, context.now_us); }), "now() on the session's wall clock").Stable();
-  registry.Function("current_date", "-> date", Rowwise([](EvalContext& context) -> Result<int32_t> {
-    KAPPA_ASSIGN_OR_RETURN(const int64_t local, LocalTime(context, context.now_us));
-    return data::TimestampToDate(local);
-  }), "today in the session's time zone").Stable();
+  registry
+      .Function("localtimestamp", "-> timestamp", Rowwise([](EvalContext& context) { return LocalTime(context, context.now_us); }),
+                "now() on the session's wall clock")
+      .Stable();
+  registry
+      .Function("current_date", "-> date", Rowwise([](EvalContext& context) -> Result<int32_t> {
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t local, LocalTime(context, context.now_us));
+                  return data::TimestampToDate(local);
+                }),
+                "today in the session's time zone")
+      .Stable();
 }
 
 }  // namespace

@@ -8,9 +8,10 @@
 
 namespace kappa::expr {
 
-template <typename T>
-Error OutOfRange() {
-  const char* message = std::is_same_v<T, int16_t> ? "smallint out of range" : std::is_same_v<T, int32_t> ? "integer out of range" : "bigint out of range";
+template <typename T> Error OutOfRange() {
+  const char* message = std::is_same_v<T, int16_t>   ? "smallint out of range"
+                        : std::is_same_v<T, int32_t> ? "integer out of range"
+                                                     : "bigint out of range";
   return Error(sqlstate::kNumericValueOutOfRange, message);
 }
 inline Error DivisionByZero() { return Error(sqlstate::kDivisionByZero, "division by zero"); }

@@ -87,7 +87,8 @@ class PathChange {
       }
       if (change_ == Change::kDelete) continue;
       if (change_ == Change::kSet) members.emplace_back(std::move(key), value_);
-      else return Error(sqlstate::kInvalidParameterValue, "cannot replace existing key").Hint("Try using the function jsonb_set to replace key value.");
+      else
+        return Error(sqlstate::kInvalidParameterValue, "cannot replace existing key").Hint("Try using the function jsonb_set to replace key value.");
     }
     for (auto& [key, value] : members) {
       if (value.data() == nullptr) value = changed;
@@ -100,7 +101,8 @@ class PathChange {
   Status Array(View json, size_t level, std::string& out) const {
     const auto given = Integer(path_[level]);
     if (!given) {
-      return Error(sqlstate::kInvalidTextRepresentation, fmt::format("path element at position {} is not an integer: \"{}\"", level + 1, path_[level]));
+      return Error(sqlstate::kInvalidTextRepresentation,
+                   fmt::format("path element at position {} is not an integer: \"{}\"", level + 1, path_[level]));
     }
     const bool last = level + 1 == path_.size();
     const int64_t length = data::JsonLength(json);
@@ -178,8 +180,7 @@ void AppendPretty(View json, int level, std::string& out) {
 // ---- Building
 
 /// Runs `build(row, out)` for each row.
-template <typename Build>
-Kernel Building(Build build) {
+template <typename Build> Kernel Building(Build build) {
   return [build](KernelCall& call) -> Result<data::ColumnPtr> {
     data::ColumnBuilder builder(call.type, call.rows);
     std::string out;
@@ -251,8 +252,7 @@ Result<data::ColumnPtr> ToJson(KernelCall& call) {
 }
 
 /// jsonb_extract_path[_text](json, step, ..).
-template <bool text>
-Result<data::ColumnPtr> ExtractPath(KernelCall& call) {
+template <bool text> Result<data::ColumnPtr> ExtractPath(KernelCall& call) {
   data::ColumnBuilder builder(call.type, call.rows);
   for (int64_t row = 0; row < call.rows; ++row) {
     if (call.AnyNull(row)) {
@@ -327,32 +327,42 @@ Result<std::string> DeleteKeys(View json, View keys) {
 }
 
 void RegisterAccess(Registry& registry) {
-  registry.Operator("->", "jsonb, text -> jsonb", Rowwise([](View json, View key) {
-    View value;
-    return ValueOf(data::JsonField(json, key, &value), value);
-  }), "member of an object").Infallible();
-  registry.Operator("->", "jsonb, int4 -> jsonb", Rowwise([](View json, int32_t index) {
-    View value;
-    return ValueOf(Element(json, index, &value), value);
-  }), "element of an array, from 0; from the end for negative numbers").Infallible();
+  registry
+      .Operator("->", "jsonb, text -> jsonb", Rowwise([](View json, View key) {
+                  View value;
+                  return ValueOf(data::JsonField(json, key, &value), value);
+                }),
+                "member of an object")
+      .Infallible();
+  registry
+      .Operator("->", "jsonb, int4 -> jsonb", Rowwise([](View json, int32_t index) {
+                  View value;
+                  return ValueOf(Element(json, index, &value), value);
+                }),
+                "element of an array, from 0; from the end for negative numbers")
+      .Infallible();
   registry.Operator("->>", "jsonb, text -> text", Rowwise([](View json, View key) {
-    View value;
-    return TextOf(data::JsonField(json, key, &value), value);
-  }), "member of an object, as text");
+                      View value;
+                      return TextOf(data::JsonField(json, key, &value), value);
+                    }),
+                    "member of an object, as text");
   registry.Operator("->>", "jsonb, int4 -> text", Rowwise([](View json, int32_t index) {
-    View value;
-    return TextOf(Element(json, index, &value), value);
-  }), "element of an array, as text");
+                      View value;
+                      return TextOf(Element(json, index, &value), value);
+                    }),
+                    "element of an array, as text");
   registry.Operator("#>", "jsonb, text[] -> jsonb", Rowwise([](View json, View steps) -> MaybeView {
-    const auto path = PathOf(steps);
-    View value;
-    return path && data::JsonPath(json, *path, &value) ? MaybeView(value) : std::nullopt;
-  }), "value at a path");
+                      const auto path = PathOf(steps);
+                      View value;
+                      return path && data::JsonPath(json, *path, &value) ? MaybeView(value) : std::nullopt;
+                    }),
+                    "value at a path");
   registry.Operator("#>>", "jsonb, text[] -> text", Rowwise([](View json, View steps) -> MaybeText {
-    const auto path = PathOf(steps);
-    View value;
-    return path ? TextOf(data::JsonPath(json, *path, &value), value) : std::nullopt;
-  }), "value at a path, as text");
+                      const auto path = PathOf(steps);
+                      View value;
+                      return path ? TextOf(data::JsonPath(json, *path, &value), value) : std::nullopt;
+                    }),
+                    "value at a path, as text");
   // json is jsonb here, so the functions of both have one meaning.
   for (View prefix : {"jsonb", "json"}) {
     registry.Function(fmt::format("{}_extract_path", prefix), "jsonb, variadic text -> jsonb", ExtractPath<false>, "value at a path");
@@ -360,61 +370,78 @@ void RegisterAccess(Registry& registry) {
   }
   registry.Operator("@>", "jsonb, jsonb -> bool", Rowwise([](View a, View b) { return data::JsonContains(a, b); }), "contains");
   registry.Operator("<@", "jsonb, jsonb -> bool", Rowwise([](View a, View b) { return data::JsonContains(b, a); }), "is contained in");
-  registry.Operator("?", "jsonb, text -> bool", Rowwise([](View json, View key) { return data::JsonExists(json, key); }), "has a key or string element");
-  registry.Operator("?|", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, false); }), "has any of these keys");
-  registry.Operator("?&", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, true); }), "has all of these keys");
-  for (View name : {"jsonb_typeof", "json_typeof"}) registry.Function(name, "jsonb -> text", Rowwise([](View json) { return std::string(data::JsonTypeName(data::JsonKindOf(json))); }), "object, array, string, number, boolean or null");
-  for (View name : {"jsonb_array_length", "json_array_length"}) registry.Function(name, "jsonb -> int4", Rowwise([](View json) -> Result<int32_t> {
-    switch (data::JsonKindOf(json)) {
-      case JsonKind::kArray: return static_cast<int32_t>(data::JsonLength(json));
-      case JsonKind::kObject: return Error(sqlstate::kInvalidParameterValue, "cannot get array length of a non-array");
-      default: return Error(sqlstate::kInvalidParameterValue, "cannot get array length of a scalar");
-    }
-  }), "number of elements");
+  registry.Operator("?", "jsonb, text -> bool", Rowwise([](View json, View key) { return data::JsonExists(json, key); }),
+                    "has a key or string element");
+  registry.Operator("?|", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, false); }),
+                    "has any of these keys");
+  registry.Operator("?&", "jsonb, text[] -> bool", Rowwise([](View json, View keys) { return ExistsKeys(json, keys, true); }),
+                    "has all of these keys");
+  for (View name : {"jsonb_typeof", "json_typeof"})
+    registry.Function(name, "jsonb -> text", Rowwise([](View json) { return std::string(data::JsonTypeName(data::JsonKindOf(json))); }),
+                      "object, array, string, number, boolean or null");
+  for (View name : {"jsonb_array_length", "json_array_length"})
+    registry.Function(name, "jsonb -> int4", Rowwise([](View json) -> Result<int32_t> {
+                        switch (data::JsonKindOf(json)) {
+                          case JsonKind::kArray: return static_cast<int32_t>(data::JsonLength(json));
+                          case JsonKind::kObject: return Error(sqlstate::kInvalidParameterValue, "cannot get array length of a non-array");
+                          default: return Error(sqlstate::kInvalidParameterValue, "cannot get array length of a scalar");
+                        }
+                      }),
+                      "number of elements");
   registry.Function("jsonb_pretty", "jsonb -> text", Rowwise([](View json) {
-    std::string out;
-    AppendPretty(json, 0, out);
-    return out;
-  }), "indented text");
+                      std::string out;
+                      AppendPretty(json, 0, out);
+                      return out;
+                    }),
+                    "indented text");
 }
 
 void RegisterChanges(Registry& registry) {
   registry.Operator("||", "jsonb, jsonb -> jsonb", Rowwise([](View a, View b) -> Result<std::string> {
-    std::string out;
-    KAPPA_RETURN_IF_ERROR(data::ConcatenateJson(a, b, out));
-    return out;
-  }), "objects merged, arrays joined");
+                      std::string out;
+                      KAPPA_RETURN_IF_ERROR(data::ConcatenateJson(a, b, out));
+                      return out;
+                    }),
+                    "objects merged, arrays joined");
   registry.Operator("-", "jsonb, text -> jsonb", Rowwise([](View json, View key) -> Result<std::string> {
-    std::string out;
-    KAPPA_RETURN_IF_ERROR(data::DeleteJsonKey(json, key, out));
-    return out;
-  }), "without a key or string element");
+                      std::string out;
+                      KAPPA_RETURN_IF_ERROR(data::DeleteJsonKey(json, key, out));
+                      return out;
+                    }),
+                    "without a key or string element");
   registry.Operator("-", "jsonb, int4 -> jsonb", Rowwise([](View json, int32_t index) -> Result<std::string> {
-    std::string out;
-    KAPPA_RETURN_IF_ERROR(data::DeleteJsonElement(json, index, out));
-    return out;
-  }), "without an element");
+                      std::string out;
+                      KAPPA_RETURN_IF_ERROR(data::DeleteJsonElement(json, index, out));
+                      return out;
+                    }),
+                    "without an element");
   registry.Operator("-", "jsonb, text[] -> jsonb", Rowwise([](View json, View keys) { return DeleteKeys(json, keys); }), "without these keys");
-  registry.Operator("#-", "jsonb, text[] -> jsonb", Rowwise([](View json, View path) {
-    return ChangePath(json, path, Change::kDelete, {}, false, "cannot delete path in scalar");
-  }), "without the value at a path");
+  registry.Operator("#-", "jsonb, text[] -> jsonb",
+                    Rowwise([](View json, View path) { return ChangePath(json, path, Change::kDelete, {}, false, "cannot delete path in scalar"); }),
+                    "without the value at a path");
   registry.Function("jsonb_set", "jsonb, text[], jsonb -> jsonb", Rowwise([](View json, View path, View value) {
-    return ChangePath(json, path, Change::kSet, value, true, "cannot set path in scalar");
-  }), "value at a path replaced or added");
+                      return ChangePath(json, path, Change::kSet, value, true, "cannot set path in scalar");
+                    }),
+                    "value at a path replaced or added");
   registry.Function("jsonb_set", "jsonb, text[], jsonb, bool -> jsonb", Rowwise([](View json, View path, View value, bool create) {
-    return ChangePath(json, path, Change::kSet, value, create, "cannot set path in scalar");
-  }), "value at a path replaced or, if asked, added");
+                      return ChangePath(json, path, Change::kSet, value, create, "cannot set path in scalar");
+                    }),
+                    "value at a path replaced or, if asked, added");
   registry.Function("jsonb_insert", "jsonb, text[], jsonb -> jsonb", Rowwise([](View json, View path, View value) {
-    return ChangePath(json, path, Change::kInsertBefore, value, true, "cannot set path in scalar");
-  }), "value inserted at a path");
+                      return ChangePath(json, path, Change::kInsertBefore, value, true, "cannot set path in scalar");
+                    }),
+                    "value inserted at a path");
   registry.Function("jsonb_insert", "jsonb, text[], jsonb, bool -> jsonb", Rowwise([](View json, View path, View value, bool after) {
-    return ChangePath(json, path, after ? Change::kInsertAfter : Change::kInsertBefore, value, true, "cannot set path in scalar");
-  }), "value inserted before or after a path");
-  for (View name : {"jsonb_strip_nulls", "json_strip_nulls"}) registry.Function(name, "jsonb -> jsonb", Rowwise([](View json) {
-    std::string out;
-    data::AppendJsonWithoutNulls(json, out);
-    return out;
-  }), "without members that are null");
+                      return ChangePath(json, path, after ? Change::kInsertAfter : Change::kInsertBefore, value, true, "cannot set path in scalar");
+                    }),
+                    "value inserted before or after a path");
+  for (View name : {"jsonb_strip_nulls", "json_strip_nulls"})
+    registry.Function(name, "jsonb -> jsonb", Rowwise([](View json) {
+                        std::string out;
+                        data::AppendJsonWithoutNulls(json, out);
+                        return out;
+                      }),
+                      "without members that are null");
 }
 
 }  // namespace
@@ -432,8 +459,10 @@ void RegisterJson(Registry& registry) {
   }
   for (View name : {"to_jsonb", "to_json"}) registry.Function(name, "anyelement -> jsonb", ToJson, "value as JSON").Session();
   registry.Function("array_to_json", "anyarray -> jsonb", ToJson, "array as JSON").Session();
-  registry.Function("jsonb_object", "text[] -> jsonb", Rowwise([](View pairs) { return ObjectFromPairs(pairs); }), "object of alternating keys and values");
-  registry.Function("jsonb_object", "text[], text[] -> jsonb", Rowwise([](View keys, View values) { return ObjectFromKeysAndValues(keys, values); }), "object of keys and values");
+  registry.Function("jsonb_object", "text[] -> jsonb", Rowwise([](View pairs) { return ObjectFromPairs(pairs); }),
+                    "object of alternating keys and values");
+  registry.Function("jsonb_object", "text[], text[] -> jsonb", Rowwise([](View keys, View values) { return ObjectFromKeysAndValues(keys, values); }),
+                    "object of keys and values");
 }
 
 }  // namespace kappa::expr

@@ -41,8 +41,7 @@ Result<Numeric> NumberOf(std::string_view json, std::string_view type) {
   return Numeric::Parse(json);
 }
 
-template <typename T>
-Kernel NumberCast(std::string type, Result<T> (Numeric::*convert)() const) {
+template <typename T> Kernel NumberCast(std::string type, Result<T> (Numeric::*convert)() const) {
   return Rowwise([type, convert](std::string_view json) -> Result<T> {
     KAPPA_ASSIGN_OR_RETURN(const Numeric number, NumberOf(json, type));
     return (number.*convert)();
@@ -51,7 +50,8 @@ Kernel NumberCast(std::string type, Result<T> (Numeric::*convert)() const) {
 
 /// "2020-01-01 10:00:00+00" becomes "2020-01-01T10:00:00+00:00".
 void AppendIsoTime(std::string text, bool has_zone, std::string& out) {
-  if (const size_t space = text.find(' '); space != std::string::npos && space + 1 < text.size() && text[space + 1] >= '0' && text[space + 1] <= '9') {
+  if (const size_t space = text.find(' ');
+      space != std::string::npos && space + 1 < text.size() && text[space + 1] >= '0' && text[space + 1] <= '9') {
     text[space] = 'T';
     if (has_zone) {
       const size_t sign = text.find_first_of("+-", space);
@@ -108,8 +108,12 @@ Status AppendJsonValue(const data::Column& column, int64_t row, const EvalContex
   std::string text;
   data::AppendText(column, row, context.text, text);
   switch (column.type().id) {
-    case TypeId::kInt2: case TypeId::kInt4: case TypeId::kInt8: out += text; return {};
-    case TypeId::kNumeric: case TypeId::kFloat4: case TypeId::kFloat8:
+    case TypeId::kInt2:
+    case TypeId::kInt4:
+    case TypeId::kInt8: out += text; return {};
+    case TypeId::kNumeric:
+    case TypeId::kFloat4:
+    case TypeId::kFloat8:
       if (text.find_first_of("NnIi") != std::string::npos) data::AppendJsonQuoted(text, out);  // NaN, Infinity
       else return data::NormalizeJson(text, out);
       return {};

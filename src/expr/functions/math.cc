@@ -121,15 +121,13 @@ std::string RandomUuid() {
   return bytes;
 }
 
-template <typename T>
-Result<T> Gcd(T a, T b) {
+template <typename T> Result<T> Gcd(T a, T b) {
   using U = std::make_unsigned_t<T>;
   const U result = std::gcd(a < 0 ? U{0} - static_cast<U>(a) : static_cast<U>(a), b < 0 ? U{0} - static_cast<U>(b) : static_cast<U>(b));
   if (result > static_cast<U>(std::numeric_limits<T>::max())) return OutOfRange<T>();
   return static_cast<T>(result);
 }
-template <typename T>
-Result<T> Lcm(T a, T b) {
+template <typename T> Result<T> Lcm(T a, T b) {
   if (a == 0 || b == 0) return T{0};
   KAPPA_ASSIGN_OR_RETURN(const T divisor, Gcd<T>(a, b));
   T result;
@@ -140,7 +138,8 @@ Result<T> Lcm(T a, T b) {
 Result<int32_t> WidthBucket(double operand, double low, double high, int32_t count) {
   constexpr const char* kInvalidWidthBucket = "2201G";
   if (count <= 0) return Error(kInvalidWidthBucket, "count must be greater than zero");
-  if (std::isnan(operand) || std::isnan(low) || std::isnan(high)) return Error(kInvalidWidthBucket, "operand, lower bound, and upper bound cannot be NaN");
+  if (std::isnan(operand) || std::isnan(low) || std::isnan(high))
+    return Error(kInvalidWidthBucket, "operand, lower bound, and upper bound cannot be NaN");
   if (std::isinf(low) || std::isinf(high)) return Error(kInvalidWidthBucket, "lower and upper bounds must be finite");
   if (low == high) return Error(kInvalidWidthBucket, "lower bound cannot equal upper bound");
   const bool ascending = low < high;
@@ -187,9 +186,10 @@ void RegisterMath(Registry& registry) {
   registry.Function("cos", kUnary, Periodic(std::cos), "cosine");
   registry.Function("tan", kUnary, Periodic(std::tan), "tangent");
   registry.Function("cot", kUnary, Rowwise([](double x) -> Result<double> {
-    if (std::isinf(x)) return InputOutOfRange();
-    return 1.0 / std::tan(x);
-  }), "cotangent");
+                      if (std::isinf(x)) return InputOutOfRange();
+                      return 1.0 / std::tan(x);
+                    }),
+                    "cotangent");
   registry.Function("sind", kUnary, Rowwise([](double x) { return SinDegrees(x); }), "sine of degrees");
   registry.Function("cosd", kUnary, Rowwise([](double x) { return CosDegrees(x); }), "cosine of degrees");
   registry.Function("asin", kUnary, OnUnitInterval(std::asin), "arc sine");
@@ -201,9 +201,10 @@ void RegisterMath(Registry& registry) {
   registry.Function("tanh", kUnary, Unary(std::tanh), "hyperbolic tangent");
   registry.Function("asinh", kUnary, Unary(std::asinh), "inverse hyperbolic sine");
   registry.Function("acosh", kUnary, Rowwise([](double x) -> Result<double> {
-    if (x < 1) return InputOutOfRange();
-    return std::acosh(x);
-  }), "inverse hyperbolic cosine");
+                      if (x < 1) return InputOutOfRange();
+                      return std::acosh(x);
+                    }),
+                    "inverse hyperbolic cosine");
   registry.Function("atanh", kUnary, OnUnitInterval(std::atanh), "inverse hyperbolic tangent");
   registry.Function("random", "-> float8", Rowwise([] { return Random(); }), "a random number from 0 to below 1").Volatile();
   registry.Function("gen_random_uuid", "-> uuid", Rowwise([] { return RandomUuid(); }), "a random version 4 UUID").Volatile();
@@ -211,9 +212,9 @@ void RegisterMath(Registry& registry) {
   registry.Function("gcd", "int8, int8 -> int8", Rowwise([](int64_t a, int64_t b) { return Gcd(a, b); }), "greatest common divisor");
   registry.Function("lcm", "int4, int4 -> int4", Rowwise([](int32_t a, int32_t b) { return Lcm(a, b); }), "least common multiple");
   registry.Function("lcm", "int8, int8 -> int8", Rowwise([](int64_t a, int64_t b) { return Lcm(a, b); }), "least common multiple");
-  registry.Function("width_bucket", "float8, float8, float8, int4 -> int4", Rowwise([](double x, double low, double high, int32_t count) {
-    return WidthBucket(x, low, high, count);
-  }), "number of the bucket of an equal-width histogram");
+  registry.Function("width_bucket", "float8, float8, float8, int4 -> int4",
+                    Rowwise([](double x, double low, double high, int32_t count) { return WidthBucket(x, low, high, count); }),
+                    "number of the bucket of an equal-width histogram");
 }
 
 }  // namespace kappa::expr

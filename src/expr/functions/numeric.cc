@@ -11,9 +11,25 @@ namespace {
 
 using data::Numeric;
 
-constexpr int128_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000,
-                                     1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000,
-                                     100000000000000000, 1000000000000000000};
+constexpr int128_t kPowersOfTen[] = {1,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000,
+                                     10000000000000000,
+                                     100000000000000000,
+                                     1000000000000000000};
 
 // Small operands (coefficients of 128 bits) are added and multiplied without making Numerics; false when that overflows.
 
@@ -29,7 +45,9 @@ bool AddSmall(int128_t a, int a_scale, int128_t b, int b_scale, int128_t& sum, i
 }
 
 struct SmallAdd {
-  static bool Apply(int128_t a, int a_scale, int128_t b, int b_scale, int128_t& out, int& scale) { return AddSmall(a, a_scale, b, b_scale, out, scale); }
+  static bool Apply(int128_t a, int a_scale, int128_t b, int b_scale, int128_t& out, int& scale) {
+    return AddSmall(a, a_scale, b, b_scale, out, scale);
+  }
   static Result<Numeric> Slow(const Numeric& a, const Numeric& b) { return data::Add(a, b); }
 };
 struct SmallSubtract {
@@ -47,8 +65,7 @@ struct SmallMultiply {
   static Result<Numeric> Slow(const Numeric& a, const Numeric& b) { return data::Multiply(a, b); }
 };
 
-template <typename Op>
-Result<data::ColumnPtr> SmallBinary(KernelCall& call) {
+template <typename Op> Result<data::ColumnPtr> SmallBinary(KernelCall& call) {
   auto out = MakeOutput(call);
   data::StringView* values = out->mutable_data<data::StringView>();
   ViewHeap heap;
@@ -63,7 +80,8 @@ Result<data::ColumnPtr> SmallBinary(KernelCall& call) {
     const std::string_view a = left.bytes(row), b = right.bytes(row);
     int128_t x, y, result;
     int x_scale, y_scale, scale;
-    if (data::DecodeSmallNumeric(a, x, x_scale) && data::DecodeSmallNumeric(b, y, y_scale) && Op::Apply(x, x_scale, y, y_scale, result, scale)) [[likely]] {
+    if (data::DecodeSmallNumeric(a, x, x_scale) && data::DecodeSmallNumeric(b, y, y_scale) && Op::Apply(x, x_scale, y, y_scale, result, scale))
+        [[likely]] {
       const auto narrow = static_cast<int64_t>(result);
       values[row] = narrow == result ? NarrowNumeric(narrow, scale) : heap.Store(data::EncodeSmallNumeric(result, scale).view());
       continue;
@@ -125,9 +143,11 @@ void RegisterNumeric(Registry& registry) {
   }
   registry.Function("floor", "numeric -> numeric", Fallible([](const Numeric& a) { return a.Floor(); }), "nearest integer not above");
   registry.Function("round", "numeric -> numeric", Fallible([](const Numeric& a) { return a.Round(0); }), "nearest integer, ties away from zero");
-  registry.Function("round", "numeric, int4 -> numeric", Rowwise([](Numeric a, int32_t scale) { return a.Round(scale); }), "rounded to so many decimals, ties away from zero");
+  registry.Function("round", "numeric, int4 -> numeric", Rowwise([](Numeric a, int32_t scale) { return a.Round(scale); }),
+                    "rounded to so many decimals, ties away from zero");
   registry.Function("trunc", "numeric -> numeric", Fallible([](const Numeric& a) { return a.Truncate(0); }), "integer part");
-  registry.Function("trunc", "numeric, int4 -> numeric", Rowwise([](Numeric a, int32_t scale) { return a.Truncate(scale); }), "cut to so many decimals");
+  registry.Function("trunc", "numeric, int4 -> numeric", Rowwise([](Numeric a, int32_t scale) { return a.Truncate(scale); }),
+                    "cut to so many decimals");
   registry.Function("sqrt", "numeric -> numeric", Fallible(data::Sqrt), "square root");
   registry.Function("exp", "numeric -> numeric", Fallible(data::Exp), "e to the power");
   registry.Function("ln", "numeric -> numeric", Fallible(data::Ln), "natural logarithm");
@@ -140,23 +160,24 @@ void RegisterNumeric(Registry& registry) {
   registry.Function("div", "numeric, numeric -> numeric", Binary(data::DivideTruncated), "quotient, truncated towards zero");
   registry.Function("gcd", "numeric, numeric -> numeric", Binary(Gcd), "greatest common divisor");
   registry.Function("factorial", "int8 -> numeric", Rowwise([](int64_t n) -> Result<Numeric> {
-    if (n < 0) return Error(sqlstate::kNumericValueOutOfRange, "factorial of a negative number is undefined");
-    if (n > 32177) return Error(sqlstate::kNumericValueOutOfRange, "value overflows numeric format");
-    Numeric product(1);
-    for (int64_t i = 2; i <= n; ++i) {
-      KAPPA_ASSIGN_OR_RETURN(product, data::Multiply(product, Numeric(i)));
-    }
-    return product;
-  }), "factorial");
+                      if (n < 0) return Error(sqlstate::kNumericValueOutOfRange, "factorial of a negative number is undefined");
+                      if (n > 32177) return Error(sqlstate::kNumericValueOutOfRange, "value overflows numeric format");
+                      Numeric product(1);
+                      for (int64_t i = 2; i <= n; ++i) { KAPPA_ASSIGN_OR_RETURN(product, data::Multiply(product, Numeric(i))); }
+                      return product;
+                    }),
+                    "factorial");
   registry.Function("sign", "numeric -> numeric", Unary([](const Numeric& a) { return a.is_nan() ? a : Numeric(a.sign()); }), "-1, 0 or 1");
   registry.Function("scale", "numeric -> int4", Rowwise([](Numeric a) -> std::optional<int32_t> {
-    if (!a.is_finite()) return std::nullopt;
-    return a.scale();
-  }), "decimals that are shown");
+                      if (!a.is_finite()) return std::nullopt;
+                      return a.scale();
+                    }),
+                    "decimals that are shown");
   registry.Function("min_scale", "numeric -> int4", Rowwise([](Numeric a) -> std::optional<int32_t> {
-    if (!a.is_finite()) return std::nullopt;
-    return MinScale(a);
-  }), "decimals that are needed");
+                      if (!a.is_finite()) return std::nullopt;
+                      return MinScale(a);
+                    }),
+                    "decimals that are needed");
   registry.Function("trim_scale", "numeric -> numeric", Unary([](const Numeric& a) { return a.Canonical(); }), "without trailing zeros");
 }
 

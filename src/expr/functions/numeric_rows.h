@@ -6,13 +6,11 @@
 
 namespace kappa::expr::rowwise {
 
-template <>
-struct Reader<data::Numeric> {
+template <> struct Reader<data::Numeric> {
   static data::Numeric Read(const Argument& argument, int64_t row) { return data::Numeric::FromBytes(argument.bytes(row)); }
 };
 
-template <>
-class Sink<data::Numeric> {
+template <> class Sink<data::Numeric> {
  public:
   explicit Sink(const KernelCall& call) : builder_(call.type, call.rows) {}
   void Put(int64_t, const data::Numeric& value) { value.AppendTo(builder_); }

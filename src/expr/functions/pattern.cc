@@ -225,15 +225,21 @@ Result<std::string> TranslateRegex(std::string_view pattern) {
       const char next = pattern[++i];
       if (next == 'y') out += "\\b";
       else if (next == 'Y') out += "\\B";
-      else if (next == 'm' || next == 'M') return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression escape \\{} is not supported", next)).Hint("Use \\y, which matches at both ends of a word.");
+      else if (next == 'm' || next == 'M')
+        return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression escape \\{} is not supported", next))
+            .Hint("Use \\y, which matches at both ends of a word.");
       else if (next == 'Z') out += "\\z";
       else if (next >= '1' && next <= '9') return Error(sqlstate::kFeatureNotSupported, "back references in regular expressions are not supported");
-      else { out += '\\'; out += next; }
+      else {
+        out += '\\';
+        out += next;
+      }
       continue;
     }
     if (c == '(' && pattern.substr(i).starts_with("(?") && i + 2 < pattern.size()) {
       const char next = pattern[i + 2];
-      if (next == '=' || next == '!' || next == '<') return Error(sqlstate::kFeatureNotSupported, "look-around in regular expressions is not supported");
+      if (next == '=' || next == '!' || next == '<')
+        return Error(sqlstate::kFeatureNotSupported, "look-around in regular expressions is not supported");
     }
     out += c;
   }
@@ -264,12 +270,16 @@ Result<RegexFlags> ParseRegexFlags(std::string_view flags) {
       case 'g': out.global = true; break;
       case 'i': out.ignore_case = true; break;
       case 'c': out.ignore_case = false; break;
-      case 'n': case 'm': out.newline = true; break;
+      case 'n':
+      case 'm': out.newline = true; break;
       case 's': out.newline = false; break;
       case 'q': out.literal = true; break;
       case 't': break;
-      case 'p': case 'w': case 'x': case 'b': case 'e':
-        return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression option \"{}\" is not supported", flags[at]));
+      case 'p':
+      case 'w':
+      case 'x':
+      case 'b':
+      case 'e': return Error(sqlstate::kFeatureNotSupported, fmt::format("regular expression option \"{}\" is not supported", flags[at]));
       default: return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid regular expression option: \"{}\"", flags.substr(at, size)));
     }
     at += size;
@@ -305,13 +315,17 @@ Result<Regex> Regex::Compile(std::string_view pattern, RegexFlags flags) {
   return Regex(std::move(compiled));
 }
 
-bool Regex::Matches(std::string_view text) const { return compiled_->re.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, nullptr, 0); }
+bool Regex::Matches(std::string_view text) const {
+  return compiled_->re.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, nullptr, 0);
+}
 
 int Regex::group_count() const { return compiled_->re.NumberOfCapturingGroups(); }
 
 bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const {
   std::vector<re2::StringPiece> pieces(static_cast<size_t>(group_count()) + 1);
-  if (from > text.size() || !compiled_->re.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, pieces.data(), static_cast<int>(pieces.size()))) return false;
+  if (from > text.size() ||
+      !compiled_->re.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, pieces.data(), static_cast<int>(pieces.size())))
+    return false;
   groups.clear();
   for (const re2::StringPiece& piece : pieces) {
     if (piece.data() == nullptr) groups.push_back({});
@@ -415,31 +429,45 @@ void RegisterPatterns(Registry& registry) {
   registry.Operator("!~~", kMatch, Like(false, true), "NOT LIKE");
   registry.Operator("~~*", kMatch, Like(true, false), "ILIKE");
   registry.Operator("!~~*", kMatch, Like(true, true), "NOT ILIKE");
-  registry.Function("like_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return LikeEscape(pattern, escape); }), "a LIKE pattern with backslash as its escape character");
-  registry.Function("similar_to_escape", "text -> text", Rowwise([](View pattern) { return SimilarPattern(pattern, "\\"); }), "a SIMILAR TO pattern as a regular expression");
-  registry.Function("similar_to_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return SimilarPattern(pattern, escape); }), "a SIMILAR TO pattern as a regular expression");
+  registry.Function("like_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return LikeEscape(pattern, escape); }),
+                    "a LIKE pattern with backslash as its escape character");
+  registry.Function("similar_to_escape", "text -> text", Rowwise([](View pattern) { return SimilarPattern(pattern, "\\"); }),
+                    "a SIMILAR TO pattern as a regular expression");
+  registry.Function("similar_to_escape", "text, text -> text", Rowwise([](View pattern, View escape) { return SimilarPattern(pattern, escape); }),
+                    "a SIMILAR TO pattern as a regular expression");
   registry.Operator("~", kMatch, Match(false, false), "matches a regular expression");
   registry.Operator("!~", kMatch, Match(false, true), "does not match a regular expression");
   registry.Operator("~*", kMatch, Match(true, false), "matches a regular expression, ignoring case");
   registry.Operator("!~*", kMatch, Match(true, true), "does not match a regular expression, ignoring case");
   registry.Function("regexp_like", kMatch, Match(false, false), "matches a regular expression");
   registry.Function("regexp_like", "text, text, text -> bool", Rowwise([](View text, View pattern, View options) -> Result<bool> {
-    KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
-    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
-    return regex.Matches(text);
-  }), "matches a regular expression with options");
-  registry.Function("regexp_replace", "text, text, text -> text", Rowwise([](View text, View pattern, View with) { return RegexReplace(text, pattern, with, ""); }), "first match replaced");
-  registry.Function("regexp_replace", "text, text, text, text -> text", Rowwise([](View text, View pattern, View with, View options) { return RegexReplace(text, pattern, with, options); }), "first match, or all with option g, replaced");
-  registry.Function("regexp_count", "text, text -> int4", Rowwise([](View text, View pattern) { return RegexCount(text, pattern, 1, ""); }), "number of matches");
-  registry.Function("regexp_count", "text, text, int4 -> int4", Rowwise([](View text, View pattern, int32_t start) { return RegexCount(text, pattern, start, ""); }), "number of matches from a character on");
-  registry.Function("regexp_count", "text, text, int4, text -> int4", Rowwise([](View text, View pattern, int32_t start, View options) { return RegexCount(text, pattern, start, options); }), "number of matches from a character on");
+                      KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
+                      KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+                      return regex.Matches(text);
+                    }),
+                    "matches a regular expression with options");
+  registry.Function("regexp_replace", "text, text, text -> text",
+                    Rowwise([](View text, View pattern, View with) { return RegexReplace(text, pattern, with, ""); }), "first match replaced");
+  registry.Function("regexp_replace", "text, text, text, text -> text",
+                    Rowwise([](View text, View pattern, View with, View options) { return RegexReplace(text, pattern, with, options); }),
+                    "first match, or all with option g, replaced");
+  registry.Function("regexp_count", "text, text -> int4", Rowwise([](View text, View pattern) { return RegexCount(text, pattern, 1, ""); }),
+                    "number of matches");
+  registry.Function("regexp_count", "text, text, int4 -> int4",
+                    Rowwise([](View text, View pattern, int32_t start) { return RegexCount(text, pattern, start, ""); }),
+                    "number of matches from a character on");
+  registry.Function("regexp_count", "text, text, int4, text -> int4",
+                    Rowwise([](View text, View pattern, int32_t start, View options) { return RegexCount(text, pattern, start, options); }),
+                    "number of matches from a character on");
   registry.Function("regexp_substr", "text, text -> text", Rowwise([](View text, View pattern) -> Result<std::optional<View>> {
-    KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
-    std::vector<RegexSpan> groups;
-    if (!regex.Find(text, 0, groups)) return std::optional<View>();
-    return std::optional(text.substr(groups[0].at, groups[0].size));
-  }), "the part that matches a regular expression");
-  registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }), "the part that matches a regular expression or its first group");
+                      KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
+                      std::vector<RegexSpan> groups;
+                      if (!regex.Find(text, 0, groups)) return std::optional<View>();
+                      return std::optional(text.substr(groups[0].at, groups[0].size));
+                    }),
+                    "the part that matches a regular expression");
+  registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }),
+                    "the part that matches a regular expression or its first group");
 }
 
 }  // namespace kappa::expr

@@ -19,7 +19,8 @@ struct RegType {
   std::string_view name;
   int32_t oid;
 };
-constexpr RegType kRegTypes[] = {{"regclass", 2205}, {"regtype", 2206}, {"regproc", 24}, {"regprocedure", 2202}, {"regnamespace", 4089}, {"regrole", 4096}, {"regoper", 2203}, {"regconfig", 3734}};
+constexpr RegType kRegTypes[] = {{"regclass", 2205},     {"regtype", 2206}, {"regproc", 24},   {"regprocedure", 2202},
+                                 {"regnamespace", 4089}, {"regrole", 4096}, {"regoper", 2203}, {"regconfig", 3734}};
 
 const RegType* Find(int32_t oid) {
   for (const RegType& type : kRegTypes) {
@@ -72,7 +73,9 @@ class RegCast final : public Node {
  public:
   RegCast(ExprPtr text, const RegType& type) : Node(Kind::kCall, Type(TypeId::kOid).WithModifier(type.oid), {std::move(text)}), type_(type) {}
   std::string_view call_name() const override { return type_.name; }
-  std::string ToString(std::span<const std::string> names) const override { return fmt::format("({})::{}", children()[0]->ToString(names), type_.name); }
+  std::string ToString(std::span<const std::string> names) const override {
+    return fmt::format("({})::{}", children()[0]->ToString(names), type_.name);
+  }
   ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<RegCast>(std::move(children[0]), type_); }
   bool is_immutable() const override { return false; }
 
@@ -109,11 +112,35 @@ Result<Value> CallEngine(const EvalContext& context, std::string_view name, cons
 }
 
 std::string FormatType(int64_t oid, int32_t modifier) {
-  static constexpr std::pair<int64_t, std::string_view> kOthers[] = {
-      {18, "\"char\""}, {19, "name"}, {22, "int2vector"}, {30, "oidvector"}, {114, "json"}, {194, "pg_node_tree"}, {269, "table_am_handler"},
-      {1003, "name[]"}, {1002, "\"char\"[]"}, {1033, "aclitem"}, {1034, "aclitem[]"}, {1083, "time without time zone"}, {1266, "time with time zone"},
-      {2205, "regclass"}, {2206, "regtype"}, {24, "regproc"}, {4089, "regnamespace"}, {4096, "regrole"}, {2275, "cstring"}, {2276, "\"any\""},
-      {2277, "anyarray"}, {2278, "void"}, {2279, "trigger"}, {2283, "anyelement"}, {3220, "pg_lsn"}, {27, "tid"}, {28, "xid"}, {29, "cid"}, {5069, "xid8"}};
+  static constexpr std::pair<int64_t, std::string_view> kOthers[] = {{18, "\"char\""},
+                                                                     {19, "name"},
+                                                                     {22, "int2vector"},
+                                                                     {30, "oidvector"},
+                                                                     {114, "json"},
+                                                                     {194, "pg_node_tree"},
+                                                                     {269, "table_am_handler"},
+                                                                     {1003, "name[]"},
+                                                                     {1002, "\"char\"[]"},
+                                                                     {1033, "aclitem"},
+                                                                     {1034, "aclitem[]"},
+                                                                     {1083, "time without time zone"},
+                                                                     {1266, "time with time zone"},
+                                                                     {2205, "regclass"},
+                                                                     {2206, "regtype"},
+                                                                     {24, "regproc"},
+                                                                     {4089, "regnamespace"},
+                                                                     {4096, "regrole"},
+                                                                     {2275, "cstring"},
+                                                                     {2276, "\"any\""},
+                                                                     {2277, "anyarray"},
+                                                                     {2278, "void"},
+                                                                     {2279, "trigger"},
+                                                                     {2283, "anyelement"},
+                                                                     {3220, "pg_lsn"},
+                                                                     {27, "tid"},
+                                                                     {28, "xid"},
+                                                                     {29, "cid"},
+                                                                     {5069, "xid8"}};
   if (oid == 0) return "-";
   if (oid == 1043 && modifier < 0) return "character varying";
   if (oid == 1015 && modifier < 0) return "character varying[]";

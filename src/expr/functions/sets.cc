@@ -16,14 +16,15 @@ using View = std::string_view;
 
 constexpr int64_t kSeriesMax = 10'000'000;  // elements for one row: 80 MB of timestamps
 
-Error TooLong() { return Error(sqlstate::kProgramLimitExceeded, "generate_series gives too many rows").Hint("At most 10,000,000 for one row. Choose a larger step or a shorter range."); }
+Error TooLong() {
+  return Error(sqlstate::kProgramLimitExceeded, "generate_series gives too many rows")
+      .Hint("At most 10,000,000 for one row. Choose a larger step or a shorter range.");
+}
 Error ZeroStep() { return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero"); }
 
-template <typename T>
-View Physical(const T& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+template <typename T> View Physical(const T& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
 
-template <typename T>
-Result<std::string> Series(TypeId type, T from, T to, T step) {
+template <typename T> Result<std::string> Series(TypeId type, T from, T to, T step) {
   if (step == 0) return ZeroStep();
   ArrayBuilder builder(type);
   for (T at = from; step > 0 ? at <= to : at >= to;) {
@@ -73,7 +74,9 @@ Result<std::string> Keys(View json, View function) {
   const JsonKind kind = data::JsonKindOf(json);
   const bool each = function == "jsonb_each";
   if (kind != JsonKind::kObject) {
-    return Error(sqlstate::kInvalidParameterValue, each ? "cannot call jsonb_each on a non-object" : kind == JsonKind::kArray ? "cannot call jsonb_object_keys on an array" : "cannot call jsonb_object_keys on a scalar");
+    return Error(sqlstate::kInvalidParameterValue, each                       ? "cannot call jsonb_each on a non-object"
+                                                   : kind == JsonKind::kArray ? "cannot call jsonb_object_keys on an array"
+                                                                              : "cannot call jsonb_object_keys on a scalar");
   }
   ArrayBuilder builder(TypeId::kText);
   for (data::JsonIterator it(json); it.Next();) builder.Append(it.key());
@@ -91,10 +94,14 @@ Result<std::string> Values(View json, bool text) {
 
 void RegisterSets(Registry& registry) {
   const auto note = "rows of a set-returning function as an array";
-  registry.System("kappa_series", "int4, int4, int4 -> int4[]", Rowwise([](int32_t from, int32_t to, int32_t step) { return Series<int32_t>(TypeId::kInt4, from, to, step); }), note);
-  registry.System("kappa_series", "int8, int8, int8 -> int8[]", Rowwise([](int64_t from, int64_t to, int64_t step) { return Series<int64_t>(TypeId::kInt8, from, to, step); }), note);
-  registry.System("kappa_series", "timestamp, timestamp, interval -> timestamp[]", Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamp, from, to, step); }), note);
-  registry.System("kappa_series", "timestamptz, timestamptz, interval -> timestamptz[]", Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamptz, from, to, step); }), note);
+  registry.System("kappa_series", "int4, int4, int4 -> int4[]",
+                  Rowwise([](int32_t from, int32_t to, int32_t step) { return Series<int32_t>(TypeId::kInt4, from, to, step); }), note);
+  registry.System("kappa_series", "int8, int8, int8 -> int8[]",
+                  Rowwise([](int64_t from, int64_t to, int64_t step) { return Series<int64_t>(TypeId::kInt8, from, to, step); }), note);
+  registry.System("kappa_series", "timestamp, timestamp, interval -> timestamp[]",
+                  Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamp, from, to, step); }), note);
+  registry.System("kappa_series", "timestamptz, timestamptz, interval -> timestamptz[]",
+                  Rowwise([](int64_t from, int64_t to, data::Interval step) { return TimeSeries(TypeId::kTimestamptz, from, to, step); }), note);
   registry.System("kappa_json_elements", "jsonb -> jsonb[]", Rowwise([](View json) { return Elements(json, false); }), note);
   registry.System("kappa_json_elements_text", "jsonb -> text[]", Rowwise([](View json) { return Elements(json, true); }), note);
   registry.System("kappa_json_object_keys", "jsonb -> text[]", Rowwise([](View json) { return Keys(json, "jsonb_object_keys"); }), note);

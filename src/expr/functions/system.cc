@@ -48,7 +48,8 @@ Kernel Engine(View name, std::optional<View> fallback, bool strict) {
         value = data::FromText(*fallback, call.type);
       }
       if (value.ok() && !value->null && !value->type.Same(call.type)) {
-        value = data::FromText(value->type.id == TypeId::kText ? value->bytes : data::ToText(*value, call.context.text), call.type, call.context.text);
+        value =
+            data::FromText(value->type.id == TypeId::kText ? value->bytes : data::ToText(*value, call.context.text), call.type, call.context.text);
       }
       if (!value.ok()) {
         if (!call.Tolerate(value.error())) return value.error();
@@ -66,7 +67,8 @@ Result<data::ColumnPtr> FormatTypeKernel(KernelCall& call) {
   data::ColumnBuilder builder(call.type, call.rows);
   for (int64_t row = 0; row < call.rows; ++row) {
     if (call.arguments[0].IsNull(row)) builder.AppendNull();
-    else builder.AppendBytes(FormatType(call.arguments[0].Get<int64_t>(row), call.arguments[1].IsNull(row) ? -1 : call.arguments[1].Get<int32_t>(row)));
+    else
+      builder.AppendBytes(FormatType(call.arguments[0].Get<int64_t>(row), call.arguments[1].IsNull(row) ? -1 : call.arguments[1].Get<int32_t>(row)));
   }
   return builder.Finish();
 }
@@ -118,19 +120,26 @@ void RegisterFixed(Registry& registry) {
       {"pg_get_function_arguments", "oid -> text", ""},
       {"pg_get_function_identity_arguments", "oid -> text", ""},
   };
-  for (const Fixed& fixed : kFixed) registry.System(fixed.name, fixed.types, Constant(fixed.value), "answers as a database with one schema and one user").Stable();
-  registry.System("current_schemas", "bool -> text[]", [](KernelCall& call) -> Result<data::ColumnPtr> {
-    data::ColumnBuilder builder(call.type, call.rows);
-    for (int64_t row = 0; row < call.rows; ++row) {
-      if (call.arguments[0].IsNull(row)) {
-        builder.AppendNull();
-        continue;
-      }
-      KAPPA_ASSIGN_OR_RETURN(const Value value, data::FromText(call.arguments[0].Get<uint8_t>(row) != 0 ? "{pg_catalog,public}" : "{public}", call.type));
-      data::AppendValue(builder, value);
-    }
-    return builder.Finish();
-  }, "schemas that are searched").Stable();
+  for (const Fixed& fixed : kFixed)
+    registry.System(fixed.name, fixed.types, Constant(fixed.value), "answers as a database with one schema and one user").Stable();
+  registry
+      .System(
+          "current_schemas", "bool -> text[]",
+          [](KernelCall& call) -> Result<data::ColumnPtr> {
+            data::ColumnBuilder builder(call.type, call.rows);
+            for (int64_t row = 0; row < call.rows; ++row) {
+              if (call.arguments[0].IsNull(row)) {
+                builder.AppendNull();
+                continue;
+              }
+              KAPPA_ASSIGN_OR_RETURN(const Value value,
+                                     data::FromText(call.arguments[0].Get<uint8_t>(row) != 0 ? "{pg_catalog,public}" : "{public}", call.type));
+              data::AppendValue(builder, value);
+            }
+            return builder.Finish();
+          },
+          "schemas that are searched")
+      .Stable();
   for (View name : {"has_table_privilege", "has_any_column_privilege", "has_column_privilege", "has_schema_privilege", "has_database_privilege",
                     "has_function_privilege", "has_sequence_privilege", "has_type_privilege", "has_tablespace_privilege", "has_language_privilege",
                     "has_server_privilege", "pg_has_role"}) {
@@ -143,11 +152,20 @@ void RegisterEmpty(Registry& registry) {
     View name, types;
   };
   static constexpr Empty kEmpty[] = {
-      {"obj_description", "oid, text -> text"}, {"obj_description", "oid -> text"}, {"col_description", "oid, int4 -> text"},
-      {"shobj_description", "oid, text -> text"}, {"pg_get_statisticsobjdef_columns", "oid -> text"}, {"pg_get_statisticsobjdef", "oid -> text"},
-      {"pg_get_serial_sequence", "text, text -> text"}, {"pg_get_function_result", "oid -> text"}, {"pg_get_functiondef", "oid -> text"},
-      {"pg_get_function_sqlbody", "oid -> text"}, {"pg_get_partkeydef", "oid -> text"}, {"pg_get_partition_constraintdef", "oid -> text"},
-      {"pg_get_triggerdef", "oid -> text"}, {"pg_get_triggerdef", "oid, bool -> text"},
+      {"obj_description", "oid, text -> text"},
+      {"obj_description", "oid -> text"},
+      {"col_description", "oid, int4 -> text"},
+      {"shobj_description", "oid, text -> text"},
+      {"pg_get_statisticsobjdef_columns", "oid -> text"},
+      {"pg_get_statisticsobjdef", "oid -> text"},
+      {"pg_get_serial_sequence", "text, text -> text"},
+      {"pg_get_function_result", "oid -> text"},
+      {"pg_get_functiondef", "oid -> text"},
+      {"pg_get_function_sqlbody", "oid -> text"},
+      {"pg_get_partkeydef", "oid -> text"},
+      {"pg_get_partition_constraintdef", "oid -> text"},
+      {"pg_get_triggerdef", "oid -> text"},
+      {"pg_get_triggerdef", "oid, bool -> text"},
   };
   for (const Empty& empty : kEmpty) registry.System(empty.name, empty.types, AlwaysNull, "NULL: kappa keeps no such objects").Stable();
 }
@@ -158,21 +176,45 @@ void RegisterEngine(Registry& registry) {
     std::optional<View> fallback;
   };
   static const Asked kAsked[] = {
-      {"current_database", "-> text", "kappa"}, {"current_catalog", "-> text", "kappa"}, {"current_user", "-> text", "kappa"},
-      {"current_role", "-> text", "kappa"}, {"user", "-> text", "kappa"}, {"session_user", "-> text", "kappa"},
-      {"pg_get_userbyid", "oid -> text", "kappa"}, {"pg_backend_pid", "-> int4", "0"},
-      {"pg_get_viewdef", "oid -> text", {}}, {"pg_get_viewdef", "oid, bool -> text", {}}, {"pg_get_indexdef", "oid -> text", {}},
-      {"pg_get_indexdef", "oid, int4, bool -> text", {}}, {"pg_get_constraintdef", "oid -> text", {}}, {"pg_get_constraintdef", "oid, bool -> text", {}},
-      {"pg_get_ruledef", "oid -> text", {}}, {"pg_get_ruledef", "oid, bool -> text", {}}, {"to_regclass", "text -> oid", {}},
+      {"current_database", "-> text", "kappa"},
+      {"current_catalog", "-> text", "kappa"},
+      {"current_user", "-> text", "kappa"},
+      {"current_role", "-> text", "kappa"},
+      {"user", "-> text", "kappa"},
+      {"session_user", "-> text", "kappa"},
+      {"pg_get_userbyid", "oid -> text", "kappa"},
+      {"pg_backend_pid", "-> int4", "0"},
+      {"pg_get_viewdef", "oid -> text", {}},
+      {"pg_get_viewdef", "oid, bool -> text", {}},
+      {"pg_get_indexdef", "oid -> text", {}},
+      {"pg_get_indexdef", "oid, int4, bool -> text", {}},
+      {"pg_get_constraintdef", "oid -> text", {}},
+      {"pg_get_constraintdef", "oid, bool -> text", {}},
+      {"pg_get_ruledef", "oid -> text", {}},
+      {"pg_get_ruledef", "oid, bool -> text", {}},
+      {"to_regclass", "text -> oid", {}},
       {"pg_table_is_visible", "oid -> bool", "t"},
-      {"pg_total_relation_size", "oid -> int8", {}}, {"pg_relation_size", "oid -> int8", {}}, {"pg_table_size", "oid -> int8", {}},
-      {"pg_total_relation_size", "text -> int8", {}}, {"pg_relation_size", "text -> int8", {}}, {"pg_table_size", "text -> int8", {}},
-      {"pg_indexes_size", "oid -> int8", "0"}, {"pg_database_size", "text -> int8", {}}, {"pg_cancel_backend", "int4 -> bool", {}},
-      {"pg_get_viewdef", "text -> text", {}}, {"pg_get_viewdef", "text, bool -> text", {}}, {"pg_database_size", "oid -> int8", {}},
-      {"pg_relation_size", "oid, text -> int8", {}}, {"pg_stat_get_numscans", "oid -> int8", "0"}, {"to_regnamespace", "text -> oid", {}},
-      {"to_regrole", "text -> oid", {}}, {"to_regproc", "text -> oid", {}},
+      {"pg_total_relation_size", "oid -> int8", {}},
+      {"pg_relation_size", "oid -> int8", {}},
+      {"pg_table_size", "oid -> int8", {}},
+      {"pg_total_relation_size", "text -> int8", {}},
+      {"pg_relation_size", "text -> int8", {}},
+      {"pg_table_size", "text -> int8", {}},
+      {"pg_indexes_size", "oid -> int8", "0"},
+      {"pg_database_size", "text -> int8", {}},
+      {"pg_cancel_backend", "int4 -> bool", {}},
+      {"pg_get_viewdef", "text -> text", {}},
+      {"pg_get_viewdef", "text, bool -> text", {}},
+      {"pg_database_size", "oid -> int8", {}},
+      {"pg_relation_size", "oid, text -> int8", {}},
+      {"pg_stat_get_numscans", "oid -> int8", "0"},
+      {"to_regnamespace", "text -> oid", {}},
+      {"to_regrole", "text -> oid", {}},
+      {"to_regproc", "text -> oid", {}},
       {"pg_postmaster_start_time", "-> timestamptz", {}},
-      {"set_config", "text, text, bool -> text", {}}, {"current_setting", "text -> text", {}}, {"current_setting", "text, bool -> text", {}},
+      {"set_config", "text, text, bool -> text", {}},
+      {"current_setting", "text -> text", {}},
+      {"current_setting", "text, bool -> text", {}},
   };
   for (const Asked& asked : kAsked) {
     const bool strict = asked.name != "set_config";
@@ -191,17 +233,20 @@ void RegisterSystem(Registry& registry) {
   registry.System("pg_get_expr", "text, oid -> text", Rowwise([](View text, int64_t) { return text; }), "text of a stored expression");
   registry.System("pg_get_expr", "text, oid, bool -> text", Rowwise([](View text, int64_t, bool) { return text; }), "text of a stored expression");
   registry.System("to_regtype", "text -> oid", Rowwise([](View name) -> std::optional<int64_t> {
-    const auto type = data::TypeFromName(name);
-    if (!type.ok()) return std::nullopt;
-    return static_cast<int64_t>(type->oid());
-  }), "oid of a type, NULL when there is none");
+                    const auto type = data::TypeFromName(name);
+                    if (!type.ok()) return std::nullopt;
+                    return static_cast<int64_t>(type->oid());
+                  }),
+                  "oid of a type, NULL when there is none");
   registry.Function("pg_typeof", "any -> text", TypeOf, "name of the argument's type").CalledOnNull();
-  registry.Function("pg_size_pretty", "int8 -> text", Rowwise([](int64_t size) { return SizePretty(size); }), "a number of bytes with a fitting unit");
+  registry.Function("pg_size_pretty", "int8 -> text", Rowwise([](int64_t size) { return SizePretty(size); }),
+                    "a number of bytes with a fitting unit");
   registry.Function("pg_size_pretty", "numeric -> text", Rowwise([](data::Numeric size) -> Result<std::string> {
-    KAPPA_ASSIGN_OR_RETURN(const data::Numeric whole, size.Truncate(0));
-    KAPPA_ASSIGN_OR_RETURN(const int64_t bytes, whole.ToInt8());
-    return SizePretty(bytes);
-  }), "a number of bytes with a fitting unit");
+                      KAPPA_ASSIGN_OR_RETURN(const data::Numeric whole, size.Truncate(0));
+                      KAPPA_ASSIGN_OR_RETURN(const int64_t bytes, whole.ToInt8());
+                      return SizePretty(bytes);
+                    }),
+                    "a number of bytes with a fitting unit");
 }
 
 }  // namespace kappa::expr

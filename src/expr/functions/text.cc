@@ -176,7 +176,8 @@ Result<std::string> Character(int32_t code) {
   if (code == 0) return Error(sqlstate::kProgramLimitExceeded, "null character not permitted");
   if (code < 0) return Error(sqlstate::kInvalidParameterValue, "character number must be positive");
   if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-    return Error(sqlstate::kProgramLimitExceeded, fmt::format("requested character {} for encoding: {}", code > 0x10FFFF ? "too large" : "not valid", code));
+    return Error(sqlstate::kProgramLimitExceeded,
+                 fmt::format("requested character {} for encoding: {}", code > 0x10FFFF ? "too large" : "not valid", code));
   }
   std::string out;
   AppendCharacter(static_cast<uint32_t>(code), out);
@@ -199,57 +200,93 @@ Result<std::string> Overlay(std::string_view text, std::string_view replacement,
 void RegisterText(Registry& registry) {
   using View = std::string_view;
   for (View name : {"length", "char_length", "character_length"}) {
-    registry.Function(name, "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(CharacterCount(text)); }), "number of characters").Infallible();
+    registry.Function(name, "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(CharacterCount(text)); }), "number of characters")
+        .Infallible();
   }
   for (View name : {"octet_length", "length"}) {
     registry.Function(name, "bytea -> int4", Rowwise([](View bytes) { return static_cast<int32_t>(bytes.size()); }), "number of bytes").Infallible();
   }
-  registry.Function("octet_length", "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(text.size()); }), "number of bytes").Infallible();
+  registry.Function("octet_length", "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(text.size()); }), "number of bytes")
+      .Infallible();
   for (View type : {"text", "bytea"}) {
-    registry.Function("bit_length", fmt::format("{} -> int4", type), Rowwise([](View text) { return static_cast<int32_t>(text.size() * 8); }), "number of bits");
+    registry.Function("bit_length", fmt::format("{} -> int4", type), Rowwise([](View text) { return static_cast<int32_t>(text.size() * 8); }),
+                      "number of bits");
   }
   registry.Function("lower", "text -> text", Rowwise([](View text) { return Lower(text); }), "in lower case");
   registry.Function("upper", "text -> text", Rowwise([](View text) { return Upper(text); }), "in upper case");
-  registry.Function("initcap", "text -> text", Rowwise([](View text) { return InitialCapitals(text); }), "first letter of each word in upper case, the rest in lower case");
+  registry.Function("initcap", "text -> text", Rowwise([](View text) { return InitialCapitals(text); }),
+                    "first letter of each word in upper case, the rest in lower case");
   registry.Function("ltrim", "text -> text", Rowwise([](View text) { return TrimLeft(text, " "); }), "without spaces at the start");
   registry.Function("rtrim", "text -> text", Rowwise([](View text) { return TrimRight(text, " "); }), "without spaces at the end");
-  registry.Function("btrim", "text -> text", Rowwise([](View text) { return TrimLeft(TrimRight(text, " "), " "); }), "without spaces at start and end");
-  registry.Function("ltrim", "text, text -> text", Rowwise([](View text, View set) { return TrimLeft(text, set); }), "without these characters at the start");
-  registry.Function("rtrim", "text, text -> text", Rowwise([](View text, View set) { return TrimRight(text, set); }), "without these characters at the end");
-  registry.Function("btrim", "text, text -> text", Rowwise([](View text, View set) { return TrimLeft(TrimRight(text, set), set); }), "without these characters at start and end");
+  registry.Function("btrim", "text -> text", Rowwise([](View text) { return TrimLeft(TrimRight(text, " "), " "); }),
+                    "without spaces at start and end");
+  registry.Function("ltrim", "text, text -> text", Rowwise([](View text, View set) { return TrimLeft(text, set); }),
+                    "without these characters at the start");
+  registry.Function("rtrim", "text, text -> text", Rowwise([](View text, View set) { return TrimRight(text, set); }),
+                    "without these characters at the end");
+  registry.Function("btrim", "text, text -> text", Rowwise([](View text, View set) { return TrimLeft(TrimRight(text, set), set); }),
+                    "without these characters at start and end");
   for (View name : {"substr", "substring"}) {
-    registry.Function(name, "text, int4 -> text", Rowwise([](View text, int32_t start) { return Substring(text, start, std::nullopt); }), "from a character (from 1) on");
-    registry.Function(name, "text, int4, int4 -> text", Rowwise([](View text, int32_t start, int32_t length) { return Substring(text, start, length); }), "so many characters from a character (from 1) on");
+    registry.Function(name, "text, int4 -> text", Rowwise([](View text, int32_t start) { return Substring(text, start, std::nullopt); }),
+                      "from a character (from 1) on");
+    registry.Function(name, "text, int4, int4 -> text",
+                      Rowwise([](View text, int32_t start, int32_t length) { return Substring(text, start, length); }),
+                      "so many characters from a character (from 1) on");
     registry.Function(name, "bytea, int4 -> bytea", Rowwise([](View bytes, int32_t start) {
-      return bytes.substr(std::min(bytes.size(), static_cast<size_t>(std::max(start, 1) - 1)));
-    }), "from a byte (from 1) on");
+                        return bytes.substr(std::min(bytes.size(), static_cast<size_t>(std::max(start, 1) - 1)));
+                      }),
+                      "from a byte (from 1) on");
     registry.Function(name, "bytea, int4, int4 -> bytea", Rowwise([](View bytes, int32_t start, int32_t length) -> Result<View> {
-      if (length < 0) return Error("22011", "negative substring length not allowed");
-      const int64_t end = std::max<int64_t>(1, static_cast<int64_t>(start) + length);
-      const auto from = static_cast<size_t>(std::max(start, 1) - 1);
-      return bytes.substr(std::min(bytes.size(), from), static_cast<size_t>(std::max<int64_t>(0, end - 1 - static_cast<int64_t>(from))));
-    }), "so many bytes from a byte (from 1) on");
+                        if (length < 0) return Error("22011", "negative substring length not allowed");
+                        const int64_t end = std::max<int64_t>(1, static_cast<int64_t>(start) + length);
+                        const auto from = static_cast<size_t>(std::max(start, 1) - 1);
+                        return bytes.substr(std::min(bytes.size(), from),
+                                            static_cast<size_t>(std::max<int64_t>(0, end - 1 - static_cast<int64_t>(from))));
+                      }),
+                      "so many bytes from a byte (from 1) on");
   }
   for (View name : {"position", "strpos"}) {
-    registry.Function(name, "text, text -> int4", Rowwise([](View text, View part) { return Position(text, part); }), "where the second text starts in the first (from 1), 0 if nowhere");
+    registry.Function(name, "text, text -> int4", Rowwise([](View text, View part) { return Position(text, part); }),
+                      "where the second text starts in the first (from 1), 0 if nowhere");
   }
-  registry.Function("left", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Left(text, n); }), "the first characters; all but the last for a negative number");
-  registry.Function("right", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Right(text, n); }), "the last characters; all but the first for a negative number");
-  registry.Function("lpad", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Pad(text, n, " ", true); }), "filled with spaces on the left, or cut, to so many characters");
-  registry.Function("rpad", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Pad(text, n, " ", false); }), "filled with spaces on the right, or cut, to so many characters");
-  registry.Function("lpad", "text, int4, text -> text", Rowwise([](View text, int32_t n, View fill) { return Pad(text, n, fill, true); }), "filled on the left, or cut, to so many characters");
-  registry.Function("rpad", "text, int4, text -> text", Rowwise([](View text, int32_t n, View fill) { return Pad(text, n, fill, false); }), "filled on the right, or cut, to so many characters");
+  registry.Function("left", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Left(text, n); }),
+                    "the first characters; all but the last for a negative number");
+  registry.Function("right", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Right(text, n); }),
+                    "the last characters; all but the first for a negative number");
+  registry.Function("lpad", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Pad(text, n, " ", true); }),
+                    "filled with spaces on the left, or cut, to so many characters");
+  registry.Function("rpad", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Pad(text, n, " ", false); }),
+                    "filled with spaces on the right, or cut, to so many characters");
+  registry.Function("lpad", "text, int4, text -> text", Rowwise([](View text, int32_t n, View fill) { return Pad(text, n, fill, true); }),
+                    "filled on the left, or cut, to so many characters");
+  registry.Function("rpad", "text, int4, text -> text", Rowwise([](View text, int32_t n, View fill) { return Pad(text, n, fill, false); }),
+                    "filled on the right, or cut, to so many characters");
   registry.Function("repeat", "text, int4 -> text", Rowwise([](View text, int32_t n) { return Repeat(text, n); }), "the text so many times");
-  registry.Function("replace", "text, text, text -> text", Rowwise([](View text, View from, View to) { return Replace(text, from, to); }), "all occurrences of the second text replaced by the third");
+  registry.Function("replace", "text, text, text -> text", Rowwise([](View text, View from, View to) { return Replace(text, from, to); }),
+                    "all occurrences of the second text replaced by the third");
   registry.Function("reverse", "text -> text", Rowwise([](View text) { return Reverse(text); }), "characters in reverse order");
-  registry.Function("split_part", "text, text, int4 -> text", Rowwise([](View text, View delimiter, int32_t n) { return SplitPart(text, delimiter, n); }), "the n-th field between delimiters; from the end for negative n");
-  registry.Function("starts_with", "text, text -> bool", Rowwise([](View text, View prefix) { return text.starts_with(prefix); }), "whether the text starts with a prefix").Infallible();
-  registry.Operator("^@", "text, text -> bool", Rowwise([](View text, View prefix) { return text.starts_with(prefix); }), "whether the text starts with a prefix").Infallible();
-  registry.Function("translate", "text, text, text -> text", Rowwise([](View text, View from, View to) { return Translate(text, from, to); }), "each character of the second text replaced by that of the third");
-  registry.Function("ascii", "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(DecodeCharacter(text)); }), "code point of the first character");
+  registry.Function("split_part", "text, text, int4 -> text",
+                    Rowwise([](View text, View delimiter, int32_t n) { return SplitPart(text, delimiter, n); }),
+                    "the n-th field between delimiters; from the end for negative n");
+  registry
+      .Function("starts_with", "text, text -> bool", Rowwise([](View text, View prefix) { return text.starts_with(prefix); }),
+                "whether the text starts with a prefix")
+      .Infallible();
+  registry
+      .Operator("^@", "text, text -> bool", Rowwise([](View text, View prefix) { return text.starts_with(prefix); }),
+                "whether the text starts with a prefix")
+      .Infallible();
+  registry.Function("translate", "text, text, text -> text", Rowwise([](View text, View from, View to) { return Translate(text, from, to); }),
+                    "each character of the second text replaced by that of the third");
+  registry.Function("ascii", "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(DecodeCharacter(text)); }),
+                    "code point of the first character");
   registry.Function("chr", "int4 -> text", Rowwise([](int32_t code) { return Character(code); }), "character of a code point");
-  registry.Function("overlay", "text, text, int4 -> text", Rowwise([](View text, View with, int32_t start) { return Overlay(text, with, start, CharacterCount(with)); }), "characters from a position on replaced");
-  registry.Function("overlay", "text, text, int4, int4 -> text", Rowwise([](View text, View with, int32_t start, int32_t length) { return Overlay(text, with, start, length); }), "so many characters from a position on replaced");
+  registry.Function("overlay", "text, text, int4 -> text",
+                    Rowwise([](View text, View with, int32_t start) { return Overlay(text, with, start, CharacterCount(with)); }),
+                    "characters from a position on replaced");
+  registry.Function("overlay", "text, text, int4, int4 -> text",
+                    Rowwise([](View text, View with, int32_t start, int32_t length) { return Overlay(text, with, start, length); }),
+                    "so many characters from a position on replaced");
   registry.Function("to_hex", "int4 -> text", Rowwise([](int32_t n) { return fmt::format("{:x}", static_cast<uint32_t>(n)); }), "in hexadecimal");
   registry.Function("to_hex", "int8 -> text", Rowwise([](int64_t n) { return fmt::format("{:x}", static_cast<uint64_t>(n)); }), "in hexadecimal");
 }

@@ -17,20 +17,157 @@ namespace kappa::expr {
 
 namespace {
 // Words that are not plain identifiers, from PostgreSQL 15's pg_get_keywords().
-constexpr std::string_view kReserved[] = {
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "bigint", "binary", "bit",
-    "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate", "collation", "column", "concurrently",
-    "constraint", "create", "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
-    "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except",
-    "exists", "extract", "false", "fetch", "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest", "group", "grouping",
-    "having", "ilike", "in", "initially", "inner", "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull", "join",
-    "lateral", "leading", "least", "left", "like", "limit", "localtime", "localtimestamp", "national", "natural", "nchar", "none",
-    "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps",
-    "overlay", "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select", "session_user",
-    "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample", "then", "time", "timestamp", "to", "trailing",
-    "treat", "trim", "true", "union", "unique", "user", "using", "values", "varchar", "variadic", "verbose", "when", "where", "window",
-    "with", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot",
-    "xmlserialize", "xmltable"};
+constexpr std::string_view kReserved[] = {"all",
+                                          "analyse",
+                                          "analyze",
+                                          "and",
+                                          "any",
+                                          "array",
+                                          "as",
+                                          "asc",
+                                          "asymmetric",
+                                          "authorization",
+                                          "between",
+                                          "bigint",
+                                          "binary",
+                                          "bit",
+                                          "boolean",
+                                          "both",
+                                          "case",
+                                          "cast",
+                                          "char",
+                                          "character",
+                                          "check",
+                                          "coalesce",
+                                          "collate",
+                                          "collation",
+                                          "column",
+                                          "concurrently",
+                                          "constraint",
+                                          "create",
+                                          "cross",
+                                          "current_catalog",
+                                          "current_date",
+                                          "current_role",
+                                          "current_schema",
+                                          "current_time",
+                                          "current_timestamp",
+                                          "current_user",
+                                          "dec",
+                                          "decimal",
+                                          "default",
+                                          "deferrable",
+                                          "desc",
+                                          "distinct",
+                                          "do",
+                                          "else",
+                                          "end",
+                                          "except",
+                                          "exists",
+                                          "extract",
+                                          "false",
+                                          "fetch",
+                                          "float",
+                                          "for",
+                                          "foreign",
+                                          "freeze",
+                                          "from",
+                                          "full",
+                                          "grant",
+                                          "greatest",
+                                          "group",
+                                          "grouping",
+                                          "having",
+                                          "ilike",
+                                          "in",
+                                          "initially",
+                                          "inner",
+                                          "inout",
+                                          "int",
+                                          "integer",
+                                          "intersect",
+                                          "interval",
+                                          "into",
+                                          "is",
+                                          "isnull",
+                                          "join",
+                                          "lateral",
+                                          "leading",
+                                          "least",
+                                          "left",
+                                          "like",
+                                          "limit",
+                                          "localtime",
+                                          "localtimestamp",
+                                          "national",
+                                          "natural",
+                                          "nchar",
+                                          "none",
+                                          "normalize",
+                                          "not",
+                                          "notnull",
+                                          "null",
+                                          "nullif",
+                                          "numeric",
+                                          "offset",
+                                          "on",
+                                          "only",
+                                          "or",
+                                          "order",
+                                          "out",
+                                          "outer",
+                                          "overlaps",
+                                          "overlay",
+                                          "placing",
+                                          "position",
+                                          "precision",
+                                          "primary",
+                                          "real",
+                                          "references",
+                                          "returning",
+                                          "right",
+                                          "row",
+                                          "select",
+                                          "session_user",
+                                          "setof",
+                                          "similar",
+                                          "smallint",
+                                          "some",
+                                          "substring",
+                                          "symmetric",
+                                          "table",
+                                          "tablesample",
+                                          "then",
+                                          "time",
+                                          "timestamp",
+                                          "to",
+                                          "trailing",
+                                          "treat",
+                                          "trim",
+                                          "true",
+                                          "union",
+                                          "unique",
+                                          "user",
+                                          "using",
+                                          "values",
+                                          "varchar",
+                                          "variadic",
+                                          "verbose",
+                                          "when",
+                                          "where",
+                                          "window",
+                                          "with",
+                                          "xmlattributes",
+                                          "xmlconcat",
+                                          "xmlelement",
+                                          "xmlexists",
+                                          "xmlforest",
+                                          "xmlnamespaces",
+                                          "xmlparse",
+                                          "xmlpi",
+                                          "xmlroot",
+                                          "xmlserialize",
+                                          "xmltable"};
 }  // namespace
 
 std::string QuoteIdentifier(std::string_view name) {
@@ -166,13 +303,15 @@ class Formatter {
       left = true;
       ++i;
     }
-    if (i < pattern.size() && pattern[i] == '*') return Error(sqlstate::kFeatureNotSupported, "format() with a width taken from an argument is not supported");
+    if (i < pattern.size() && pattern[i] == '*')
+      return Error(sqlstate::kFeatureNotSupported, "format() with a width taken from an argument is not supported");
     if (auto given = Number(pattern, i)) width = *given;
     if (width > 0xFFFFFF) return Error(sqlstate::kProgramLimitExceeded, "requested length too large");
     if (i >= pattern.size()) return Unterminated();
     const char type = pattern[i];
     if (type != 's' && type != 'I' && type != 'L') {
-      return Error(sqlstate::kInvalidParameterValue, fmt::format("unrecognized format() type specifier \"{}\"", pattern.substr(i, CharacterSize(pattern, i))))
+      return Error(sqlstate::kInvalidParameterValue,
+                   fmt::format("unrecognized format() type specifier \"{}\"", pattern.substr(i, CharacterSize(pattern, i))))
           .Hint("For a single \"%\" use \"%%\".");
     }
     KAPPA_ASSIGN_OR_RETURN(const Argument* argument, Next(index));
@@ -216,8 +355,7 @@ Result<data::ColumnPtr> Format(KernelCall& call) {
 }
 
 /// quote_literal and quote_nullable, which differ in what NULL gives.
-template <bool nullable>
-Result<data::ColumnPtr> Quote(KernelCall& call) {
+template <bool nullable> Result<data::ColumnPtr> Quote(KernelCall& call) {
   data::ColumnBuilder builder(call.type, call.rows);
   std::string text;
   for (int64_t row = 0; row < call.rows; ++row) {
@@ -267,7 +405,8 @@ Result<std::string> DecodeBase64(View text) {
       if (++padding > 2 || count < 2) return Error(sqlstate::kInvalidParameterValue, "unexpected \"=\" while decoding base64 sequence");
     } else {
       const char* found = std::find(kBase64, kBase64 + 64, c);
-      if (found == kBase64 + 64 || padding > 0) return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid symbol \"{}\" found while decoding base64 sequence", c));
+      if (found == kBase64 + 64 || padding > 0)
+        return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid symbol \"{}\" found while decoding base64 sequence", c));
       value = static_cast<uint32_t>(found - kBase64);
     }
     group = group << 6 | value;
@@ -278,7 +417,9 @@ Result<std::string> DecodeBase64(View text) {
     group = 0;
     count = 0;
   }
-  if (count != 0) return Error(sqlstate::kInvalidParameterValue, "invalid base64 end sequence").Hint("Input data is missing padding, is truncated, or is otherwise corrupted.");
+  if (count != 0)
+    return Error(sqlstate::kInvalidParameterValue, "invalid base64 end sequence")
+        .Hint("Input data is missing padding, is truncated, or is otherwise corrupted.");
   return out;
 }
 
@@ -361,7 +502,10 @@ void RegisterTextBuilding(Registry& registry) {
   registry.Operator("||", "anynonarray, text -> text", ConcatenateAny(), "concatenation with the text of a value");
   registry.Operator("||", "bytea, bytea -> bytea", Rowwise([](View a, View b) { return std::string(a).append(b); }), "concatenation");
   registry.Function("concat", "variadic any -> text", Concat, "texts of all arguments that are not NULL, together").CalledOnNull().Session();
-  registry.Function("concat_ws", "text, variadic any -> text", ConcatWithSeparator, "texts of the arguments that are not NULL, separated by the first").CalledOnNull().Session();
+  registry
+      .Function("concat_ws", "text, variadic any -> text", ConcatWithSeparator, "texts of the arguments that are not NULL, separated by the first")
+      .CalledOnNull()
+      .Session();
   registry.Function("format", "text -> text", Format, "text with %s, %I, %L filled in").CalledOnNull();
   registry.Function("format", "text, variadic any -> text", Format, "text with %s, %I, %L filled in").CalledOnNull().Session();
   registry.Function("quote_ident", "text -> text", Rowwise([](View name) { return QuoteIdentifier(name); }), "quoted where needed as an identifier");
@@ -369,17 +513,21 @@ void RegisterTextBuilding(Registry& registry) {
   registry.Function("quote_literal", "anyelement -> text", Quote<false>, "text of the value, quoted as a literal").Session();
   registry.Function("quote_nullable", "text -> text", Quote<true>, "quoted as a literal, or NULL").CalledOnNull();
   registry.Function("quote_nullable", "anyelement -> text", Quote<true>, "text of the value, quoted as a literal, or NULL").CalledOnNull().Session();
-  registry.Function("encode", "bytea, text -> text", Rowwise([](View bytes, View encoding) { return Encode(bytes, encoding); }), "bytes as text: hex, base64, escape");
-  registry.Function("decode", "text, text -> bytea", Rowwise([](View text, View encoding) { return Decode(text, encoding); }), "bytes from text: hex, base64, escape");
+  registry.Function("encode", "bytea, text -> text", Rowwise([](View bytes, View encoding) { return Encode(bytes, encoding); }),
+                    "bytes as text: hex, base64, escape");
+  registry.Function("decode", "text, text -> bytea", Rowwise([](View text, View encoding) { return Decode(text, encoding); }),
+                    "bytes from text: hex, base64, escape");
   registry.Function("convert_from", "bytea, text -> text", Rowwise([](View bytes, View encoding) -> Result<View> {
-    KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
-    KAPPA_RETURN_IF_ERROR(data::CheckUtf8(bytes));
-    return bytes;
-  }), "text from bytes in UTF8");
+                      KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
+                      KAPPA_RETURN_IF_ERROR(data::CheckUtf8(bytes));
+                      return bytes;
+                    }),
+                    "text from bytes in UTF8");
   registry.Function("convert_to", "text, text -> bytea", Rowwise([](View text, View encoding) -> Result<View> {
-    KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
-    return text;
-  }), "bytes of a text in UTF8");
+                      KAPPA_RETURN_IF_ERROR(CheckEncoding(encoding));
+                      return text;
+                    }),
+                    "bytes of a text in UTF8");
   for (View type : {"text", "bytea"}) {
     registry.Function("md5", fmt::format("{} -> text", type), Rowwise([](View bytes) { return Md5Hex(bytes); }), "MD5 hash in hexadecimal");
   }

@@ -119,16 +119,22 @@ void RegisterToChar(Registry& registry) {
     KAPPA_ASSIGN_OR_RETURN(const data::TimeZone zone, SessionZone(context));
     return std::function<int64_t(int64_t)>([zone](int64_t t) { return zone.ToLocal(t); });
   };
-  registry.Function("to_char", "timestamp, text -> text", ByUnit(as_it_is, Rowwise([](int64_t t, View format) { return TimestampToChar(t, format); })), time);
-  registry.Function("to_char", "timestamptz, text -> text", ByUnit(in_zone, Rowwise([](EvalContext& context, int64_t t, View format) { return TimestamptzToChar(context, t, format); })), time)
+  registry.Function("to_char", "timestamp, text -> text",
+                    ByUnit(as_it_is, Rowwise([](int64_t t, View format) { return TimestampToChar(t, format); })), time);
+  registry
+      .Function("to_char", "timestamptz, text -> text",
+                ByUnit(in_zone, Rowwise([](EvalContext& context, int64_t t, View format) { return TimestamptzToChar(context, t, format); })), time)
       .Session();
-  registry.Function("to_char", "interval, text -> text", Rowwise([](data::Interval interval, View format) { return IntervalToChar(interval, format); }), time);
+  registry.Function("to_char", "interval, text -> text",
+                    Rowwise([](data::Interval interval, View format) { return IntervalToChar(interval, format); }), time);
   const char* number = "number by a template such as 999,990.00";
   registry.Function("to_char", "numeric, text -> text", Rowwise([](Numeric n, View format) { return FormatNumber(n, format); }), number);
   registry.Function("to_char", "int4, text -> text", Rowwise([](int32_t n, View format) { return FormatNumber(Numeric(n), format); }), number);
   registry.Function("to_char", "int8, text -> text", Rowwise([](int64_t n, View format) { return FormatNumber(Numeric(n), format); }), number);
-  registry.Function("to_char", "float4, text -> text", Rowwise([](float n, View format) { return FormatNumber(Numeric::FromFloat(n), format); }), number);
-  registry.Function("to_char", "float8, text -> text", Rowwise([](double n, View format) { return FormatNumber(Numeric::FromDouble(n), format); }), number);
+  registry.Function("to_char", "float4, text -> text", Rowwise([](float n, View format) { return FormatNumber(Numeric::FromFloat(n), format); }),
+                    number);
+  registry.Function("to_char", "float8, text -> text", Rowwise([](double n, View format) { return FormatNumber(Numeric::FromDouble(n), format); }),
+                    number);
   registry.Function("to_timestamp", "text, text -> timestamptz", Refused("to_timestamp with a template is not supported"), "not supported");
   registry.Function("to_date", "text, text -> date", Refused("to_date with a template is not supported"), "not supported");
   registry.Function("to_number", "text, text -> numeric", Refused("to_number with a template is not supported"), "not supported");

@@ -45,7 +45,10 @@ Result<Template> Template::Parse(View format) {
     }
     size_t size = 2;
     if (starts(i, "EEEE") || starts(i, "RN") || starts(i, "V") || starts(i, "L")) {
-      return Error(sqlstate::kFeatureNotSupported, fmt::format("to_char number pattern \"{}\" is not supported", starts(i, "EEEE") ? "EEEE" : starts(i, "RN") ? "RN" : starts(i, "V") ? "V" : "L"));
+      return Error(sqlstate::kFeatureNotSupported, fmt::format("to_char number pattern \"{}\" is not supported", starts(i, "EEEE") ? "EEEE"
+                                                                                                                 : starts(i, "RN") ? "RN"
+                                                                                                                 : starts(i, "V")  ? "V"
+                                                                                                                                   : "L"));
     }
     if (starts(i, "FM")) {
       out.fill_mode = true;

@@ -14,9 +14,42 @@ namespace {
 using View = std::string_view;
 
 enum class Pattern : uint8_t {
-  kHour12, kHour24, kMinute, kSecond, kMillis, kMicros, kFraction, kSecondsOfDay, kMeridiem, kMeridiemDots, kYearComma, kYear, kIsoYear,
-  kEra, kEraDots, kMonthName, kMonthShort, kMonth, kDayName, kDayShort, kDayOfYear, kIsoDayOfYear, kDay, kDayOfWeek, kIsoDayOfWeek, kWeekOfMonth,
-  kWeek, kIsoWeek, kCentury, kJulian, kQuarter, kRoman, kZone, kZoneHours, kZoneMinutes, kZoneOffset,
+  kHour12,
+  kHour24,
+  kMinute,
+  kSecond,
+  kMillis,
+  kMicros,
+  kFraction,
+  kSecondsOfDay,
+  kMeridiem,
+  kMeridiemDots,
+  kYearComma,
+  kYear,
+  kIsoYear,
+  kEra,
+  kEraDots,
+  kMonthName,
+  kMonthShort,
+  kMonth,
+  kDayName,
+  kDayShort,
+  kDayOfYear,
+  kIsoDayOfYear,
+  kDay,
+  kDayOfWeek,
+  kIsoDayOfWeek,
+  kWeekOfMonth,
+  kWeek,
+  kIsoWeek,
+  kCentury,
+  kJulian,
+  kQuarter,
+  kRoman,
+  kZone,
+  kZoneHours,
+  kZoneMinutes,
+  kZoneOffset,
 };
 /// How letters follow the template's own case.
 enum class Case : uint8_t { kUpper, kCapital, kLower };
@@ -30,36 +63,116 @@ struct Keyword {
 
 // Longer names come before their prefixes.
 constexpr Keyword kKeywords[] = {
-    {"A.D.", Pattern::kEraDots}, {"a.d.", Pattern::kEraDots, 0, Case::kLower}, {"B.C.", Pattern::kEraDots}, {"b.c.", Pattern::kEraDots, 0, Case::kLower},
-    {"A.M.", Pattern::kMeridiemDots}, {"a.m.", Pattern::kMeridiemDots, 0, Case::kLower}, {"P.M.", Pattern::kMeridiemDots}, {"p.m.", Pattern::kMeridiemDots, 0, Case::kLower},
-    {"AD", Pattern::kEra}, {"ad", Pattern::kEra, 0, Case::kLower}, {"BC", Pattern::kEra}, {"bc", Pattern::kEra, 0, Case::kLower},
-    {"AM", Pattern::kMeridiem}, {"am", Pattern::kMeridiem, 0, Case::kLower}, {"PM", Pattern::kMeridiem}, {"pm", Pattern::kMeridiem, 0, Case::kLower},
-    {"CC", Pattern::kCentury}, {"cc", Pattern::kCentury},
-    {"DAY", Pattern::kDayName}, {"Day", Pattern::kDayName, 0, Case::kCapital}, {"day", Pattern::kDayName, 0, Case::kLower},
-    {"DDD", Pattern::kDayOfYear}, {"ddd", Pattern::kDayOfYear}, {"DD", Pattern::kDay}, {"dd", Pattern::kDay},
-    {"DY", Pattern::kDayShort}, {"Dy", Pattern::kDayShort, 0, Case::kCapital}, {"dy", Pattern::kDayShort, 0, Case::kLower},
-    {"D", Pattern::kDayOfWeek}, {"d", Pattern::kDayOfWeek},
-    {"FF1", Pattern::kFraction, 1}, {"FF2", Pattern::kFraction, 2}, {"FF3", Pattern::kFraction, 3}, {"FF4", Pattern::kFraction, 4}, {"FF5", Pattern::kFraction, 5}, {"FF6", Pattern::kFraction, 6},
-    {"ff1", Pattern::kFraction, 1}, {"ff2", Pattern::kFraction, 2}, {"ff3", Pattern::kFraction, 3}, {"ff4", Pattern::kFraction, 4}, {"ff5", Pattern::kFraction, 5}, {"ff6", Pattern::kFraction, 6},
-    {"HH24", Pattern::kHour24}, {"hh24", Pattern::kHour24}, {"HH12", Pattern::kHour12}, {"hh12", Pattern::kHour12}, {"HH", Pattern::kHour12}, {"hh", Pattern::kHour12},
-    {"IDDD", Pattern::kIsoDayOfYear}, {"iddd", Pattern::kIsoDayOfYear}, {"ID", Pattern::kIsoDayOfWeek}, {"id", Pattern::kIsoDayOfWeek},
-    {"IW", Pattern::kIsoWeek}, {"iw", Pattern::kIsoWeek},
-    {"IYYY", Pattern::kIsoYear, 4}, {"iyyy", Pattern::kIsoYear, 4}, {"IYY", Pattern::kIsoYear, 3}, {"iyy", Pattern::kIsoYear, 3},
-    {"IY", Pattern::kIsoYear, 2}, {"iy", Pattern::kIsoYear, 2}, {"I", Pattern::kIsoYear, 1}, {"i", Pattern::kIsoYear, 1},
-    {"J", Pattern::kJulian}, {"j", Pattern::kJulian},
-    {"MI", Pattern::kMinute}, {"mi", Pattern::kMinute}, {"MM", Pattern::kMonth}, {"mm", Pattern::kMonth},
-    {"MONTH", Pattern::kMonthName}, {"Month", Pattern::kMonthName, 0, Case::kCapital}, {"month", Pattern::kMonthName, 0, Case::kLower},
-    {"MON", Pattern::kMonthShort}, {"Mon", Pattern::kMonthShort, 0, Case::kCapital}, {"mon", Pattern::kMonthShort, 0, Case::kLower},
-    {"MS", Pattern::kMillis}, {"ms", Pattern::kMillis},
-    {"OF", Pattern::kZoneOffset}, {"of", Pattern::kZoneOffset},
-    {"Q", Pattern::kQuarter}, {"q", Pattern::kQuarter},
-    {"RM", Pattern::kRoman}, {"rm", Pattern::kRoman, 0, Case::kLower},
-    {"SSSSS", Pattern::kSecondsOfDay}, {"sssss", Pattern::kSecondsOfDay}, {"SSSS", Pattern::kSecondsOfDay}, {"ssss", Pattern::kSecondsOfDay}, {"SS", Pattern::kSecond}, {"ss", Pattern::kSecond},
-    {"TZH", Pattern::kZoneHours}, {"tzh", Pattern::kZoneHours}, {"TZM", Pattern::kZoneMinutes}, {"tzm", Pattern::kZoneMinutes}, {"TZ", Pattern::kZone}, {"tz", Pattern::kZone, 0, Case::kLower},
-    {"US", Pattern::kMicros}, {"us", Pattern::kMicros},
-    {"WW", Pattern::kWeek}, {"ww", Pattern::kWeek}, {"W", Pattern::kWeekOfMonth}, {"w", Pattern::kWeekOfMonth},
-    {"Y,YYY", Pattern::kYearComma}, {"y,yyy", Pattern::kYearComma}, {"YYYY", Pattern::kYear, 4}, {"yyyy", Pattern::kYear, 4}, {"YYY", Pattern::kYear, 3}, {"yyy", Pattern::kYear, 3},
-    {"YY", Pattern::kYear, 2}, {"yy", Pattern::kYear, 2}, {"Y", Pattern::kYear, 1}, {"y", Pattern::kYear, 1},
+    {"A.D.", Pattern::kEraDots},
+    {"a.d.", Pattern::kEraDots, 0, Case::kLower},
+    {"B.C.", Pattern::kEraDots},
+    {"b.c.", Pattern::kEraDots, 0, Case::kLower},
+    {"A.M.", Pattern::kMeridiemDots},
+    {"a.m.", Pattern::kMeridiemDots, 0, Case::kLower},
+    {"P.M.", Pattern::kMeridiemDots},
+    {"p.m.", Pattern::kMeridiemDots, 0, Case::kLower},
+    {"AD", Pattern::kEra},
+    {"ad", Pattern::kEra, 0, Case::kLower},
+    {"BC", Pattern::kEra},
+    {"bc", Pattern::kEra, 0, Case::kLower},
+    {"AM", Pattern::kMeridiem},
+    {"am", Pattern::kMeridiem, 0, Case::kLower},
+    {"PM", Pattern::kMeridiem},
+    {"pm", Pattern::kMeridiem, 0, Case::kLower},
+    {"CC", Pattern::kCentury},
+    {"cc", Pattern::kCentury},
+    {"DAY", Pattern::kDayName},
+    {"Day", Pattern::kDayName, 0, Case::kCapital},
+    {"day", Pattern::kDayName, 0, Case::kLower},
+    {"DDD", Pattern::kDayOfYear},
+    {"ddd", Pattern::kDayOfYear},
+    {"DD", Pattern::kDay},
+    {"dd", Pattern::kDay},
+    {"DY", Pattern::kDayShort},
+    {"Dy", Pattern::kDayShort, 0, Case::kCapital},
+    {"dy", Pattern::kDayShort, 0, Case::kLower},
+    {"D", Pattern::kDayOfWeek},
+    {"d", Pattern::kDayOfWeek},
+    {"FF1", Pattern::kFraction, 1},
+    {"FF2", Pattern::kFraction, 2},
+    {"FF3", Pattern::kFraction, 3},
+    {"FF4", Pattern::kFraction, 4},
+    {"FF5", Pattern::kFraction, 5},
+    {"FF6", Pattern::kFraction, 6},
+    {"ff1", Pattern::kFraction, 1},
+    {"ff2", Pattern::kFraction, 2},
+    {"ff3", Pattern::kFraction, 3},
+    {"ff4", Pattern::kFraction, 4},
+    {"ff5", Pattern::kFraction, 5},
+    {"ff6", Pattern::kFraction, 6},
+    {"HH24", Pattern::kHour24},
+    {"hh24", Pattern::kHour24},
+    {"HH12", Pattern::kHour12},
+    {"hh12", Pattern::kHour12},
+    {"HH", Pattern::kHour12},
+    {"hh", Pattern::kHour12},
+    {"IDDD", Pattern::kIsoDayOfYear},
+    {"iddd", Pattern::kIsoDayOfYear},
+    {"ID", Pattern::kIsoDayOfWeek},
+    {"id", Pattern::kIsoDayOfWeek},
+    {"IW", Pattern::kIsoWeek},
+    {"iw", Pattern::kIsoWeek},
+    {"IYYY", Pattern::kIsoYear, 4},
+    {"iyyy", Pattern::kIsoYear, 4},
+    {"IYY", Pattern::kIsoYear, 3},
+    {"iyy", Pattern::kIsoYear, 3},
+    {"IY", Pattern::kIsoYear, 2},
+    {"iy", Pattern::kIsoYear, 2},
+    {"I", Pattern::kIsoYear, 1},
+    {"i", Pattern::kIsoYear, 1},
+    {"J", Pattern::kJulian},
+    {"j", Pattern::kJulian},
+    {"MI", Pattern::kMinute},
+    {"mi", Pattern::kMinute},
+    {"MM", Pattern::kMonth},
+    {"mm", Pattern::kMonth},
+    {"MONTH", Pattern::kMonthName},
+    {"Month", Pattern::kMonthName, 0, Case::kCapital},
+    {"month", Pattern::kMonthName, 0, Case::kLower},
+    {"MON", Pattern::kMonthShort},
+    {"Mon", Pattern::kMonthShort, 0, Case::kCapital},
+    {"mon", Pattern::kMonthShort, 0, Case::kLower},
+    {"MS", Pattern::kMillis},
+    {"ms", Pattern::kMillis},
+    {"OF", Pattern::kZoneOffset},
+    {"of", Pattern::kZoneOffset},
+    {"Q", Pattern::kQuarter},
+    {"q", Pattern::kQuarter},
+    {"RM", Pattern::kRoman},
+    {"rm", Pattern::kRoman, 0, Case::kLower},
+    {"SSSSS", Pattern::kSecondsOfDay},
+    {"sssss", Pattern::kSecondsOfDay},
+    {"SSSS", Pattern::kSecondsOfDay},
+    {"ssss", Pattern::kSecondsOfDay},
+    {"SS", Pattern::kSecond},
+    {"ss", Pattern::kSecond},
+    {"TZH", Pattern::kZoneHours},
+    {"tzh", Pattern::kZoneHours},
+    {"TZM", Pattern::kZoneMinutes},
+    {"tzm", Pattern::kZoneMinutes},
+    {"TZ", Pattern::kZone},
+    {"tz", Pattern::kZone, 0, Case::kLower},
+    {"US", Pattern::kMicros},
+    {"us", Pattern::kMicros},
+    {"WW", Pattern::kWeek},
+    {"ww", Pattern::kWeek},
+    {"W", Pattern::kWeekOfMonth},
+    {"w", Pattern::kWeekOfMonth},
+    {"Y,YYY", Pattern::kYearComma},
+    {"y,yyy", Pattern::kYearComma},
+    {"YYYY", Pattern::kYear, 4},
+    {"yyyy", Pattern::kYear, 4},
+    {"YYY", Pattern::kYear, 3},
+    {"yyy", Pattern::kYear, 3},
+    {"YY", Pattern::kYear, 2},
+    {"yy", Pattern::kYear, 2},
+    {"Y", Pattern::kYear, 1},
+    {"y", Pattern::kYear, 1},
 };
 constexpr View kMonths[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
 constexpr View kDays[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
@@ -143,7 +256,9 @@ class TimeFormatter {
     return i + 1;
   }
 
-  static std::string Number(int64_t value, int width, bool fill) { return fill ? fmt::format("{:0{}}", value, value < 0 ? width + 1 : width) : fmt::format("{}", value); }
+  static std::string Number(int64_t value, int width, bool fill) {
+    return fill ? fmt::format("{:0{}}", value, value < 0 ? width + 1 : width) : fmt::format("{}", value);
+  }
   static std::string Name(View name, Case letters, bool fill, size_t width) {
     std::string text = InCase(name, letters);
     if (fill && text.size() < width) text.resize(width, ' ');
@@ -186,7 +301,8 @@ class TimeFormatter {
       default: break;
     }
     if (c.is_interval) {
-      return Error(sqlstate::kInvalidDatetimeFormat, "invalid format specification for an interval value").Hint("Intervals are not tied to specific calendar dates.");
+      return Error(sqlstate::kInvalidDatetimeFormat, "invalid format specification for an interval value")
+          .Hint("Intervals are not tied to specific calendar dates.");
     }
     const auto day_of_week = static_cast<size_t>(data::DayOfWeek(c.day_number));
     switch (keyword.pattern) {
@@ -202,7 +318,9 @@ class TimeFormatter {
       case Pattern::kWeek: return Number((c.day_number - first_of_year) / 7 + 1, 2, fill);
       case Pattern::kCentury: return Number(c.year > 0 ? (c.year + 99) / 100 : -((99 - (c.year - 1)) / 100), 2, fill);
       case Pattern::kJulian: return fmt::format("{}", c.day_number - data::kFirstDay);
-      case Pattern::kIsoYear: case Pattern::kIsoWeek: case Pattern::kIsoDayOfYear: {
+      case Pattern::kIsoYear:
+      case Pattern::kIsoWeek:
+      case Pattern::kIsoDayOfYear: {
         int64_t iso_year = c.year + 1;
         while (c.day_number < data::FirstIsoWeek(iso_year)) --iso_year;
         const int64_t day = c.day_number - data::FirstIsoWeek(iso_year);
@@ -211,7 +329,8 @@ class TimeFormatter {
       }
       case Pattern::kZone:
         if (!c.zone_offset) return std::string();
-        if (c.zone_name.empty()) return Error(sqlstate::kFeatureNotSupported, "to_char pattern TZ is supported for time zone UTC only").Hint("Use OF or TZH:TZM.");
+        if (c.zone_name.empty())
+          return Error(sqlstate::kFeatureNotSupported, "to_char pattern TZ is supported for time zone UTC only").Hint("Use OF or TZH:TZM.");
         return InCase(c.zone_name, keyword.letters);
       case Pattern::kZoneHours: return fmt::format("{}{:02}", c.zone_offset.value_or(0) < 0 ? '-' : '+', std::abs(c.zone_offset.value_or(0)) / 3600);
       case Pattern::kZoneMinutes: return fmt::format("{:02}", std::abs(c.zone_offset.value_or(0)) / 60 % 60);
@@ -238,10 +357,20 @@ int64_t FinestUnit(std::string_view format) {
     for (const Keyword& keyword : kKeywords) {
       if (!format.substr(i).starts_with(keyword.name)) continue;
       switch (keyword.pattern) {
-        case Pattern::kHour12: case Pattern::kHour24: case Pattern::kMeridiem: case Pattern::kMeridiemDots: unit = std::min(unit, data::kMicrosPerHour); break;
+        case Pattern::kHour12:
+        case Pattern::kHour24:
+        case Pattern::kMeridiem:
+        case Pattern::kMeridiemDots: unit = std::min(unit, data::kMicrosPerHour); break;
         case Pattern::kMinute: unit = std::min(unit, data::kMicrosPerMinute); break;
-        case Pattern::kSecond: case Pattern::kSecondsOfDay: unit = std::min(unit, data::kMicrosPerSecond); break;
-        case Pattern::kMillis: case Pattern::kMicros: case Pattern::kFraction: case Pattern::kZone: case Pattern::kZoneHours: case Pattern::kZoneMinutes: case Pattern::kZoneOffset: return 1;
+        case Pattern::kSecond:
+        case Pattern::kSecondsOfDay: unit = std::min(unit, data::kMicrosPerSecond); break;
+        case Pattern::kMillis:
+        case Pattern::kMicros:
+        case Pattern::kFraction:
+        case Pattern::kZone:
+        case Pattern::kZoneHours:
+        case Pattern::kZoneMinutes:
+        case Pattern::kZoneOffset: return 1;
         default: break;
       }
     }

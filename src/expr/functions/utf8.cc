@@ -1,9 +1,9 @@
 // Characters of UTF-8 text. Letter cases are those of the C library's C.UTF-8 locale.
 #include "expr/functions/utf8.h"
 
+#include <locale.h>
 #include <clocale>
 #include <cwctype>
-#include <locale.h>
 
 namespace kappa::expr {
 namespace {
@@ -26,8 +26,7 @@ bool IsAlphanumeric(uint32_t code) {
   return Unicode() != nullptr && iswalnum_l(static_cast<wint_t>(code), Unicode()) != 0;
 }
 
-template <typename Map>
-std::string MapCharacters(std::string_view text, Map map) {
+template <typename Map> std::string MapCharacters(std::string_view text, Map map) {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {

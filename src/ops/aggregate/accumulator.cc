@@ -37,10 +37,20 @@ Result<AccumulatorPtr> MakeAccumulator(const expr::AggregateCall& call, const Ac
     case AggregateKind::kVarPop:
     case AggregateKind::kVarSamp:
     case AggregateKind::kStddevPop:
-    case AggregateKind::kStddevSamp: return type.id == TypeId::kFloat8 ? MakeFloatMoments(call.kind, setup) : MakeNumericMoments(call.kind, type, setup);
-    case AggregateKind::kCorr: case AggregateKind::kCovarPop: case AggregateKind::kCovarSamp: case AggregateKind::kRegrAvgx: case AggregateKind::kRegrAvgy:
-    case AggregateKind::kRegrCount: case AggregateKind::kRegrIntercept: case AggregateKind::kRegrR2: case AggregateKind::kRegrSlope: case AggregateKind::kRegrSxx:
-    case AggregateKind::kRegrSxy: case AggregateKind::kRegrSyy: return MakeFloatMoments(call.kind, setup);
+    case AggregateKind::kStddevSamp:
+      return type.id == TypeId::kFloat8 ? MakeFloatMoments(call.kind, setup) : MakeNumericMoments(call.kind, type, setup);
+    case AggregateKind::kCorr:
+    case AggregateKind::kCovarPop:
+    case AggregateKind::kCovarSamp:
+    case AggregateKind::kRegrAvgx:
+    case AggregateKind::kRegrAvgy:
+    case AggregateKind::kRegrCount:
+    case AggregateKind::kRegrIntercept:
+    case AggregateKind::kRegrR2:
+    case AggregateKind::kRegrSlope:
+    case AggregateKind::kRegrSxx:
+    case AggregateKind::kRegrSxy:
+    case AggregateKind::kRegrSyy: return MakeFloatMoments(call.kind, setup);
     case AggregateKind::kStringAgg:
     case AggregateKind::kArrayAgg:
     case AggregateKind::kJsonbAgg:

@@ -15,7 +15,8 @@ class AccumulatorCalls {
   /// Bytes of a payload, the head's included.
   uint32_t payload_bytes() const { return payload_bytes_; }
   /// Takes the rows `select` (ascending) of a batch; payloads and groups are by batch row.
-  Status Update(const data::ChangeBatch& batch, std::span<const int32_t> select, char* const* payloads, const state::Ref* groups, expr::EvalContext& context);
+  Status Update(const data::ChangeBatch& batch, std::span<const int32_t> select, char* const* payloads, const state::Ref* groups,
+                expr::EvalContext& context);
   /// Adds the states of `from` to those of `into`. All calls must merge.
   void Merge(char* into, char* from);
   Result<std::vector<data::ColumnPtr>> Finish(std::span<char* const> payloads, expr::EvalContext& context);

@@ -37,7 +37,11 @@ class Collected final : public Accumulator {
     return AccumulatorPtr(std::move(made));
   }
   Collected(const expr::AggregateCall& call, const AccumulatorSetup& setup)
-      : kind_(call.kind), distinct_(call.distinct), type_(call.type), direct_(call.direct), arguments_(call.arguments.size()),
+      : kind_(call.kind),
+        distinct_(call.distinct),
+        type_(call.type),
+        direct_(call.direct),
+        arguments_(call.arguments.size()),
         arrival_(setup.arrival_order && call.arrival_order && !call.distinct && call.order_by.empty()) {
     for (const expr::ExprPtr& argument : call.arguments) schema_.fields.push_back({"", argument->type()});
     for (size_t i = 0; i < arguments_; ++i) sources_.push_back(i);
@@ -62,7 +66,9 @@ class Collected final : public Accumulator {
   }
 
   uint32_t bytes() const override { return sizeof(state::Ref); }
-  bool takes_nulls() const override { return kind_ == AggregateKind::kArrayAgg || kind_ == AggregateKind::kJsonbAgg || kind_ == AggregateKind::kJsonbObjectAgg; }
+  bool takes_nulls() const override {
+    return kind_ == AggregateKind::kArrayAgg || kind_ == AggregateKind::kJsonbAgg || kind_ == AggregateKind::kJsonbObjectAgg;
+  }
   data::Type value_type() const { return schema_.fields[0].type; }
 
   /// `arguments` are the call's, then the ORDER BY expressions.
@@ -152,7 +158,8 @@ class Collected final : public Accumulator {
     return true;
   }
 
-  Status Append(const Values& values, const std::vector<std::optional<double>>& fractions, data::ColumnBuilder& builder, expr::EvalContext& context) const {
+  Status Append(const Values& values, const std::vector<std::optional<double>>& fractions, data::ColumnBuilder& builder,
+                expr::EvalContext& context) const {
     switch (kind_) {
       case AggregateKind::kStringAgg: return AppendText(values, builder);
       case AggregateKind::kArrayAgg: return AppendArray(values, builder);
@@ -167,7 +174,8 @@ class Collected final : public Accumulator {
     for (int32_t row : values.rows) {
       for (int64_t copy = values.counts[static_cast<size_t>(row)]; copy > 0; --copy) {
         visit(row);
-        if (so_far.size() + bytes_of_one > kResultBytesMax) return Error(sqlstate::kProgramLimitExceeded, "the result of an aggregate function is larger than 1 GB");
+        if (so_far.size() + bytes_of_one > kResultBytesMax)
+          return Error(sqlstate::kProgramLimitExceeded, "the result of an aggregate function is larger than 1 GB");
       }
     }
     return {};
@@ -176,11 +184,14 @@ class Collected final : public Accumulator {
   Status AppendText(const Values& values, data::ColumnBuilder& builder) const {
     std::string text;
     bool first = true;
-    KAPPA_RETURN_IF_ERROR(EachCopy(values, 0, [&](int32_t row) {
-      if (!first && !values.columns[1]->IsNull(row)) text.append(values.columns[1]->bytes(row));
-      text.append(values.columns[0]->bytes(row));
-      first = false;
-    }, text));
+    KAPPA_RETURN_IF_ERROR(EachCopy(
+        values, 0,
+        [&](int32_t row) {
+          if (!first && !values.columns[1]->IsNull(row)) text.append(values.columns[1]->bytes(row));
+          text.append(values.columns[0]->bytes(row));
+          first = false;
+        },
+        text));
     builder.AppendBytes(text);
     return {};
   }
@@ -198,10 +209,13 @@ class Collected final : public Accumulator {
   static std::string_view Json(const data::Column& column, int32_t row) { return column.IsNull(row) ? std::string_view("null") : column.bytes(row); }
   Status AppendJsonArray(const Values& values, data::ColumnBuilder& builder) const {
     std::string text = "[";
-    KAPPA_RETURN_IF_ERROR(EachCopy(values, 1, [&](int32_t row) {
-      if (text.size() > 1) text += ", ";
-      text.append(Json(*values.columns[0], row));
-    }, text));
+    KAPPA_RETURN_IF_ERROR(EachCopy(
+        values, 1,
+        [&](int32_t row) {
+          if (text.size() > 1) text += ", ";
+          text.append(Json(*values.columns[0], row));
+        },
+        text));
     builder.AppendBytes(text + "]");
     return {};
   }
@@ -222,7 +236,8 @@ class Collected final : public Accumulator {
     for (size_t i = 0; i < values.rows.size();) {
       int64_t count = 0;
       size_t end = i;
-      for (; end < values.rows.size() && Equal(values, values.rows[i], values.rows[end]); ++end) count += values.counts[static_cast<size_t>(values.rows[end])];
+      for (; end < values.rows.size() && Equal(values, values.rows[i], values.rows[end]); ++end)
+        count += values.counts[static_cast<size_t>(values.rows[end])];
       if (count > most) {
         most = count;
         mode = values.rows[i];
@@ -259,7 +274,8 @@ class Collected final : public Accumulator {
     return fractions;
   }
 
-  Status AppendPercentiles(const Values& values, const std::vector<std::optional<double>>& fractions, data::ColumnBuilder& builder, expr::EvalContext& context) const {
+  Status AppendPercentiles(const Values& values, const std::vector<std::optional<double>>& fractions, data::ColumnBuilder& builder,
+                           expr::EvalContext& context) const {
     if (null_fraction_) {
       builder.AppendNull();
       return {};
@@ -267,7 +283,9 @@ class Collected final : public Accumulator {
     std::vector<int64_t> ends;  // position after the copies of each row
     int64_t count = 0;
     for (int32_t row : values.rows) ends.push_back(count += values.counts[static_cast<size_t>(row)]);
-    const auto at = [&](int64_t position) { return values.rows[static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), position) - ends.begin())]; };
+    const auto at = [&](int64_t position) {
+      return values.rows[static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), position) - ends.begin())];
+    };
     data::ColumnBuilder parts(value_type(), static_cast<int64_t>(fractions.size()));
     for (const std::optional<double>& fraction : fractions) {
       if (!fraction) {
@@ -281,12 +299,14 @@ class Collected final : public Accumulator {
         if (low == high || share == 0) {
           AppendValueOf(values, low, parts);
         } else if (between_ == nullptr) {
-          const double *numbers = values.columns[0]->data<double>();
+          const double* numbers = values.columns[0]->data<double>();
           parts.Append(numbers[low] + share * (numbers[high] - numbers[low]));
         } else {
           const int32_t rows[] = {low, high};
           const data::ColumnPtr& column = values.columns[0];
-          const data::Batch batch{1, {data::Gather(*column, std::span(rows, 1)), data::Gather(*column, std::span(rows + 1, 1)), data::ConstantColumn(data::Value::Fixed(TypeId::kFloat8, share), 1)}};
+          const data::Batch batch{1,
+                                  {data::Gather(*column, std::span(rows, 1)), data::Gather(*column, std::span(rows + 1, 1)),
+                                   data::ConstantColumn(data::Value::Fixed(TypeId::kFloat8, share), 1)}};
           KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr value, between_->Evaluate(batch, context));
           data::AppendValue(parts, data::ValueAt(*value, 0));
         }

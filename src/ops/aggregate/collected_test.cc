@@ -12,12 +12,18 @@ namespace {
 using data::TypeId;
 using data::Value;
 
-data::Schema InputSchema() { return {{{"k", TypeId::kInt4}, {"i", TypeId::kInt4}, {"t", TypeId::kText}, {"b", TypeId::kBool}, {"c", TypeId::kBool}, {"w", TypeId::kTimestamptz}}}; }
+data::Schema InputSchema() {
+  return {
+      {{"k", TypeId::kInt4}, {"i", TypeId::kInt4}, {"t", TypeId::kText}, {"b", TypeId::kBool}, {"c", TypeId::kBool}, {"w", TypeId::kTimestamptz}}};
+}
 
 TestRow RandomRow(std::mt19937_64& random) {
   const auto maybe = [&](Value value) { return random() % 7 == 0 ? Value::Null(value.type) : std::move(value); };
-  return {Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6)), maybe(Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 9) - 4)),
-          maybe(Value::Text(std::string(random() % 20, 'y') + std::to_string(random() % 5))), maybe(Value::Bool(random() % 2)), maybe(Value::Bool(random() % 3 == 0)),
+  return {Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6)),
+          maybe(Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 9) - 4)),
+          maybe(Value::Text(std::string(random() % 20, 'y') + std::to_string(random() % 5))),
+          maybe(Value::Bool(random() % 2)),
+          maybe(Value::Bool(random() % 3 == 0)),
           Value::Fixed<int64_t>(TypeId::kTimestamptz, 1'000'000 * (1 + static_cast<int64_t>(random() % 10)))};
 }
 
@@ -45,7 +51,8 @@ std::vector<int32_t> Ints(const Rows& rows) {
 
 expr::AggregateCall Plain(std::string_view name, std::vector<std::string> arguments, bool distinct = false, const char* filter = nullptr) {
   std::vector<expr::ExprPtr> expressions;
-  for (const std::string& argument : arguments) expressions.push_back(argument == "," ? expr::MakeLiteral(Value::Text(",")) : Col(InputSchema(), argument));
+  for (const std::string& argument : arguments)
+    expressions.push_back(argument == "," ? expr::MakeLiteral(Value::Text(",")) : Col(InputSchema(), argument));
   auto call = expr::ResolveAggregate(name, std::move(expressions), false, distinct, 0);
   KAPPA_CHECK(call.ok());
   if (filter != nullptr) call->filter = Col(InputSchema(), filter);
@@ -74,20 +81,21 @@ std::vector<Case> Cases() {
   cases.push_back({Plain("count", {"t"}, true, "c"), distinct_count(2, 4)});
   cases.push_back({Plain("count", {"t"}, true, "b"), distinct_count(2, 3)});
   cases.push_back({Plain("sum", {"i"}, true, "b"), [](const Rows& rows) {
-    std::set<int32_t> seen;
-    for (const Value& value : Values(rows, 1, 3)) seen.insert(value.As<int32_t>());
-    int64_t sum = 0;
-    for (int32_t value : seen) sum += value;
-    return seen.empty() ? Value::Null(TypeId::kInt8) : Value::Int8(sum);
-  }});
+                     std::set<int32_t> seen;
+                     for (const Value& value : Values(rows, 1, 3)) seen.insert(value.As<int32_t>());
+                     int64_t sum = 0;
+                     for (int32_t value : seen) sum += value;
+                     return seen.empty() ? Value::Null(TypeId::kInt8) : Value::Int8(sum);
+                   }});
   for (const char* name : {"bit_and", "bit_or", "bit_xor"}) {
     cases.push_back({Plain(name, {"i"}), [name = std::string(name)](const Rows& rows) {
-      const std::vector<int32_t> ints = Ints(rows);
-      if (ints.empty()) return Value::Null(TypeId::kInt4);
-      int32_t bits = ints[0];
-      for (size_t i = 1; i < ints.size(); ++i) bits = name == "bit_and" ? bits & ints[i] : name == "bit_or" ? bits | ints[i] : bits ^ ints[i];
-      return Value::Fixed<int32_t>(TypeId::kInt4, bits);
-    }});
+                       const std::vector<int32_t> ints = Ints(rows);
+                       if (ints.empty()) return Value::Null(TypeId::kInt4);
+                       int32_t bits = ints[0];
+                       for (size_t i = 1; i < ints.size(); ++i)
+                         bits = name == "bit_and" ? bits & ints[i] : name == "bit_or" ? bits | ints[i] : bits ^ ints[i];
+                       return Value::Fixed<int32_t>(TypeId::kInt4, bits);
+                     }});
   }
   const auto joined = [](bool distinct, bool descending) {
     return [=](const Rows& rows) {
@@ -107,12 +115,12 @@ std::vector<Case> Cases() {
   cases.push_back({Plain("string_agg", {"t", ","}), joined(false, true)});
   cases.back().call.order_by = {{Col(InputSchema(), "t"), true, true}};
   cases.push_back({Plain("array_agg", {"i"}), [](const Rows& rows) {
-    data::ArrayBuilder array(TypeId::kInt4);
-    const std::vector<int32_t> ints = Ints(rows);
-    for (int32_t value : ints) array.Append(Value::Fixed<int32_t>(TypeId::kInt4, value).bytes);
-    for (size_t i = ints.size(); i < rows.size(); ++i) array.AppendNull();
-    return Value::Bytes(data::Type::ArrayOf(TypeId::kInt4), array.Finish());
-  }});
+                     data::ArrayBuilder array(TypeId::kInt4);
+                     const std::vector<int32_t> ints = Ints(rows);
+                     for (int32_t value : ints) array.Append(Value::Fixed<int32_t>(TypeId::kInt4, value).bytes);
+                     for (size_t i = ints.size(); i < rows.size(); ++i) array.AppendNull();
+                     return Value::Bytes(data::Type::ArrayOf(TypeId::kInt4), array.Finish());
+                   }});
   for (double fraction : {0.0, 0.3, 1.0}) {
     for (bool descending : {false, true}) {
       const auto sorted = [descending](const Rows& rows) {
@@ -121,33 +129,33 @@ std::vector<Case> Cases() {
         return ints;
       };
       cases.push_back({WithinGroup("percentile_disc", fraction, descending), [=](const Rows& rows) {
-        const std::vector<int32_t> ints = sorted(rows);
-        if (ints.empty()) return Value::Null(TypeId::kInt4);
-        const auto position = static_cast<size_t>(std::max(std::ceil(fraction * static_cast<double>(ints.size())), 1.0));
-        return Value::Fixed<int32_t>(TypeId::kInt4, ints[position - 1]);
-      }});
+                         const std::vector<int32_t> ints = sorted(rows);
+                         if (ints.empty()) return Value::Null(TypeId::kInt4);
+                         const auto position = static_cast<size_t>(std::max(std::ceil(fraction * static_cast<double>(ints.size())), 1.0));
+                         return Value::Fixed<int32_t>(TypeId::kInt4, ints[position - 1]);
+                       }});
       cases.push_back({WithinGroup("percentile_cont", fraction, descending), [=](const Rows& rows) {
-        const std::vector<int32_t> ints = sorted(rows);
-        if (ints.empty()) return Value::Null(TypeId::kFloat8);
-        const double position = fraction * static_cast<double>(ints.size() - 1);
-        const double low = ints[static_cast<size_t>(std::floor(position))], high = ints[static_cast<size_t>(std::ceil(position))];
-        return Value::Fixed<double>(TypeId::kFloat8, low + (position - std::floor(position)) * (high - low));
-      }});
+                         const std::vector<int32_t> ints = sorted(rows);
+                         if (ints.empty()) return Value::Null(TypeId::kFloat8);
+                         const double position = fraction * static_cast<double>(ints.size() - 1);
+                         const double low = ints[static_cast<size_t>(std::floor(position))], high = ints[static_cast<size_t>(std::ceil(position))];
+                         return Value::Fixed<double>(TypeId::kFloat8, low + (position - std::floor(position)) * (high - low));
+                       }});
     }
   }
   cases.push_back({WithinGroup("mode", std::nullopt, false), [](const Rows& rows) {
-    const std::vector<int32_t> ints = Ints(rows);
-    if (ints.empty()) return Value::Null(TypeId::kInt4);
-    int32_t mode = ints[0];
-    for (int32_t value : ints)
-      if (std::count(ints.begin(), ints.end(), value) > std::count(ints.begin(), ints.end(), mode)) mode = value;
-    return Value::Fixed<int32_t>(TypeId::kInt4, mode);
-  }});
+                     const std::vector<int32_t> ints = Ints(rows);
+                     if (ints.empty()) return Value::Null(TypeId::kInt4);
+                     int32_t mode = ints[0];
+                     for (int32_t value : ints)
+                       if (std::count(ints.begin(), ints.end(), value) > std::count(ints.begin(), ints.end(), mode)) mode = value;
+                     return Value::Fixed<int32_t>(TypeId::kInt4, mode);
+                   }});
   cases.push_back({Plain("any_value", {"b"}), [](const Rows& rows) {
-    const std::vector<Value> values = Values(rows, 3);
-    if (values.empty()) return Value::Null(TypeId::kBool);
-    return Value::Bool(std::all_of(values.begin(), values.end(), [](const Value& value) { return value.As<uint8_t>() != 0; }));
-  }});
+                     const std::vector<Value> values = Values(rows, 3);
+                     if (values.empty()) return Value::Null(TypeId::kBool);
+                     return Value::Bool(std::all_of(values.begin(), values.end(), [](const Value& value) { return value.As<uint8_t>() != 0; }));
+                   }});
   return cases;
 }
 

@@ -166,7 +166,8 @@ class IntervalSum final : public Accumulator {
       counts.Append(static_cast<double>(std::max<int64_t>(state.micros.count, 1)));
       if (state.micros.count <= 0) {
         sums.AppendNull();
-      } else if (micros < INT64_MIN || micros > INT64_MAX || state.days != static_cast<int32_t>(state.days) || state.months != static_cast<int32_t>(state.months)) {
+      } else if (micros < INT64_MIN || micros > INT64_MAX || state.days != static_cast<int32_t>(state.days) ||
+                 state.months != static_cast<int32_t>(state.months)) {
         KAPPA_RETURN_IF_ERROR(HandleRowError(Error(sqlstate::kDatetimeFieldOverflow, "interval out of range"), context));
         sums.AppendNull();
       } else {
@@ -190,7 +191,9 @@ AccumulatorPtr MakeIntegerSum(data::Type result, bool average) { return std::mak
 Result<AccumulatorPtr> MakeIntervalSum(bool average) {
   expr::ExprPtr divide;
   if (average) {
-    KAPPA_ASSIGN_OR_RETURN(divide, expr::MakeOperator("/", {expr::MakeColumn(0, data::TypeId::kInterval, "sum"), expr::MakeColumn(1, data::TypeId::kFloat8, "count")}, 0));
+    KAPPA_ASSIGN_OR_RETURN(
+        divide,
+        expr::MakeOperator("/", {expr::MakeColumn(0, data::TypeId::kInterval, "sum"), expr::MakeColumn(1, data::TypeId::kFloat8, "count")}, 0));
   }
   return AccumulatorPtr(std::make_unique<IntervalSum>(std::move(divide)));
 }

@@ -13,7 +13,13 @@ bool NeedsDistinctSet(const expr::AggregateCall& call) {
   using enum expr::AggregateKind;
   if (!call.distinct || expr::TakesOrder(call.kind)) return false;
   switch (call.kind) {
-    case kMin: case kMax: case kAnyValue: case kBoolAnd: case kBoolOr: case kBitAnd: case kBitOr: return false;
+    case kMin:
+    case kMax:
+    case kAnyValue:
+    case kBoolAnd:
+    case kBoolOr:
+    case kBitAnd:
+    case kBitOr: return false;
     default: return true;
   }
 }

@@ -109,7 +109,8 @@ double Quotient(Integer numerator, const Integer& denominator, int exponent) {
 void AddExact(ExactSum& sum, uint128_t mantissa, bool negative, int exponent, int64_t weight, state::Arena& blobs) {
   if (mantissa == 0 || weight == 0) return;
   const Int256 change = Int256::Product(mantissa, negative, weight);
-  if (AddFast(sum, change, exponent)) [[likely]] return;
+  if (AddFast(sum, change, exponent)) [[likely]]
+    return;
   WideProductSum wide = LoadWide(sum, blobs);
   wide.Add(sum.fast, sum.exponent);
   wide.Add(change, exponent);
@@ -148,7 +149,8 @@ std::optional<double> ExactIntercept(const ExactSums& sums, int64_t n, const sta
 }
 
 std::optional<double> ExactDetermination(const ExactSums& sums, int64_t n, const state::Arena& blobs) {
-  const Exact xx = Deviation(sums.xx, sums.x, sums.x, n, blobs), yy = Deviation(sums.yy, sums.y, sums.y, n, blobs), xy = Deviation(sums.xy, sums.x, sums.y, n, blobs);
+  const Exact xx = Deviation(sums.xx, sums.x, sums.x, n, blobs), yy = Deviation(sums.yy, sums.y, sums.y, n, blobs),
+              xy = Deviation(sums.xy, sums.x, sums.y, n, blobs);
   if (xx.mantissa == 0) return std::nullopt;
   if (yy.mantissa == 0) return 1;
   return Quotient(xy.mantissa * xy.mantissa, xx.mantissa * yy.mantissa, 2 * xy.exponent - xx.exponent - yy.exponent);

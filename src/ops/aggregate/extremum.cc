@@ -151,17 +151,18 @@ class CountedExtremum final : public Accumulator {
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
     if (in.rows.empty()) return {};
-    counts_.Update(arguments.first(1), in, [&](int32_t row) { return &At<State>(in.payloads[row]).head; },
-                   [&](size_t i, state::Ref entry, int change) {
-                     auto& state = At<State>(in.payloads[in.rows[i]]);
-                     if (state.stale != 0) return;
-                     if (change > 0) {
-                       if (state.current == 0 || Better(type_, max_, Bytes(entry, one_), Bytes(state.current, two_))) state.current = entry;
-                     } else if (state.current == entry) {
-                       state.stale = 1;
-                       state.current = 0;
-                     }
-                   });
+    counts_.Update(
+        arguments.first(1), in, [&](int32_t row) { return &At<State>(in.payloads[row]).head; },
+        [&](size_t i, state::Ref entry, int change) {
+          auto& state = At<State>(in.payloads[in.rows[i]]);
+          if (state.stale != 0) return;
+          if (change > 0) {
+            if (state.current == 0 || Better(type_, max_, Bytes(entry, one_), Bytes(state.current, two_))) state.current = entry;
+          } else if (state.current == entry) {
+            state.stale = 1;
+            state.current = 0;
+          }
+        });
     return {};
   }
 

@@ -110,7 +110,9 @@ class FloatMoments final : public Accumulator {
     const int64_t divisor = sample ? n - 1 : n;
     const auto sxx = [&](int64_t d) { return state.x.any() ? std::nan("") : ExactDeviation(sums.xx, sums.x, sums.x, n, d, *blobs_); };
     const auto syy = [&](int64_t d) { return state.y.any() ? std::nan("") : ExactDeviation(sums.yy, sums.y, sums.y, n, d, *blobs_); };
-    const auto sxy = [&](int64_t d) { return state.x.any() || state.y.any() ? std::nan("") : ExactDeviation(sums.xy, sums.x, sums.y, n, d, *blobs_); };
+    const auto sxy = [&](int64_t d) {
+      return state.x.any() || state.y.any() ? std::nan("") : ExactDeviation(sums.xy, sums.x, sums.y, n, d, *blobs_);
+    };
     switch (kind_) {
       case AggregateKind::kVarPop:
       case AggregateKind::kVarSamp: return sxx(divisor);

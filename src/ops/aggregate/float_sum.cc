@@ -93,15 +93,15 @@ class FloatSum final : public Accumulator {
   void Add(FloatState& state, double value, int64_t weight) {
     state.count += weight;
     if (value == 0) return;
-    if (!std::isfinite(value)) [[unlikely]] return AddWide(state, [&](WideState& wide) {
-      (std::isnan(value) ? wide.nan : value > 0 ? wide.infinity : wide.negative_infinity) += weight;
-    });
+    if (!std::isfinite(value)) [[unlikely]]
+      return AddWide(state, [&](WideState& wide) { (std::isnan(value) ? wide.nan : value > 0 ? wide.infinity : wide.negative_infinity) += weight; });
     const Decomposed parts = Decompose(value);
     const auto mantissa = static_cast<int64_t>(parts.mantissa);
     const int exponent = parts.exponent;
     int128_t change = static_cast<int128_t>(parts.negative ? -mantissa : mantissa) * weight;
     int128_t sum = Load(state);
-    if (AddFast(sum, state.exponent, change, exponent)) [[likely]] return Store(state, sum);
+    if (AddFast(sum, state.exponent, change, exponent)) [[likely]]
+      return Store(state, sum);
     AddWide(state, [&](WideState& wide) {
       if (sum != 0) wide.sum.Add(Widened(sum), state.exponent);
       wide.sum.Add(Widened(change), exponent);

@@ -30,7 +30,8 @@ class RowCount final : public Accumulator {
   Status Update(std::span<const data::ColumnPtr>, const AccumulatorRows&) override { return {}; }
   Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext&) override {
     auto column = std::make_shared<data::Column>(data::TypeId::kInt8, static_cast<int64_t>(groups.payloads.size()));
-    for (size_t i = 0; i < groups.payloads.size(); ++i) column->mutable_data<int64_t>()[i] = reinterpret_cast<const GroupHead*>(groups.payloads[i])->rows;
+    for (size_t i = 0; i < groups.payloads.size(); ++i)
+      column->mutable_data<int64_t>()[i] = reinterpret_cast<const GroupHead*>(groups.payloads[i])->rows;
     return data::ColumnPtr(std::move(column));
   }
 };
@@ -195,7 +196,9 @@ Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const Operat
     ShareExpressions(calls_.back());
     if (!NeedsDistinctSet(call)) continue;
     calls_.back().in_set = true;
-    const auto fits = [&](const Set& set) { return calls_[set.calls[0]].arguments == calls_.back().arguments && set.calls.size() < DistinctSet::kMembersMax; };
+    const auto fits = [&](const Set& set) {
+      return calls_[set.calls[0]].arguments == calls_.back().arguments && set.calls.size() < DistinctSet::kMembersMax;
+    };
     auto set = std::find_if(sets_.begin(), sets_.end(), fits);
     if (set == sets_.end()) set = sets_.emplace(sets_.end());
     set->calls.push_back(calls_.size() - 1);
@@ -221,7 +224,8 @@ Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const Operat
 Status HashAggregate::OnBatch(int, data::ChangeBatch batch, Output&) {
   if (batch.weights && std::find(batch.weights->begin(), batch.weights->end(), 0) != batch.weights->end()) {
     std::vector<int32_t> rows;
-    for (int64_t i = 0; i < batch.rows; ++i) if (batch.weight(i) != 0) rows.push_back(static_cast<int32_t>(i));
+    for (int64_t i = 0; i < batch.rows; ++i)
+      if (batch.weight(i) != 0) rows.push_back(static_cast<int32_t>(i));
     batch = data::Gather(batch, rows);
   }
   if (batch.rows == 0) return {};
@@ -280,9 +284,7 @@ Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
   rows.payloads = payloads_.data();
   rows.groups = refs_.data();
   std::vector<std::vector<int32_t>> selected(filters_.size());
-  for (size_t i = 0; i < filters_.size(); ++i) {
-    KAPPA_ASSIGN_OR_RETURN(selected[i], expr::SelectTrue(*filters_[i], input, context_));
-  }
+  for (size_t i = 0; i < filters_.size(); ++i) { KAPPA_ASSIGN_OR_RETURN(selected[i], expr::SelectTrue(*filters_[i], input, context_)); }
   for (Argument& argument : arguments_) {
     if (!argument.whole) continue;
     KAPPA_ASSIGN_OR_RETURN(argument.column, argument.expression->Evaluate(input, context_));
@@ -295,7 +297,8 @@ Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
     KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(call, input, select));
     if (!call.accumulator->takes_nulls() && !arguments.empty() && arguments[0]->has_nulls()) {
       present.clear();
-      for (int32_t row : select) if (!arguments[0]->IsNull(row)) present.push_back(row);
+      for (int32_t row : select)
+        if (!arguments[0]->IsNull(row)) present.push_back(row);
       select = present;
     }
     rows.rows = select;
@@ -319,13 +322,15 @@ Status HashAggregate::UpdateSet(Set& set, const data::Batch& input, AccumulatorR
   std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(input.rows));
   std::vector<int32_t> some;
   if (all_rows == 0) {
-    for (int32_t row : select) if (masks[static_cast<size_t>(row)] != 0) some.push_back(row);
+    for (int32_t row : select)
+      if (masks[static_cast<size_t>(row)] != 0) some.push_back(row);
     select = some;
   }
   KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(calls_[set.calls[0]], input, select));
   std::vector<int32_t> present;
   if (arguments[0]->has_nulls()) {
-    for (int32_t row : select) if (!arguments[0]->IsNull(row)) present.push_back(row);
+    for (int32_t row : select)
+      if (!arguments[0]->IsNull(row)) present.push_back(row);
     select = present;
   }
   rows.rows = select;
@@ -386,7 +391,8 @@ Status HashAggregate::Flush(Output& out) {
     size_t count = std::min(kEmitRows, touched_.size() - from);
     payloads.clear();
     for (size_t i = from; i < from + count; ++i) payloads.push_back(groups_->MutablePayload(touched_[i]));
-    KAPPA_RETURN_IF_ERROR(EmitChanges(std::span(touched_).subspan(from, count), payloads, std::span(touched_old_).subspan(from, count), old_columns, out));
+    KAPPA_RETURN_IF_ERROR(
+        EmitChanges(std::span(touched_).subspan(from, count), payloads, std::span(touched_old_).subspan(from, count), old_columns, out));
   }
   touched_.clear();
   touched_old_.clear();

@@ -37,16 +37,35 @@ std::vector<data::ChangeBatch> MakeInput(const data::Schema& schema, int64_t row
 }
 
 void Run(int64_t rows, int64_t groups, bool append_only) {
-  data::Schema schema{{{"k", data::TypeId::kText}, {"l", data::TypeId::kInt8}, {"n", data::Type(data::TypeId::kNumeric).WithModifier(((12 << 16) | 2) + 4)}}};
+  data::Schema schema{
+      {{"k", data::TypeId::kText}, {"l", data::TypeId::kInt8}, {"n", data::Type(data::TypeId::kNumeric).WithModifier(((12 << 16) | 2) + 4)}}};
   auto scan = std::make_shared<plan::Scan>();
   scan->schema = schema;
   scan->append_only = append_only;
   auto column = [&](int i) { return expr::MakeColumn(i, schema.fields[static_cast<size_t>(i)].type, "c"); };
   using expr::AggregateKind;
   std::vector<expr::AggregateCall> calls;
-  calls.push_back({.kind = AggregateKind::kCountStar, .arguments = {}, .distinct = false, .filter = nullptr, .order_by = {}, .type = data::TypeId::kInt8, .name = "count"});
-  calls.push_back({.kind = AggregateKind::kSum, .arguments = {column(1)}, .distinct = false, .filter = nullptr, .order_by = {}, .type = data::TypeId::kNumeric, .name = "sum"});
-  calls.push_back({.kind = AggregateKind::kSum, .arguments = {column(2)}, .distinct = false, .filter = nullptr, .order_by = {}, .type = data::TypeId::kNumeric, .name = "sum"});
+  calls.push_back({.kind = AggregateKind::kCountStar,
+                   .arguments = {},
+                   .distinct = false,
+                   .filter = nullptr,
+                   .order_by = {},
+                   .type = data::TypeId::kInt8,
+                   .name = "count"});
+  calls.push_back({.kind = AggregateKind::kSum,
+                   .arguments = {column(1)},
+                   .distinct = false,
+                   .filter = nullptr,
+                   .order_by = {},
+                   .type = data::TypeId::kNumeric,
+                   .name = "sum"});
+  calls.push_back({.kind = AggregateKind::kSum,
+                   .arguments = {column(2)},
+                   .distinct = false,
+                   .filter = nullptr,
+                   .order_by = {},
+                   .type = data::TypeId::kNumeric,
+                   .name = "sum"});
   auto node = plan::MakeAggregate(scan, {column(0)}, calls, {"k", "a", "b", "c"}, -1, 0);
   auto op = std::move(MakeOperator(*node, {})).value();
   auto batches = MakeInput(schema, rows, groups);

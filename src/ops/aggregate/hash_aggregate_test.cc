@@ -16,8 +16,15 @@ using data::Value;
 using expr::AggregateKind;
 
 data::Schema InputSchema() {
-  return {{{"k", TypeId::kText}, {"b", TypeId::kBool}, {"i", TypeId::kInt4}, {"l", TypeId::kInt8}, {"n", TypeId::kNumeric}, {"f", TypeId::kFloat8},
-           {"t", TypeId::kText}, {"v", TypeId::kInterval}, {"w", TypeId::kTimestamptz}}};
+  return {{{"k", TypeId::kText},
+           {"b", TypeId::kBool},
+           {"i", TypeId::kInt4},
+           {"l", TypeId::kInt8},
+           {"n", TypeId::kNumeric},
+           {"f", TypeId::kFloat8},
+           {"t", TypeId::kText},
+           {"v", TypeId::kInterval},
+           {"w", TypeId::kTimestamptz}}};
 }
 
 Value RandomNumeric(std::mt19937_64& random) {
@@ -42,8 +49,9 @@ TestRow RandomRow(std::mt19937_64& random) {
   row.push_back(null() ? Value::Null(TypeId::kNumeric) : RandomNumeric(random));
   row.push_back(null() ? Value::Null(TypeId::kFloat8) : Value::Fixed<double>(TypeId::kFloat8, static_cast<double>(small()) / 8));
   row.push_back(null() ? Value::Null(TypeId::kText) : Value::Text(std::string(random() % 30, 'x') + std::to_string(small())));
-  row.push_back(null() ? Value::Null(TypeId::kInterval)
-                       : Value::Fixed(TypeId::kInterval, data::Interval{small() * 1'000'000, static_cast<int32_t>(small()), static_cast<int32_t>(small())}));
+  row.push_back(
+      null() ? Value::Null(TypeId::kInterval)
+             : Value::Fixed(TypeId::kInterval, data::Interval{small() * 1'000'000, static_cast<int32_t>(small()), static_cast<int32_t>(small())}));
   row.push_back(Value::Fixed<int64_t>(TypeId::kTimestamptz, 1'000'000 * (1 + static_cast<int64_t>(random() % 10))));
   return row;
 }
@@ -56,15 +64,18 @@ expr::AggregateCall Call(AggregateKind kind, std::string_view argument, data::Ty
 
 std::vector<expr::AggregateCall> AllCalls() {
   std::vector<expr::AggregateCall> calls = {
-      Call(AggregateKind::kCountStar, "", TypeId::kInt8), Call(AggregateKind::kCount, "i", TypeId::kInt8), Call(AggregateKind::kSum, "i", TypeId::kInt8),
-      Call(AggregateKind::kSum, "l", TypeId::kNumeric), Call(AggregateKind::kAvg, "i", TypeId::kNumeric), Call(AggregateKind::kSum, "n", TypeId::kNumeric),
-      Call(AggregateKind::kAvg, "n", TypeId::kNumeric), Call(AggregateKind::kSum, "f", TypeId::kFloat8), Call(AggregateKind::kAvg, "f", TypeId::kFloat8),
-      Call(AggregateKind::kMin, "i", TypeId::kInt4), Call(AggregateKind::kMax, "i", TypeId::kInt4), Call(AggregateKind::kMin, "t", TypeId::kText),
-      Call(AggregateKind::kMax, "t", TypeId::kText), Call(AggregateKind::kMax, "n", TypeId::kNumeric), Call(AggregateKind::kMin, "f", TypeId::kFloat8),
-      Call(AggregateKind::kBoolAnd, "b", TypeId::kBool), Call(AggregateKind::kBoolOr, "b", TypeId::kBool),
-      Call(AggregateKind::kCount, "t", TypeId::kInt8, true), Call(AggregateKind::kSum, "i", TypeId::kInt8, true),
-      Call(AggregateKind::kSum, "v", TypeId::kInterval), Call(AggregateKind::kMin, "v", TypeId::kInterval),
-      Call(AggregateKind::kSum, "i", TypeId::kInt8), Call(AggregateKind::kMin, "l", TypeId::kInt8)};
+      Call(AggregateKind::kCountStar, "", TypeId::kInt8),  Call(AggregateKind::kCount, "i", TypeId::kInt8),
+      Call(AggregateKind::kSum, "i", TypeId::kInt8),       Call(AggregateKind::kSum, "l", TypeId::kNumeric),
+      Call(AggregateKind::kAvg, "i", TypeId::kNumeric),    Call(AggregateKind::kSum, "n", TypeId::kNumeric),
+      Call(AggregateKind::kAvg, "n", TypeId::kNumeric),    Call(AggregateKind::kSum, "f", TypeId::kFloat8),
+      Call(AggregateKind::kAvg, "f", TypeId::kFloat8),     Call(AggregateKind::kMin, "i", TypeId::kInt4),
+      Call(AggregateKind::kMax, "i", TypeId::kInt4),       Call(AggregateKind::kMin, "t", TypeId::kText),
+      Call(AggregateKind::kMax, "t", TypeId::kText),       Call(AggregateKind::kMax, "n", TypeId::kNumeric),
+      Call(AggregateKind::kMin, "f", TypeId::kFloat8),     Call(AggregateKind::kBoolAnd, "b", TypeId::kBool),
+      Call(AggregateKind::kBoolOr, "b", TypeId::kBool),    Call(AggregateKind::kCount, "t", TypeId::kInt8, true),
+      Call(AggregateKind::kSum, "i", TypeId::kInt8, true), Call(AggregateKind::kSum, "v", TypeId::kInterval),
+      Call(AggregateKind::kMin, "v", TypeId::kInterval),   Call(AggregateKind::kSum, "i", TypeId::kInt8),
+      Call(AggregateKind::kMin, "l", TypeId::kInt8)};
   for (size_t i = calls.size() - 2; i < calls.size(); ++i) calls[i].filter = Col(InputSchema(), "b");
   return calls;
 }
@@ -78,7 +89,10 @@ int CompareForTest(const Value& a, const Value& b) {
     case TypeId::kText: return sign(a.bytes, b.bytes);
     case TypeId::kNumeric: return Compare(Numeric::FromBytes(a.bytes), Numeric::FromBytes(b.bytes));
     default: {
-      auto span = [](const Value& v) { auto i = v.As<data::Interval>(); return static_cast<int128_t>(i.micros) + (i.days + static_cast<int128_t>(30) * i.months) * 86'400'000'000; };
+      auto span = [](const Value& v) {
+        auto i = v.As<data::Interval>();
+        return static_cast<int128_t>(i.micros) + (i.days + static_cast<int128_t>(30) * i.months) * 86'400'000'000;
+      };
       return sign(span(a), span(b));
     }
   }
@@ -92,7 +106,10 @@ Value Expected(const expr::AggregateCall& call, const std::vector<const TestRow*
   for (const TestRow* row : rows) {
     const Value& pass = (*row)[1];
     if (call.filter && (pass.null || pass.As<uint8_t>() == 0)) continue;
-    if (call.arguments.empty()) { values.push_back(Value::Int8(0)); continue; }
+    if (call.arguments.empty()) {
+      values.push_back(Value::Int8(0));
+      continue;
+    }
     const Value& v = (*row)[static_cast<size_t>(static_cast<const expr::ColumnRef&>(*call.arguments[0]).index())];
     if (!v.null && !(call.distinct && std::find(values.begin(), values.end(), v) != values.end())) values.push_back(v);
   }
@@ -165,7 +182,8 @@ Multiset ExpectedGroups(const plan::Aggregate& node, const std::vector<TestRow>&
   return ToMultiset(node.schema, out);
 }
 
-std::shared_ptr<const plan::Aggregate> Plan(bool append_only, std::vector<std::string> keys, std::vector<expr::AggregateCall> calls, int close_key = -1) {
+std::shared_ptr<const plan::Aggregate> Plan(bool append_only, std::vector<std::string> keys, std::vector<expr::AggregateCall> calls,
+                                            int close_key = -1) {
   std::vector<expr::ExprPtr> expressions;
   std::vector<std::string> names = keys;
   for (const std::string& key : keys) expressions.push_back(Col(InputSchema(), key));
@@ -188,9 +206,16 @@ void RunModel(uint64_t seed, bool append_only, std::vector<std::string> keys) {
   }
 }
 
-TEST(HashAggregate, EqualsRecomputationWithDeletes) { for (uint64_t seed : {1, 2, 3}) RunModel(seed, false, {"k"}); }
-TEST(HashAggregate, EqualsRecomputationAppendOnly) { for (uint64_t seed : {4, 5, 6}) RunModel(seed, true, {"k"}); }
-TEST(HashAggregate, EqualsRecomputationGlobal) { RunModel(7, false, {}); RunModel(8, true, {}); }
+TEST(HashAggregate, EqualsRecomputationWithDeletes) {
+  for (uint64_t seed : {1, 2, 3}) RunModel(seed, false, {"k"});
+}
+TEST(HashAggregate, EqualsRecomputationAppendOnly) {
+  for (uint64_t seed : {4, 5, 6}) RunModel(seed, true, {"k"});
+}
+TEST(HashAggregate, EqualsRecomputationGlobal) {
+  RunModel(7, false, {});
+  RunModel(8, true, {});
+}
 TEST(HashAggregate, EqualsRecomputationSeveralKeys) { RunModel(9, false, {"k", "i", "b"}); }
 
 TEST(HashAggregate, NothingGivesOneRowWithoutKeysAndNoneWithKeys) {
@@ -248,7 +273,8 @@ TEST(HashAggregate, WindowsAreEmittedOnceWhenTheWatermarkPasses) {
   for (int second = 0; second <= 11; ++second) {
     for (auto& batch : stream.Epoch(random, 40)) {  // rows of windows that are still open only
       std::vector<int32_t> open;
-      for (int64_t i = 0; i < batch.rows; ++i) if (batch.columns[8]->data<int64_t>()[i] > (second - 1) * 1'000'000) open.push_back(static_cast<int32_t>(i));
+      for (int64_t i = 0; i < batch.rows; ++i)
+        if (batch.columns[8]->data<int64_t>()[i] > (second - 1) * 1'000'000) open.push_back(static_cast<int32_t>(i));
       data::ChangeBatch part = data::Gather(batch, open);
       for (int64_t i = 0; i < part.rows; ++i) {
         TestRow row;
@@ -260,7 +286,8 @@ TEST(HashAggregate, WindowsAreEmittedOnceWhenTheWatermarkPasses) {
     int64_t watermark = second == 11 ? INT64_MAX : second * 1'000'000;
     Output output = run.End(watermark, random() % 2 == 0);
     std::vector<TestRow> closed;
-    for (const TestRow& row : given) if (row[8].As<int64_t>() <= watermark) closed.push_back(row);
+    for (const TestRow& row : given)
+      if (row[8].As<int64_t>() <= watermark) closed.push_back(row);
     ASSERT_EQ(run.contents(), ExpectedGroups(*plan, closed));
     for (const auto& [row, count] : run.contents()) ASSERT_EQ(count, 1);
     if (second % 3 == 1) run.Restart();
@@ -310,7 +337,13 @@ TEST(HashAggregate, FloatSumsAreExactUnderDeletes) {
 
 TEST(HashAggregate, IntegerSumOutOfRangeIsNullInAViewAndFailsAQuery) {
   data::Schema schema{{{"x", TypeId::kInt8}}};
-  expr::AggregateCall call{.kind = AggregateKind::kSum, .arguments = {Col(schema, "x")}, .distinct = false, .filter = nullptr, .order_by = {}, .type = TypeId::kInt8, .name = "sum"};
+  expr::AggregateCall call{.kind = AggregateKind::kSum,
+                           .arguments = {Col(schema, "x")},
+                           .distinct = false,
+                           .filter = nullptr,
+                           .order_by = {},
+                           .type = TypeId::kInt8,
+                           .name = "sum"};
   auto plan = plan::MakeAggregate(TestInput(schema, false), {}, {call}, {"s"}, -1, 0);
   for (bool bounded : {false, true}) {
     auto op = MakeOrDie(*plan, bounded);
@@ -328,14 +361,21 @@ TEST(HashAggregate, IntegerSumOutOfRangeIsNullInAViewAndFailsAQuery) {
 
 TEST(HashAggregate, StringAggOrdersAndDeletes) {
   data::Schema schema{{{"t", TypeId::kText}, {"o", TypeId::kInt4}}};
-  expr::AggregateCall call{.kind = AggregateKind::kStringAgg, .arguments = {Col(schema, "t"), expr::MakeLiteral(Value::Text(","))}, .distinct = false, .filter = nullptr,
-                           .order_by = {}, .type = TypeId::kText, .name = "string_agg"};
+  expr::AggregateCall call{.kind = AggregateKind::kStringAgg,
+                           .arguments = {Col(schema, "t"), expr::MakeLiteral(Value::Text(","))},
+                           .distinct = false,
+                           .filter = nullptr,
+                           .order_by = {},
+                           .type = TypeId::kText,
+                           .name = "string_agg"};
   expr::AggregateCall ordered = call, distinct = call;
   ordered.order_by = {{Col(schema, "o"), true}};
   distinct.distinct = true;
   auto plan = plan::MakeAggregate(TestInput(schema, false), {}, {call, ordered, distinct}, {"a", "b", "c"}, -1, 0);
   TestRun run([&] { return MakeOrDie(*plan); });
-  auto row = [](const char* t, int o) { return TestRow{t == nullptr ? Value::Null(TypeId::kText) : Value::Text(t), Value::Fixed<int32_t>(TypeId::kInt4, o)}; };
+  auto row = [](const char* t, int o) {
+    return TestRow{t == nullptr ? Value::Null(TypeId::kText) : Value::Text(t), Value::Fixed<int32_t>(TypeId::kInt4, o)};
+  };
   run.Batch(0, MakeBatch(schema, {row("b", 1), row("gone", 9), row("a", 3), row(nullptr, 4)}));
   run.Batch(0, MakeBatch(schema, {row("gone", 9), row("b", 2)}, {-1, 1}));
   run.End();
@@ -344,8 +384,13 @@ TEST(HashAggregate, StringAggOrdersAndDeletes) {
 
 TEST(HashAggregate, ArrayAggKeepsNullsAndOrders) {
   data::Schema schema{{{"x", TypeId::kInt4}}};
-  expr::AggregateCall call{.kind = AggregateKind::kArrayAgg, .arguments = {Col(schema, "x")}, .distinct = false, .filter = nullptr,
-                           .order_by = {{Col(schema, "x"), true, true}}, .type = data::Type::ArrayOf(TypeId::kInt4), .name = "array_agg"};
+  expr::AggregateCall call{.kind = AggregateKind::kArrayAgg,
+                           .arguments = {Col(schema, "x")},
+                           .distinct = false,
+                           .filter = nullptr,
+                           .order_by = {{Col(schema, "x"), true, true}},
+                           .type = data::Type::ArrayOf(TypeId::kInt4),
+                           .name = "array_agg"};
   auto plan = plan::MakeAggregate(TestInput(schema, true), {}, {call}, {"a"}, -1, 0);
   TestRun run([&] { return MakeOrDie(*plan, true); });
   auto i = [](int32_t v) { return Value::Fixed<int32_t>(TypeId::kInt4, v); };

@@ -121,9 +121,20 @@ TEST(WideSumTest, RoundsOnce) {
 }
 
 TEST(MomentsTest, FloatsAreExactInAnyOrder) {
-  const auto plan = Plan({{"sum", {"x"}}, {"avg", {"x"}}, {"var_pop", {"x"}}, {"stddev_samp", {"x"}}, {"covar_pop", {"y", "x"}}, {"covar_samp", {"y", "x"}}, {"corr", {"y", "x"}},
-                          {"regr_slope", {"y", "x"}}, {"regr_intercept", {"y", "x"}}, {"regr_r2", {"y", "x"}}, {"regr_sxx", {"y", "x"}}, {"regr_sxy", {"y", "x"}},
-                          {"regr_avgy", {"y", "x"}}, {"regr_count", {"y", "x"}}});
+  const auto plan = Plan({{"sum", {"x"}},
+                          {"avg", {"x"}},
+                          {"var_pop", {"x"}},
+                          {"stddev_samp", {"x"}},
+                          {"covar_pop", {"y", "x"}},
+                          {"covar_samp", {"y", "x"}},
+                          {"corr", {"y", "x"}},
+                          {"regr_slope", {"y", "x"}},
+                          {"regr_intercept", {"y", "x"}},
+                          {"regr_r2", {"y", "x"}},
+                          {"regr_sxx", {"y", "x"}},
+                          {"regr_sxy", {"y", "x"}},
+                          {"regr_avgy", {"y", "x"}},
+                          {"regr_count", {"y", "x"}}});
   std::mt19937_64 random(2);
   for (int round = 0; round < 150; ++round) {
     std::vector<TestRow> kept;
@@ -171,9 +182,7 @@ TEST(MomentsTest, FloatsAreExactInAnyOrder) {
     if (n > 0) {
       ASSERT_EQ(expected[0].As<double>(), Nearest(sx, 1, -1074));
       ASSERT_EQ(expected[2].As<double>(), Nearest(n * sxx - sx * sx, n * n, -2148));
-      if (n > 1) {
-        ASSERT_EQ(expected[3].As<double>(), std::sqrt(Nearest(n * sxx - sx * sx, n * (n - 1), -2148)));
-      }
+      if (n > 1) { ASSERT_EQ(expected[3].As<double>(), std::sqrt(Nearest(n * sxx - sx * sx, n * (n - 1), -2148))); }
     } else {
       ASSERT_TRUE(expected[0].null && expected[2].null);
     }
@@ -220,7 +229,8 @@ Numeric RandomNumeric(std::mt19937_64& random) {
 }
 
 TEST(MomentsTest, NumericsAreExactInAnyOrder) {
-  const auto plan = Plan({{"sum", {"n"}}, {"avg", {"n"}}, {"var_pop", {"n"}}, {"var_samp", {"n"}}, {"stddev_pop", {"n"}}, {"stddev", {"i"}}, {"variance", {"i"}}});
+  const auto plan =
+      Plan({{"sum", {"n"}}, {"avg", {"n"}}, {"var_pop", {"n"}}, {"var_samp", {"n"}}, {"stddev_pop", {"n"}}, {"stddev", {"i"}}, {"variance", {"i"}}});
   std::mt19937_64 random(3);
   for (int round = 0; round < 200; ++round) {
     std::vector<TestRow> kept;
@@ -262,8 +272,12 @@ TEST(MomentsTest, NumericsAreExactInAnyOrder) {
       const Numeric value = Numeric::FromBytes(v.bytes);
       return value.is_zero() ? v : Value::Bytes(TypeId::kNumeric, Sqrt(value, value.scale())->ToBytes());
     };
-    const TestRow expected = {Value::Bytes(TypeId::kNumeric, sum.ToBytes()), Value::Bytes(TypeId::kNumeric, Divide(sum, n)->ToBytes()), variance(sum, squares, false),
-                              variance(sum, squares, true), root(variance(sum, squares, false)), root(variance(Numeric(int_sum), int_squares, true)),
+    const TestRow expected = {Value::Bytes(TypeId::kNumeric, sum.ToBytes()),
+                              Value::Bytes(TypeId::kNumeric, Divide(sum, n)->ToBytes()),
+                              variance(sum, squares, false),
+                              variance(sum, squares, true),
+                              root(variance(sum, squares, false)),
+                              root(variance(Numeric(int_sum), int_squares, true)),
                               variance(Numeric(int_sum), int_squares, true)};
     for (int order = 0; order < 4; ++order) {
       ASSERT_EQ(Result(*plan, changes, random), expected);

@@ -68,7 +68,8 @@ std::string EncodeSlow(const std::vector<SlowEntry>& entries) {
 // State: see MomentsState; of numerics also the number of fast values of each scale.
 class NumericMoments final : public Accumulator {
  public:
-  NumericMoments(AggregateKind kind, data::Type type, state::Arena* blobs) : kind_(kind), numeric_(type.id == data::TypeId::kNumeric), blobs_(blobs) {}
+  NumericMoments(AggregateKind kind, data::Type type, state::Arena* blobs)
+      : kind_(kind), numeric_(type.id == data::TypeId::kNumeric), blobs_(blobs) {}
   uint32_t bytes() const override { return sizeof(MomentsState) + (numeric_ ? (kFastScaleMax + 1) * 8 : 0); }
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
@@ -188,9 +189,7 @@ class NumericMoments final : public Accumulator {
     if (sum.scale() != scale) {  // digits cut off are zeros: all values that had more are gone
       KAPPA_ASSIGN_OR_RETURN(sum, sum.Round(scale));
     }
-    if (squares.scale() != 2 * scale) {
-      KAPPA_ASSIGN_OR_RETURN(squares, squares.Round(2 * scale));
-    }
+    if (squares.scale() != 2 * scale) { KAPPA_ASSIGN_OR_RETURN(squares, squares.Round(2 * scale)); }
     const Numeric n(count);
     KAPPA_ASSIGN_OR_RETURN(const Numeric scaled, data::Multiply(n, squares));
     KAPPA_ASSIGN_OR_RETURN(const Numeric square, data::Multiply(sum, sum));

@@ -111,7 +111,9 @@ class NumericSum final : public Accumulator {
         builder.AppendNull();
         continue;
       }
-      Result<Numeric> value = !total.ok() ? Result<Numeric>(total.error()) : average_ ? data::Divide(total->first, Numeric(total->second)) : Result<Numeric>(total->first);
+      Result<Numeric> value = !total.ok() ? Result<Numeric>(total.error())
+                              : average_  ? data::Divide(total->first, Numeric(total->second))
+                                          : Result<Numeric>(total->first);
       if (value.ok()) {
         value->AppendTo(builder);
       } else {
@@ -196,11 +198,13 @@ class NumericSum final : public Accumulator {
     int most = 0;
     auto slow_count = [&](int scale) {
       int64_t n = 0;
-      for (const SlowEntry& e : entries) if (e.kind == Numeric::Kind::kFinite && e.scale == scale) n += e.count;
+      for (const SlowEntry& e : entries)
+        if (e.kind == Numeric::Kind::kFinite && e.scale == scale) n += e.count;
       return n;
     };
     if (counted_) {
-      for (int scale = 0; scale < kCountedScales; ++scale) if (Counts(state)[scale] + slow_count(scale) > 0) most = scale;
+      for (int scale = 0; scale < kCountedScales; ++scale)
+        if (Counts(state)[scale] + slow_count(scale) > 0) most = scale;
     } else if (state.count > 0) {
       most = static_cast<int>(state.scale);
     }
@@ -225,6 +229,8 @@ class NumericSum final : public Accumulator {
 
 }  // namespace
 
-AccumulatorPtr MakeNumericSum(data::Type type, bool average, const AccumulatorSetup& setup) { return std::make_unique<NumericSum>(type, average, setup); }
+AccumulatorPtr MakeNumericSum(data::Type type, bool average, const AccumulatorSetup& setup) {
+  return std::make_unique<NumericSum>(type, average, setup);
+}
 
 }  // namespace kappa::ops

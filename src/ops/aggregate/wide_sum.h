@@ -95,7 +95,8 @@ template <int kDigits, int kUnit> struct FixedPoint {
   std::array<int64_t, kDigits> digits;
 
   bool IsZero() const {
-    for (int64_t digit : digits) if (digit != 0) return false;
+    for (int64_t digit : digits)
+      if (digit != 0) return false;
     return true;
   }
   /// Adds value * 2^exponent (exponent >= kUnit).

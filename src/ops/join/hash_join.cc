@@ -17,7 +17,10 @@ constexpr size_t kPairsMax = 65536;  // candidate pairs that are materialized at
 
 struct Side {
   Side(const plan::Node& input, std::vector<expr::ExprPtr> k, bool alone, bool matched, bool residual)
-      : schema(input.schema), keys(std::move(k)), preserved(alone), when_matched(matched),
+      : schema(input.schema),
+        keys(std::move(k)),
+        preserved(alone),
+        when_matched(matched),
         map(arena, alone && residual ? RowMultimap::Layout::kIndexedWithMatches : RowMultimap::Layout::kIndexed) {}
 
   data::Schema schema;
@@ -123,7 +126,9 @@ class HashJoin final : public Operator {
     const data::ChangeBatch& batch;
     std::vector<int32_t> select;      // rows of the batch with a key and a weight
     std::vector<state::Ref> b_keys;   // of select[j]; 0: no rows there
-    struct Run { int32_t from = 0, count = 0; };
+    struct Run {
+      int32_t from = 0, count = 0;
+    };
     std::vector<Run> runs;            // of select[j]: its rows among the decoded
     std::vector<state::Ref> b_rows;   // decoded rows of b
     std::vector<int64_t> b_counts;
@@ -333,7 +338,10 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   std::vector<state::Ref> row_refs(probe.select.size()), key_refs(probe.select.size());
   a.map.rows().FindOrInsertBatch(rows, probe.select, row_refs.data());
   a.map.keys().FindOrInsertBatch(keys, probe.select, key_refs.data());
-  struct Touched { int64_t weight; size_t position; };
+  struct Touched {
+    int64_t weight;
+    size_t position;
+  };
   absl::flat_hash_map<state::Ref, Touched> touched;
   std::vector<state::Ref> empty;
   for (size_t j = 0; j < probe.select.size(); ++j) {
@@ -341,7 +349,8 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
     RowEntry* entry = a.map.MutableRow(row_refs[j]);
     if (entry->owner == 0) {
       a.map.Link(row_refs[j], key_refs[j]);
-      if (a.expiry.column >= 0) a.expiring[Side::ExpiryTime(*probe.batch.columns[static_cast<size_t>(a.expiry.column)], probe.select[j])].push_back(row_refs[j]);
+      if (a.expiry.column >= 0)
+        a.expiring[Side::ExpiryTime(*probe.batch.columns[static_cast<size_t>(a.expiry.column)], probe.select[j])].push_back(row_refs[j]);
     }
     entry->count += probe.weight(j);
     if (entry->count == 0) empty.push_back(row_refs[j]);
@@ -373,9 +382,7 @@ Result<std::unique_ptr<Operator>> MakeHashJoin(const plan::Join& node, const Ope
   KAPPA_CHECK(node.left_keys.size() == node.right_keys.size());
   for (size_t i = 0; i < node.left_keys.size(); ++i) {
     const data::Type &left = node.left_keys[i]->type(), &right = node.right_keys[i]->type();
-    if (!left.Same(right)) {
-      return Error(sqlstate::kInternalError, "join keys have types " + left.ToString() + " and " + right.ToString());
-    }
+    if (!left.Same(right)) { return Error(sqlstate::kInternalError, "join keys have types " + left.ToString() + " and " + right.ToString()); }
   }
   return std::unique_ptr<Operator>(std::make_unique<HashJoin>(node, options));
 }

@@ -22,7 +22,8 @@ bool Matches(const TestRow& left, const TestRow& right, bool keys, bool residual
   return !residual || (!left[1].null && !right[1].null && left[1].As<int32_t>() < right[1].As<int32_t>());
 }
 
-Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestRow>& left, const std::vector<TestRow>& right, bool keys, bool residual, bool null_equal) {
+Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestRow>& left, const std::vector<TestRow>& right, bool keys,
+                  bool residual, bool null_equal) {
   std::vector<TestRow> out;
   std::vector<bool> matched(right.size(), false);
   const TestRow nulls = {Value::Null(TypeId::kText), Value::Null(TypeId::kInt4)};
@@ -40,7 +41,8 @@ Multiset Expected(const plan::Node& node, JoinType type, const std::vector<TestR
     if (any == (type == JoinType::kSemi) && (type == JoinType::kSemi || type == JoinType::kAnti)) out.push_back(l);
     if (!any && (type == JoinType::kLeft || type == JoinType::kFull)) emit(l, nulls);
   }
-  for (size_t r = 0; r < right.size(); ++r) if (!matched[r] && (type == JoinType::kRight || type == JoinType::kFull)) emit(nulls, right[r]);
+  for (size_t r = 0; r < right.size(); ++r)
+    if (!matched[r] && (type == JoinType::kRight || type == JoinType::kFull)) emit(nulls, right[r]);
   return ToMultiset(node.schema, out);
 }
 
@@ -53,7 +55,8 @@ void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool appen
     left_keys = {Col(left, "l")};
     right_keys = {Col(right, "r")};
   }
-  plan::NodePtr node = plan::MakeJoin(type, TestInput(left, append_only), TestInput(right, append_only), left_keys, right_keys, condition, {null_equal});
+  plan::NodePtr node =
+      plan::MakeJoin(type, TestInput(left, append_only), TestInput(right, append_only), left_keys, right_keys, condition, {null_equal});
   TestStream streams[2] = {{left, append_only, RandomRow}, {right, append_only, RandomRow}};
   TestRun run([&] { return MakeOrDie(*node, !keys); });
   std::mt19937_64 random(seed);
@@ -74,10 +77,20 @@ void RunModel(uint64_t seed, JoinType type, bool keys, bool residual, bool appen
 TEST(HashJoin, Inner) { RunModel(1, JoinType::kInner, true, false); }
 TEST(HashJoin, InnerAppendOnly) { RunModel(2, JoinType::kInner, true, true, true); }
 TEST(HashJoin, InnerWithResidual) { RunModel(3, JoinType::kInner, true, true); }
-TEST(HashJoin, Left) { for (uint64_t seed : {4, 5, 6}) RunModel(seed, JoinType::kLeft, true, false); }
-TEST(HashJoin, LeftWithResidual) { for (uint64_t seed : {7, 8, 9}) RunModel(seed, JoinType::kLeft, true, true); }
-TEST(HashJoin, Right) { RunModel(10, JoinType::kRight, true, false); RunModel(11, JoinType::kRight, true, true); }
-TEST(HashJoin, Full) { RunModel(12, JoinType::kFull, true, false); RunModel(13, JoinType::kFull, true, true); }
+TEST(HashJoin, Left) {
+  for (uint64_t seed : {4, 5, 6}) RunModel(seed, JoinType::kLeft, true, false);
+}
+TEST(HashJoin, LeftWithResidual) {
+  for (uint64_t seed : {7, 8, 9}) RunModel(seed, JoinType::kLeft, true, true);
+}
+TEST(HashJoin, Right) {
+  RunModel(10, JoinType::kRight, true, false);
+  RunModel(11, JoinType::kRight, true, true);
+}
+TEST(HashJoin, Full) {
+  RunModel(12, JoinType::kFull, true, false);
+  RunModel(13, JoinType::kFull, true, true);
+}
 TEST(HashJoin, SemiAndAnti) {
   for (const JoinType type : {JoinType::kSemi, JoinType::kAnti}) {
     for (uint64_t seed : {20, 21, 22}) {
@@ -109,9 +122,11 @@ TEST(HashJoin, EmptiesItsState) {
   TestStream streams[2] = {{left, false, RandomRow}, {right, false, RandomRow}};
   TestRun run([&] { return MakeOrDie(*node); });
   std::mt19937_64 random(1);
-  for (int port : {0, 1}) for (auto& batch : streams[port].Epoch(random, 50)) run.Batch(port, std::move(batch));
+  for (int port : {0, 1})
+    for (auto& batch : streams[port].Epoch(random, 50)) run.Batch(port, std::move(batch));
   run.End();
-  for (int port : {0, 1}) run.Batch(port, MakeBatch(streams[port].schema(), streams[port].rows(), std::vector<int64_t>(streams[port].rows().size(), -1)));
+  for (int port : {0, 1})
+    run.Batch(port, MakeBatch(streams[port].schema(), streams[port].rows(), std::vector<int64_t>(streams[port].rows().size(), -1)));
   run.End();
   EXPECT_TRUE(run.contents().empty());
   EXPECT_EQ(run.op().state_rows(), 0);
@@ -121,7 +136,8 @@ TEST(HashJoin, KeysNeedOneType) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
   plan::NodePtr cross = plan::MakeJoin(JoinType::kCross, TestInput(left, false), TestInput(right, false), {}, {}, nullptr);
   EXPECT_TRUE(MakeOperator(*cross, {}).ok());
-  plan::NodePtr mixed = plan::MakeJoin(JoinType::kInner, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "x")}, nullptr);
+  plan::NodePtr mixed =
+      plan::MakeJoin(JoinType::kInner, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "x")}, nullptr);
   EXPECT_EQ(MakeOperator(*mixed, {}).error().sqlstate(), sqlstate::kInternalError);
   EXPECT_EQ(RequiredDistribution(*mixed, 1).keys.size(), 1u);
   EXPECT_EQ(RequiredDistribution(*cross, 0).kind, Distribution::Kind::kSingle);
@@ -130,7 +146,8 @@ TEST(HashJoin, KeysNeedOneType) {
 // Method: a watch that fails after some pieces; the operator must stop there.
 TEST(HashJoin, IsWatchedWhileItWorks) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
-  expr::ExprPtr never = *expr::MakeOperator("<", {expr::MakeColumn(1, TypeId::kInt4, "x"), expr::MakeLiteral(Value::Fixed<int32_t>(TypeId::kInt4, -1))}, 0);
+  expr::ExprPtr never =
+      *expr::MakeOperator("<", {expr::MakeColumn(1, TypeId::kInt4, "x"), expr::MakeLiteral(Value::Fixed<int32_t>(TypeId::kInt4, -1))}, 0);
   for (const JoinType type : {JoinType::kInner, JoinType::kAnti}) {
     plan::NodePtr node = plan::MakeJoin(type, TestInput(left, false), TestInput(right, false), {}, {}, never);
     OperatorOptions options;
@@ -173,8 +190,10 @@ TEST(HashJoin, RowsThatCanMeetNoOtherGoWithTheWatermark) {
   auto shifted = [&](int column, int64_t by) {
     return *expr::MakeOperator("+", {time(column), expr::MakeLiteral(Value::Fixed(TypeId::kInterval, data::Interval{by, 0, 0}))}, 0);
   };
-  auto residual = *expr::MakeAnd({*expr::MakeOperator(">=", {time(1), shifted(4, -5)}, 0), *expr::MakeOperator("<=", {time(1), shifted(4, 20)}, 0)}, 0);
-  auto plan = std::make_shared<plan::Join>(static_cast<const plan::Join&>(*plan::MakeJoin(plan::JoinType::kInner, left, right, {Col(schema, "k")}, {Col(schema, "k")}, residual)));
+  auto residual =
+      *expr::MakeAnd({*expr::MakeOperator(">=", {time(1), shifted(4, -5)}, 0), *expr::MakeOperator("<=", {time(1), shifted(4, 20)}, 0)}, 0);
+  auto plan = std::make_shared<plan::Join>(
+      static_cast<const plan::Join&>(*plan::MakeJoin(plan::JoinType::kInner, left, right, {Col(schema, "k")}, {Col(schema, "k")}, residual)));
   plan->left_expiry = {1, 7, 5};    // r.t <= l.t + 5
   plan->right_expiry = {1, 7, 20};  // l.t <= r.t + 20
   TestRun run([&] { return MakeOrDie(*plan); });
@@ -185,7 +204,8 @@ TEST(HashJoin, RowsThatCanMeetNoOtherGoWithTheWatermark) {
     for (int port = 0; port < 2; ++port) {
       std::vector<TestRow> batch;
       for (uint64_t i = random() % 4; i > 0; --i) {
-        batch.push_back({Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 3)), Value::Fixed<int64_t>(TypeId::kTimestamp, watermark + static_cast<int64_t>(random() % 40)),
+        batch.push_back({Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 3)),
+                         Value::Fixed<int64_t>(TypeId::kTimestamp, watermark + static_cast<int64_t>(random() % 40)),
                          Value::Int8(static_cast<int64_t>(random() % 1000))});
       }
       rows[port].insert(rows[port].end(), batch.begin(), batch.end());

@@ -101,7 +101,8 @@ bool OrderedRows::Below(uint64_t prefix, Ref record, uint64_t key_prefix, std::s
 /// The first entry whose key is not below `key`.
 uint32_t OrderedRows::LeafPosition(const Node* node, uint64_t prefix, std::string_view key) const {
   const LeafEntry* rows = node->rows();
-  const LeafEntry* at = std::partition_point(rows, rows + node->count, [&](const LeafEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
+  const LeafEntry* at =
+      std::partition_point(rows, rows + node->count, [&](const LeafEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
   return static_cast<uint32_t>(at - rows);
 }
 
@@ -113,7 +114,8 @@ int64_t OrderedRows::LowerBound(const RowTree& tree, std::string_view key) const
   while (node->leaf == 0) {
     // The last child that begins below the key holds the bound, or it is that child's end.
     const InnerEntry* children = node->children();
-    const InnerEntry* after = std::partition_point(children, children + node->count, [&](const InnerEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
+    const InnerEntry* after = std::partition_point(children, children + node->count,
+                                                   [&](const InnerEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
     const auto child = static_cast<uint32_t>(std::max<ptrdiff_t>(after - children, 1) - 1);
     for (uint32_t i = 0; i < child; ++i) position += children[i].rows;
     node = Get(children[child].child);
@@ -172,7 +174,8 @@ OrderedRows::Split OrderedRows::InsertInto(Ref ref, Ref record, uint64_t prefix,
     return {ref, right_ref};
   }
   InnerEntry* children = node->children();
-  const InnerEntry* after = std::partition_point(children, children + node->count, [&](const InnerEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
+  const InnerEntry* after =
+      std::partition_point(children, children + node->count, [&](const InnerEntry& entry) { return Below(entry.prefix, entry.record, prefix, key); });
   const auto at = static_cast<uint32_t>(std::max<ptrdiff_t>(after - children, 1) - 1);
   for (uint32_t i = 0; i < at; ++i) *position += children[i].rows;
   const Split split = InsertInto(children[at].child, record, prefix, key, position);

@@ -55,7 +55,9 @@ class OrderedRows {
   struct Node;
   struct LeafEntry;
   struct InnerEntry;
-  struct Split { state::Ref node, right; };
+  struct Split {
+    state::Ref node, right;
+  };
 
   const Node* Get(state::Ref node) const { return reinterpret_cast<const Node*>(arena_.Get(node)); }
   Node* Mutable(state::Ref node) { return reinterpret_cast<Node*>(arena_.Mutable(node)); }

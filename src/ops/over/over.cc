@@ -43,8 +43,14 @@ constexpr int64_t kStateEvery = 64;    // rows between two that keep the functio
 class Over final : public Operator {
  public:
   Over(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions)
-      : partition_(node.partition), order_(node.order), schema_(node.inputs[0]->schema), context_(options.context), functions_(std::move(functions)),
-        watch_(options.watch), rows_(arena_), partitions_(arena_, 0, sizeof(PartitionHead)) {
+      : partition_(node.partition),
+        order_(node.order),
+        schema_(node.inputs[0]->schema),
+        context_(options.context),
+        functions_(std::move(functions)),
+        watch_(options.watch),
+        rows_(arena_),
+        partitions_(arena_, 0, sizeof(PartitionHead)) {
     for (int i = schema_.size(); i < node.schema.size(); ++i) results_.fields.push_back(node.schema.fields[static_cast<size_t>(i)]);
   }
 
@@ -218,7 +224,7 @@ std::vector<uint8_t> Over::PeerStarts(std::span<const Ref> records) {
 
 /// The first row that the frames of the rows from `wanted_from` on reach back to, or one before it.
 Result<int64_t> Over::FirstNeeded(const RowTree& tree, int64_t wanted_from) {
-  for (int64_t back = kStateEvery; ; back *= 4) {
+  for (int64_t back = kStateEvery;; back *= 4) {
     int64_t from = back >= wanted_from ? 0 : PeersBegin(tree, wanted_from - back);
     if (from == 0) return from;
     std::vector<Ref> records;
@@ -296,7 +302,8 @@ Status Over::Compute(Chunk& chunk, Output& out) {
   RowDecoder decoder(schema_);
   for (const Ref record : chunk.records) decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
   const data::Batch batch = decoder.Finish();
-  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results, functions_->Evaluate(batch, chunk.segments, chunk.peer_start, chunk.states, context_));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results,
+                         functions_->Evaluate(batch, chunk.segments, chunk.peer_start, chunk.states, context_));
   const data::RowKeys fresh(results, results[0]->size(), /*canonical=*/false);
   RowDecoder old_results(results_);
   std::vector<int32_t> old_rows, new_rows, new_results;

@@ -26,8 +26,12 @@ data::Schema TestSchema() { return {{{"k", TypeId::kInt4}, {"a", TypeId::kInt4},
 TestRow RandomRow(std::mt19937_64& random) {
   static const char* kNumbers[] = {"1", "1.0", "-2.50", "1e9", "NaN", "0.001", "-Infinity", "123456789012345678901234567890"};
   const auto number = [&] { return Value::Bytes(TypeId::kNumeric, data::Numeric::Parse(kNumbers[random() % 8])->ToBytes()); };
-  const auto small = [&](int range) { return random() % 7 == 0 ? Value::Null(TypeId::kInt4) : Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % static_cast<uint64_t>(range)) - range / 3); };
-  return {small(4), small(9), random() % 6 == 0 ? Value::Null(TypeId::kNumeric) : number(), Value::Text(std::string(random() % 3, static_cast<char>('a' + random() % 3)))};
+  const auto small = [&](int range) {
+    return random() % 7 == 0 ? Value::Null(TypeId::kInt4)
+                             : Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % static_cast<uint64_t>(range)) - range / 3);
+  };
+  return {small(4), small(9), random() % 6 == 0 ? Value::Null(TypeId::kNumeric) : number(),
+          Value::Text(std::string(random() % 3, static_cast<char>('a' + random() % 3)))};
 }
 
 struct Order {
@@ -37,7 +41,8 @@ struct Order {
 std::vector<plan::SortKey> Keys(const std::vector<Order>& orders) {
   std::vector<plan::SortKey> keys;
   const data::Schema schema = TestSchema();
-  for (const Order& order : orders) keys.push_back({expr::MakeColumn(order.column, schema.fields[static_cast<size_t>(order.column)].type, ""), order.descending, order.nulls_first});
+  for (const Order& order : orders)
+    keys.push_back({expr::MakeColumn(order.column, schema.fields[static_cast<size_t>(order.column)].type, ""), order.descending, order.nulls_first});
   return keys;
 }
 
@@ -56,7 +61,8 @@ struct Partitions {
       return 0;
     };
     std::map<std::string, std::vector<int32_t>> groups;
-    for (int32_t i = 0; i < batch.rows; ++i) groups[by_k ? data::ToText(data::ValueAt(*batch.columns[0], i)) + (batch.columns[0]->IsNull(i) ? "null" : "") : ""].push_back(i);
+    for (int32_t i = 0; i < batch.rows; ++i)
+      groups[by_k ? data::ToText(data::ValueAt(*batch.columns[0], i)) + (batch.columns[0]->IsNull(i) ? "null" : "") : ""].push_back(i);
     for (auto& [key, rows] : groups) {
       std::sort(rows.begin(), rows.end(), [&](int32_t x, int32_t y) {
         const int c = compare(x, y);
@@ -110,12 +116,18 @@ Multiset ExpectedTop(const std::vector<TestRow>& rows, const TopCase& test, cons
 TEST(TopNTest, EqualsItsDefinitionAfterEveryEpoch) {
   using Rank = plan::TopN::Rank;
   const std::vector<TopCase> cases = {
-      {{{1, true, true}}, true, Rank::kRowNumber, 1, 1, false},    {{{1, false, false}}, true, Rank::kRowNumber, 1, 1, true},
-      {{{2, true, false}, {1, false, true}}, true, Rank::kRowNumber, 1, 3, false}, {{{2, false, true}}, true, Rank::kRowNumber, 2, 5, true},
-      {{{1, false, false}}, true, Rank::kRank, 1, 3, true},        {{{1, true, true}}, true, Rank::kRank, 2, 4, false},
-      {{{1, false, false}}, true, Rank::kDenseRank, 1, 2, true},   {{{3, false, false}}, false, Rank::kRowNumber, 1, 10, false},
-      {{{3, true, true}, {2, false, false}}, false, Rank::kRowNumber, 4, INT64_MAX, false}, {{{1, false, false}}, false, Rank::kTies, 3, 7, false},
-      {{}, true, Rank::kRowNumber, 1, 2, false},                   {{{1, false, false}}, true, Rank::kRowNumber, 3, 2, false},
+      {{{1, true, true}}, true, Rank::kRowNumber, 1, 1, false},
+      {{{1, false, false}}, true, Rank::kRowNumber, 1, 1, true},
+      {{{2, true, false}, {1, false, true}}, true, Rank::kRowNumber, 1, 3, false},
+      {{{2, false, true}}, true, Rank::kRowNumber, 2, 5, true},
+      {{{1, false, false}}, true, Rank::kRank, 1, 3, true},
+      {{{1, true, true}}, true, Rank::kRank, 2, 4, false},
+      {{{1, false, false}}, true, Rank::kDenseRank, 1, 2, true},
+      {{{3, false, false}}, false, Rank::kRowNumber, 1, 10, false},
+      {{{3, true, true}, {2, false, false}}, false, Rank::kRowNumber, 4, INT64_MAX, false},
+      {{{1, false, false}}, false, Rank::kTies, 3, 7, false},
+      {{}, true, Rank::kRowNumber, 1, 2, false},
+      {{{1, false, false}}, true, Rank::kRowNumber, 3, 2, false},
   };
   for (const bool append_only : {false, true}) {
     for (size_t c = 0; c < cases.size(); ++c) {
@@ -125,7 +137,8 @@ TEST(TopNTest, EqualsItsDefinitionAfterEveryEpoch) {
       TestStream stream(TestSchema(), append_only, RandomRow);
       const data::Schema schema = TestSchema();
       const std::vector<expr::ExprPtr> partition = test.by_k ? std::vector{Col(schema, "k")} : std::vector<expr::ExprPtr>();
-      const plan::NodePtr node = plan::MakeTopN(TestInput(schema, append_only), partition, Keys(test.orders), test.rank, test.from, test.to, test.with_rank ? "rank" : "");
+      const plan::NodePtr node =
+          plan::MakeTopN(TestInput(schema, append_only), partition, Keys(test.orders), test.rank, test.from, test.to, test.with_rank ? "rank" : "");
       TestRun run([&] { return MakeOrDie(*node); });
       for (int epoch = 0; epoch < 40; ++epoch) {
         for (data::ChangeBatch& batch : stream.Epoch(random, random() % 30)) run.Batch(0, std::move(batch));
@@ -142,9 +155,12 @@ TEST(TopNTest, EqualsItsDefinitionAfterEveryEpoch) {
 
 TEST(TopNTest, EmitsNothingWhereNothingChanges) {
   const data::Schema schema = TestSchema();
-  const plan::NodePtr node = plan::MakeTopN(TestInput(schema, true), {Col(schema, "k")}, Keys({{1, true, false}}), plan::TopN::Rank::kRowNumber, 1, 2, "");
+  const plan::NodePtr node =
+      plan::MakeTopN(TestInput(schema, true), {Col(schema, "k")}, Keys({{1, true, false}}), plan::TopN::Rank::kRowNumber, 1, 2, "");
   TestRun run([&] { return MakeOrDie(*node); });
-  const auto row = [](int32_t a) { return TestRow{Value::Fixed<int32_t>(TypeId::kInt4, 1), Value::Fixed<int32_t>(TypeId::kInt4, a), Value::Null(TypeId::kNumeric), Value::Text("x")}; };
+  const auto row = [](int32_t a) {
+    return TestRow{Value::Fixed<int32_t>(TypeId::kInt4, 1), Value::Fixed<int32_t>(TypeId::kInt4, a), Value::Null(TypeId::kNumeric), Value::Text("x")};
+  };
   run.Batch(0, MakeBatch(schema, {row(5), row(7)}));
   EXPECT_EQ(ToMultiset(run.End()), ToMultiset(schema, {row(5), row(7)}));
   run.Batch(0, MakeBatch(schema, {row(1), row(2)}));
@@ -169,13 +185,14 @@ TEST(OrderKeysTest, BytesCompareAsValuesDo) {
       for (int64_t i = 0; i < batch.rows; ++i) {
         for (int64_t j = 0; j < batch.rows; ++j) {
           const bool null_i = by.column->IsNull(i), null_j = by.column->IsNull(j);
-          int wanted = null_i && null_j ? 0 : null_i ? (by.nulls_first ? -1 : 1) : null_j ? (by.nulls_first ? 1 : -1) : data::CompareRows(*by.column, i, *by.column, j);
+          int wanted = null_i && null_j ? 0
+                       : null_i         ? (by.nulls_first ? -1 : 1)
+                       : null_j         ? (by.nulls_first ? 1 : -1)
+                                        : data::CompareRows(*by.column, i, *by.column, j);
           if (!null_i && !null_j && descending) wanted = -wanted;
           const int given = keys.key(i).compare(keys.key(j));
           ASSERT_EQ((given > 0) - (given < 0), wanted) << "column " << c << " rows " << i << ", " << j;
-          if (wanted < 0) {
-            ASSERT_LE(OrderPrefix(keys.key(i)), OrderPrefix(keys.key(j)));
-          }
+          if (wanted < 0) { ASSERT_LE(OrderPrefix(keys.key(i)), OrderPrefix(keys.key(j))); }
         }
       }
     }
@@ -203,7 +220,8 @@ WindowCall AggregateCall(const std::string& name, WindowFrame frame, bool filter
   call.type = call.aggregate.type;
   return call;
 }
-WindowFrame Frame(Mode mode, Bound start, int64_t start_offset, Bound end, int64_t end_offset, WindowFrame::Exclude exclude = WindowFrame::Exclude::kNone) {
+WindowFrame Frame(Mode mode, Bound start, int64_t start_offset, Bound end, int64_t end_offset,
+                  WindowFrame::Exclude exclude = WindowFrame::Exclude::kNone) {
   WindowFrame frame;
   frame.mode = mode;
   frame.start = start;
@@ -261,7 +279,10 @@ Value Expected(const WindowCall& call, const Partitions& all, size_t p, size_t i
     case Kind::kRank: return Value::Int8(rank);
     case Kind::kDenseRank: return Value::Int8(peers[i] + 1);
     case Kind::kPercentRank: return Value::Fixed<double>(TypeId::kFloat8, n == 1 ? 0 : static_cast<double>(rank - 1) / static_cast<double>(n - 1));
-    case Kind::kCumeDist: return Value::Fixed<double>(TypeId::kFloat8, static_cast<double>(std::count_if(peers.begin(), peers.end(), [&](int peer) { return peer <= peers[i]; })) / static_cast<double>(n));
+    case Kind::kCumeDist:
+      return Value::Fixed<double>(
+          TypeId::kFloat8,
+          static_cast<double>(std::count_if(peers.begin(), peers.end(), [&](int peer) { return peer <= peers[i]; })) / static_cast<double>(n));
     case Kind::kNtile: {
       const int32_t buckets = argument(0);
       int64_t row = 0;
@@ -284,7 +305,9 @@ Value Expected(const WindowCall& call, const Partitions& all, size_t p, size_t i
     if (InFrame(call.frame, all, p, i, j, orders)) rows.push_back(list[j]);
   if (call.kind == Kind::kFirstValue) return rows.empty() ? Value::Null(TypeId::kInt4) : data::ValueAt(a, rows.front());
   if (call.kind == Kind::kLastValue) return rows.empty() ? Value::Null(TypeId::kInt4) : data::ValueAt(a, rows.back());
-  if (call.kind == Kind::kNthValue) return static_cast<int64_t>(rows.size()) < argument(1) ? Value::Null(TypeId::kInt4) : data::ValueAt(a, rows[static_cast<size_t>(argument(1)) - 1]);
+  if (call.kind == Kind::kNthValue)
+    return static_cast<int64_t>(rows.size()) < argument(1) ? Value::Null(TypeId::kInt4)
+                                                           : data::ValueAt(a, rows[static_cast<size_t>(argument(1)) - 1]);
   if (call.aggregate.filter) std::erase_if(rows, [&](int32_t row) { return a.IsNull(row) || a.data<int32_t>()[row] <= 0; });
   if (call.aggregate.name == "count") return Value::Int8(static_cast<int64_t>(rows.size()));
   std::erase_if(rows, [&](int32_t row) { return a.IsNull(row); });
@@ -302,7 +325,8 @@ void CheckOver(const std::vector<Order>& orders, std::vector<WindowCall> calls, 
   const data::Schema schema = TestSchema();
   std::vector<std::string> names;
   for (size_t i = 0; i < calls.size(); ++i) names.push_back("w" + std::to_string(i));
-  const plan::NodePtr node = plan::MakeOver(TestInput(schema, false), by_k ? std::vector{Col(schema, "k")} : std::vector<expr::ExprPtr>(), Keys(orders), calls, names);
+  const plan::NodePtr node =
+      plan::MakeOver(TestInput(schema, false), by_k ? std::vector{Col(schema, "k")} : std::vector<expr::ExprPtr>(), Keys(orders), calls, names);
   std::mt19937_64 random(seed);
   TestStream stream(schema, false, RandomRow);
   TestRun run([&] { return MakeOrDie(*node); });
@@ -329,16 +353,28 @@ TEST(OverTest, EachFunctionEqualsItsDefinitionAfterEveryEpoch) {
   const data::Schema schema = TestSchema();
   const expr::ExprPtr a = Col(schema, "a");
   std::vector<WindowCall> calls = {
-      Call(Kind::kRowNumber, TypeId::kInt8), Call(Kind::kRank, TypeId::kInt8), Call(Kind::kDenseRank, TypeId::kInt8), Call(Kind::kPercentRank, TypeId::kFloat8),
-      Call(Kind::kCumeDist, TypeId::kFloat8), Call(Kind::kNtile, TypeId::kInt4, {Number4(3)}), Call(Kind::kLag, TypeId::kInt4, {a, Number4(2)}),
-      Call(Kind::kLead, TypeId::kInt4, {a, Number4(1), Number4(99)}), Call(Kind::kLag, TypeId::kInt4, {a, Number4(-1)}),
+      Call(Kind::kRowNumber, TypeId::kInt8),
+      Call(Kind::kRank, TypeId::kInt8),
+      Call(Kind::kDenseRank, TypeId::kInt8),
+      Call(Kind::kPercentRank, TypeId::kFloat8),
+      Call(Kind::kCumeDist, TypeId::kFloat8),
+      Call(Kind::kNtile, TypeId::kInt4, {Number4(3)}),
+      Call(Kind::kLag, TypeId::kInt4, {a, Number4(2)}),
+      Call(Kind::kLead, TypeId::kInt4, {a, Number4(1), Number4(99)}),
+      Call(Kind::kLag, TypeId::kInt4, {a, Number4(-1)}),
   };
   const WindowFrame frames[] = {
-      {}, Frame(Mode::kRows, Bound::kPreceding, 2, Bound::kCurrentRow, 0), Frame(Mode::kRows, Bound::kPreceding, 1, Bound::kFollowing, 2),
-      Frame(Mode::kRows, Bound::kFollowing, 1, Bound::kFollowing, 3), Frame(Mode::kRows, Bound::kPreceding, 3, Bound::kPreceding, 2),
-      Frame(Mode::kRows, Bound::kUnboundedPreceding, 0, Bound::kCurrentRow, 0), Frame(Mode::kRows, Bound::kCurrentRow, 0, Bound::kUnboundedFollowing, 0),
-      Frame(Mode::kGroups, Bound::kPreceding, 1, Bound::kFollowing, 1), Frame(Mode::kRange, Bound::kPreceding, 2, Bound::kCurrentRow, 0),
-      Frame(Mode::kRange, Bound::kPreceding, 1, Bound::kFollowing, 3), Frame(Mode::kRange, Bound::kFollowing, 1, Bound::kUnboundedFollowing, 0),
+      {},
+      Frame(Mode::kRows, Bound::kPreceding, 2, Bound::kCurrentRow, 0),
+      Frame(Mode::kRows, Bound::kPreceding, 1, Bound::kFollowing, 2),
+      Frame(Mode::kRows, Bound::kFollowing, 1, Bound::kFollowing, 3),
+      Frame(Mode::kRows, Bound::kPreceding, 3, Bound::kPreceding, 2),
+      Frame(Mode::kRows, Bound::kUnboundedPreceding, 0, Bound::kCurrentRow, 0),
+      Frame(Mode::kRows, Bound::kCurrentRow, 0, Bound::kUnboundedFollowing, 0),
+      Frame(Mode::kGroups, Bound::kPreceding, 1, Bound::kFollowing, 1),
+      Frame(Mode::kRange, Bound::kPreceding, 2, Bound::kCurrentRow, 0),
+      Frame(Mode::kRange, Bound::kPreceding, 1, Bound::kFollowing, 3),
+      Frame(Mode::kRange, Bound::kFollowing, 1, Bound::kUnboundedFollowing, 0),
       Frame(Mode::kRange, Bound::kUnboundedPreceding, 0, Bound::kUnboundedFollowing, 0),
       Frame(Mode::kRows, Bound::kPreceding, 2, Bound::kFollowing, 2, WindowFrame::Exclude::kCurrentRow),
       Frame(Mode::kGroups, Bound::kPreceding, 1, Bound::kCurrentRow, 0, WindowFrame::Exclude::kGroup),
@@ -370,9 +406,13 @@ TEST(OverTest, LongPartitionsAreContinuedInTheMiddle) {
     row[0] = Value::Null(TypeId::kInt4);
     return row;
   };
-  std::vector<WindowCall> calls = {AggregateCall("sum", {}), AggregateCall("count", Frame(Mode::kRows, Bound::kUnboundedPreceding, 0, Bound::kCurrentRow, 0)),
-                                   Call(Kind::kDenseRank, TypeId::kInt8), AggregateCall("min", {}), AggregateCall("sum", Frame(Mode::kRange, Bound::kPreceding, 3, Bound::kCurrentRow, 0)),
-                                   AggregateCall("count", Frame(Mode::kGroups, Bound::kPreceding, 2, Bound::kCurrentRow, 0), true), Call(Kind::kLag, TypeId::kInt4, {Col(schema, "a"), Number4(3)})};
+  std::vector<WindowCall> calls = {AggregateCall("sum", {}),
+                                   AggregateCall("count", Frame(Mode::kRows, Bound::kUnboundedPreceding, 0, Bound::kCurrentRow, 0)),
+                                   Call(Kind::kDenseRank, TypeId::kInt8),
+                                   AggregateCall("min", {}),
+                                   AggregateCall("sum", Frame(Mode::kRange, Bound::kPreceding, 3, Bound::kCurrentRow, 0)),
+                                   AggregateCall("count", Frame(Mode::kGroups, Bound::kPreceding, 2, Bound::kCurrentRow, 0), true),
+                                   Call(Kind::kLag, TypeId::kInt4, {Col(schema, "a"), Number4(3)})};
   for (size_t take = 0; take <= calls.size(); ++take) {
     SCOPED_TRACE(testing::Message() << "call " << take);
     const std::vector<WindowCall> chosen = take == calls.size() ? calls : std::vector<WindowCall>{calls[take]};
@@ -400,9 +440,13 @@ TEST(OverTest, LongPartitionsAreContinuedInTheMiddle) {
 TEST(OverTest, AChangeTouchesTheRowsInReach) {
   const data::Schema schema = TestSchema();
   const plan::NodePtr node = plan::MakeOver(TestInput(schema, false), {}, Keys({{1, false, false}}),
-                                            {AggregateCall("sum", Frame(Mode::kRows, Bound::kPreceding, 2, Bound::kCurrentRow, 0)), Call(Kind::kLag, TypeId::kInt4, {Col(schema, "a"), Number4(1)})}, {"s", "l"});
+                                            {AggregateCall("sum", Frame(Mode::kRows, Bound::kPreceding, 2, Bound::kCurrentRow, 0)),
+                                             Call(Kind::kLag, TypeId::kInt4, {Col(schema, "a"), Number4(1)})},
+                                            {"s", "l"});
   TestRun run([&] { return MakeOrDie(*node); });
-  const auto row = [](int32_t a) { return TestRow{Value::Null(TypeId::kInt4), Value::Fixed<int32_t>(TypeId::kInt4, a), Value::Null(TypeId::kNumeric), Value::Text("")}; };
+  const auto row = [](int32_t a) {
+    return TestRow{Value::Null(TypeId::kInt4), Value::Fixed<int32_t>(TypeId::kInt4, a), Value::Null(TypeId::kNumeric), Value::Text("")};
+  };
   std::vector<TestRow> rows;
   for (int32_t i = 0; i < 1000; ++i) rows.push_back(row(i * 10));
   run.Batch(0, MakeBatch(schema, rows));

@@ -45,8 +45,17 @@ constexpr int64_t kEmitRows = 65536;
 class TopN final : public Operator {
  public:
   TopN(const plan::TopN& node, const OperatorOptions& options)
-      : partition_(node.partition), order_(node.order), rank_(node.rank), from_(node.from), to_(node.to), with_rank_(node.with_rank),
-        schema_(node.inputs[0]->schema), context_(options.context), watch_(options.watch), rows_(arena_), partitions_(arena_, 0, sizeof(PartitionHead)) {
+      : partition_(node.partition),
+        order_(node.order),
+        rank_(node.rank),
+        from_(node.from),
+        to_(node.to),
+        with_rank_(node.with_rank),
+        schema_(node.inputs[0]->schema),
+        context_(options.context),
+        watch_(options.watch),
+        rows_(arena_),
+        partitions_(arena_, 0, sizeof(PartitionHead)) {
     append_only_ = node.inputs[0]->append_only;
     const bool prunes = append_only_ && rank_ != Rank::kDenseRank && to_ != INT64_MAX;
     keep_ = prunes ? to_ : INT64_MAX;
@@ -271,7 +280,8 @@ void TopN::Visible(const PartitionHead& head, std::vector<RankedRow>& out) {
     rows_.Read(head.tree, position, chunk, records);
     for (const Ref record : records) {
       ++position;
-      const bool same = peer != 0 && rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)) == rows_.Key(peer, key_b_).substr(0, rows_.OrderSize(peer));
+      const bool same =
+          peer != 0 && rows_.Key(record, key_a_).substr(0, rows_.OrderSize(record)) == rows_.Key(peer, key_b_).substr(0, rows_.OrderSize(peer));
       if (!same) rank = rank_ == Rank::kDenseRank ? rank + 1 : position;
       peer = record;
       if (rank > to_) return;

@@ -22,7 +22,9 @@ int64_t Plus(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? (b > 0 ? INT64_MAX : INT64_MIN) : sum;
 }
 
-int128_t Span(const data::Interval& interval) { return interval.micros + (interval.days + static_cast<int128_t>(interval.months) * 30) * 86'400'000'000; }
+int128_t Span(const data::Interval& interval) {
+  return interval.micros + (interval.days + static_cast<int128_t>(interval.months) * 30) * 86'400'000'000;
+}
 
 /// PostgreSQL's 22013 for offsets that are negative (or NaN).
 Status CheckSize(const data::Value& offset) {
@@ -110,7 +112,9 @@ std::vector<int64_t> FrameBounds::RangeBound(bool start, const WindowSegment& se
   for (int64_t row = 0; row < first; ++row) nulls[static_cast<size_t>(row)] = start ? 0 : first;
   for (int64_t row = last; row < static_cast<int64_t>(rows); ++row) nulls[static_cast<size_t>(row)] = start ? last : static_cast<int64_t>(rows);
 
-  const auto walk = [&](const auto& keys, const auto& bounds, const auto& compare) { return Walk(start, descending_, segment, first, last, keys, bounds, nulls, compare); };
+  const auto walk = [&](const auto& keys, const auto& bounds, const auto& compare) {
+    return Walk(start, descending_, segment, first, last, keys, bounds, nulls, compare);
+  };
   const TypeId type = column.type().id;
   if (type == TypeId::kNumeric) {
     const data::Numeric size = data::Numeric::FromBytes(offset.bytes);
@@ -221,7 +225,8 @@ void FrameBounds::AddReach(WindowReach& reach) const {
   const bool offsets = frame_.start_offset || frame_.end_offset;
   const bool all = !ordered_ && frame_.mode != Mode::kRows;
   // Frames that reach back by keys or groups and no further than the row: what comes before is found by looking (FramesBegin).
-  const bool back = (frame_.start == Bound::kPreceding || frame_.start == Bound::kCurrentRow) && (frame_.end == Bound::kPreceding || frame_.end == Bound::kCurrentRow);
+  const bool back = (frame_.start == Bound::kPreceding || frame_.start == Bound::kCurrentRow) &&
+                    (frame_.end == Bound::kPreceding || frame_.end == Bound::kCurrentRow);
   if (!all && frame_.mode != Mode::kRows && offsets && back && !excludes()) {
     reach.affects_after = WindowReach::kAll;
     reach.peers = reach.range_before = true;

@@ -14,8 +14,14 @@ struct FrameRange {
 struct FramePieces {
   FrameRange pieces[3];
   int count = 0;
-  void Add(int64_t start, int64_t end) { if (start < end) pieces[count++] = {start, end}; }
-  int64_t rows() const { int64_t n = 0; for (int i = 0; i < count; ++i) n += pieces[i].end - pieces[i].start; return n; }
+  void Add(int64_t start, int64_t end) {
+    if (start < end) pieces[count++] = {start, end};
+  }
+  int64_t rows() const {
+    int64_t n = 0;
+    for (int i = 0; i < count; ++i) n += pieces[i].end - pieces[i].start;
+    return n;
+  }
 };
 
 /// The groups of peers of a segment.
@@ -24,7 +30,9 @@ struct PeerGroups {
   int64_t rows;
   std::vector<int64_t> group;  // of each row
   std::vector<int64_t> start;  // first row of each group, then `rows`
-  FrameRange Of(int64_t row) const { return {start[static_cast<size_t>(group[static_cast<size_t>(row)])], start[static_cast<size_t>(group[static_cast<size_t>(row)]) + 1]}; }
+  FrameRange Of(int64_t row) const {
+    return {start[static_cast<size_t>(group[static_cast<size_t>(row)])], start[static_cast<size_t>(group[static_cast<size_t>(row)]) + 1]};
+  }
 };
 
 /// A frame clause whose offsets are known.
@@ -39,7 +47,10 @@ class FrameBounds {
   FramePieces Pieces(const FrameRange& range, int64_t row, const PeerGroups& peers) const;
   bool excludes() const { return frame_.exclude != plan::WindowFrame::Exclude::kNone; }
   /// The frame is everything up to the row: a state that went over the rows before is enough to go on.
-  bool carries() const { return grows() && !excludes() && frame_.end == plan::WindowFrame::Bound::kCurrentRow && (ordered_ || frame_.mode == plan::WindowFrame::Mode::kRows); }
+  bool carries() const {
+    return grows() && !excludes() && frame_.end == plan::WindowFrame::Bound::kCurrentRow &&
+           (ordered_ || frame_.mode == plan::WindowFrame::Mode::kRows);
+  }
   bool by_rows() const { return frame_.mode == plan::WindowFrame::Mode::kRows; }
   /// Frames that begin at an offset of keys or groups.
   bool looks_back() const { return !by_rows() && frame_.start == plan::WindowFrame::Bound::kPreceding; }

@@ -74,7 +74,9 @@ class RankFunction final : public Function {
           case Kind::kRowNumber: column->mutable_data<int64_t>()[out] = segment.base + row + 1; break;
           case Kind::kRank: column->mutable_data<int64_t>()[out] = rank; break;
           case Kind::kDenseRank: column->mutable_data<int64_t>()[out] = groups + peers.group[static_cast<size_t>(row)] + 1; break;
-          case Kind::kPercentRank: column->mutable_data<double>()[out] = segment.total <= 1 ? 0 : static_cast<double>(rank - 1) / static_cast<double>(segment.total - 1); break;
+          case Kind::kPercentRank:
+            column->mutable_data<double>()[out] = segment.total <= 1 ? 0 : static_cast<double>(rank - 1) / static_cast<double>(segment.total - 1);
+            break;
           default: column->mutable_data<double>()[out] = static_cast<double>(segment.base + group.end) / static_cast<double>(segment.total); break;
         }
       }
@@ -183,9 +185,7 @@ class FrameValue final : public Function {
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
     KAPPA_ASSIGN_OR_RETURN(const ColumnPtr values, arguments_[0]->Evaluate(rows.batch, rows.context));
     ColumnPtr nth;
-    if (kind_ == Kind::kNthValue) {
-      KAPPA_ASSIGN_OR_RETURN(nth, arguments_[1]->Evaluate(rows.batch, rows.context));
-    }
+    if (kind_ == Kind::kNthValue) { KAPPA_ASSIGN_OR_RETURN(nth, arguments_[1]->Evaluate(rows.batch, rows.context)); }
     std::vector<int32_t> picked;
     picked.reserve(static_cast<size_t>(rows.wanted));
     for (size_t s = 0; s < rows.segments.size(); ++s) {
@@ -312,13 +312,15 @@ class MovingAggregate final : public Function {
     FrameRange now{0, 0};
     const bool carried = state_bytes() > 0 && !rows.begin[s].empty();
     if (carried) std::memcpy(payload(), rows.begin[s].data(), state_bytes());
-    size_t keep = static_cast<size_t>(std::lower_bound(rows.states.rows.begin(), rows.states.rows.end(), segment.wanted_from) - rows.states.rows.begin());
+    size_t keep =
+        static_cast<size_t>(std::lower_bound(rows.states.rows.begin(), rows.states.rows.end(), segment.wanted_from) - rows.states.rows.begin());
     bool same = false;
     for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i) {
       FrameRange frame = frames[static_cast<size_t>(i - segment.wanted_from)];
       frame.end = std::max(frame.start, frame.end);
       if (!same || frame.start != now.start || frame.end != now.end || bounds_.excludes()) {
-        const bool restart = !carried && (frame.start >= now.end || (frame.start > now.start && (!takes_back_ || frame.start - now.start > frame.end - frame.start)));
+        const bool restart =
+            !carried && (frame.start >= now.end || (frame.start > now.start && (!takes_back_ || frame.start - now.start > frame.end - frame.start)));
         if (restart) {
           Reset();
           now = {frame.start, frame.start};
@@ -410,7 +412,8 @@ class MovingAggregate final : public Function {
 /// min and max: the rows that may still become the extremum wait in a queue.
 class ExtremumAggregate final : public Function {
  public:
-  ExtremumAggregate(const WindowCall& call, FrameBounds bounds) : call_(call.aggregate), max_(call.aggregate.kind == expr::AggregateKind::kMax), bounds_(std::move(bounds)) {}
+  ExtremumAggregate(const WindowCall& call, FrameBounds bounds)
+      : call_(call.aggregate), max_(call.aggregate.kind == expr::AggregateKind::kMax), bounds_(std::move(bounds)) {}
   void AddReach(WindowReach& reach) const override { bounds_.AddReach(reach); }
   const FrameBounds* bounds() const override { return &bounds_; }
   bool needs_key() const override { return bounds_.needs_key(); }
@@ -526,9 +529,7 @@ class WindowFunctionList final : public WindowFunctions {
       wanted += segment.wanted_to - segment.wanted_from;
     }
     ColumnPtr key;
-    if (key_) {
-      KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context));
-    }
+    if (key_) { KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context)); }
     // A state is the states of the functions that have one, in their order.
     states.states.assign(states.rows.size(), "");
     std::vector<uint8_t> whole(states.rows.size(), 1);
@@ -536,7 +537,8 @@ class WindowFunctionList final : public WindowFunctions {
     size_t at = 0;
     for (const auto& function : functions_) {
       std::vector<std::string_view> begin;
-      for (const WindowSegment& segment : segments) begin.push_back(segment.state.empty() ? segment.state : segment.state.substr(at, function->state_bytes()));
+      for (const WindowSegment& segment : segments)
+        begin.push_back(segment.state.empty() ? segment.state : segment.state.substr(at, function->state_bytes()));
       std::vector<std::string> after(states.rows.size());
       KAPPA_ASSIGN_OR_RETURN(ColumnPtr column, function->Evaluate({batch, segments, peers, key.get(), wanted, states, context, begin, &after}));
       columns.push_back(std::move(column));
@@ -554,11 +556,10 @@ class WindowFunctionList final : public WindowFunctions {
     const WindowSegment segment{0, batch.rows, row, row + 1, 0, batch.rows, {}};
     const PeerGroups peers(segment, peer_start);
     ColumnPtr key;
-    if (key_) {
-      KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context));
-    }
+    if (key_) { KAPPA_ASSIGN_OR_RETURN(key, key_->Evaluate(batch, context)); }
     for (const auto& function : functions_)
-      if (function->bounds() != nullptr && function->bounds()->looks_back() && function->bounds()->Compute(segment, peers, key.get())[0].start == 0) return false;
+      if (function->bounds() != nullptr && function->bounds()->looks_back() && function->bounds()->Compute(segment, peers, key.get())[0].start == 0)
+        return false;
     return true;
   }
 

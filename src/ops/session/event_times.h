@@ -10,7 +10,8 @@ namespace kappa::ops {
 
 /// The rows with a weight whose time is neither NULL nor infinite. A time so near to the ends of time that the end of a session
 /// cannot be told fails, or is counted and left out.
-inline Result<std::vector<int32_t>> RowsWithTime(const data::ChangeBatch& batch, const data::Column& time, int64_t gap_us, expr::EvalContext& context) {
+inline Result<std::vector<int32_t>> RowsWithTime(const data::ChangeBatch& batch, const data::Column& time, int64_t gap_us,
+                                                 expr::EvalContext& context) {
   std::vector<int32_t> rows;
   rows.reserve(static_cast<size_t>(batch.rows));
   const auto* times = time.data<int64_t>();

@@ -41,9 +41,17 @@ struct PartitionEntry {
 class Session final : public Operator {
  public:
   Session(const plan::Session& node, expr::EvalContext context)
-      : keys_(node.keys), time_(static_cast<size_t>(node.time_column)), gap_(node.gap_us), closes_(node.closes), close_stream_(node.close_stream),
-        schema_(node.inputs[0]->schema), time_type_(schema_.fields[time_].type), context_(std::move(context)), rows_(arena_, 0, sizeof(SessionRow)),
-        partitions_(arena_, 1, sizeof(PartitionEntry)), tree_(arena_, sizeof(InstantNode)) {}
+      : keys_(node.keys),
+        time_(static_cast<size_t>(node.time_column)),
+        gap_(node.gap_us),
+        closes_(node.closes),
+        close_stream_(node.close_stream),
+        schema_(node.inputs[0]->schema),
+        time_type_(schema_.fields[time_].type),
+        context_(std::move(context)),
+        rows_(arena_, 0, sizeof(SessionRow)),
+        partitions_(arena_, 1, sizeof(PartitionEntry)),
+        tree_(arena_, sizeof(InstantNode)) {}
 
   Status OnBatch(int, data::ChangeBatch batch, Output&) override {
     const data::Column& time = *batch.columns[time_];
@@ -112,12 +120,16 @@ class Session final : public Operator {
       data::ChangeBatch batch(rows.Finish());
       batch.columns.push_back(TimesColumn(time, starts));
       batch.columns.push_back(TimesColumn(time, ends));
-      if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; })) batch.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
+      if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; }))
+        batch.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
       return batch;
     }
   };
   /// A session: its instants from first to last.
-  struct Span { state::Ref first; int64_t start, last; };
+  struct Span {
+    state::Ref first;
+    int64_t start, last;
+  };
 
   SessionRow* MutableRow(state::Ref row) { return reinterpret_cast<SessionRow*>(rows_.MutablePayload(row)); }
   const SessionRow* Row(state::Ref row) const { return reinterpret_cast<const SessionRow*>(rows_.Payload(row)); }
@@ -163,7 +175,8 @@ class Session final : public Operator {
       span.first = at;
       span.start = Instant(at)->time;
     }
-    for (state::Ref at = tree_.Next(root, node); at != 0 && Instant(at)->time - span.last <= gap_; at = tree_.Next(root, at)) span.last = Instant(at)->time;
+    for (state::Ref at = tree_.Next(root, node); at != 0 && Instant(at)->time - span.last <= gap_; at = tree_.Next(root, at))
+      span.last = Instant(at)->time;
     return span;
   }
 
@@ -266,6 +279,8 @@ class Session final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> MakeSession(const plan::Session& node, const OperatorOptions& options) { return std::make_unique<Session>(node, options.context); }
+std::unique_ptr<Operator> MakeSession(const plan::Session& node, const OperatorOptions& options) {
+  return std::make_unique<Session>(node, options.context);
+}
 
 }  // namespace kappa::ops

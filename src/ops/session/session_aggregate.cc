@@ -42,8 +42,14 @@ constexpr uint32_t kNodeBytesMax = 8192;
 class SessionAggregate final : public Operator {
  public:
   SessionAggregate(const plan::SessionAggregate& node, const OperatorOptions& options)
-      : keys_(node.keys), time_(static_cast<size_t>(node.time_column)), gap_(node.gap_us), closes_(node.closes), close_stream_(node.close_stream),
-        time_type_(node.inputs[0]->schema.fields[time_].type), context_(options.context), partitions_(arena_, 0, sizeof(PartitionEntry)) {
+      : keys_(node.keys),
+        time_(static_cast<size_t>(node.time_column)),
+        gap_(node.gap_us),
+        closes_(node.closes),
+        close_stream_(node.close_stream),
+        time_type_(node.inputs[0]->schema.fields[time_].type),
+        context_(options.context),
+        partitions_(arena_, 0, sizeof(PartitionEntry)) {
     for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields.push_back({node.schema.fields[i].name, keys_[i]->type(), true});
   }
   Status Make(const plan::SessionAggregate& node) {
@@ -132,8 +138,14 @@ class SessionAggregate final : public Operator {
       return batch;
     }
   };
-  struct Old { state::Ref key; int64_t start, last; };
-  struct Touched { state::Ref session; int32_t old; };  // session 0: merged into another; old -1: none
+  struct Old {
+    state::Ref key;
+    int64_t start, last;
+  };
+  struct Touched {
+    state::Ref session;
+    int32_t old;
+  };  // session 0: merged into another; old -1: none
 
   const SessionNode* Get(state::Ref session) const { return static_cast<const SessionNode*>(tree_->Get(session)); }
   SessionNode* Mutable(state::Ref session) { return static_cast<SessionNode*>(tree_->Mutable(session)); }

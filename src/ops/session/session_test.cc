@@ -20,7 +20,8 @@ data::Schema InputSchema() { return {{{"k", TypeId::kText}, {"t", TypeId::kTimes
 TestRow RandomRow(std::mt19937_64& random, int64_t from, int64_t span) {
   TestRow row;
   row.push_back(random() % 8 == 0 ? Value::Null(TypeId::kText) : Value::Text("key number " + std::to_string(random() % 4)));
-  row.push_back(random() % 20 == 0 ? Value::Null(TypeId::kTimestamp) : Value::Fixed<int64_t>(TypeId::kTimestamp, from + static_cast<int64_t>(random() % static_cast<uint64_t>(span))));
+  row.push_back(random() % 20 == 0 ? Value::Null(TypeId::kTimestamp)
+                                   : Value::Fixed<int64_t>(TypeId::kTimestamp, from + static_cast<int64_t>(random() % static_cast<uint64_t>(span))));
   row.push_back(random() % 8 == 0 ? Value::Null(TypeId::kInt8) : Value::Int8(static_cast<int64_t>(random() % 100) - 50));
   row.push_back(Value::Text(std::string(random() % 30, 'x')));
   return row;
@@ -35,7 +36,8 @@ struct ModelSession {
 std::vector<ModelSession> Sessions(std::vector<TestRow> rows, bool keyed) {
   std::erase_if(rows, [](const TestRow& row) { return row[1].null; });
   auto key = [&](const TestRow& row) { return !keyed || row[0].null ? std::string() : "V" + row[0].bytes; };
-  std::sort(rows.begin(), rows.end(), [&](const TestRow& a, const TestRow& b) { return std::pair(key(a), a[1].As<int64_t>()) < std::pair(key(b), b[1].As<int64_t>()); });
+  std::sort(rows.begin(), rows.end(),
+            [&](const TestRow& a, const TestRow& b) { return std::pair(key(a), a[1].As<int64_t>()) < std::pair(key(b), b[1].As<int64_t>()); });
   std::vector<ModelSession> sessions;
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto time = rows[i][1].As<int64_t>();
@@ -63,7 +65,8 @@ plan::NodePtr AggregatePlan(bool keyed, bool closes) {
   if (keyed) names.insert(names.begin(), "k");
   return plan::MakeSessionAggregate(TestInput(InputSchema(), true), Keys(keyed),
                                     {call(AggregateKind::kCountStar, "", TypeId::kInt8), call(AggregateKind::kCount, "v", TypeId::kInt8),
-                                     call(AggregateKind::kSum, "v", TypeId::kNumeric), call(AggregateKind::kMin, "v", TypeId::kInt8), call(AggregateKind::kMax, "s", TypeId::kText)},
+                                     call(AggregateKind::kSum, "v", TypeId::kNumeric), call(AggregateKind::kMin, "v", TypeId::kInt8),
+                                     call(AggregateKind::kMax, "s", TypeId::kText)},
                                     names, 1, kGap, closes, 7);
 }
 
@@ -92,9 +95,13 @@ Multiset ExpectedResults(const data::Schema& schema, const std::vector<TestRow>&
       sum += row[2].As<int64_t>();
       least = std::min(least, row[2].As<int64_t>());
     }
-    TestRow row = {Time(session.start), Time(session.end), Value::Int8(static_cast<int64_t>(session.rows.size())), Value::Int8(count),
+    TestRow row = {Time(session.start),
+                   Time(session.end),
+                   Value::Int8(static_cast<int64_t>(session.rows.size())),
+                   Value::Int8(count),
                    count == 0 ? Value::Null(TypeId::kNumeric) : Value::Bytes(TypeId::kNumeric, data::Numeric(sum).ToBytes()),
-                   count == 0 ? Value::Null(TypeId::kInt8) : Value::Int8(least), Value::Text(longest)};
+                   count == 0 ? Value::Null(TypeId::kInt8) : Value::Int8(least),
+                   Value::Text(longest)};
     if (keyed) row.insert(row.begin(), session.key);
     out.push_back(std::move(row));
   }
@@ -109,7 +116,8 @@ void RunUpdating(uint64_t seed, const plan::NodePtr& plan, bool append_only, boo
     for (auto& batch : stream.Epoch(random, random() % 12)) run.Batch(0, std::move(batch));
     const Output output = run.End();
     const bool rows = plan->kind == plan::NodeKind::kSession;
-    ASSERT_EQ(run.contents(), rows ? ExpectedRows(plan->schema, stream.rows(), keyed) : ExpectedResults(plan->schema, stream.rows(), keyed)) << "seed " << seed << " epoch " << epoch;
+    ASSERT_EQ(run.contents(), rows ? ExpectedRows(plan->schema, stream.rows(), keyed) : ExpectedResults(plan->schema, stream.rows(), keyed))
+        << "seed " << seed << " epoch " << epoch;
     if (epoch % 7 == 3) run.Restart();
   }
 }
@@ -136,7 +144,8 @@ void RunClosing(uint64_t seed, const plan::NodePtr& plan) {
     watermark += static_cast<int64_t>(random() % 25);
     const Output output = run.End(watermark, /*flush=*/random() % 2 == 0);
     const bool of_rows = plan->kind == plan::NodeKind::kSession;
-    ASSERT_EQ(run.contents(), of_rows ? ExpectedRows(plan->schema, rows, true, watermark) : ExpectedResults(plan->schema, rows, true, watermark)) << "seed " << seed << " epoch " << epoch;
+    ASSERT_EQ(run.contents(), of_rows ? ExpectedRows(plan->schema, rows, true, watermark) : ExpectedResults(plan->schema, rows, true, watermark))
+        << "seed " << seed << " epoch " << epoch;
     for (const auto& [row, count] : ToMultiset(output)) ASSERT_GT(count, 0);
     most = std::max(most, run.op().state_rows());
     if (epoch % 7 == 3) run.Restart();
@@ -146,8 +155,12 @@ void RunClosing(uint64_t seed, const plan::NodePtr& plan) {
   EXPECT_EQ(run.op().state_rows(), 0);
 }
 
-TEST(Session, ClosedSessionsComeOnceAndLeaveNoState) { for (uint64_t seed = 1; seed <= 8; ++seed) RunClosing(seed, SessionPlan(true, true, true)); }
-TEST(SessionAggregate, ClosedSessionsComeOnceAndLeaveNoState) { for (uint64_t seed = 1; seed <= 8; ++seed) RunClosing(seed, AggregatePlan(true, true)); }
+TEST(Session, ClosedSessionsComeOnceAndLeaveNoState) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) RunClosing(seed, SessionPlan(true, true, true));
+}
+TEST(SessionAggregate, ClosedSessionsComeOnceAndLeaveNoState) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) RunClosing(seed, AggregatePlan(true, true));
+}
 
 TEST(SessionAggregate, RowsAtTheGapBelongTogetherAndKeepTheSessionOpen) {
   auto plan = AggregatePlan(true, true);

@@ -172,13 +172,9 @@ Response Handler::AnswerPost(const Request& request) {
   const std::string_view path = request.path;
   if (const Status allowed = CheckOrigin(request); !allowed.ok()) return Failure(403, allowed.error());
   const bool is_view = path.starts_with(kViewsPrefix) && (path.ends_with("/promote") || path.ends_with("/rollback"));
-  if (path != "/v1/sql" && !is_view) {
-    return path.starts_with("/v1/") || path == "/" ? NotAllowed(request.method, "GET, HEAD") : NotFound(path);
-  }
+  if (path != "/v1/sql" && !is_view) { return path.starts_with("/v1/") || path == "/" ? NotAllowed(request.method, "GET, HEAD") : NotFound(path); }
   // A form of another site cannot send this type without asking first.
-  if (!IsJson(request.content_type)) {
-    return Failure(415, Error(sqlstate::kInvalidParameterValue, "content type must be application/json"));
-  }
+  if (!IsJson(request.content_type)) { return Failure(415, Error(sqlstate::kInvalidParameterValue, "content type must be application/json")); }
   if (!is_view) return RunSql(request);
   const size_t slash = path.rfind('/');
   const std::string_view name = path.substr(kViewsPrefix.size(), std::max(slash, kViewsPrefix.size()) - kViewsPrefix.size());

@@ -143,9 +143,7 @@ std::optional<Result<Request>> RequestReader::Next(int& status) {
     if (parser.got_some() || !buffer_.empty()) {
       if (deadline == Clock::time_point::max()) deadline = Clock::now() + std::chrono::microseconds(options_.header_timeout_us);
       timeout_us = options_.header_timeout_us;
-      if (!parser.is_header_done()) {
-        timeout_us = std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count();
-      }
+      if (!parser.is_header_done()) { timeout_us = std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count(); }
       if (timeout_us <= 0) return std::nullopt;
     }
     if (buffer_.size() > options_.header_bytes_max && !parser.is_header_done()) {

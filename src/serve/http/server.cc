@@ -17,7 +17,8 @@ constexpr auto kAbandonedCheckInterval = std::chrono::milliseconds(100);
 
 struct HttpServer::Impl {
   Impl(HttpServerOptions o, engine::Engine& engine, std::function<std::string()> m)
-      : options(std::move(o)), more_metrics(std::move(m)),
+      : options(std::move(o)),
+        more_metrics(std::move(m)),
         shared{engine, options, more_metrics, registry, stopping, subscriptions, http::HostOnly(options.address)} {}
 
   void Serve(Socket& socket, bool over_limit) {
@@ -53,8 +54,8 @@ struct HttpServer::Impl {
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpServerOptions options, engine::Engine& engine, std::function<std::string()> more_metrics) {
   auto impl = std::make_unique<Impl>(std::move(options), engine, std::move(more_metrics));
   Impl& state = *impl;
-  TcpServerOptions tcp{.address = state.options.address, .flag = "--http", .insecure = state.options.insecure,
-                       .max_connections = state.options.max_connections};
+  TcpServerOptions tcp{
+      .address = state.options.address, .flag = "--http", .insecure = state.options.insecure, .max_connections = state.options.max_connections};
   KAPPA_ASSIGN_OR_RETURN(state.tcp, TcpServer::Start(std::move(tcp), [&state](Socket& socket, bool over_limit) { state.Serve(socket, over_limit); }));
   state.watcher = std::thread([&state] { state.Watch(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));

@@ -65,7 +65,8 @@ class HttpServerTest : public testing::Test {
 TEST_F(HttpServerTest, ReadsAViewThroughParameters) {
   const Answer answer = Get("/v1/views/v?n.gte=2&name=it%27s+%22x%22%3B--&select=n,name&order=n.desc,name&limit=10&offset=5");
   EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body, "{\"view\":\"v\",\"version\":2,\"epoch\":7,\"truncated\":false,\"rows\":[{\"n\":2,\"name\":\"row 2\"},{\"n\":3,\"name\":null}]}\n");
+  EXPECT_EQ(answer.body,
+            "{\"view\":\"v\",\"version\":2,\"epoch\":7,\"truncated\":false,\"rows\":[{\"n\":2,\"name\":\"row 2\"},{\"n\":3,\"name\":null}]}\n");
   EXPECT_THAT(engine.Statements(),
               ElementsAre("SELECT \"n\", \"name\" FROM \"v\" WHERE \"n\" >= $1 AND \"name\" = $2 ORDER BY \"n\" DESC, \"name\" LIMIT $3 OFFSET $4"
                           " <2> <it's \"x\";--> <11> <5>"));
@@ -73,9 +74,10 @@ TEST_F(HttpServerTest, ReadsAViewThroughParameters) {
 
 TEST_F(HttpServerTest, KnowsEveryOperator) {
   EXPECT_EQ(Get("/v1/views/v?n=1&n.ne=2&n.lt=3&n.lte=4&n.gt=5&name.like=a%25&name.ilike=b&n.in=1,2&name.isnull=true&name.isnull=false").status, 200);
-  EXPECT_THAT(engine.Statements().at(0),
-              HasSubstr("WHERE \"n\" = $1 AND \"n\" <> $2 AND \"n\" < $3 AND \"n\" <= $4 AND \"n\" > $5 AND \"name\" LIKE $6 AND \"name\" ILIKE $7 AND "
-                        "\"n\" IN ($8, $9) AND \"name\" IS NULL AND \"name\" IS NOT NULL LIMIT $10"));
+  EXPECT_THAT(
+      engine.Statements().at(0),
+      HasSubstr("WHERE \"n\" = $1 AND \"n\" <> $2 AND \"n\" < $3 AND \"n\" <= $4 AND \"n\" > $5 AND \"name\" LIKE $6 AND \"name\" ILIKE $7 AND "
+                "\"n\" IN ($8, $9) AND \"name\" IS NULL AND \"name\" IS NOT NULL LIMIT $10"));
 }
 
 TEST_F(HttpServerTest, NamesAreQuoted) {
@@ -96,12 +98,23 @@ TEST_F(HttpServerTest, SaysWhenThereAreMoreRows) {
 
 TEST_F(HttpServerTest, RefusesWrongReads) {
   const std::tuple<std::string, int, std::string> cases[] = {
-      {"/v1/views/missing", 404, "42P01"},    {"/v1/views/v?x=1", 400, "42703"},        {"/v1/views/v?n=abc", 400, "22P02"},
-      {"/v1/views/v?limit=-1", 400, "22023"}, {"/v1/views/v?limit=100001", 400, "22023"}, {"/v1/views/v?select=n,x", 400, "42703"},
-      {"/v1/views/v?order=x.asc", 400, "42703"}, {"/v1/views/v?version=a", 400, "22023"}, {"/v1/views/v?name.isnull=x", 400, "22023"},
-      {"/v1/views/", 404, "42704"},           {"/v1/views/a/b", 404, "42704"},          {"/nothing", 404, "42704"},
-      {"/v1/views/v?n=%zz", 400, "08P01"},    {"/v1/views/a%2Fb", 400, "08P01"},        {"/%00", 400, "08P01"},
-      {"/v1/views/%ff", 400, "08P01"},        {"/../etc/passwd", 404, "42704"},
+      {"/v1/views/missing", 404, "42P01"},
+      {"/v1/views/v?x=1", 400, "42703"},
+      {"/v1/views/v?n=abc", 400, "22P02"},
+      {"/v1/views/v?limit=-1", 400, "22023"},
+      {"/v1/views/v?limit=100001", 400, "22023"},
+      {"/v1/views/v?select=n,x", 400, "42703"},
+      {"/v1/views/v?order=x.asc", 400, "42703"},
+      {"/v1/views/v?version=a", 400, "22023"},
+      {"/v1/views/v?name.isnull=x", 400, "22023"},
+      {"/v1/views/", 404, "42704"},
+      {"/v1/views/a/b", 404, "42704"},
+      {"/nothing", 404, "42704"},
+      {"/v1/views/v?n=%zz", 400, "08P01"},
+      {"/v1/views/a%2Fb", 400, "08P01"},
+      {"/%00", 400, "08P01"},
+      {"/v1/views/%ff", 400, "08P01"},
+      {"/../etc/passwd", 404, "42704"},
   };
   for (const auto& [target, status, state] : cases) {
     const Answer answer = Get(target);
@@ -115,9 +128,10 @@ TEST_F(HttpServerTest, RefusesWrongReads) {
 TEST_F(HttpServerTest, RunsSql) {
   const Answer answer = Post("/v1/sql", R"({"query": "rows 1; note"})");
   EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body,
-            "{\"results\":[{\"tag\":\"SELECT 1\",\"epoch\":7,\"columns\":[{\"name\":\"n\",\"type\":\"bigint\"},{\"name\":\"name\",\"type\":\"text\"}],"
-            "\"rows\":[[0,\"row 0\"]],\"truncated\":false,\"notices\":[]},{\"tag\":\"note\",\"epoch\":7,\"notices\":[\"a notice\"]}]}\n");
+  EXPECT_EQ(
+      answer.body,
+      "{\"results\":[{\"tag\":\"SELECT 1\",\"epoch\":7,\"columns\":[{\"name\":\"n\",\"type\":\"bigint\"},{\"name\":\"name\",\"type\":\"text\"}],"
+      "\"rows\":[[0,\"row 0\"]],\"truncated\":false,\"notices\":[]},{\"tag\":\"note\",\"epoch\":7,\"notices\":[\"a notice\"]}]}\n");
   EXPECT_THAT(Post("/v1/sql", R"({"query": "rows 1", "format": "text"})").body, HasSubstr("\"rows\":[[\"0\",\"row 0\"]]"));
 }
 
@@ -235,16 +249,15 @@ TEST_F(HttpServerTest, ServesTheConsoleAndTheInterface) {
   simdjson::dom::object paths;
   ASSERT_EQ(parser.parse(text)["paths"].get(paths), simdjson::SUCCESS);
   for (const auto& [path, operations] : paths) {  // every path of the document exists
-    if (path.find('{') == path.npos && operations["get"].error() == simdjson::SUCCESS) {
-      EXPECT_EQ(Get(std::string(path)).status, 200) << path;
-    }
+    if (path.find('{') == path.npos && operations["get"].error() == simdjson::SUCCESS) { EXPECT_EQ(Get(std::string(path)).status, 200) << path; }
   }
 }
 
 TEST_F(HttpServerTest, KeepsConnectionsAndTakesPipelinedRequests) {
   TestClient client(server->address());
-  client.Send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-              "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  client.Send(
+      "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+      "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   const std::string text = client.ReceiveAll();
   size_t answers = 0;
   for (size_t at = text.find("HTTP/1.1 200 OK"); at != text.npos; at = text.find("HTTP/1.1 200 OK", at + 1)) ++answers;

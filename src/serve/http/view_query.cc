@@ -11,9 +11,8 @@ struct Operator {
   std::string_view name;
   std::string_view sql;
 };
-constexpr Operator kOperators[] = {{"eq", " = "},  {"ne", " <> "},     {"lt", " < "},       {"lte", " <= "},
-                                   {"gt", " > "},  {"gte", " >= "},    {"like", " LIKE "},  {"ilike", " ILIKE "},
-                                   {"in", " IN "}, {"isnull", " IS "}};
+constexpr Operator kOperators[] = {{"eq", " = "},   {"ne", " <> "},     {"lt", " < "},        {"lte", " <= "}, {"gt", " > "},
+                                   {"gte", " >= "}, {"like", " LIKE "}, {"ilike", " ILIKE "}, {"in", " IN "},  {"isnull", " IS "}};
 constexpr std::string_view kReserved[] = {"select", "order", "limit", "offset", "version"};
 
 const Operator* FindOperator(std::string_view name) {

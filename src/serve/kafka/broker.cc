@@ -7,8 +7,7 @@
 namespace kappa::serve::kafka {
 
 Broker::Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics)
-    : options_(options), log_(log), runtime_(runtime), metrics_(metrics),
-      waiters_(FetchWaiters::Make(log, runtime)) {}
+    : options_(options), log_(log), runtime_(runtime), metrics_(metrics), waiters_(FetchWaiters::Make(log, runtime)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 
@@ -25,8 +24,7 @@ Frame ApiVersionsFrame(RequestHeader header) {
   return EncodeFrame(header, response);
 }
 
-template <class Request>
-bool Broker::Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply) {
+template <class Request> bool Broker::Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply) {
   Decoder decoder(body, header.version, header.version >= header.api->flexible);
   request.Fields(decoder);
   if (decoder.AtEnd()) return true;
@@ -79,26 +77,20 @@ Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply re
       if (Decode(header, body, request, reply)) Fetch(header, std::move(request), std::move(reply));
       return Pace::kGoOn;
     }
-    case ApiKey::kListOffsets:
-      return answer(ListOffsetsRequest(), true, [this](const auto& request) { return ListOffsets(request); });
+    case ApiKey::kListOffsets: return answer(ListOffsetsRequest(), true, [this](const auto& request) { return ListOffsets(request); });
     case ApiKey::kMetadata:  // may create topics
-      return answer(MetadataRequest(), options_.auto_create_topics, [this, version = header.version, advertised](const auto& request) {
-        return Metadata(request, version, advertised);
-      });
-    case ApiKey::kInitProducerId:
-      return answer(InitProducerIdRequest(), true, [this](const auto& request) { return InitProducerId(request); });
-    case ApiKey::kCreateTopics:
-      return answer(CreateTopicsRequest(), true, [this](const auto& request) { return CreateTopics(request); });
-    case ApiKey::kDeleteTopics:
-      return answer(DeleteTopicsRequest(), true, [this](const auto& request) { return DeleteTopics(request); });
-    case ApiKey::kDescribeConfigs:
-      return answer(DescribeConfigsRequest(), false, [this](const auto& request) { return DescribeConfigs(request); });
+      return answer(MetadataRequest(), options_.auto_create_topics,
+                    [this, version = header.version, advertised](const auto& request) { return Metadata(request, version, advertised); });
+    case ApiKey::kInitProducerId: return answer(InitProducerIdRequest(), true, [this](const auto& request) { return InitProducerId(request); });
+    case ApiKey::kCreateTopics: return answer(CreateTopicsRequest(), true, [this](const auto& request) { return CreateTopics(request); });
+    case ApiKey::kDeleteTopics: return answer(DeleteTopicsRequest(), true, [this](const auto& request) { return DeleteTopics(request); });
+    case ApiKey::kDescribeConfigs: return answer(DescribeConfigsRequest(), false, [this](const auto& request) { return DescribeConfigs(request); });
     case ApiKey::kFindCoordinator:
       return answer(FindCoordinatorRequest(), false, [](const FindCoordinatorRequest& request) {
         FindCoordinatorResponse response;
         response.error = request.key_type == 1 ? Code::kTransactionalIdAuthorizationFailed : Code::kUnsupportedVersion;
-        response.message = request.key_type == 1 ? "transactions are not supported yet"
-                                                 : "consumer groups are not supported yet: assign partitions instead";
+        response.message =
+            request.key_type == 1 ? "transactions are not supported yet" : "consumer groups are not supported yet: assign partitions instead";
         return response;
       });
     case ApiKey::kDescribeCluster:
@@ -110,8 +102,7 @@ Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply re
         response.brokers.push_back({kNodeId, advertised.host, advertised.port, std::nullopt});
         return response;
       });
-    case ApiKey::kApiVersions:
-      break;  // handled above
+    case ApiKey::kApiVersions: break;  // handled above
   }
   KAPPA_CHECK(false);
 }

@@ -86,8 +86,7 @@ class Broker {
 };
 
 /// Encodes a response; consumes it.
-template <class Response>
-Frame EncodeFrame(const RequestHeader& header, Response& response) {
+template <class Response> Frame EncodeFrame(const RequestHeader& header, Response& response) {
   Encoder encoder(header.version, header.version >= header.api->flexible);
   response.Fields(encoder);
   return MakeFrame(header, encoder.Take());

@@ -23,7 +23,12 @@ struct ApiVersionsResponse {
     ApiKey key{};
     int16_t min = 0;
     int16_t max = 0;
-    template <class C> void Fields(C& c) { c(key); c(min); c(max); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(key);
+      c(min);
+      c(max);
+      c.Tags();
+    }
   };
   Code error = Code::kNone;
   std::vector<Range> apis;
@@ -39,7 +44,10 @@ struct ApiVersionsResponse {
 struct MetadataRequest {
   struct Topic {
     std::string name;
-    template <class C> void Fields(C& c) { c(name); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c.Tags();
+    }
   };
   std::optional<std::vector<Topic>> topics;  // null: all; in version 0 an empty list means all
   bool allow_auto_topic_creation = true;
@@ -153,12 +161,20 @@ struct CreateTopicsRequest {
   struct Assignment {
     int32_t partition = 0;
     std::vector<int32_t> brokers;
-    template <class C> void Fields(C& c) { c(partition); c(brokers); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(partition);
+      c(brokers);
+      c.Tags();
+    }
   };
   struct Config {
     std::string name;
     std::optional<std::string> value;
-    template <class C> void Fields(C& c) { c(name); c(value); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(value);
+      c.Tags();
+    }
   };
   struct Topic {
     std::string name;
@@ -233,7 +249,11 @@ struct CreateTopicsResponse {
 struct DeleteTopicsRequest {
   std::vector<std::string> names;
   int32_t timeout_ms = 0;
-  template <class C> void Fields(C& c) { c(names); c(timeout_ms); c.Tags(); }
+  template <class C> void Fields(C& c) {
+    c(names);
+    c(timeout_ms);
+    c.Tags();
+  }
 };
 
 struct DeleteTopicsResponse {
@@ -265,7 +285,12 @@ struct DescribeConfigsRequest {
     int8_t type = 0;
     std::string name;
     std::optional<std::vector<std::string>> keys;  // null: all
-    template <class C> void Fields(C& c) { c(type); c(name); c(keys); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(type);
+      c(name);
+      c(keys);
+      c.Tags();
+    }
   };
   std::vector<Resource> resources;
   bool include_synonyms = false;
@@ -283,7 +308,12 @@ struct DescribeConfigsResponse {
     std::string name;
     std::optional<std::string> value;
     int8_t source = 0;
-    template <class C> void Fields(C& c) { c(name); c(value); c(source); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(value);
+      c(source);
+      c.Tags();
+    }
   };
   struct Entry {
     std::string name;
@@ -330,7 +360,11 @@ struct DescribeConfigsResponse {
   };
   int32_t throttle_ms = 0;
   std::vector<Resource> resources;
-  template <class C> void Fields(C& c) { c(throttle_ms); c(resources); c.Tags(); }
+  template <class C> void Fields(C& c) {
+    c(throttle_ms);
+    c(resources);
+    c.Tags();
+  }
 };
 
 struct DescribeClusterRequest {
@@ -349,7 +383,13 @@ struct DescribeClusterResponse {
     std::string host;
     int32_t port = 0;
     std::optional<std::string> rack;
-    template <class C> void Fields(C& c) { c(id); c(host); c(port); c(rack); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(id);
+      c(host);
+      c(port);
+      c(rack);
+      c.Tags();
+    }
   };
   int32_t throttle_ms = 0;
   Code error = Code::kNone;

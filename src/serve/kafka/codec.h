@@ -46,7 +46,9 @@ class Decoder {
   void operator()(int64_t& value) { value = reader_.Big<int64_t>(); }
   template <class E>
     requires std::is_enum_v<E>
-  void operator()(E& value) { value = static_cast<E>(reader_.Big<std::underlying_type_t<E>>()); }
+  void operator()(E& value) {
+    value = static_cast<E>(reader_.Big<std::underlying_type_t<E>>());
+  }
   void operator()(std::string& value) {
     std::optional<size_t> length = Length(/*wide=*/false);
     if (!length) return reader_.Fail();  // null where the protocol has none
@@ -66,21 +68,21 @@ class Decoder {
     (*this)(bytes);
     value.bytes = bytes ? std::optional<std::string>(*bytes) : std::nullopt;
   }
-  template <class T>
-  void operator()(std::vector<T>& values) {
+  template <class T> void operator()(std::vector<T>& values) {
     std::optional<size_t> count = Length(/*wide=*/true);
     if (!count) return reader_.Fail();
     Elements(*count, values);
   }
-  template <class T>
-  void operator()(std::optional<std::vector<T>>& values) {
+  template <class T> void operator()(std::optional<std::vector<T>>& values) {
     std::optional<size_t> count = Length(/*wide=*/true);
     values.reset();
     if (count) Elements(*count, values.emplace());
   }
   template <class T>
     requires requires(T& value, Decoder& c) { value.Fields(c); }
-  void operator()(T& value) { value.Fields(*this); }
+  void operator()(T& value) {
+    value.Fields(*this);
+  }
   /// The tagged fields of a flexible message. None is understood yet, so all are skipped.
   void Tags() {
     if (!flexible_) return;
@@ -111,8 +113,7 @@ class Decoder {
     }
     return static_cast<size_t>(length);
   }
-  template <class T>
-  void Elements(size_t count, std::vector<T>& values) {
+  template <class T> void Elements(size_t count, std::vector<T>& values) {
     values.clear();
     elements_ += count;
     if (elements_ > kElementsMax) return reader_.Fail();
@@ -142,7 +143,9 @@ class Encoder {
   void operator()(int64_t value) { writer_.Big(value); }
   template <class E>
     requires std::is_enum_v<E>
-  void operator()(E value) { writer_.Big(static_cast<std::underlying_type_t<E>>(value)); }
+  void operator()(E value) {
+    writer_.Big(static_cast<std::underlying_type_t<E>>(value));
+  }
   void operator()(const std::string& value) {
     // A string on the wire has at most 32767 bytes in the old form; only error texts could be longer.
     std::string_view text = std::string_view(value).substr(0, INT16_MAX);
@@ -165,18 +168,16 @@ class Encoder {
     chunks_.push_back(std::move(*value.bytes));
     writer_ = {};
   }
-  template <class T>
-  void operator()(std::vector<T>& values) {
+  template <class T> void operator()(std::vector<T>& values) {
     Length(values.size(), /*wide=*/true);
     for (auto& value : values) (*this)(value);
   }
-  template <class T>
-  void operator()(std::optional<std::vector<T>>& values) {
-    values ? (*this)(*values) : Null(/*wide=*/true);
-  }
+  template <class T> void operator()(std::optional<std::vector<T>>& values) { values ? (*this)(*values) : Null(/*wide=*/true); }
   template <class T>
     requires requires(T& value, Encoder& c) { value.Fields(c); }
-  void operator()(T& value) { value.Fields(*this); }
+  void operator()(T& value) {
+    value.Fields(*this);
+  }
   void Tags() {
     if (flexible_) writer_.Varint(0);
   }

@@ -17,8 +17,7 @@ std::string Bytes(std::initializer_list<int> values) {
   return out;
 }
 
-template <class Message>
-std::string Encode(Message message, int version, bool flexible) {
+template <class Message> std::string Encode(Message message, int version, bool flexible) {
   Encoder encoder(version, flexible);
   message.Fields(encoder);
   std::string out;
@@ -64,10 +63,10 @@ TEST(KafkaCodecTest, MetadataRequestVersion1) {
 TEST(KafkaCodecTest, ProduceRequestVersion9) {
   std::string body = Bytes({0,                         // transactional_id: null
                             0xff, 0xff,                // acks: -1
-                            0, 0, 0x75, 0x30,          // timeout: 30000
-                            2, 2, 't',                 // one topic, "t"
-                            2, 0, 0, 0, 5, 4, 1, 2, 3, // one partition, 5, three bytes of records
-                            0, 0, 0});
+                            0,    0,    0x75, 0x30,          // timeout: 30000
+                            2,    2,    't',                 // one topic, "t"
+                            2,    0,    0,    0,    5, 4, 1, 2, 3, // one partition, 5, three bytes of records
+                            0,    0,    0});
   Decoder decoder(body, 9, true);
   ProduceRequest request;
   request.Fields(decoder);
@@ -83,8 +82,8 @@ TEST(KafkaCodecTest, ProduceRequestVersion9) {
 TEST(KafkaCodecTest, ProduceResponseVersion3) {
   ProduceResponse response;
   response.topics.push_back({"t", {{.index = 1, .error = Code::kCorruptMessage, .base_offset = 7}}});
-  EXPECT_EQ(Encode(response, 3, false), Bytes({0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7}) +
-                                            std::string(8, '\xff') + Bytes({0, 0, 0, 0}));
+  EXPECT_EQ(Encode(response, 3, false),
+            Bytes({0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7}) + std::string(8, '\xff') + Bytes({0, 0, 0, 0}));
 }
 
 TEST(KafkaCodecTest, UnknownApiVersionsVersionIsAnsweredInVersion0) {
@@ -109,8 +108,7 @@ TEST(KafkaCodecTest, LargeRecordsAreMovedNotCopied) {
 }
 
 /// Encodes in every supported version, decodes, encodes again; then decodes every prefix, which must fail cleanly.
-template <class Message>
-void ThereAndBack(ApiKey key, const Message& message) {
+template <class Message> void ThereAndBack(ApiKey key, const Message& message) {
   for (const Api& api : SupportedApis()) {
     if (api.key != key) continue;
     for (int version = api.advertised_min; version <= api.max; ++version) {
@@ -133,28 +131,33 @@ void ThereAndBack(ApiKey key, const Message& message) {
 }
 
 TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
-  ThereAndBack(ApiKey::kProduce, ProduceRequest{.transactional_id = "x", .acks = 1, .timeout_ms = 9, .topics = {{"a", {{1, "abc"}, {2, std::nullopt}}}}});
-  ThereAndBack(ApiKey::kProduce, ProduceResponse{.topics = {{"a", {{.index = 1, .record_errors = {{3, "bad"}}, .message = "why"}}}}, .throttle_ms = 1});
+  ThereAndBack(ApiKey::kProduce,
+               ProduceRequest{.transactional_id = "x", .acks = 1, .timeout_ms = 9, .topics = {{"a", {{1, "abc"}, {2, std::nullopt}}}}});
+  ThereAndBack(ApiKey::kProduce,
+               ProduceResponse{.topics = {{"a", {{.index = 1, .record_errors = {{3, "bad"}}, .message = "why"}}}}, .throttle_ms = 1});
   ThereAndBack(ApiKey::kFetch, FetchRequest{.topics = {{"a", {{.index = 1, .offset = 5}}}}, .forgotten = {{"b", {1, 2}}}, .rack_id = "r"});
   ThereAndBack(ApiKey::kFetch, FetchResponse{.topics = {{"a", {{.index = 1, .aborted = {{{4, 5}}}, .records = {"xyz"}}}}}});
   ThereAndBack(ApiKey::kListOffsets, ListOffsetsRequest{.topics = {{"a", {{.index = 1, .timestamp_ms = -2}}}}});
   ThereAndBack(ApiKey::kListOffsets, ListOffsetsResponse{.topics = {{"a", {{.index = 1, .offset = 7}}}}});
   ThereAndBack(ApiKey::kMetadata, MetadataRequest{.topics = {{{"a"}, {"b"}}}});
   ThereAndBack(ApiKey::kMetadata, MetadataRequest{});
-  ThereAndBack(ApiKey::kMetadata, MetadataResponse{.brokers = {{0, "h", 9092, "r"}}, .cluster_id = "c",
+  ThereAndBack(ApiKey::kMetadata, MetadataResponse{.brokers = {{0, "h", 9092, "r"}},
+                                                   .cluster_id = "c",
                                                    .topics = {{.name = "a", .partitions = {{.replicas = {0}, .in_sync_replicas = {0}}}}}});
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorRequest{.key = "g"});
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorResponse{.message = "m", .host = "h"});
   ThereAndBack(ApiKey::kApiVersions, ApiVersionsRequest{"n", "v"});
   ThereAndBack(ApiKey::kApiVersions, ApiVersionsResponse{.apis = {{ApiKey::kFetch, 1, 2}}});
-  ThereAndBack(ApiKey::kCreateTopics, CreateTopicsRequest{.topics = {{.name = "a", .assignments = {{0, {0}}}, .configs = {{"k", "v"}, {"n", std::nullopt}}}}});
+  ThereAndBack(ApiKey::kCreateTopics,
+               CreateTopicsRequest{.topics = {{.name = "a", .assignments = {{0, {0}}}, .configs = {{"k", "v"}, {"n", std::nullopt}}}}});
   ThereAndBack(ApiKey::kCreateTopics, CreateTopicsResponse{.topics = {{.name = "a", .message = "m", .configs = {{{.name = "k", .value = "v"}}}}}});
   ThereAndBack(ApiKey::kDeleteTopics, DeleteTopicsRequest{.names = {"a", "b"}});
   ThereAndBack(ApiKey::kDeleteTopics, DeleteTopicsResponse{.topics = {{"a", Code::kInvalidRequest, "m"}}});
   ThereAndBack(ApiKey::kInitProducerId, InitProducerIdRequest{.transactional_id = "t"});
   ThereAndBack(ApiKey::kInitProducerId, InitProducerIdResponse{.producer_id = 5});
   ThereAndBack(ApiKey::kDescribeConfigs, DescribeConfigsRequest{.resources = {{2, "a", {{"k"}}}}});
-  ThereAndBack(ApiKey::kDescribeConfigs, DescribeConfigsResponse{.resources = {{.name = "a", .entries = {{.name = "k", .synonyms = {{"k", "v", 1}}}}}}});
+  ThereAndBack(ApiKey::kDescribeConfigs,
+               DescribeConfigsResponse{.resources = {{.name = "a", .entries = {{.name = "k", .synonyms = {{"k", "v", 1}}}}}}});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterRequest{});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterResponse{.cluster_id = "c", .brokers = {{0, "h", 1, std::nullopt}}});
 }

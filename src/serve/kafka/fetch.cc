@@ -119,8 +119,8 @@ void Broker::Fetch(const RequestHeader& header, FetchRequest request, Reply repl
         fetch->has_error = true;
         continue;
       }
-      fetch->parts.push_back({topic, partition, in.offset, std::max(in.max_bytes, 1), fetch->response.topics.size() - 1,
-                              answer.partitions.size() - 1});
+      fetch->parts.push_back(
+          {topic, partition, in.offset, std::max(in.max_bytes, 1), fetch->response.topics.size() - 1, answer.partitions.size() - 1});
     }
   }
   const int32_t wait_ms = std::min(request.max_wait_ms, options_.fetch_wait_ms_max);

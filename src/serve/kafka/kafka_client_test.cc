@@ -100,7 +100,10 @@ class KafkaClientTest : public testing::Test {
     std::vector<Message> messages;
     while (true) {
       rd_kafka_message_t* got = rd_kafka_consume(handle, 0, 30'000);
-      if (got == nullptr) { ADD_FAILURE() << "no message and no end"; break; }
+      if (got == nullptr) {
+        ADD_FAILURE() << "no message and no end";
+        break;
+      }
       const bool ended = got->err != RD_KAFKA_RESP_ERR_NO_ERROR;
       if (got->err != RD_KAFKA_RESP_ERR_NO_ERROR && got->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) ADD_FAILURE() << rd_kafka_message_errstr(got);
       if (!ended) {
@@ -137,7 +140,8 @@ class KafkaClientTest : public testing::Test {
 /// Each compresses well alone: librdkafka sends a batch as it is when compressing would make it larger.
 std::vector<Message> Samples() {
   std::vector<Message> messages;
-  for (int i = 0; i < 1000; ++i) messages.push_back({"key " + std::to_string(i % 10), "value " + std::to_string(i) + std::string(300, '.'), 1'700'000'000'000 + i, {}});
+  for (int i = 0; i < 1000; ++i)
+    messages.push_back({"key " + std::to_string(i % 10), "value " + std::to_string(i) + std::string(300, '.'), 1'700'000'000'000 + i, {}});
   messages.push_back({std::nullopt, "no key", 1'700'000'000'000, {}});
   messages.push_back({"a tombstone", std::nullopt, 1'700'000'000'000, {}});
   messages.push_back({"", "", 1'700'000'000'000, {}});
@@ -172,7 +176,8 @@ TEST_F(KafkaClientTest, AnIdempotentProducerWithManyRequestsInFlight) {
 TEST_F(KafkaClientTest, AnIdempotentProducerWhoseConnectionsBreakStoresEachMessageOnce) {
   // Between client and log sits a server that is stopped and started again on the same port while the client sends.
   const std::string address = server_->address();
-  Client producer(RD_KAFKA_PRODUCER, address, {{"enable.idempotence", "true"}, {"batch.num.messages", "50"}, {"reconnect.backoff.ms", "10"}, {"retry.backoff.ms", "10"}});
+  Client producer(RD_KAFKA_PRODUCER, address,
+                  {{"enable.idempotence", "true"}, {"batch.num.messages", "50"}, {"reconnect.backoff.ms", "10"}, {"retry.backoff.ms", "10"}});
   std::vector<Message> messages;
   for (int i = 0; i < 5000; ++i) {
     messages.push_back({"k", std::to_string(i), 1'700'000'000'000, {}});
@@ -244,7 +249,8 @@ TEST_F(KafkaClientTest, ASmallFetchSizeStillReadsEverything) {
 TEST_F(KafkaClientTest, KeysGoWhereTheLogsPartitionerSaysTheyGo) {
   log::CreateOne(*log_, "t", {.partitions = 5});
   Client producer(RD_KAFKA_PRODUCER, server_->address(), {{"partitioner", "murmur2_random"}});
-  for (int i = 0; i < 200; ++i) ASSERT_EQ(producer.Send("t", {"user" + std::to_string(i), "v", 5, {}}, RD_KAFKA_PARTITION_UA), RD_KAFKA_RESP_ERR_NO_ERROR);
+  for (int i = 0; i < 200; ++i)
+    ASSERT_EQ(producer.Send("t", {"user" + std::to_string(i), "v", 5, {}}, RD_KAFKA_PARTITION_UA), RD_KAFKA_RESP_ERR_NO_ERROR);
   ASSERT_EQ(rd_kafka_flush(producer.handle, 30'000), RD_KAFKA_RESP_ERR_NO_ERROR);
   std::map<int32_t, int64_t> expected;
   for (int i = 0; i < 200; ++i) ++expected[log::PartitionForKey("user" + std::to_string(i), 5)];

@@ -113,7 +113,8 @@ TEST_F(KafkaServerTest, ProduceErrorsAreGivenForEachPartition) {
   const std::string good = log::OneBatch({"a"});
   std::string damaged = good;
   damaged.back() ^= 1;
-  ProduceRequest request{.acks = -1, .topics = {{"t", {{0, good}, {1, damaged}, {2, good}, {0, std::nullopt}}}, {"nope", {{0, good}}}, {"__hidden", {{0, good}}}}};
+  ProduceRequest request{
+      .acks = -1, .topics = {{"t", {{0, good}, {1, damaged}, {2, good}, {0, std::nullopt}}}, {"nope", {{0, good}}}, {"__hidden", {{0, good}}}}};
   auto answer = client.Call<ProduceResponse>(ApiKey::kProduce, 8, request);
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->topics[0].partitions[0].error, Code::kNone);
@@ -130,7 +131,8 @@ TEST_F(KafkaServerTest, ProduceErrorsAreGivenForEachPartition) {
   EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, Batch("t", good, 2))->topics[0].partitions[0].error, Code::kInvalidRequiredAcks);
   ProduceRequest transactional = Batch("t", good);
   transactional.transactional_id = "x";
-  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, transactional)->topics[0].partitions[0].error, Code::kTransactionalIdAuthorizationFailed);
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, transactional)->topics[0].partitions[0].error,
+            Code::kTransactionalIdAuthorizationFailed);
   EXPECT_EQ(log_->FindTopic("t")->partition(0).end_offset(), 1);
 }
 
@@ -239,7 +241,8 @@ TEST_F(KafkaServerTest, ListOffsets) {
   log::CreateOne(*log_, "empty");
   WireClient client(server_->address());
   auto find = [&](const std::string& topic, int64_t timestamp_ms) {
-    auto answer = client.Call<ListOffsetsResponse>(ApiKey::kListOffsets, 7, ListOffsetsRequest{.topics = {{topic, {{.index = 0, .timestamp_ms = timestamp_ms}}}}});
+    auto answer = client.Call<ListOffsetsResponse>(ApiKey::kListOffsets, 7,
+                                                   ListOffsetsRequest{.topics = {{topic, {{.index = 0, .timestamp_ms = timestamp_ms}}}}});
     const auto& out = answer->topics[0].partitions[0];
     EXPECT_EQ(out.error, Code::kNone);
     return std::make_pair(out.offset, out.timestamp_ms);
@@ -280,17 +283,23 @@ TEST_F(KafkaServerTest, MetadataHidesInternalTopicsAndMakesMissingOnes) {
 
   Serve({.auto_create_topics = false});
   WireClient other(server_->address());
-  EXPECT_EQ(other.Call<MetadataResponse>(ApiKey::kMetadata, 4, MetadataRequest{.topics = {{{"newer"}}}})->topics[0].error, Code::kUnknownTopicOrPartition);
+  EXPECT_EQ(other.Call<MetadataResponse>(ApiKey::kMetadata, 4, MetadataRequest{.topics = {{{"newer"}}}})->topics[0].error,
+            Code::kUnknownTopicOrPartition);
 }
 
 TEST_F(KafkaServerTest, CreateAndDeleteTopics) {
   WireClient client(server_->address());
   auto create = [&](CreateTopicsRequest::Topic topic, bool validate_only = false) {
-    return client.Call<CreateTopicsResponse>(ApiKey::kCreateTopics, 6, CreateTopicsRequest{.topics = {std::move(topic)}, .validate_only = validate_only})->topics[0];
+    return client
+        .Call<CreateTopicsResponse>(ApiKey::kCreateTopics, 6, CreateTopicsRequest{.topics = {std::move(topic)}, .validate_only = validate_only})
+        ->topics[0];
   };
   EXPECT_EQ(create({.name = "t", .partitions = 2}, true).error, Code::kNone);
   EXPECT_EQ(log_->FindTopic("t"), nullptr) << "validated only";
-  EXPECT_EQ(create({.name = "t", .partitions = 2, .configs = {{"retention.ms", "5000"}, {"segment.bytes", "1048576"}, {"max.message.bytes", "1000000"}}}).error, Code::kNone);
+  EXPECT_EQ(
+      create({.name = "t", .partitions = 2, .configs = {{"retention.ms", "5000"}, {"segment.bytes", "1048576"}, {"max.message.bytes", "1000000"}}})
+          .error,
+      Code::kNone);
   ASSERT_NE(log_->FindTopic("t"), nullptr);
   EXPECT_EQ(log_->FindTopic("t")->partition_count(), 2);
   EXPECT_EQ(log_->FindTopic("t")->config().retention_ms, 5000);
@@ -309,7 +318,8 @@ TEST_F(KafkaServerTest, CreateAndDeleteTopics) {
   EXPECT_EQ(create({.name = "x", .partitions = -1, .replication_factor = -1, .assignments = {{0, {7}}}}).error, Code::kInvalidReplicaAssignment);
   EXPECT_EQ(create({.name = "y", .partitions = -1, .replication_factor = -1, .assignments = {{1, {0}}, {0, {0}}}}).partitions, 2);
 
-  auto configs = client.Call<DescribeConfigsResponse>(ApiKey::kDescribeConfigs, 4, DescribeConfigsRequest{.resources = {{kTopicResource, "t", {{"retention.ms"}}}}});
+  auto configs = client.Call<DescribeConfigsResponse>(ApiKey::kDescribeConfigs, 4,
+                                                      DescribeConfigsRequest{.resources = {{kTopicResource, "t", {{"retention.ms"}}}}});
   ASSERT_EQ(configs->resources[0].entries.size(), 1u);
   EXPECT_EQ(configs->resources[0].entries[0].value, "5000");
 
@@ -322,10 +332,11 @@ TEST_F(KafkaServerTest, CreateAndDeleteTopics) {
 
 TEST_F(KafkaServerTest, TheEngineMayTakeOverCreationAndRefuseDeletion) {
   std::vector<std::string> created;
-  Serve({.create_topic = [&](const std::string& name, const log::TopicConfig& config) {
-           created.push_back(name);
-           return log_->CreateTopic(name, config).status();
-         },
+  Serve({.create_topic =
+             [&](const std::string& name, const log::TopicConfig& config) {
+               created.push_back(name);
+               return log_->CreateTopic(name, config).status();
+             },
          .delete_topic = [](const std::string&) { return Status(Error(sqlstate::kDependentObjectsStillExist, "stream \"s\" reads topic \"t\"")); }});
   WireClient client(server_->address());
   client.Call<CreateTopicsResponse>(ApiKey::kCreateTopics, 4, CreateTopicsRequest{.topics = {{.name = "t"}}});
@@ -338,7 +349,8 @@ TEST_F(KafkaServerTest, TheEngineMayTakeOverCreationAndRefuseDeletion) {
 
 TEST_F(KafkaServerTest, TransactionsAndGroupsAreRefused) {
   WireClient client(server_->address());
-  EXPECT_EQ(client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{.transactional_id = "x"})->error, Code::kTransactionalIdAuthorizationFailed);
+  EXPECT_EQ(client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{.transactional_id = "x"})->error,
+            Code::kTransactionalIdAuthorizationFailed);
   auto coordinator = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, 2, FindCoordinatorRequest{.key = "g"});
   EXPECT_EQ(coordinator->error, Code::kUnsupportedVersion);
   EXPECT_THAT(coordinator->message.value_or(""), HasSubstr("consumer groups are not supported yet"));
@@ -390,7 +402,8 @@ TEST_F(KafkaServerTest, MalformedFramesCloseTheirConnectionOnly) {
 TEST_F(KafkaServerTest, RequestsBeforeAMalformedOneAreStillAnswered) {
   log::CreateOne(*log_, "t");
   WireClient client(server_->address());
-  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({"a"})))) + WithLength("rubbish that is no request")));
+  ASSERT_TRUE(
+      client.Send(WithLength(EncodeRequest(ApiKey::kProduce, 7, 1, Batch("t", log::OneBatch({"a"})))) + WithLength("rubbish that is no request")));
   EXPECT_TRUE(client.ReadFrame().has_value());
   EXPECT_TRUE(client.Ended());
 }

@@ -49,8 +49,7 @@ ListOffsetsResponse Broker::ListOffsets(const ListOffsetsRequest& request) {
       } else if (in.timestamp_ms < ListOffsetsRequest::kMaxTimestamp) {
         out.error = Code::kInvalidRequest;
       } else {
-        auto found = in.timestamp_ms == ListOffsetsRequest::kMaxTimestamp ? FindMaxTimestamp(*partition)
-                                                                          : partition->FindTimestamp(in.timestamp_ms);
+        auto found = in.timestamp_ms == ListOffsetsRequest::kMaxTimestamp ? FindMaxTimestamp(*partition) : partition->FindTimestamp(in.timestamp_ms);
         if (!found.ok()) {
           out.error = ToCode(found.error());
         } else if (found->has_value()) {

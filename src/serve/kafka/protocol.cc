@@ -38,13 +38,11 @@ Code ToCode(const Error& error) {
   if (error.Is(sqlstate::kDuplicateTable)) return Code::kTopicAlreadyExists;
   if (error.Is(sqlstate::kUndefinedTable)) return Code::kUnknownTopicOrPartition;
   if (error.Is(sqlstate::kInvalidParameterValue)) return Code::kInvalidConfig;
-  if (error.Is(sqlstate::kDependentObjectsStillExist) || error.Is(sqlstate::kObjectInUse) ||
-      error.Is(sqlstate::kFeatureNotSupported) || error.Is(sqlstate::kObjectNotInPrerequisiteState)) {
+  if (error.Is(sqlstate::kDependentObjectsStillExist) || error.Is(sqlstate::kObjectInUse) || error.Is(sqlstate::kFeatureNotSupported) ||
+      error.Is(sqlstate::kObjectNotInPrerequisiteState)) {
     return Code::kPolicyViolation;
   }
-  if (error.Is(sqlstate::kDiskFull) || error.Is(sqlstate::kIoError) || error.Is(sqlstate::kDataCorrupted)) {
-    return Code::kStorageError;
-  }
+  if (error.Is(sqlstate::kDiskFull) || error.Is(sqlstate::kIoError) || error.Is(sqlstate::kDataCorrupted)) { return Code::kStorageError; }
   return Code::kUnknownServerError;
 }
 

@@ -14,8 +14,17 @@
 namespace kappa::serve::kafka {
 
 enum class ApiKey : int16_t {
-  kProduce = 0, kFetch = 1, kListOffsets = 2, kMetadata = 3, kFindCoordinator = 10, kApiVersions = 18, kCreateTopics = 19,
-  kDeleteTopics = 20, kInitProducerId = 22, kDescribeConfigs = 32, kDescribeCluster = 60,
+  kProduce = 0,
+  kFetch = 1,
+  kListOffsets = 2,
+  kMetadata = 3,
+  kFindCoordinator = 10,
+  kApiVersions = 18,
+  kCreateTopics = 19,
+  kDeleteTopics = 20,
+  kInitProducerId = 22,
+  kDescribeConfigs = 32,
+  kDescribeCluster = 60,
 };
 
 struct Api {
@@ -32,10 +41,25 @@ const Api* FindApi(int16_t key, int16_t version);
 
 /// The error codes that this server answers with. Source: Kafka protocol guide.
 enum class Code : int16_t {
-  kUnknownServerError = -1, kNone = 0, kOffsetOutOfRange = 1, kCorruptMessage = 2, kUnknownTopicOrPartition = 3, kMessageTooLarge = 10,
-  kInvalidTopic = 17, kInvalidRequiredAcks = 21, kTopicAuthorizationFailed = 29, kUnsupportedVersion = 35, kTopicAlreadyExists = 36,
-  kInvalidPartitions = 37, kInvalidReplicationFactor = 38, kInvalidReplicaAssignment = 39, kInvalidConfig = 40,
-  kInvalidRequest = 42, kPolicyViolation = 44, kTransactionalIdAuthorizationFailed = 53, kStorageError = 56,
+  kUnknownServerError = -1,
+  kNone = 0,
+  kOffsetOutOfRange = 1,
+  kCorruptMessage = 2,
+  kUnknownTopicOrPartition = 3,
+  kMessageTooLarge = 10,
+  kInvalidTopic = 17,
+  kInvalidRequiredAcks = 21,
+  kTopicAuthorizationFailed = 29,
+  kUnsupportedVersion = 35,
+  kTopicAlreadyExists = 36,
+  kInvalidPartitions = 37,
+  kInvalidReplicationFactor = 38,
+  kInvalidReplicaAssignment = 39,
+  kInvalidConfig = 40,
+  kInvalidRequest = 42,
+  kPolicyViolation = 44,
+  kTransactionalIdAuthorizationFailed = 53,
+  kStorageError = 56,
   kFetchSessionIdNotFound = 70,
 };
 inline Code ToCode(log::KafkaError error) { return static_cast<Code>(error); }

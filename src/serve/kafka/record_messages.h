@@ -10,12 +10,20 @@ struct ProduceRequest {
   struct Partition {
     int32_t index = 0;
     std::optional<std::string_view> records;  // points into the frame
-    template <class C> void Fields(C& c) { c(index); c(records); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(index);
+      c(records);
+      c.Tags();
+    }
   };
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   std::optional<std::string> transactional_id;
   int16_t acks = 0;
@@ -34,7 +42,11 @@ struct ProduceResponse {
   struct RecordError {
     int32_t index = 0;
     std::optional<std::string> message;
-    template <class C> void Fields(C& c) { c(index); c(message); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(index);
+      c(message);
+      c.Tags();
+    }
   };
   struct Partition {
     int32_t index = 0;
@@ -60,7 +72,11 @@ struct ProduceResponse {
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   std::vector<Topic> topics;
   int32_t throttle_ms = 0;
@@ -92,12 +108,20 @@ struct FetchRequest {
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   struct Forgotten {
     std::string name;
     std::vector<int32_t> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   int32_t replica_id = -1;
   int32_t max_wait_ms = 0;
@@ -130,7 +154,11 @@ struct FetchResponse {
   struct Aborted {
     int64_t producer_id = 0;
     int64_t first_offset = 0;
-    template <class C> void Fields(C& c) { c(producer_id); c(first_offset); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(producer_id);
+      c(first_offset);
+      c.Tags();
+    }
   };
   struct Partition {
     int32_t index = 0;
@@ -156,7 +184,11 @@ struct FetchResponse {
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   int32_t throttle_ms = 0;
   Code error = Code::kNone;
@@ -188,7 +220,11 @@ struct ListOffsetsRequest {
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   static constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3;
   int32_t replica_id = -1;
@@ -221,7 +257,11 @@ struct ListOffsetsResponse {
   struct Topic {
     std::string name;
     std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) { c(name); c(partitions); c.Tags(); }
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(partitions);
+      c.Tags();
+    }
   };
   int32_t throttle_ms = 0;
   std::vector<Topic> topics;

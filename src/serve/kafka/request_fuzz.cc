@@ -12,8 +12,7 @@
 namespace kappa::serve::kafka {
 namespace {
 
-template <class Request>
-void Check(const RequestHeader& header, std::string_view body) {
+template <class Request> void Check(const RequestHeader& header, std::string_view body) {
   const bool flexible = header.version >= header.api->flexible;
   Decoder decoder(body, header.version, flexible);
   Request request;

@@ -12,8 +12,8 @@
 #ifdef __SANITIZE_THREAD__
 #define BOOST_ASIO_DISABLE_FENCED_BLOCK  // the sanitizer knows no fences; the scheduler's mutexes order everything anyway
 #endif
-#include <boost/asio.hpp>
 #include <fmt/format.h>
+#include <boost/asio.hpp>
 
 #include "base/bytes.h"
 #include "serve/kafka/broker.h"
@@ -69,7 +69,10 @@ class Gate {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(tcp::socket socket, Server& server, std::shared_ptr<Gate> gate)
-      : socket_(std::move(socket)), retry_timer_(socket_.get_executor()), server_(server), gate_(std::move(gate)),
+      : socket_(std::move(socket)),
+        retry_timer_(socket_.get_executor()),
+        server_(server),
+        gate_(std::move(gate)),
         active_us_(server.clock.SteadyMicros()) {
     error_code error;
     socket_.set_option(tcp::no_delay(true), error);
@@ -194,13 +197,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     end_ -= begin_;
     begin_ = 0;
     reading_ = true;
-    socket_.async_read_some(asio::buffer(buffer_.get() + end_, kBufferBytes - end_),
-                            [self = shared_from_this()](error_code error, size_t bytes) {
-                              self->reading_ = false;
-                              if (!self->Received(error, bytes)) return;
-                              self->end_ += bytes;
-                              self->Pump();
-                            });
+    socket_.async_read_some(asio::buffer(buffer_.get() + end_, kBufferBytes - end_), [self = shared_from_this()](error_code error, size_t bytes) {
+      self->reading_ = false;
+      if (!self->Received(error, bytes)) return;
+      self->end_ += bytes;
+      self->Pump();
+    });
   }
 
   void StartLarge(std::string_view head, size_t length) {
@@ -304,9 +306,8 @@ void Gate::Post(const std::weak_ptr<Connection>& to, uint64_t number, Answer ans
   std::lock_guard lock(mutex_);
   if (!open_) return;
   if (auto connection = to.lock()) {
-    asio::post(connection->executor(), [connection, number, answer = std::move(answer)]() mutable {
-      connection->Complete(number, std::move(answer));
-    });
+    asio::post(connection->executor(),
+               [connection, number, answer = std::move(answer)]() mutable { connection->Complete(number, std::move(answer)); });
   }
 }
 
@@ -343,7 +344,8 @@ struct KafkaServer::Impl final : kafka::Runtime {
     if (!options.insecure && !IsLoopbackHost(parts.host)) {
       return Error(sqlstate::kInvalidParameterValue, fmt::format("refusing to listen on \"{}\": it is not a loopback address", options.address))
           .Detail("This listener has no authentication and no encryption yet.")
-          .Hint(fmt::format("Use a loopback address with {}, and an SSH tunnel or a proxy that authenticates for access from outside.", options.flag));
+          .Hint(
+              fmt::format("Use a loopback address with {}, and an SSH tunnel or a proxy that authenticates for access from outside.", options.flag));
     }
     error_code error;
     tcp::resolver resolver(io);

@@ -19,8 +19,7 @@
 namespace kappa::serve::kafka {
 
 /// A request frame without its length.
-template <class Request>
-std::string EncodeRequest(ApiKey key, int16_t version, int32_t correlation_id, Request request) {
+template <class Request> std::string EncodeRequest(ApiKey key, int16_t version, int32_t correlation_id, Request request) {
   const Api* api = FindApi(static_cast<int16_t>(key), version);
   KAPPA_CHECK(api != nullptr);
   const bool flexible = version >= api->flexible;
@@ -45,8 +44,7 @@ inline std::string WithLength(std::string_view frame) {
 }
 
 /// Decodes a response frame (without its length); nullopt when it is malformed or has another correlation id.
-template <class Response>
-std::optional<Response> DecodeResponse(ApiKey key, int16_t version, int32_t correlation_id, std::string_view frame) {
+template <class Response> std::optional<Response> DecodeResponse(ApiKey key, int16_t version, int32_t correlation_id, std::string_view frame) {
   const Api* api = FindApi(static_cast<int16_t>(key), version);
   KAPPA_CHECK(api != nullptr);
   const bool flexible = version >= api->flexible;
@@ -93,8 +91,7 @@ class WireClient {
   /// True when the server ends the stream without another byte.
   bool Ended() { return ReadExactly(1).empty(); }
 
-  template <class Response, class Request>
-  std::optional<Response> Call(ApiKey key, int16_t version, Request request) {
+  template <class Response, class Request> std::optional<Response> Call(ApiKey key, int16_t version, Request request) {
     const int32_t id = ++correlation_id_;
     if (!Send(WithLength(EncodeRequest(key, version, id, std::move(request))))) return std::nullopt;
     std::optional<std::string> frame = ReadFrame();

@@ -12,9 +12,7 @@ std::shared_ptr<Client> ClientRegistry::Add(engine::Session& session, const Sock
   client->socket = &socket;
   KAPPA_CHECK(::getrandom(&client->secret, sizeof client->secret, 0) == sizeof client->secret);
   const std::lock_guard lock(mutex_);
-  do {
-    last_process_id_ = last_process_id_ == INT32_MAX ? 1 : last_process_id_ + 1;
-  } while (clients_.contains(last_process_id_));
+  do { last_process_id_ = last_process_id_ == INT32_MAX ? 1 : last_process_id_ + 1; } while (clients_.contains(last_process_id_));
   client->process_id = last_process_id_;
   clients_.emplace(client->process_id, client);
   return client;

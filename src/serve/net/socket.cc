@@ -157,12 +157,16 @@ Result<Listener> Listener::Bind(const std::string& address, std::string_view fla
   // "localhost" may name both families: the IPv4 one is what most clients try.
   const addrinfo* chosen = found;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    if (each->ai_family == AF_INET) { chosen = each; break; }
+    if (each->ai_family == AF_INET) {
+      chosen = each;
+      break;
+    }
   }
   if (!insecure && !IsLoopback(*chosen->ai_addr)) {
     return Error(sqlstate::kInvalidParameterValue, "refusing to listen on \"" + address + "\": it is not a loopback address")
         .Detail("This listener has no authentication and no encryption yet.")
-        .Hint("Use a loopback address with " + std::string(flag) + " and a tunnel or a proxy that authenticates, or accept the risk with --insecure.");
+        .Hint("Use a loopback address with " + std::string(flag) +
+              " and a tunnel or a proxy that authenticates, or accept the risk with --insecure.");
   }
   const int fd = ::socket(chosen->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return Error(sqlstate::kIoError, "could not create a socket: " + SystemMessage(errno));

@@ -47,9 +47,7 @@ void TcpServer::AcceptLoop() {
         connection.socket.Shutdown();
         connection.done = true;
       });
-    } catch (const std::system_error&) {
-      connections_.pop_back();
-    }
+    } catch (const std::system_error&) { connections_.pop_back(); }
   }
 }
 

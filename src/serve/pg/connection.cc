@@ -106,8 +106,13 @@ std::string DeallocatedName(std::string_view text) {
 
 Connection::Connection(Socket& socket, engine::Engine& engine, ClientRegistry& registry, const PgServerOptions& options,
                        const std::atomic<bool>& stopping)
-    : socket_(socket), engine_(engine), registry_(registry), options_(options), stopping_(stopping),
-      reader_(socket, options.message_bytes_max, options.frame_timeout_us), sender_(socket, options.write_stall_timeout_us) {}
+    : socket_(socket),
+      engine_(engine),
+      registry_(registry),
+      options_(options),
+      stopping_(stopping),
+      reader_(socket, options.message_bytes_max, options.frame_timeout_us),
+      sender_(socket, options.write_stall_timeout_us) {}
 
 Connection::~Connection() {
   if (client_) registry_.Remove(*client_);
@@ -127,11 +132,10 @@ void Connection::Run(bool over_limit) {
       case FrameReader::Status::kEnd:
         if (stopping_) Fatal(AdminShutdown());
         return;
-      case FrameReader::Status::kTimeout:
-        return Fatal(Error("57P05", "terminating connection due to idle-session timeout"));
+      case FrameReader::Status::kTimeout: return Fatal(Error("57P05", "terminating connection due to idle-session timeout"));
       case FrameReader::Status::kBadType:
-        return Fatal(Error(sqlstate::kProtocolViolation,
-                           "invalid frontend message type " + std::to_string(static_cast<unsigned char>(reader_.type()))));
+        return Fatal(
+            Error(sqlstate::kProtocolViolation, "invalid frontend message type " + std::to_string(static_cast<unsigned char>(reader_.type()))));
       case FrameReader::Status::kBadLength: return Fatal(Error(sqlstate::kProtocolViolation, "invalid message length"));
     }
     const Result<FrontendMessage> message = DecodeFrontendMessage(reader_.type(), reader_.body());
@@ -146,9 +150,7 @@ bool Connection::Startup(bool over_limit) {
   for (int packets = 0; packets < 3; ++packets) {
     switch (reader_.ReadStartup(options_.startup_timeout_us)) {
       case FrameReader::Status::kFrame: break;
-      case FrameReader::Status::kBadLength:
-        Fatal(Error(sqlstate::kProtocolViolation, "invalid length of startup packet"));
-        return false;
+      case FrameReader::Status::kBadLength: Fatal(Error(sqlstate::kProtocolViolation, "invalid length of startup packet")); return false;
       default: return false;
     }
     const Result<StartupPacket> packet = DecodeStartup(reader_.body());
@@ -228,8 +230,8 @@ void Connection::ApplyStartupParameter(std::string_view name, std::string_view v
   if (name == "user" || name == "database" || name == "replication" || name == "client_encoding" || name.starts_with("_pq_.")) return;
   // A driver's favourite setting must not keep it out: what the engine does not take is said, and left as it is.
   if (const Status status = session_->Set(name, value); !status.ok()) {
-    sender_.messages().ErrorOrNotice(
-        Severity::kNotice, Error(status.error().sqlstate().c_str(), "startup parameter ignored: " + status.error().message()));
+    sender_.messages().ErrorOrNotice(Severity::kNotice,
+                                     Error(status.error().sqlstate().c_str(), "startup parameter ignored: " + status.error().message()));
   }
 }
 
@@ -336,8 +338,7 @@ Status Connection::RunStatements(std::string_view text) {
       const std::vector<int16_t> formats(result.schema.fields.size(), 0);
       out.RowDescription(result.schema, formats);
       RowCursor cursor;
-      KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] const int64_t rows,
-                             sender_.SendRows(result, cursor, 0, formats, session_->text_options(), *client_));
+      KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] const int64_t rows, sender_.SendRows(result, cursor, 0, formats, session_->text_options(), *client_));
     }
     out.CommandComplete(result.tag);
     AfterStatement(result.tag, statements.size() == 1 ? text : std::string_view());

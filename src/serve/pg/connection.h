@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "engine/engine.h"
-#include "serve/net/socket.h"
 #include "serve/net/client_registry.h"
+#include "serve/net/socket.h"
 #include "serve/pg/extended_query.h"
 #include "serve/pg/frame_reader.h"
 #include "serve/pg/result_sender.h"

@@ -80,8 +80,8 @@ Result<std::vector<data::Value>> ExtendedQuery::Parameters(const Statement& stat
   KAPPA_ASSIGN_OR_RETURN(const std::vector<int16_t> formats,
                          ExpandFormats(message.parameter_formats, count, "bind message has {} parameter formats but {} parameters"));
   if (count != types.size()) {
-    return Error(sqlstate::kProtocolViolation,
-                 fmt::format("bind message supplies {} parameters, but prepared statement \"{}\" requires {}", count, message.statement, types.size()));
+    return Error(sqlstate::kProtocolViolation, fmt::format("bind message supplies {} parameters, but prepared statement \"{}\" requires {}", count,
+                                                           message.statement, types.size()));
   }
   const data::TextOptions text = session_.text_options();
   std::vector<data::Value> values;
@@ -103,9 +103,7 @@ Result<std::vector<data::Value>> ExtendedQuery::Parameters(const Statement& stat
     const bool declared = i < statement.declared.size() && statement.declared[i].id != data::TypeId::kUnknown;
     const data::Type given = declared ? statement.declared[i] : wanted;
     KAPPA_ASSIGN_OR_RETURN(data::Value value, data::FromBinary(bytes, given));
-    if (!given.Same(wanted)) {
-      KAPPA_ASSIGN_OR_RETURN(value, data::FromText(data::ToText(value, text), wanted, text));
-    }
+    if (!given.Same(wanted)) { KAPPA_ASSIGN_OR_RETURN(value, data::FromText(data::ToText(value, text), wanted, text)); }
     values.push_back(std::move(value));
   }
   return values;
@@ -181,9 +179,7 @@ Status ExtendedQuery::Execute(const ExecuteMessage& message, std::string& tag, s
   }
   engine::QueryResult& result = *portal.result;
   if (!result.has_rows) {
-    if (portal.complete) {
-      return Error(sqlstate::kObjectNotInPrerequisiteState, "portal \"" + std::string(message.portal) + "\" cannot be run");
-    }
+    if (portal.complete) { return Error(sqlstate::kObjectNotInPrerequisiteState, "portal \"" + std::string(message.portal) + "\" cannot be run"); }
     portal.complete = true;
     tag = result.tag;
     text = portal.statement->text;

@@ -111,9 +111,18 @@ Result<FrontendMessage> DecodeFrontendMessage(char type, std::string_view body) 
   FrontendMessage message;
   const char* what = "message";
   switch (type) {
-    case 'Q': what = "Query message"; message = QueryMessage{CString(reader, body)}; break;
-    case 'P': what = "Parse message"; message = DecodeParse(reader, body); break;
-    case 'B': what = "Bind message"; message = DecodeBind(reader, body); break;
+    case 'Q':
+      what = "Query message";
+      message = QueryMessage{CString(reader, body)};
+      break;
+    case 'P':
+      what = "Parse message";
+      message = DecodeParse(reader, body);
+      break;
+    case 'B':
+      what = "Bind message";
+      message = DecodeBind(reader, body);
+      break;
     case 'D':
     case 'C': {
       what = type == 'D' ? "Describe message" : "Close message";
@@ -130,9 +139,18 @@ Result<FrontendMessage> DecodeFrontendMessage(char type, std::string_view body) 
       message = ExecuteMessage{portal, reader.Big<int32_t>()};
       break;
     }
-    case 'S': what = "Sync message"; message = SyncMessage{}; break;
-    case 'H': what = "Flush message"; message = FlushMessage{}; break;
-    case 'X': what = "Terminate message"; message = TerminateMessage{}; break;
+    case 'S':
+      what = "Sync message";
+      message = SyncMessage{};
+      break;
+    case 'H':
+      what = "Flush message";
+      message = FlushMessage{};
+      break;
+    case 'X':
+      what = "Terminate message";
+      message = TerminateMessage{};
+      break;
     // Their bodies are not looked at.
     case 'p': return FrontendMessage(PasswordMessage{});
     case 'F': return FrontendMessage(FunctionCallMessage{});

@@ -25,7 +25,9 @@ struct StartupPacket {
 };
 inline constexpr size_t kStartupBytesMax = 10'000;
 
-struct QueryMessage { std::string_view text; };
+struct QueryMessage {
+  std::string_view text;
+};
 struct ParseMessage {
   std::string_view name;
   std::string_view text;
@@ -38,9 +40,18 @@ struct BindMessage {
   std::vector<std::optional<std::string_view>> parameters;
   std::vector<int16_t> result_formats;
 };
-struct DescribeMessage { char kind; std::string_view name; };  // 'S' statement, 'P' portal
-struct CloseMessage { char kind; std::string_view name; };
-struct ExecuteMessage { std::string_view portal; int32_t rows_max; };
+struct DescribeMessage {
+  char kind;
+  std::string_view name;
+};  // 'S' statement, 'P' portal
+struct CloseMessage {
+  char kind;
+  std::string_view name;
+};
+struct ExecuteMessage {
+  std::string_view portal;
+  int32_t rows_max;
+};
 struct SyncMessage {};
 struct FlushMessage {};
 struct TerminateMessage {};

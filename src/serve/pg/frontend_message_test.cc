@@ -40,8 +40,8 @@ TEST(FrontendMessageTest, BindHoldsFormatsAndValues) {
 
 // A body that is cut anywhere, or has a byte too many, is malformed: fields never run into the next message.
 TEST(FrontendMessageTest, RefusesEveryPrefixAndTrailingBytes) {
-  const std::pair<char, std::string> valid[] = {{'P', kParse},   {'B', kBind},          {'Q', "SELECT 1\0"s}, {'D', "Sname\0"s},
-                                                {'C', "Pname\0"s}, {'E', "p\0\0\0\0\1"s}};
+  const std::pair<char, std::string> valid[] = {{'P', kParse},     {'B', kBind},      {'Q', "SELECT 1\0"s},
+                                                {'D', "Sname\0"s}, {'C', "Pname\0"s}, {'E', "p\0\0\0\0\1"s}};
   for (const auto& [type, body] : valid) {
     ASSERT_TRUE(DecodeFrontendMessage(type, body).ok()) << type;
     for (size_t length = 0; length < body.size(); ++length) {
@@ -57,7 +57,10 @@ TEST(FrontendMessageTest, RefusesEveryPrefixAndTrailingBytes) {
 TEST(FrontendMessageTest, RefusesCountsBeyondTheBody) {
   EXPECT_FALSE(DecodeFrontendMessage('P', "\0\0\xff\xff\0\0\0\1"s).ok());
   EXPECT_FALSE(DecodeFrontendMessage('B', "\0\0\xff\xff\0\1"s).ok());
-  EXPECT_FALSE(DecodeFrontendMessage('B', "\0\0\0\0\0\1\x7f\xff\xff\xff""abc\0\0"s).ok());
+  EXPECT_FALSE(DecodeFrontendMessage('B',
+                                     "\0\0\0\0\0\1\x7f\xff\xff\xff"
+                                     "abc\0\0"s)
+                   .ok());
   EXPECT_FALSE(DecodeFrontendMessage('B', "\0\0\0\0\0\1\xff\xff\xff\xfe\0\0"s).ok());
 }
 

@@ -21,19 +21,15 @@ void ResultSender::SendNotices(const engine::QueryResult& result) {
   for (const std::string& notice : result.notices) messages_.ErrorOrNotice(Severity::kNotice, Error("00000", notice));
 }
 
-Result<int64_t> ResultSender::SendRows(const engine::QueryResult& result, RowCursor& cursor, int64_t rows_max,
-                                       std::span<const int16_t> formats, const data::TextOptions& text, const Client& client) {
+Result<int64_t> ResultSender::SendRows(const engine::QueryResult& result, RowCursor& cursor, int64_t rows_max, std::span<const int16_t> formats,
+                                       const data::TextOptions& text, const Client& client) {
   int64_t sent = 0;
   for (; cursor.batch < result.batches.size(); ++cursor.batch, cursor.row = 0) {
     const data::Batch& batch = result.batches[cursor.batch];
     for (; cursor.row < batch.rows; ++cursor.row) {
       if (rows_max > 0 && sent == rows_max) return sent;
-      if (client.cancelled.load(std::memory_order_relaxed)) {
-        return Error(sqlstate::kQueryCanceled, "canceling statement due to user request");
-      }
-      if (!messages_.DataRow(batch, cursor.row, formats, text)) {
-        return Error(sqlstate::kProgramLimitExceeded, "row is too large for one message");
-      }
+      if (client.cancelled.load(std::memory_order_relaxed)) { return Error(sqlstate::kQueryCanceled, "canceling statement due to user request"); }
+      if (!messages_.DataRow(batch, cursor.row, formats, text)) { return Error(sqlstate::kProgramLimitExceeded, "row is too large for one message"); }
       ++sent;
       if (!FlushIfLarge()) return sent;
     }

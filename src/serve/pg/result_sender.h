@@ -5,9 +5,9 @@
 #include <span>
 
 #include "engine/engine.h"
+#include "serve/net/client_registry.h"
 #include "serve/net/socket.h"
 #include "serve/pg/backend_message.h"
-#include "serve/net/client_registry.h"
 
 namespace kappa::serve::pg {
 

@@ -6,8 +6,8 @@
 #include <thread>
 #include <utility>
 
-#include "serve/net/tcp_server.h"
 #include "serve/net/client_registry.h"
+#include "serve/net/tcp_server.h"
 #include "serve/pg/connection.h"
 
 namespace kappa::serve {
@@ -37,11 +37,11 @@ struct PgServer::Impl {
 Result<std::unique_ptr<PgServer>> PgServer::Start(PgServerOptions options, engine::Engine& engine) {
   auto impl = std::make_unique<Impl>(std::move(options), engine);
   Impl& state = *impl;
-  TcpServerOptions tcp{.address = state.options.address, .flag = "--pg", .insecure = state.options.insecure,
-                       .max_connections = state.options.max_connections};
+  TcpServerOptions tcp{
+      .address = state.options.address, .flag = "--pg", .insecure = state.options.insecure, .max_connections = state.options.max_connections};
   KAPPA_ASSIGN_OR_RETURN(state.tcp, TcpServer::Start(std::move(tcp), [&state](Socket& socket, bool over_limit) {
-    pg::Connection(socket, state.engine, state.registry, state.options, state.stopping).Run(over_limit);
-  }));
+                           pg::Connection(socket, state.engine, state.registry, state.options, state.stopping).Run(over_limit);
+                         }));
   state.watcher = std::thread([&state] { state.Watch(); });
   return std::unique_ptr<PgServer>(new PgServer(std::move(impl)));
 }

@@ -115,7 +115,9 @@ class Client : public TestClient {
   void Start(const std::string& parameters = "") {
     Send(Packet("\0\3\0\0user\0me\0"s + parameters + "\0"s));
     for (const Message& message : last = UntilReady()) {
-      if (message.type == 'S') settings[message.body.substr(0, message.body.find('\0'))] = message.body.substr(message.body.find('\0') + 1, message.body.size() - message.body.find('\0') - 2);
+      if (message.type == 'S')
+        settings[message.body.substr(0, message.body.find('\0'))] =
+            message.body.substr(message.body.find('\0') + 1, message.body.size() - message.body.find('\0') - 2);
       if (message.type == 'K') key = message.body;
     }
   }
@@ -184,10 +186,15 @@ TEST_F(PgServerTest, RowsAreDescribedAndNullsAreMarked) {
   const auto client = Connect();
   client->Ask(Query("rows 4"));
   // Two fields: name, no table, type 20 (int8) of 8 bytes and 25 (text) of any, no modifier, text format.
-  EXPECT_EQ(client->First('T').body, "\0\2n\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0"
-                                     "name\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"s);
-  EXPECT_EQ(client->First('D').body, "\0\2\0\0\0\1" "0\0\0\0\5row 0"s);
-  EXPECT_EQ(client->last[4].body, "\0\2\0\0\0\1" "3\xff\xff\xff\xff"s);
+  EXPECT_EQ(client->First('T').body,
+            "\0\2n\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0"
+            "name\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"s);
+  EXPECT_EQ(client->First('D').body,
+            "\0\2\0\0\0\1"
+            "0\0\0\0\5row 0"s);
+  EXPECT_EQ(client->last[4].body,
+            "\0\2\0\0\0\1"
+            "3\xff\xff\xff\xff"s);
 }
 
 TEST_F(PgServerTest, EmptyQueriesAndNotices) {
@@ -270,7 +277,9 @@ TEST_F(PgServerTest, ParametersAsTextAndBinary) {
   const auto client = Connect();
   EXPECT_EQ(client->Ask(Parse("", "echo") + Describe('S', "") + Bind("", "", {"42"}) + Execute("") + kSync), "1tT2DCZI");
   EXPECT_EQ(client->First('t').body, "\0\1\0\0\0\x14"s);
-  EXPECT_EQ(client->First('D').body, "\0\1\0\0\0\2" "42"s);
+  EXPECT_EQ(client->First('D').body,
+            "\0\1\0\0\0\2"
+            "42"s);
   EXPECT_EQ(client->Ask(Parse("", "echo") + Bind("", "", {"\0\0\0\0\0\0\0\x2a"s}, 1, 1) + Describe('P', "") + Execute("") + kSync), "12TDCZI");
   EXPECT_EQ(client->First('D').body, "\0\1\0\0\0\x08\0\0\0\0\0\0\0\x2a"s);
   EXPECT_EQ(client->First('T').body.substr(client->First('T').body.size() - 2), "\0\1"s);
@@ -360,11 +369,7 @@ TEST_F(PgServerTest, GarbageEndsTheConnectionWithAnError) {
       "\xff\0\0\0\4"s,                    // unknown type
       "Q\0\0\0\3"s,                       // length below its own size
       "Q\x7f\xff\xff\xff"s,               // more than the limit
-      "Q\xff\xff\xff\xff"s,
-      Frame('Q', "no end"),
-      Frame('P', "a\0b\0\0\x09"s),
-      Frame('S', "x"),
-      Frame('p', "password\0"s),
+      "Q\xff\xff\xff\xff"s, Frame('Q', "no end"), Frame('P', "a\0b\0\0\x09"s), Frame('S', "x"), Frame('p', "password\0"s),
   };
   for (const std::string& frame : frames) {
     const auto client = Connect();
@@ -407,7 +412,9 @@ TEST_F(PgServerTest, AMessageMayArriveInPieces) {
 
 TEST_F(PgServerTest, NegotiatesNewerMinorVersions) {
   Client client(server->address());
-  client.Send(Packet("\0\3\0\2user\0me\0_pq_.new\0" "1\0\0"s));
+  client.Send(
+      Packet("\0\3\0\2user\0me\0_pq_.new\0"
+             "1\0\0"s));
   const Message first = client.Next();
   EXPECT_EQ(first.type, 'v');
   EXPECT_EQ(first.body, "\0\0\0\0\0\0\0\1_pq_.new\0"s);

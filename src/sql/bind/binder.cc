@@ -79,9 +79,11 @@ Result<BoundStatement> Binder::Dispatch(const PgQuery__Node& node) {
     case PG_QUERY__NODE__NODE_COPY_STMT: return Unsupported("COPY", "Use INSERT, produce over the Kafka protocol, or read with SELECT.", start);
     case PG_QUERY__NODE__NODE_VIEW_STMT: return Unsupported("CREATE VIEW", "Use CREATE MATERIALIZED VIEW: kappa keeps it up to date.", start);
     case PG_QUERY__NODE__NODE_INDEX_STMT: return Unsupported("CREATE INDEX", "Views are read by their group keys without an index.", start);
-    case PG_QUERY__NODE__NODE_REFRESH_MAT_VIEW_STMT: return Unsupported("REFRESH MATERIALIZED VIEW", "Views are always up to date. CREATE OR REPLACE MATERIALIZED VIEW replays the log.", start);
+    case PG_QUERY__NODE__NODE_REFRESH_MAT_VIEW_STMT:
+      return Unsupported("REFRESH MATERIALIZED VIEW", "Views are always up to date. CREATE OR REPLACE MATERIALIZED VIEW replays the log.", start);
     case PG_QUERY__NODE__NODE_LISTEN_STMT:
-    case PG_QUERY__NODE__NODE_NOTIFY_STMT: return Unsupported(StatementName(node), "Follow a view's changes over HTTP: GET /v1/views/NAME/changes.", start);
+    case PG_QUERY__NODE__NODE_NOTIFY_STMT:
+      return Unsupported(StatementName(node), "Follow a view's changes over HTTP: GET /v1/views/NAME/changes.", start);
     case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT: return Unsupported("CREATE SCHEMA", "All objects live in schema public.", start);
     case PG_QUERY__NODE__NODE_TRUNCATE_STMT: return Unsupported("TRUNCATE", "Use DELETE FROM on a table; a stream keeps its events.", start);
     default: return Unsupported(StatementName(node), "docs/sql.md lists what the language has.", start);
@@ -130,7 +132,8 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
       if (value != "json" && value != "text") return Unsupported("EXPLAIN (FORMAT " + value + ")", "Use TEXT or JSON.", At(option.location));
       explain.json = value == "json";
     } else if (name == "verbose" || name == "costs" || name == "timing" || name == "summary" || name == "buffers") {
-      if (on && name != "costs" && name != "timing" && name != "summary") return Unsupported("EXPLAIN (" + name + ")", "Options are ANALYZE and FORMAT.", At(option.location));
+      if (on && name != "costs" && name != "timing" && name != "summary")
+        return Unsupported("EXPLAIN (" + name + ")", "Options are ANALYZE and FORMAT.", At(option.location));
     } else {
       return Unsupported("EXPLAIN (" + name + ")", "Options are ANALYZE and FORMAT.", At(option.location));
     }
@@ -155,8 +158,10 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
     explain.plan = std::get<CreateViewStatement>(view).plan;
     return BoundStatement(std::move(explain));
   }
-  if (query.node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Unsupported("EXPLAIN of this statement", "EXPLAIN takes SELECT and CREATE MATERIALIZED VIEW.", tree_.statement().offset + 1);
-  if (tree_.statement().emit != Emit::kDefault) return Unsupported("EXPLAIN of a SELECT with EMIT", "EXPLAIN CREATE MATERIALIZED VIEW v AS SELECT ..", tree_.statement().offset + 1);
+  if (query.node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+    return Unsupported("EXPLAIN of this statement", "EXPLAIN takes SELECT and CREATE MATERIALIZED VIEW.", tree_.statement().offset + 1);
+  if (tree_.statement().emit != Emit::kDefault)
+    return Unsupported("EXPLAIN of a SELECT with EMIT", "EXPLAIN CREATE MATERIALIZED VIEW v AS SELECT ..", tree_.statement().offset + 1);
   KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*query.select_stmt, /*keep_unknown=*/false));
   KAPPA_ASSIGN_OR_RETURN(explain.plan, Finish(Shown(std::move(plan))));
   return BoundStatement(std::move(explain));
@@ -169,14 +174,17 @@ namespace {
 Error AtLiteral(Error error, const RawStatement& statement) {
   const std::string& message = error.message();
   const size_t colon = message.find(": \"");
-  const bool malformed = error.Is(sqlstate::kInvalidTextRepresentation) || error.Is(sqlstate::kInvalidDatetimeFormat) || error.Is(sqlstate::kDatetimeFieldOverflow);
+  const bool malformed =
+      error.Is(sqlstate::kInvalidTextRepresentation) || error.Is(sqlstate::kInvalidDatetimeFormat) || error.Is(sqlstate::kDatetimeFieldOverflow);
   if (!malformed || colon == std::string::npos || !message.ends_with('"')) return error;
   const std::string quoted = message.substr(colon + 3, message.size() - colon - 4);
   const Result<std::vector<Token>> tokens = ScanTokens(statement.source);
   if (!tokens.ok()) return error;
   int found = -1;
   for (const Token& token : *tokens) {
-    if (token.kind != Token::Kind::kString || statement.source.substr(static_cast<size_t>(token.start), static_cast<size_t>(token.end - token.start)) != "'" + quoted + "'") continue;
+    if (token.kind != Token::Kind::kString ||
+        statement.source.substr(static_cast<size_t>(token.start), static_cast<size_t>(token.end - token.start)) != "'" + quoted + "'")
+      continue;
     if (found >= 0) return error;  // two alike: the position stays where it is
     found = token.start;
   }

@@ -167,7 +167,8 @@ class Binder {
   Result<ExprPtr> Condition(const PgQuery__Node& node, const ExprContext& context);
   Result<ExprPtr> Column(const std::vector<std::string>& parts, int position, const ExprContext& context);
   Result<ExprPtr> Operator(const PgQuery__AExpr& node, const ExprContext& context);
-  Result<ExprPtr> RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position, const ExprContext& context);
+  Result<ExprPtr> RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position,
+                                const ExprContext& context);
   Result<ExprPtr> In(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Between(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Case(const PgQuery__Node& node, const ExprContext& context);
@@ -246,20 +247,38 @@ class Binder {
   static std::string OutputName(const PgQuery__Node& node);
 
   // ---- grouping.cc
-  struct Target { ExprPtr expression; std::string name; int position = 0; const PgQuery__Node* node = nullptr; };
+  struct Target {
+    ExprPtr expression;
+    std::string name;
+    int position = 0;
+    const PgQuery__Node* node = nullptr;
+  };
   Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context);
-  struct Order { ExprPtr expression; int output = -1; bool descending = false; bool nulls_first = false; int position = 0; };
+  struct Order {
+    ExprPtr expression;
+    int output = -1;
+    bool descending = false;
+    bool nulls_first = false;
+    int position = 0;
+  };
   Result<Order> OrderOf(const PgQuery__SortBy& sort, const std::vector<Target>& targets, const ExprContext& context);
   /// `sets` are the select list's set-returning calls; a key may be one of them.
   Result<ExprPtr> GroupKey(const PgQuery__Node& node, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets);
   /// The expression over the output of an aggregate with these keys; a column that is no key is a grouping error.
-  Result<ExprPtr> OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, const std::vector<std::vector<size_t>>& grouping_sets, int position);
+  Result<ExprPtr> OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys,
+                             const std::vector<std::vector<size_t>>& grouping_sets, int position);
 
   // ---- grouping_sets.cc
   using KeySets = std::vector<std::vector<size_t>>;  // indexes of keys, ascending
   using AddKey = std::function<Result<size_t>(const PgQuery__Node&)>;
-  struct Expanded { NodePtr plan; std::vector<ExprPtr> keys; };
-  struct GroupingArguments { std::vector<ExprPtr> expressions; int position = 0; };
+  struct Expanded {
+    NodePtr plan;
+    std::vector<ExprPtr> keys;
+  };
+  struct GroupingArguments {
+    std::vector<ExprPtr> expressions;
+    int position = 0;
+  };
   /// The sets that a GROUP BY means; without GROUPING SETS, ROLLUP and CUBE one set of all keys.
   Result<KeySets> GroupingSets(const PgQuery__SelectStmt& select, const AddKey& add);
   Result<KeySets> SetsOf(const PgQuery__Node& node, const AddKey& add);
@@ -274,7 +293,8 @@ class Binder {
   Result<BoundWindow> WindowOf(const PgQuery__WindowDef& definition, const ExprContext& context);
   Result<plan::WindowFrame> FrameOf(const BoundWindow& window, int position);
   Result<ExprPtr> OverCall(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
-  Status ResolveWindowFunction(std::vector<ExprPtr> arguments, size_t least, size_t most, plan::WindowCall::Kind kind, plan::WindowCall& call, int position);
+  Status ResolveWindowFunction(std::vector<ExprPtr> arguments, size_t least, size_t most, plan::WindowCall::Kind kind, plan::WindowCall& call,
+                               int position);
   Result<NodePtr> AddWindows(NodePtr plan, std::vector<BoundWindow>& windows, std::vector<int>& columns);
   Status CheckDistinctOn(const std::vector<Order>& distinct, const std::vector<Order>& orders) const;
   Result<NodePtr> LimitByRank(const NodePtr& plan, const ExprPtr& limit, const ExprPtr& offset, bool ties, int position);
@@ -284,7 +304,10 @@ class Binder {
   std::vector<int> KeyColumns(const plan::Node& plan) const;
 
   // ---- time.cc
-  struct Progress { uint32_t stream = 0; int64_t lag = 0; };
+  struct Progress {
+    uint32_t stream = 0;
+    int64_t lag = 0;
+  };
   std::optional<plan::TemporalFilter::Bound> TemporalBound(const ExprPtr& conjunct);
   Result<NodePtr> TemporalFilters(const NodePtr& node);
   std::optional<Progress> ProgressOf(const plan::Node& node, int column) const;
@@ -305,7 +328,13 @@ class Binder {
   Result<std::string> OptionText(const PgQuery__DefElem& option);
 
   // ---- modify.cc
-  struct TargetRelation { std::string name; bool stream = false; uint32_t id = 0; data::Schema schema; std::vector<int> primary_key; };
+  struct TargetRelation {
+    std::string name;
+    bool stream = false;
+    uint32_t id = 0;
+    data::Schema schema;
+    std::vector<int> primary_key;
+  };
   Result<TargetRelation> ModifyTarget(const PgQuery__RangeVar& relation, const char* verb);
   Result<BoundStatement> Insert(const PgQuery__InsertStmt& statement);
   Result<BoundStatement> Update(const PgQuery__UpdateStmt& statement);

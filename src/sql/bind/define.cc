@@ -30,13 +30,20 @@ Error UnknownOption(const std::string& name, const std::vector<std::string>& kno
 /// A length of time: a number of `unit_us` microseconds, or an interval's text without months. In microseconds.
 Result<int64_t> Length(const std::string& name, const std::string& value, int64_t unit_us, int position) {
   if (const std::optional<int64_t> number = WholeNumber(value)) {
-    if (*number < 0 || *number > std::numeric_limits<int64_t>::max() / unit_us) return Error(sqlstate::kInvalidParameterValue, "value of \"" + name + "\" is out of range").At(position);
+    if (*number < 0 || *number > std::numeric_limits<int64_t>::max() / unit_us)
+      return Error(sqlstate::kInvalidParameterValue, "value of \"" + name + "\" is out of range").At(position);
     return *number * unit_us;
   }
   const Result<data::Value> parsed = data::FromText(value, TypeId::kInterval);
-  if (!parsed.ok()) return Error(sqlstate::kInvalidParameterValue, "invalid value for parameter \"" + name + "\": \"" + value + "\"").Hint("Write an interval such as '30 days' or '10 seconds'.").At(position);
+  if (!parsed.ok())
+    return Error(sqlstate::kInvalidParameterValue, "invalid value for parameter \"" + name + "\": \"" + value + "\"")
+        .Hint("Write an interval such as '30 days' or '10 seconds'.")
+        .At(position);
   const auto interval = parsed->As<data::Interval>();
-  if (interval.months != 0) return Error(sqlstate::kInvalidParameterValue, "\"" + name + "\" must not use months or years").Hint("Months have no fixed length: use days.").At(position);
+  if (interval.months != 0)
+    return Error(sqlstate::kInvalidParameterValue, "\"" + name + "\" must not use months or years")
+        .Hint("Months have no fixed length: use days.")
+        .At(position);
   int64_t us = 0;
   if (__builtin_mul_overflow(int64_t{interval.days}, int64_t{86'400'000'000}, &us) || __builtin_add_overflow(us, interval.micros, &us) || us < 0)
     return Error(sqlstate::kInvalidParameterValue, "value of \"" + name + "\" is out of range").At(position);
@@ -45,8 +52,12 @@ Result<int64_t> Length(const std::string& name, const std::string& value, int64_
 
 Status CheckName(const std::string& name, int position) {
   if (name.find('$') != std::string::npos)
-    return Error(sqlstate::kFeatureNotSupported, "the name \"" + name + "\" with a $ is not supported").Hint("NAME$2 and NAME$late mean versions and late rows.").At(position);
-  if (name.starts_with("__")) return Error(sqlstate::kFeatureNotSupported, "the name \"" + name + "\" is reserved: names that start with two underscores are not supported").At(position);
+    return Error(sqlstate::kFeatureNotSupported, "the name \"" + name + "\" with a $ is not supported")
+        .Hint("NAME$2 and NAME$late mean versions and late rows.")
+        .At(position);
+  if (name.starts_with("__"))
+    return Error(sqlstate::kFeatureNotSupported, "the name \"" + name + "\" is reserved: names that start with two underscores are not supported")
+        .At(position);
   return {};
 }
 
@@ -63,7 +74,10 @@ Result<std::string> Binder::OptionText(const PgQuery__DefElem& option) {
     case PG_QUERY__NODE__NODE_TYPE_NAME:
       if (arg.type_name->n_names > 0) return TextOf(*arg.type_name->names[arg.type_name->n_names - 1]);
       [[fallthrough]];
-    default: return Error(sqlstate::kInvalidParameterValue, std::string("invalid value for parameter \"") + option.defname + "\"").Hint("Write a string or a number.").At(At(option.location));
+    default:
+      return Error(sqlstate::kInvalidParameterValue, std::string("invalid value for parameter \"") + option.defname + "\"")
+          .Hint("Write a string or a number.")
+          .At(At(option.location));
   }
 }
 
@@ -82,7 +96,8 @@ Result<data::Field> Binder::ColumnOf(const PgQuery__ColumnDef& column, bool tabl
       case PG_QUERY__CONSTR_TYPE__CONSTR_NULL: break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL: field.nullable = false; break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
-        if (!table) return Unsupported("PRIMARY KEY in CREATE STREAM", "A stream keeps every event. For the latest row of each key use CREATE TABLE.", at);
+        if (!table)
+          return Unsupported("PRIMARY KEY in CREATE STREAM", "A stream keeps every event. For the latest row of each key use CREATE TABLE.", at);
         if (*primary_key) return Error(sqlstate::kInvalidObjectDefinition, "multiple primary keys for one table are not allowed").At(at);
         *primary_key = true;
         field.nullable = false;
@@ -103,11 +118,16 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   const bool stream = tree_.statement().stream;
   const char* what = stream ? "CREATE STREAM" : "CREATE TABLE";
   const int position = At(statement.relation->location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.base, {"relation", "table_elts", "constraints", "options", "oncommit", "if_not_exists"}, what, position));
+  KAPPA_RETURN_IF_ERROR(
+      RefuseOtherFields(statement.base, {"relation", "table_elts", "constraints", "options", "oncommit", "if_not_exists"}, what, position));
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.relation->base, {"schemaname", "relname", "relpersistence"}, what, position));
-  if (std::string_view(statement.relation->relpersistence) != "p") return Unsupported(std::string("TEMPORARY or UNLOGGED in ") + what, "Every stream and table is a topic of the log.", position);
+  if (std::string_view(statement.relation->relpersistence) != "p")
+    return Unsupported(std::string("TEMPORARY or UNLOGGED in ") + what, "Every stream and table is a topic of the log.", position);
   const std::string schema_name = statement.relation->schemaname, name = statement.relation->relname;
-  if (!schema_name.empty() && schema_name != "public") return Error(sqlstate::kInvalidSchemaName, "schema \"" + schema_name + "\" does not exist").Hint("All objects live in schema public.").At(position);
+  if (!schema_name.empty() && schema_name != "public")
+    return Error(sqlstate::kInvalidSchemaName, "schema \"" + schema_name + "\" does not exist")
+        .Hint("All objects live in schema public.")
+        .At(position);
   KAPPA_RETURN_IF_ERROR(CheckName(name, position));
 
   data::Schema schema;
@@ -120,9 +140,13 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     if (element.node_case == PG_QUERY__NODE__NODE_COLUMN_DEF) {
       bool is_key = false;
       KAPPA_ASSIGN_OR_RETURN(data::Field field, ColumnOf(*element.column_def, !stream, &is_key));
-      if (schema.Find(field.name) >= 0) return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" specified more than once").At(At(element.column_def->location));
+      if (schema.Find(field.name) >= 0)
+        return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" specified more than once").At(At(element.column_def->location));
       if (is_key) {
-        if (!key_names.empty()) return Error(sqlstate::kInvalidObjectDefinition, "multiple primary keys for table \"" + name + "\" are not allowed").Hint("Write PRIMARY KEY (a, b) for a key of several columns.").At(At(element.column_def->location));
+        if (!key_names.empty())
+          return Error(sqlstate::kInvalidObjectDefinition, "multiple primary keys for table \"" + name + "\" are not allowed")
+              .Hint("Write PRIMARY KEY (a, b) for a key of several columns.")
+              .At(At(element.column_def->location));
         key_names.push_back(field.name);
       }
       schema.fields.push_back(std::move(field));
@@ -136,29 +160,35 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
       if (watermark != nullptr) return Error(sqlstate::kInvalidObjectDefinition, "a stream has one watermark").At(at);
       watermark = &constraint;
     } else if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) {
-      if (stream) return Unsupported("PRIMARY KEY in CREATE STREAM", "A stream keeps every event. For the latest row of each key use CREATE TABLE.", at);
+      if (stream)
+        return Unsupported("PRIMARY KEY in CREATE STREAM", "A stream keeps every event. For the latest row of each key use CREATE TABLE.", at);
       KAPPA_RETURN_IF_ERROR(RefuseOtherFields(constraint.base, {"contype", "conname", "keys", "initially_valid"}, "PRIMARY KEY", at));
-      if (!key_names.empty()) return Error(sqlstate::kInvalidObjectDefinition, "multiple primary keys for table \"" + name + "\" are not allowed").At(at);
+      if (!key_names.empty())
+        return Error(sqlstate::kInvalidObjectDefinition, "multiple primary keys for table \"" + name + "\" are not allowed").At(at);
       key_names = TextsOf(constraint.keys, constraint.n_keys);
       key_position = at;
     } else {
-      return Unsupported("this table constraint", stream ? "Streams take WATERMARK FOR column AS column - INTERVAL '..'." : "Tables take PRIMARY KEY (columns).", at);
+      return Unsupported("this table constraint",
+                         stream ? "Streams take WATERMARK FOR column AS column - INTERVAL '..'." : "Tables take PRIMARY KEY (columns).", at);
     }
   }
   if (statement.n_constraints > 0) return Unsupported("this table constraint", "", position);
-  if (schema.fields.empty()) return Error(sqlstate::kInvalidObjectDefinition, std::string(stream ? "a stream" : "a table") + " must have at least one column").At(position);
+  if (schema.fields.empty())
+    return Error(sqlstate::kInvalidObjectDefinition, std::string(stream ? "a stream" : "a table") + " must have at least one column").At(position);
   constexpr int kColumnsMax = 1600;  // PostgreSQL's limit
   if (schema.size() > kColumnsMax) return Error(sqlstate::kProgramLimitExceeded, "tables can have at most 1600 columns").At(position);
   for (const std::string& key : key_names) {
     const int column = schema.Find(key);
     if (column < 0) return Error(sqlstate::kUndefinedColumn, "column \"" + key + "\" named in key does not exist").At(key_position);
-    if (std::find(primary_key.begin(), primary_key.end(), column) != primary_key.end()) return Error(sqlstate::kDuplicateColumn, "column \"" + key + "\" appears twice in primary key constraint").At(key_position);
+    if (std::find(primary_key.begin(), primary_key.end(), column) != primary_key.end())
+      return Error(sqlstate::kDuplicateColumn, "column \"" + key + "\" appears twice in primary key constraint").At(key_position);
     schema.fields[static_cast<size_t>(column)].nullable = false;
     primary_key.push_back(column);
   }
 
   std::map<std::string, std::pair<std::string, int>> options;
-  static const std::vector<std::string> kStreamOptions = {"topic", "partitions", "key", "format", "retention", "json_timestamps", "idle_timeout", "future_limit", "late", "allowed_lateness"};
+  static const std::vector<std::string> kStreamOptions = {"topic",           "partitions",   "key",          "format", "retention",
+                                                          "json_timestamps", "idle_timeout", "future_limit", "late",   "allowed_lateness"};
   static const std::vector<std::string> kTableOptions = {"topic"};
   const std::vector<std::string>& known = stream ? kStreamOptions : kTableOptions;
   for (size_t i = 0; i < statement.n_options; ++i) {
@@ -167,7 +197,8 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     KAPPA_RETURN_IF_ERROR(RefuseOtherFields(option.base, {"defname", "arg", "defaction"}, "WITH (..)", at));
     if (std::find(known.begin(), known.end(), option.defname) == known.end()) return UnknownOption(option.defname, known, at);
     KAPPA_ASSIGN_OR_RETURN(std::string value, OptionText(option));
-    if (!options.emplace(option.defname, std::pair(std::move(value), at)).second) return Error(sqlstate::kSyntaxError, std::string("parameter \"") + option.defname + "\" specified more than once").At(at);
+    if (!options.emplace(option.defname, std::pair(std::move(value), at)).second)
+      return Error(sqlstate::kSyntaxError, std::string("parameter \"") + option.defname + "\" specified more than once").At(at);
   }
   const auto take = [&](const char* option) -> std::optional<std::pair<std::string, int>> {
     const auto found = options.find(option);
@@ -175,7 +206,9 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     return found->second;
   };
   const auto bad = [](const char* option, const std::pair<std::string, int>& value, std::string hint) {
-    return Error(sqlstate::kInvalidParameterValue, std::string("invalid value for parameter \"") + option + "\": \"" + value.first + "\"").Hint(std::move(hint)).At(value.second);
+    return Error(sqlstate::kInvalidParameterValue, std::string("invalid value for parameter \"") + option + "\": \"" + value.first + "\"")
+        .Hint(std::move(hint))
+        .At(value.second);
   };
   std::string topic = name;
   if (const auto value = take("topic")) {
@@ -187,8 +220,10 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
 
   if (!stream) {
     if (primary_key.empty())
-      return Error(sqlstate::kInvalidObjectDefinition, "table \"" + name + "\" has no primary key").Detail("A table keeps the latest row of each key.")
-          .Hint("Add PRIMARY KEY to a column, or use CREATE STREAM to keep every event.").At(position);
+      return Error(sqlstate::kInvalidObjectDefinition, "table \"" + name + "\" has no primary key")
+          .Detail("A table keeps the latest row of each key.")
+          .Hint("Add PRIMARY KEY to a column, or use CREATE STREAM to keep every event.")
+          .At(position);
     CreateTableStatement create;
     create.if_not_exists = statement.if_not_exists != 0;
     create.table.name = name;
@@ -217,13 +252,16 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
       std::vector<std::string> names;
       for (const data::Field& field : schema.fields) names.push_back(field.name);
       const std::string near = NearestName(value->first, names);
-      return Error(sqlstate::kUndefinedColumn, "column \"" + value->first + "\" named in option key does not exist").Hint(near.empty() ? "The key is a column of the stream." : "Perhaps you meant \"" + near + "\".").At(value->second);
+      return Error(sqlstate::kUndefinedColumn, "column \"" + value->first + "\" named in option key does not exist")
+          .Hint(near.empty() ? "The key is a column of the stream." : "Perhaps you meant \"" + near + "\".")
+          .At(value->second);
     }
     result.key = value->first;
   }
   if (const auto value = take("format"); value && value->first != "json") return bad("format", *value, "The format is 'json'.");
   if (const auto value = take("json_timestamps")) {
-    if (value->first != "iso" && value->first != "s" && value->first != "ms" && value->first != "us") return bad("json_timestamps", *value, "Write 'iso', 's', 'ms' or 'us': what a JSON number means.");
+    if (value->first != "iso" && value->first != "s" && value->first != "ms" && value->first != "us")
+      return bad("json_timestamps", *value, "Write 'iso', 's', 'ms' or 'us': what a JSON number means.");
     result.json_timestamps = value->first;
   }
   if (const auto value = take("retention")) {
@@ -248,22 +286,26 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   }
 
   const auto late = take("late");
-  if (late && late->first != "update" && late->first != "drop") return bad("late", *late, "Write 'update' or 'drop': what views do with rows behind the watermark.");
+  if (late && late->first != "update" && late->first != "drop")
+    return bad("late", *late, "Write 'update' or 'drop': what views do with rows behind the watermark.");
   result.drop_late = late && late->first == "drop";
   const auto lateness = take("allowed_lateness");
-  if (lateness) {
-    KAPPA_ASSIGN_OR_RETURN(result.allowed_lateness_us, Length("allowed_lateness", lateness->first, 1000, lateness->second));
-  }
+  if (lateness) { KAPPA_ASSIGN_OR_RETURN(result.allowed_lateness_us, Length("allowed_lateness", lateness->first, 1000, lateness->second)); }
   if ((late || lateness) && watermark == nullptr)
     return Error(sqlstate::kInvalidObjectDefinition, std::string("option \"") + (late ? "late" : "allowed_lateness") + "\" needs a watermark")
-        .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.").At(late ? late->second : lateness->second);
+        .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+        .At(late ? late->second : lateness->second);
 
   if (watermark != nullptr) {
     // CHECK (column > (column - INTERVAL '..')), as the pre-pass wrote it.
     const int at = At(watermark->location);
     const PgQuery__Node& check = *watermark->raw_expr;
-    const Error malformed = Error(sqlstate::kSyntaxError, "a watermark must be a column, or a column minus an interval").Hint("Write WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.").At(at);
-    if (check.node_case != PG_QUERY__NODE__NODE_A_EXPR || check.a_expr->lexpr == nullptr || check.a_expr->lexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || TextOf(*check.a_expr->name[0]) != ">") return malformed;
+    const Error malformed = Error(sqlstate::kSyntaxError, "a watermark must be a column, or a column minus an interval")
+                                .Hint("Write WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+                                .At(at);
+    if (check.node_case != PG_QUERY__NODE__NODE_A_EXPR || check.a_expr->lexpr == nullptr ||
+        check.a_expr->lexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || TextOf(*check.a_expr->name[0]) != ">")
+      return malformed;
     const PgQuery__ColumnRef& column = *check.a_expr->lexpr->column_ref;
     const int column_position = At(column.location);
     const std::string column_name = TextOf(*column.fields[column.n_fields - 1]);
@@ -278,15 +320,22 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     }
     const TypeId type = schema.fields[static_cast<size_t>(index)].type.id;
     if (type != TypeId::kTimestamp && type != TypeId::kTimestamptz)
-      return Error(sqlstate::kDatatypeMismatch, "the column of a watermark must be of type timestamp or timestamp with time zone, not " + schema.fields[static_cast<size_t>(index)].type.ToString()).At(column_position);
-    const auto same_column = [&](const PgQuery__Node& node) { return node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1 && TextOf(*node.column_ref->fields[0]) == column_name; };
+      return Error(sqlstate::kDatatypeMismatch, "the column of a watermark must be of type timestamp or timestamp with time zone, not " +
+                                                    schema.fields[static_cast<size_t>(index)].type.ToString())
+          .At(column_position);
+    const auto same_column = [&](const PgQuery__Node& node) {
+      return node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1 &&
+             TextOf(*node.column_ref->fields[0]) == column_name;
+    };
     const PgQuery__Node& bound = *check.a_expr->rexpr;
     if (!same_column(bound)) {
-      const bool minus = bound.node_case == PG_QUERY__NODE__NODE_A_EXPR && bound.a_expr->lexpr != nullptr && TextOf(*bound.a_expr->name[0]) == "-" && same_column(*bound.a_expr->lexpr);
+      const bool minus = bound.node_case == PG_QUERY__NODE__NODE_A_EXPR && bound.a_expr->lexpr != nullptr && TextOf(*bound.a_expr->name[0]) == "-" &&
+                         same_column(*bound.a_expr->lexpr);
       if (!minus) return malformed;
       const int delay_position = At(LocationOf(*bound.a_expr->rexpr));
       KAPPA_ASSIGN_OR_RETURN(result.watermark_delay_us, ConstantInterval(*bound.a_expr->rexpr, "the delay of a watermark", delay_position));
-      if (result.watermark_delay_us < 0) return Error(sqlstate::kInvalidParameterValue, "the delay of a watermark must not be negative").At(delay_position);
+      if (result.watermark_delay_us < 0)
+        return Error(sqlstate::kInvalidParameterValue, "the delay of a watermark must not be negative").At(delay_position);
     }
     result.event_time = index;
   }
@@ -298,12 +347,14 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   const PgQuery__IntoClause& into = *statement.into;
   const int position = At(into.rel->location);
   if (statement.objtype != PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW)
-    return Unsupported(statement.is_select_into ? "SELECT INTO" : "CREATE TABLE AS", "Use CREATE MATERIALIZED VIEW, or CREATE TABLE and INSERT.", position);
+    return Unsupported(statement.is_select_into ? "SELECT INTO" : "CREATE TABLE AS", "Use CREATE MATERIALIZED VIEW, or CREATE TABLE and INSERT.",
+                       position);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.base, {"query", "into", "objtype", "if_not_exists"}, "CREATE MATERIALIZED VIEW", position));
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(into.base, {"rel", "options", "on_commit"}, "CREATE MATERIALIZED VIEW", position));
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(into.rel->base, {"schemaname", "relname", "relpersistence"}, "CREATE MATERIALIZED VIEW", position));
   const std::string schema = into.rel->schemaname;
-  if (!schema.empty() && schema != "public") return Error(sqlstate::kInvalidSchemaName, "schema \"" + schema + "\" does not exist").Hint("All objects live in schema public.").At(position);
+  if (!schema.empty() && schema != "public")
+    return Error(sqlstate::kInvalidSchemaName, "schema \"" + schema + "\" does not exist").Hint("All objects live in schema public.").At(position);
   CreateViewStatement create;
   create.name = into.rel->relname;
   KAPPA_RETURN_IF_ERROR(CheckName(create.name, position));
@@ -316,7 +367,10 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
     const int at = At(option.location);
     if (std::find(kOptions.begin(), kOptions.end(), option.defname) == kOptions.end()) return UnknownOption(option.defname, kOptions, at);
     KAPPA_ASSIGN_OR_RETURN(const std::string value, OptionText(option));
-    if (value != "manual" && value != "auto") return Error(sqlstate::kInvalidParameterValue, "invalid value for parameter \"promote\": \"" + value + "\"").Hint("Write 'manual' or 'auto'.").At(at);
+    if (value != "manual" && value != "auto")
+      return Error(sqlstate::kInvalidParameterValue, "invalid value for parameter \"promote\": \"" + value + "\"")
+          .Hint("Write 'manual' or 'auto'.")
+          .At(at);
     create.promote_manual = value == "manual";
     create.options[option.defname] = value;
   }
@@ -332,7 +386,8 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
 Result<BoundStatement> Binder::AlterView(const PgQuery__AlterTableStmt& statement) {
   const int position = At(statement.relation->location);
   if (statement.objtype != PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW)
-    return Unsupported("ALTER TABLE", "Create the object anew, or replace a view with CREATE OR REPLACE MATERIALIZED VIEW.", tree_.statement().offset + 1);
+    return Unsupported("ALTER TABLE", "Create the object anew, or replace a view with CREATE OR REPLACE MATERIALIZED VIEW.",
+                       tree_.statement().offset + 1);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.base, {"relation", "cmds", "objtype", "missing_ok"}, "ALTER MATERIALIZED VIEW", position));
   const std::string schema = statement.relation->schemaname;
   if (!schema.empty() && schema != "public") return Error(sqlstate::kInvalidSchemaName, "schema \"" + schema + "\" does not exist").At(position);
@@ -342,8 +397,10 @@ Result<BoundStatement> Binder::AlterView(const PgQuery__AlterTableStmt& statemen
   if (statement.n_cmds != 1) return Unsupported("more than one action in ALTER MATERIALIZED VIEW", "Write one statement for each action.", position);
   const PgQuery__AlterTableCmd& command = *statement.cmds[0]->alter_table_cmd;
   const bool reset = command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions;
-  if ((command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions && !reset) || command.def == nullptr || command.def->node_case != PG_QUERY__NODE__NODE_LIST || command.def->list->n_items != 1)
-    return Unsupported("this action of ALTER MATERIALIZED VIEW", "Actions are SET (route = '1:90, 2:10'), PROMOTE VERSION n, ROLLBACK and RETIRE VERSION n.", position);
+  if ((command.subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions && !reset) || command.def == nullptr ||
+      command.def->node_case != PG_QUERY__NODE__NODE_LIST || command.def->list->n_items != 1)
+    return Unsupported("this action of ALTER MATERIALIZED VIEW",
+                       "Actions are SET (route = '1:90, 2:10'), PROMOTE VERSION n, ROLLBACK and RETIRE VERSION n.", position);
   const PgQuery__DefElem& option = *command.def->list->items[0]->def_elem;
   const int at = At(option.location);
   const std::string name = option.defname;
@@ -358,11 +415,16 @@ Result<BoundStatement> Binder::AlterView(const PgQuery__AlterTableStmt& statemen
     alter.action = AlterViewStatement::Action::kRollback;
   } else if (name == "promote" || name == "retire") {
     const std::optional<int64_t> number = WholeNumber(value);
-    if (!number || *number < 1 || *number > std::numeric_limits<int>::max()) return Error(sqlstate::kInvalidParameterValue, "invalid version number \"" + value + "\"").At(at);
+    if (!number || *number < 1 || *number > std::numeric_limits<int>::max())
+      return Error(sqlstate::kInvalidParameterValue, "invalid version number \"" + value + "\"").At(at);
     alter.action = name == "promote" ? AlterViewStatement::Action::kPromote : AlterViewStatement::Action::kRetire;
     alter.version = static_cast<int>(*number);
   } else {
-    const auto bad = [&](std::string why) { return Error(sqlstate::kInvalidParameterValue, "invalid route \"" + value + "\": " + why).Hint("Write versions and percentages: '1:90, 2:10'.").At(at); };
+    const auto bad = [&](std::string why) {
+      return Error(sqlstate::kInvalidParameterValue, "invalid route \"" + value + "\": " + why)
+          .Hint("Write versions and percentages: '1:90, 2:10'.")
+          .At(at);
+    };
     std::string_view rest = value;
     int sum = 0;
     std::set<int64_t> versions;
@@ -409,7 +471,10 @@ Result<BoundStatement> Binder::Drop(const PgQuery__DropStmt& statement) {
     if (statement.objects[i]->node_case != PG_QUERY__NODE__NODE_LIST) return Unsupported("DROP of this kind of object", "", start);
     const PgQuery__List& list = *statement.objects[i]->list;
     const std::vector<std::string> names = TextsOf(list.items, list.n_items);
-    if (names.size() > 2 || (names.size() == 2 && names[0] != "public")) return Error(sqlstate::kInvalidSchemaName, "schema \"" + names[names.size() - 2] + "\" does not exist").Hint("All objects live in schema public.").At(start);
+    if (names.size() > 2 || (names.size() == 2 && names[0] != "public"))
+      return Error(sqlstate::kInvalidSchemaName, "schema \"" + names[names.size() - 2] + "\" does not exist")
+          .Hint("All objects live in schema public.")
+          .At(start);
     drop.names.push_back(names.back());
   }
   return BoundStatement(std::move(drop));

@@ -10,7 +10,8 @@ namespace {
 using plan::NodeKind;
 
 int TimeColumn(const plan::Node& window) {
-  return window.kind == NodeKind::kWindow ? static_cast<const plan::Window&>(window).time_column : static_cast<const plan::Session&>(window).time_column;
+  return window.kind == NodeKind::kWindow ? static_cast<const plan::Window&>(window).time_column
+                                          : static_cast<const plan::Session&>(window).time_column;
 }
 /// Filters, projections, unnests and windows: nodes that make rows of single rows (a session also bounds them).
 bool IsChain(const plan::Node& node) {
@@ -33,7 +34,8 @@ bool IsWindowKey(const plan::Node& node, int column) {
       if (key == nullptr) return false;
       const ColumnOrigin origin = TraceColumn(*node.inputs[0], key->index());
       // Sessions, and windows of CUMULATE, that begin together may end at different times.
-      const bool by_start = IsWindowStart(origin) && origin.node->kind == NodeKind::kWindow && static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate;
+      const bool by_start = IsWindowStart(origin) && origin.node->kind == NodeKind::kWindow &&
+                            static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate;
       return IsWindowEnd(origin) || by_start;
     }
     default: return false;
@@ -79,12 +81,15 @@ Result<NodePtr> Binder::ClosingInput(const NodePtr& input, const plan::Node& win
     const auto& scan = static_cast<const plan::Scan&>(*bottom);
     const catalog::Stream* stream = context_.catalog->FindStream(scan.name);
     if (stream == nullptr || stream->event_time < 0)
-      return Error(sqlstate::kInvalidObjectDefinition, "stream \"" + scan.name + "\" has no watermark").Detail("EMIT ON WINDOW CLOSE needs a watermark to know when a window has closed.")
-          .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.").At(position);
+      return Error(sqlstate::kInvalidObjectDefinition, "stream \"" + scan.name + "\" has no watermark")
+          .Detail("EMIT ON WINDOW CLOSE needs a watermark to know when a window has closed.")
+          .Hint("Declare it: WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+          .At(position);
     const bool event_time = time.node == &scan && scan.columns[static_cast<size_t>(time.column)] == stream->event_time;
     if (!event_time)
       return Error(sqlstate::kInvalidObjectDefinition, "EMIT ON WINDOW CLOSE needs windows over the event time of stream \"" + stream->name + "\"")
-          .Hint("Its watermark is on column \"" + stream->schema.fields[static_cast<size_t>(stream->event_time)].name + "\".").At(position);
+          .Hint("Its watermark is on column \"" + stream->schema.fields[static_cast<size_t>(stream->event_time)].name + "\".")
+          .At(position);
     auto in_time = std::make_shared<plan::Scan>(scan);
     in_time->late = plan::LateRows::kDrop;
     *stream_id = stream->id;
@@ -94,17 +99,21 @@ Result<NodePtr> Binder::ClosingInput(const NodePtr& input, const plan::Node& win
   // A roll-up: the groups below come when their windows close, so their bounds tell how far this level's time is whole.
   KAPPA_ASSIGN_OR_RETURN(const NodePtr closing, CloseAggregate(bottom, stream_id));
   const auto& below = static_cast<const plan::Aggregate&>(*bottom);
-  const expr::ColumnRef* key = time.node == &below && time.column < static_cast<int>(below.keys.size()) ? AsColumn(below.keys[static_cast<size_t>(time.column)]) : nullptr;
+  const expr::ColumnRef* key =
+      time.node == &below && time.column < static_cast<int>(below.keys.size()) ? AsColumn(below.keys[static_cast<size_t>(time.column)]) : nullptr;
   const ColumnOrigin bound = key != nullptr ? TraceColumn(*below.inputs[0], key->index()) : ColumnOrigin{};
   if (!IsWindowEnd(bound) && !(IsWindowStart(bound) && Nests(window, *bound.node)))
-    return CloseRefused("A window over windows needs the inner window_end as its time, or window_start when each inner window lies within one outer window.");
+    return CloseRefused(
+        "A window over windows needs the inner window_end as its time, or window_start when each inner window lies within one outer window.");
   return Rebased(input, closing, *stream_id);
 }
 
 Error Binder::CloseRefused(std::string why) const {
   const int position = window_position_ > 0 ? window_position_ : tree_.statement().offset + 1;
-  return Error(sqlstate::kFeatureNotSupported, "EMIT ON WINDOW CLOSE is not supported for this query").Detail(std::move(why))
-      .Hint("Write SELECT .. FROM TUMBLE(stream, event_time, INTERVAL '1 minute') GROUP BY window_start, window_end, .. EMIT ON WINDOW CLOSE.").At(position);
+  return Error(sqlstate::kFeatureNotSupported, "EMIT ON WINDOW CLOSE is not supported for this query")
+      .Detail(std::move(why))
+      .Hint("Write SELECT .. FROM TUMBLE(stream, event_time, INTERVAL '1 minute') GROUP BY window_start, window_end, .. EMIT ON WINDOW CLOSE.")
+      .At(position);
 }
 
 /// Makes every windowed aggregate of the plan a closing one: a group is given once, when its window has closed.
@@ -114,15 +123,20 @@ Result<NodePtr> Binder::CloseWindows(const NodePtr& plan) {
     return plan::WithInputs(plan, {std::move(input)});
   }
   if (plan->kind == NodeKind::kOver || plan->kind == NodeKind::kTopN) {
-    const std::vector<ExprPtr>& partition = plan->kind == NodeKind::kOver ? static_cast<const plan::OverWindow&>(*plan).partition : static_cast<const plan::TopN&>(*plan).partition;
-    const bool by_window = std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) { return AsColumn(key) != nullptr && IsWindowKey(*plan->inputs[0], AsColumn(key)->index()); });
-    if (!by_window) return CloseRefused("A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
+    const std::vector<ExprPtr>& partition =
+        plan->kind == NodeKind::kOver ? static_cast<const plan::OverWindow&>(*plan).partition : static_cast<const plan::TopN&>(*plan).partition;
+    const bool by_window = std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) {
+      return AsColumn(key) != nullptr && IsWindowKey(*plan->inputs[0], AsColumn(key)->index());
+    });
+    if (!by_window)
+      return CloseRefused("A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
     KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
     return plan::WithInputs(plan, {std::move(input)});
   }
   if (plan->kind == NodeKind::kJoin) {
     const plan::JoinType type = static_cast<const plan::Join&>(*plan).type;
-    if (type != plan::JoinType::kInner && type != plan::JoinType::kCross) return CloseRefused("Windows are joined by an inner join: an outer join would take rows back.");
+    if (type != plan::JoinType::kInner && type != plan::JoinType::kCross)
+      return CloseRefused("Windows are joined by an inner join: an outer join would take rows back.");
     KAPPA_ASSIGN_OR_RETURN(NodePtr left, CloseWindows(plan->inputs[0]));
     KAPPA_ASSIGN_OR_RETURN(NodePtr right, CloseWindows(plan->inputs[1]));
     return plan::WithInputs(plan, {std::move(left), std::move(right)});

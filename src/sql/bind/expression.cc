@@ -74,7 +74,8 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     case PG_QUERY__NODE__NODE_COLUMN_REF: {
       const PgQuery__ColumnRef& column = *node.column_ref;
       for (size_t i = 0; i < column.n_fields; ++i)
-        if (column.fields[i]->node_case != PG_QUERY__NODE__NODE_STRING) return Unsupported("* here", "* stands alone in a select list or in count(*).", position);
+        if (column.fields[i]->node_case != PG_QUERY__NODE__NODE_STRING)
+          return Unsupported("* here", "* stands alone in a select list or in count(*).", position);
       return Column(TextsOf(column.fields, column.n_fields), position, context);
     }
     case PG_QUERY__NODE__NODE_TYPE_CAST: return Cast(*node.type_cast, context);
@@ -86,8 +87,12 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
       KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> args, Exprs(boolean.args, boolean.n_args, context));
       for (size_t i = 0; i < args.size(); ++i) {
         if (args[i]->type().id == TypeId::kBool || args[i]->type().id == TypeId::kUnknown) continue;
-        const char* name = boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR ? "AND" : boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR ? "OR" : "NOT";
-        return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + name + " must be type boolean, not type " + args[i]->type().ToString()).At(At(LocationOf(*boolean.args[i])));
+        const char* name = boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR  ? "AND"
+                           : boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR ? "OR"
+                                                                                 : "NOT";
+        return Error(sqlstate::kDatatypeMismatch,
+                     std::string("argument of ") + name + " must be type boolean, not type " + args[i]->type().ToString())
+            .At(At(LocationOf(*boolean.args[i])));
       }
       if (boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) return expr::MakeAnd(std::move(args), position);
       if (boolean.boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR) return expr::MakeOr(std::move(args), position);
@@ -99,7 +104,8 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     }
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: {
       const PgQuery__BooleanTest& test = *node.boolean_test;
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Condition(*test.arg, {context.scope, "IS TRUE", context.aggregates, context.sets, context.in_aggregate, context.windows, context.in_window}));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Condition(*test.arg, {context.scope, "IS TRUE", context.aggregates, context.sets, context.in_aggregate,
+                                                                context.windows, context.in_window}));
       const auto is = [&](bool value, bool negated) { return expr::MakeDistinct(arg, expr::MakeLiteral(Value::Bool(value)), !negated, position); };
       switch (test.booltesttype) {
         case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE: return is(true, false);
@@ -122,7 +128,9 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     }
     case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: {
       if (node.a_array_expr->n_elements == 0)
-        return Error(sqlstate::kIndeterminateDatatype, "cannot determine type of empty array").Hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].").At(position);
+        return Error(sqlstate::kIndeterminateDatatype, "cannot determine type of empty array")
+            .Hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].")
+            .At(position);
       KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> elements, Exprs(node.a_array_expr->elements, node.a_array_expr->n_elements, context));
       return expr::MakeArray(std::move(elements), position);
     }
@@ -132,7 +140,9 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
       const std::vector<std::string> names = TextsOf(clause.collname, clause.n_collname);
       const std::string& name = names.back();
       if (name != "C" && name != "default" && name != "POSIX")
-        return Error(sqlstate::kFeatureNotSupported, "collation \"" + name + "\" is not supported").Hint("Text is compared byte by byte: use COLLATE \"C\", or leave COLLATE out.").At(At(clause.location));
+        return Error(sqlstate::kFeatureNotSupported, "collation \"" + name + "\" is not supported")
+            .Hint("Text is compared byte by byte: use COLLATE \"C\", or leave COLLATE out.")
+            .At(At(clause.location));
       return Expr(*clause.arg, context);
     }
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return ValueFunction(node);
@@ -153,7 +163,9 @@ Result<ExprPtr> Binder::Condition(const PgQuery__Node& node, const ExprContext& 
   const int position = At(LocationOf(node));
   if (condition->type().id == TypeId::kUnknown) return expr::MakeCast(std::move(condition), TypeId::kBool, expr::CastContext::kImplicit, position);
   if (condition->type().id != TypeId::kBool)
-    return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + context.clause + " must be type boolean, not type " + condition->type().ToString()).At(position);
+    return Error(sqlstate::kDatatypeMismatch,
+                 std::string("argument of ") + context.clause + " must be type boolean, not type " + condition->type().ToString())
+        .At(position);
   return condition;
 }
 
@@ -175,7 +187,9 @@ Result<ExprPtr> Binder::Column(const std::vector<std::string>& parts, int positi
   if (parts.size() > 3) {
     std::string name;
     for (const std::string& part : parts) name += (name.empty() ? "" : ".") + part;
-    return Error(sqlstate::kFeatureNotSupported, "cross-database references are not implemented: " + name).Hint("Write schema.table.column.").At(position);
+    return Error(sqlstate::kFeatureNotSupported, "cross-database references are not implemented: " + name)
+        .Hint("Write schema.table.column.")
+        .At(position);
   }
   KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> found, context.scope->Find(parts, position));
   if (found) return Placed(*found, position);
@@ -187,19 +201,25 @@ Result<ExprPtr> Binder::Column(const std::vector<std::string>& parts, int positi
 }
 
 Result<ExprPtr> Binder::Parameter(int number, int position) {
-  if (for_view_) return Error(sqlstate::kUndefinedParameter, "there is no parameter $" + std::to_string(number)).Hint("A view's query has no parameters.").At(position);
+  if (for_view_)
+    return Error(sqlstate::kUndefinedParameter, "there is no parameter $" + std::to_string(number))
+        .Hint("A view's query has no parameters.")
+        .At(position);
   constexpr int kParametersMax = 65535;  // of the wire protocol
-  if (number < 1 || number > kParametersMax) return Error(sqlstate::kUndefinedParameter, "there is no parameter $" + std::to_string(number)).At(position);
+  if (number < 1 || number > kParametersMax)
+    return Error(sqlstate::kUndefinedParameter, "there is no parameter $" + std::to_string(number)).At(position);
   if (static_cast<size_t>(number) > parameter_types_.size()) parameter_types_.resize(static_cast<size_t>(number));
   return std::make_shared<expr::Parameter>(number - 1, parameter_types_[static_cast<size_t>(number) - 1]);
 }
 
-Result<ExprPtr> Binder::RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position, const ExprContext& context) {
+Result<ExprPtr> Binder::RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position,
+                                      const ExprContext& context) {
   if (left.node_case != PG_QUERY__NODE__NODE_ROW_EXPR || right.node_case != PG_QUERY__NODE__NODE_ROW_EXPR)
     return Unsupported("comparing a row with a value", "Write a row on both sides.", position);
   const PgQuery__RowExpr &a = *left.row_expr, &b = *right.row_expr;
   if (a.n_args != b.n_args) return Error(sqlstate::kSyntaxError, "unequal number of entries in row expressions").At(position);
-  if (name != "=" && name != "<>" && name != "!=") return Unsupported("the row comparison " + name, "Rows can be compared with =, <> and IN.", position);
+  if (name != "=" && name != "<>" && name != "!=")
+    return Unsupported("the row comparison " + name, "Rows can be compared with =, <> and IN.", position);
   std::vector<ExprPtr> parts;
   for (size_t i = 0; i < a.n_args; ++i) {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr x, Expr(*a.args[i], context));
@@ -301,9 +321,7 @@ Result<ExprPtr> Binder::Between(const PgQuery__AExpr& node, const ExprContext& c
 Result<ExprPtr> Binder::Case(const PgQuery__Node& node, const ExprContext& context) {
   const PgQuery__CaseExpr& expression = *node.case_expr;
   ExprPtr operand, otherwise;
-  if (expression.arg != nullptr) {
-    KAPPA_ASSIGN_OR_RETURN(operand, Expr(*expression.arg, context));
-  }
+  if (expression.arg != nullptr) { KAPPA_ASSIGN_OR_RETURN(operand, Expr(*expression.arg, context)); }
   std::vector<std::pair<ExprPtr, ExprPtr>> branches;
   for (size_t i = 0; i < expression.n_args; ++i) {
     const PgQuery__CaseWhen& when = *expression.args[i]->case_when;
@@ -311,14 +329,13 @@ Result<ExprPtr> Binder::Case(const PgQuery__Node& node, const ExprContext& conte
     if (operand) {
       KAPPA_ASSIGN_OR_RETURN(condition, Expr(*when.expr, context));
     } else {
-      KAPPA_ASSIGN_OR_RETURN(condition, Condition(*when.expr, {context.scope, "CASE/WHEN", context.aggregates, context.sets, context.in_aggregate, context.windows, context.in_window}));
+      KAPPA_ASSIGN_OR_RETURN(condition, Condition(*when.expr, {context.scope, "CASE/WHEN", context.aggregates, context.sets, context.in_aggregate,
+                                                               context.windows, context.in_window}));
     }
     KAPPA_ASSIGN_OR_RETURN(ExprPtr result, Expr(*when.result, context));
     branches.emplace_back(std::move(condition), std::move(result));
   }
-  if (expression.defresult != nullptr) {
-    KAPPA_ASSIGN_OR_RETURN(otherwise, Expr(*expression.defresult, context));
-  }
+  if (expression.defresult != nullptr) { KAPPA_ASSIGN_OR_RETURN(otherwise, Expr(*expression.defresult, context)); }
   return expr::MakeCase(std::move(operand), std::move(branches), std::move(otherwise), At(expression.location));
 }
 

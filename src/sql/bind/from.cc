@@ -67,7 +67,9 @@ Status Binder::CheckDuplicateTables(const Scope& left, const Scope& right, int p
   for (const ScopeTable& a : left.tables)
     for (const ScopeTable& b : right.tables)
       if (!a.name.empty() && a.name == b.name && a.schema == b.schema)
-        return Error(sqlstate::kAmbiguousAlias, "table name \"" + b.name + "\" specified more than once").Hint("Give one of them an alias.").At(position);
+        return Error(sqlstate::kAmbiguousAlias, "table name \"" + b.name + "\" specified more than once")
+            .Hint("Give one of them an alias.")
+            .At(position);
   return {};
 }
 
@@ -108,7 +110,8 @@ Result<FromResult> Binder::FromItem(const PgQuery__Node& item, const FromResult*
       case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
         if (IsLateral(item)) return LateralItem(item, FromResult{plan::MakeValues({}, {{}}), {}}, /*outer=*/false);
         return TableFunctionItem(*item.range_function, left);
-      case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: return Unsupported("TABLESAMPLE", "Use LIMIT, or WHERE with a condition.", At(item.range_table_sample->location));
+      case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
+        return Unsupported("TABLESAMPLE", "Use LIMIT, or WHERE with a condition.", At(item.range_table_sample->location));
       case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: return Unsupported("XMLTABLE", "", At(item.range_table_func->location));
       default: return Unsupported("this item of FROM", "docs/sql.md lists what the language has.", At(LocationOf(item)));
     }
@@ -124,12 +127,16 @@ Status Binder::ApplyAlias(FromResult& result, const PgQuery__Alias* alias, int p
   if (IsMisreadAlias(name)) {
     if (const int word = tree_.PositionOfWord(name); word > 0) {
       return Error(sqlstate::kFeatureNotSupported, "\"" + name + "\" is not supported here as an alias of a table")
-          .Hint("If an alias is meant, quote it: AS \"" + name + "\". It is reserved because other dialects give it a meaning that kappa does not have.").At(word);
+          .Hint("If an alias is meant, quote it: AS \"" + name +
+                "\". It is reserved because other dialects give it a meaning that kappa does not have.")
+          .At(word);
     }
   }
   ScopeTable& table = result.scope.tables.front();
   if (alias->n_colnames > table.columns.size())
-    return Error(sqlstate::kInvalidColumnReference, "table \"" + name + "\" has " + std::to_string(table.columns.size()) + " columns available but " + std::to_string(alias->n_colnames) + " columns specified").At(position);
+    return Error(sqlstate::kInvalidColumnReference, "table \"" + name + "\" has " + std::to_string(table.columns.size()) + " columns available but " +
+                                                        std::to_string(alias->n_colnames) + " columns specified")
+        .At(position);
   table.name = name;
   table.schema.clear();
   if (function && alias->n_colnames == 0 && !table.columns.empty() && table.kind == "Function of one column") table.columns[0].name = name;
@@ -154,7 +161,8 @@ Result<FromResult> Binder::Relation(const PgQuery__RangeVar& relation) {
       if (!found.ok() && schema == "public" && found.error().message() == "relation \"" + name + "\" does not exist")
         return Error(sqlstate::kUndefinedTable, "relation \"public." + name + "\" does not exist").Hint(found.error().hint()).At(position);
       if (found.ok() || !found.error().Is(sqlstate::kUndefinedTable) || schema == "public") return found;
-      if (context_.system_relation && context_.system_relation("pg_catalog." + name) != nullptr) return SystemTable("pg_catalog." + name, "pg_catalog", name, position);
+      if (context_.system_relation && context_.system_relation("pg_catalog." + name) != nullptr)
+        return SystemTable("pg_catalog." + name, "pg_catalog", name, position);
       return found;
     }
     return SystemTable(schema + "." + name, schema, name, position);
@@ -167,7 +175,8 @@ Result<FromResult> Binder::Relation(const PgQuery__RangeVar& relation) {
 Result<FromResult> Binder::CommonTableUse(const CommonTable& common, int position) {
   constexpr int64_t kSharedNodesMax = 10'000;
   shared_nodes_ += plan::CountNodes(*common.plan);
-  if (shared_nodes_ > kSharedNodesMax) return Error(sqlstate::kStatementTooComplex, "WITH queries are used too often").Hint("Each use computes the query again.").At(position);
+  if (shared_nodes_ > kSharedNodesMax)
+    return Error(sqlstate::kStatementTooComplex, "WITH queries are used too often").Hint("Each use computes the query again.").At(position);
   ScopeTable table = TableOf("Common table", "", common.name, common.plan->schema);
   for (size_t i = 0; i < common.columns.size(); ++i) table.columns[i].name = common.columns[i];
   return OneTable(common.plan, std::move(table));
@@ -189,9 +198,12 @@ Result<FromResult> Binder::CatalogRelation(const std::string& name, int position
   };
   const auto view_scan = [&](const catalog::View& view, int number) -> Result<FromResult> {
     const catalog::ViewVersion* version = view.FindVersion(number > 0 ? number : view.serving);
-    if (version == nullptr && number == 0 && !view.versions.empty()) version = &view.versions.front();  // version 1 still replays: its columns are known
+    if (version == nullptr && number == 0 && !view.versions.empty())
+      version = &view.versions.front();  // version 1 still replays: its columns are known
     if (version == nullptr)
-      return Error(sqlstate::kUndefinedTable, "view \"" + view.name + "\" has no version " + std::to_string(number)).Hint("kappa.versions lists the versions.").At(position);
+      return Error(sqlstate::kUndefinedTable, "view \"" + view.name + "\" has no version " + std::to_string(number))
+          .Hint("kappa.versions lists the versions.")
+          .At(position);
     depend(view.name);
     auto scan = plan::MakeScan(RelationKind::kView, view.id, view.name, version->schema, AllColumns(version->schema));
     scan->version = number;
@@ -222,7 +234,8 @@ Result<FromResult> Binder::CatalogRelation(const std::string& name, int position
     }
     int number = 0;
     const auto [end, status] = std::from_chars(suffix.data(), suffix.data() + suffix.size(), number);
-    if (const catalog::View* view = catalog.FindView(base); view != nullptr && status == std::errc() && end == suffix.data() + suffix.size() && number > 0)
+    if (const catalog::View* view = catalog.FindView(base);
+        view != nullptr && status == std::errc() && end == suffix.data() + suffix.size() && number > 0)
       return view_scan(*view, number);
   }
   return UndefinedRelation(name, position);
@@ -238,7 +251,8 @@ Result<FromResult> Binder::Aliased(const PgQuery__RangeSubselect& subselect, Nod
   ScopeTable table = TableOf("Sub-query", "", "", plan->schema);
   table.relation.clear();
   FromResult result = OneTable(std::move(plan), std::move(table));
-  if (subselect.alias == nullptr) return Error(sqlstate::kSyntaxError, "subquery in FROM must have an alias").Hint("For example, FROM (SELECT ...) [AS] foo.");
+  if (subselect.alias == nullptr)
+    return Error(sqlstate::kSyntaxError, "subquery in FROM must have an alias").Hint("For example, FROM (SELECT ...) [AS] foo.");
   KAPPA_RETURN_IF_ERROR(ApplyAlias(result, subselect.alias, 0, false));
   return result;
 }
@@ -260,22 +274,29 @@ Result<FromResult> Binder::WindowInput(const std::string& name, const PgQuery__N
     ScopeTable table = TableOf("Sub-query", "", name, plan->schema);
     return OneTable(std::move(plan), std::move(table));
   }
-  return Error(sqlstate::kWrongObjectType, "the first argument of " + name + " must be a table or a sub-select in parentheses").At(At(LocationOf(source)));
+  return Error(sqlstate::kWrongObjectType, "the first argument of " + name + " must be a table or a sub-select in parentheses")
+      .At(At(LocationOf(source)));
 }
 
 Result<Type> Binder::SeriesType(std::vector<ExprPtr>& arguments, int position) {
-  if (arguments.size() < 2 || arguments.size() > 3) return Error(sqlstate::kUndefinedFunction, "function generate_series takes two or three arguments").At(position);
+  if (arguments.size() < 2 || arguments.size() > 3)
+    return Error(sqlstate::kUndefinedFunction, "function generate_series takes two or three arguments").At(position);
   std::vector<Type> types;
   for (size_t i = 0; i < 2; ++i) types.push_back(arguments[i]->type());
-  const bool times = types[0].id == TypeId::kTimestamp || types[0].id == TypeId::kTimestamptz || types[0].id == TypeId::kDate || types[1].id == TypeId::kTimestamp || types[1].id == TypeId::kTimestamptz || types[1].id == TypeId::kDate;
+  const bool times = types[0].id == TypeId::kTimestamp || types[0].id == TypeId::kTimestamptz || types[0].id == TypeId::kDate ||
+                     types[1].id == TypeId::kTimestamp || types[1].id == TypeId::kTimestamptz || types[1].id == TypeId::kDate;
   if (!times && arguments.size() == 3) types.push_back(arguments[2]->type());
   KAPPA_ASSIGN_OR_RETURN(Type type, expr::CommonType(types, "generate_series", position));
   if (type.id == TypeId::kUnknown || type.id == TypeId::kInt2) type = TypeId::kInt4;
   if (type.id == TypeId::kDate) type = TypeId::kTimestamptz;
   type = type.WithoutModifier();
   if (!times && type.id != TypeId::kInt4 && type.id != TypeId::kInt8 && type.id != TypeId::kNumeric)
-    return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").At(position);
-  if (times && arguments.size() != 3) return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist").Hint("A series of times needs a step: INTERVAL '1 hour'.").At(position);
+    return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist")
+        .At(position);
+  if (times && arguments.size() != 3)
+    return Error(sqlstate::kUndefinedFunction, "function generate_series(" + types[0].ToString() + ", " + types[1].ToString() + ") does not exist")
+        .Hint("A series of times needs a step: INTERVAL '1 hour'.")
+        .At(position);
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Type wanted = times && i == 2 ? Type(TypeId::kInterval) : type;
     KAPPA_ASSIGN_OR_RETURN(arguments[i], expr::MakeCast(std::move(arguments[i]), wanted, expr::CastContext::kImplicit, position));

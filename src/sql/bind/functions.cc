@@ -16,16 +16,29 @@ bool IsForeignSetFunction(std::string_view name) {
 
 /// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
 bool IsForeignAggregate(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"xmlagg", "range_agg", "rank", "dense_rank", "row_number", "lag", "lead", "first_value", "last_value", "nth_value", "ntile"};
+  static constexpr std::string_view kNames[] = {"xmlagg", "range_agg",   "rank",       "dense_rank", "row_number", "lag",
+                                                "lead",   "first_value", "last_value", "nth_value",  "ntile"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 }  // namespace
 
 bool IsSetFunction(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"unnest", "generate_series", "generate_subscripts", "jsonb_array_elements", "jsonb_array_elements_text", "json_array_elements",
-                                                "json_array_elements_text", "jsonb_each", "jsonb_each_text", "json_each", "json_each_text", "jsonb_object_keys", "json_object_keys",
-                                                "regexp_split_to_table", "string_to_table"};
+  static constexpr std::string_view kNames[] = {"unnest",
+                                                "generate_series",
+                                                "generate_subscripts",
+                                                "jsonb_array_elements",
+                                                "jsonb_array_elements_text",
+                                                "json_array_elements",
+                                                "json_array_elements_text",
+                                                "jsonb_each",
+                                                "jsonb_each_text",
+                                                "json_each",
+                                                "json_each_text",
+                                                "jsonb_object_keys",
+                                                "json_object_keys",
+                                                "regexp_split_to_table",
+                                                "string_to_table"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -36,7 +49,9 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
     if (!array.ok()) {  // in the user's words
       std::string types;
       for (const ExprPtr& argument : arguments) types += (types.empty() ? "" : ", ") + argument->type().ToString();
-      return Error(sqlstate::kUndefinedFunction, "function " + name + "(" + types + ") does not exist").Hint("No function matches the given name and argument types. You might need to add explicit type casts.").At(position);
+      return Error(sqlstate::kUndefinedFunction, "function " + name + "(" + types + ") does not exist")
+          .Hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+          .At(position);
     }
     columns.emplace_back(std::move(column), std::move(*array));
     return {};
@@ -44,14 +59,18 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
   const std::string kind = name.starts_with("json_") ? "jsonb_" + name.substr(5) : name;
   if (kind == "unnest") {
     for (const ExprPtr& array : arguments) {
-      if (!array->type().is_array()) return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist").Hint("unnest takes an array.").At(position);
+      if (!array->type().is_array())
+        return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist")
+            .Hint("unnest takes an array.")
+            .At(position);
       columns.emplace_back(name, array);
     }
     if (columns.empty()) return Error(sqlstate::kUndefinedFunction, "function unnest() does not exist").Hint("unnest takes an array.").At(position);
   } else if (kind == "generate_series") {
     KAPPA_ASSIGN_OR_RETURN(const data::Type type, SeriesType(arguments, position));
     if (type.id == TypeId::kNumeric) return Unsupported("generate_series of numerics here", "Cast its arguments to bigint.", position);
-    if (arguments.size() == 2) arguments.push_back(expr::MakeLiteral(type.id == TypeId::kInt4 ? data::Value::Fixed<int32_t>(TypeId::kInt4, 1) : data::Value::Int8(1)));
+    if (arguments.size() == 2)
+      arguments.push_back(expr::MakeLiteral(type.id == TypeId::kInt4 ? data::Value::Fixed<int32_t>(TypeId::kInt4, 1) : data::Value::Int8(1)));
     KAPPA_RETURN_IF_ERROR(add(name, "kappa_series", arguments));
   } else if (kind == "generate_subscripts") {
     if (arguments.size() != 2) return Unsupported("generate_subscripts of this form", "Write generate_subscripts(array, dimension).", position);
@@ -63,12 +82,18 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
     KAPPA_RETURN_IF_ERROR(add("value", kind == "jsonb_each" ? "kappa_json_values" : "kappa_json_values_text", arguments));
   } else {
     const bool elements = kind == "jsonb_array_elements" || kind == "jsonb_array_elements_text";
-    const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements" : elements ? "kappa_json_elements_text" : kind == "jsonb_object_keys" ? "kappa_json_object_keys"
-                           : kind == "string_to_table"    ? "string_to_array" : "regexp_split_to_array";
+    const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements"
+                           : elements                     ? "kappa_json_elements_text"
+                           : kind == "jsonb_object_keys"  ? "kappa_json_object_keys"
+                           : kind == "string_to_table"    ? "string_to_array"
+                                                          : "regexp_split_to_array";
     KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
   }
   for (const auto& [column, array] : columns)
-    if (for_view_ && !array->is_immutable()) return Error(sqlstate::kFeatureNotSupported, "function " + name + "() with this argument is not supported in views").Hint("A view's rows depend on the log alone.").At(position);
+    if (for_view_ && !array->is_immutable())
+      return Error(sqlstate::kFeatureNotSupported, "function " + name + "() with this argument is not supported in views")
+          .Hint("A view's rows depend on the log alone.")
+          .At(position);
   return columns;
 }
 
@@ -91,29 +116,41 @@ Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> a
   }
   if (for_view_ && !call->is_immutable())
     return Error(sqlstate::kFeatureNotSupported, "function " + name + "() is not supported in views")
-        .Hint("A view's rows depend on the log alone: use a column of the stream, such as its event time.").At(position);
+        .Hint("A view's rows depend on the log alone: use a column of the stream, such as its event time.")
+        .At(position);
   return call;
 }
 
 Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& context) {
   const int position = At(call.location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "agg_within_group", "funcformat", "over"}, "a function call", position));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
+      call.base, {"funcname", "args", "agg_order", "agg_filter", "agg_star", "agg_distinct", "agg_within_group", "funcformat", "over"},
+      "a function call", position));
   KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
   if (call.over != nullptr) return OverCall(name, call, context);
-  if (IsWindowFunction(name) && !call.agg_within_group) return Error(sqlstate::kWrongObjectType, "window function " + name + " requires an OVER clause").At(position);
-  if (IsForeignAggregate(name)) return Unsupported("aggregate function " + name, name.ends_with("_value") ? "Write (array_agg(value ORDER BY key))[1]." : "SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.", position);
+  if (IsWindowFunction(name) && !call.agg_within_group)
+    return Error(sqlstate::kWrongObjectType, "window function " + name + " requires an OVER clause").At(position);
+  if (IsForeignAggregate(name))
+    return Unsupported("aggregate function " + name,
+                       name.ends_with("_value") ? "Write (array_agg(value ORDER BY key))[1]."
+                                                : "SELECT * FROM kappa.functions WHERE kind = 'aggregate' lists what there is.",
+                       position);
   if (expr::IsAggregate(name)) return AggregateOf(name, call, context);
-  if (call.agg_within_group) return Error(sqlstate::kWrongObjectType, "WITHIN GROUP specified, but " + name + " is not an aggregate function").At(position);
+  if (call.agg_within_group)
+    return Error(sqlstate::kWrongObjectType, "WITHIN GROUP specified, but " + name + " is not an aggregate function").At(position);
   if (call.agg_star) {
     if (const Result<ExprPtr> bare = expr::MakeFunction(name, {}, position); !bare.ok()) return bare.error();
     return Error(sqlstate::kWrongObjectType, name + "(*) specified, but " + name + " is not an aggregate function").At(position);
   }
   if (call.agg_distinct) return Error(sqlstate::kWrongObjectType, "DISTINCT specified, but " + name + " is not an aggregate function").At(position);
-  if (call.agg_filter != nullptr) return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
-  if (call.n_agg_order > 0) return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
+  if (call.agg_filter != nullptr)
+    return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
+  if (call.n_agg_order > 0)
+    return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
   if (IsSetFunction(name)) return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
-    if (IsForeignSetFunction(name)) return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
+    if (IsForeignSetFunction(name))
+      return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }
@@ -137,33 +174,43 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
     local = local || std::find(used.begin(), used.end(), true) != used.end();
     outer = outer || !argument->is_immutable() || argument->kind() == expr::Expression::Kind::kParameter;
   }
-  if (!local && outer && environment_ != nullptr) return Unsupported("an aggregate over columns of the outer query alone", "Compute it in the outer query.", position);
+  if (!local && outer && environment_ != nullptr)
+    return Unsupported("an aggregate over columns of the outer query alone", "Compute it in the outer query.", position);
 
   const auto has_parameter = [](const auto& self, const expr::Expression& e) -> bool {
-    return e.kind() == expr::Expression::Kind::kParameter || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
+    return e.kind() == expr::Expression::Kind::kParameter ||
+           std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child); });
   };
-  if (call.agg_within_group && environment_ != nullptr && std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return has_parameter(has_parameter, *argument); }))
+  if (call.agg_within_group && environment_ != nullptr &&
+      std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return has_parameter(has_parameter, *argument); }))
     return Unsupported("a fraction of " + name + " in a sub-query that is not a constant", "Write a constant.", position);
   std::vector<expr::AggregateOrder> order;
   for (size_t i = 0; i < call.n_agg_order; ++i) {
     const PgQuery__SortBy& sort = *call.agg_order[i]->sort_by;
     const bool descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
     if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", position);
-    const bool nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT ? descending : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+    const bool nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+                                 ? descending
+                                 : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
     KAPPA_ASSIGN_OR_RETURN(ExprPtr key, Expr(*sort.node, inside));
     if (key->type().id == TypeId::kUnknown && call.agg_within_group == 0) continue;  // a constant
     order.push_back({std::move(key), descending, nulls_first});
   }
-  const auto same_expression = [](const ExprPtr& a, const ExprPtr& b) { return (a == nullptr) == (b == nullptr) && (a == nullptr || plan::SameExpression(*a, *b)); };
+  const auto same_expression = [](const ExprPtr& a, const ExprPtr& b) {
+    return (a == nullptr) == (b == nullptr) && (a == nullptr || plan::SameExpression(*a, *b));
+  };
   if (call.agg_distinct != 0) {
     for (const expr::AggregateOrder& key : order) {
-      if (std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return same_expression(argument, key.expression); })) continue;
-      return Error(sqlstate::kInvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list").At(At(LocationOf(*call.agg_order[0]->sort_by->node)));
+      if (std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return same_expression(argument, key.expression); }))
+        continue;
+      return Error(sqlstate::kInvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+          .At(At(LocationOf(*call.agg_order[0]->sort_by->node)));
     }
   }
   const auto resolve = [&]() -> Result<expr::AggregateCall> {
     if (call.agg_within_group != 0) return expr::ResolveOrderedSet(name, std::move(arguments), std::move(order), position);
-    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall resolved, expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
+    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall resolved,
+                           expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
     if (expr::TakesOrder(resolved.kind)) resolved.order_by = std::move(order);  // the order of rows changes nothing for the others
     resolved.arrival_order = !for_view_;
     return resolved;
@@ -174,8 +221,10 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   }
 
   const auto same = [&](const expr::AggregateCall& other) {
-    if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type || !same_expression(other.filter, aggregate.filter) ||
-        !same_expression(other.direct, aggregate.direct) || other.arguments.size() != aggregate.arguments.size() || other.order_by.size() != aggregate.order_by.size()) return false;
+    if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type ||
+        !same_expression(other.filter, aggregate.filter) || !same_expression(other.direct, aggregate.direct) ||
+        other.arguments.size() != aggregate.arguments.size() || other.order_by.size() != aggregate.order_by.size())
+      return false;
     for (size_t i = 0; i < other.arguments.size(); ++i)
       if (!same_expression(other.arguments[i], aggregate.arguments[i])) return false;
     for (size_t i = 0; i < other.order_by.size(); ++i) {
@@ -194,9 +243,12 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
 
 Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context) {
   const int position = At(call.location);
-  if (context.in_aggregate) return Error(sqlstate::kFeatureNotSupported, "aggregate function calls cannot contain set-returning function calls").At(position);
+  if (context.in_aggregate)
+    return Error(sqlstate::kFeatureNotSupported, "aggregate function calls cannot contain set-returning function calls").At(position);
   if (context.sets == nullptr)
-    return Error(sqlstate::kFeatureNotSupported, std::string("set-returning functions are not allowed in ") + context.clause).Hint("Call it in FROM or alone in the select list.").At(position);
+    return Error(sqlstate::kFeatureNotSupported, std::string("set-returning functions are not allowed in ") + context.clause)
+        .Hint("Call it in FROM or alone in the select list.")
+        .At(position);
   const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate, nullptr, context.in_window};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
   SetCall set{name, arguments, nullptr, {}, position};
@@ -208,16 +260,21 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
     }
   } else {
     KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(name, std::move(arguments), position));
-    if (columns.size() > 1) return Unsupported(name == "unnest" ? "unnest of several arrays in a select list" : "function " + name + " in a select list", "Call it in FROM.", position);
+    if (columns.size() > 1)
+      return Unsupported(name == "unnest" ? "unnest of several arrays in a select list" : "function " + name + " in a select list",
+                         "Call it in FROM.", position);
     set.array = columns[0].second;
     set.type = set.array->type().element;
   }
   for (size_t i = 0; i < context.sets->size(); ++i) {
     const SetCall& other = (*context.sets)[i];
-    if (other.name == set.name && other.arguments.size() == set.arguments.size() && std::equal(other.arguments.begin(), other.arguments.end(), set.arguments.begin(), [](const ExprPtr& a, const ExprPtr& b) { return plan::SameExpression(*a, *b); }))
+    if (other.name == set.name && other.arguments.size() == set.arguments.size() &&
+        std::equal(other.arguments.begin(), other.arguments.end(), set.arguments.begin(),
+                   [](const ExprPtr& a, const ExprPtr& b) { return plan::SameExpression(*a, *b); }))
       return expr::MakeColumn(kSetColumn + static_cast<int>(i), other.type, name);
   }
-  if (!context.sets->empty() && (!set.array || !context.sets->front().array)) return Unsupported("generate_series of numerics beside another set-returning function", "Call them in FROM.", position);
+  if (!context.sets->empty() && (!set.array || !context.sets->front().array))
+    return Unsupported("generate_series of numerics beside another set-returning function", "Call them in FROM.", position);
   context.sets->push_back(set);
   return expr::MakeColumn(kSetColumn + static_cast<int>(context.sets->size()) - 1, set.type, name);
 }

@@ -56,7 +56,8 @@ bool ContainsSet(const expr::Expression& expression) {
 std::string QualifiedName(const expr::ColumnRef& column, const Scope& scope) {
   for (const ScopeTable& table : scope.tables)
     for (const ScopeColumn& candidate : table.columns)
-      if (candidate.expression->kind() == expr::Expression::Kind::kColumn && static_cast<const expr::ColumnRef&>(*candidate.expression).index() == column.index())
+      if (candidate.expression->kind() == expr::Expression::Kind::kColumn &&
+          static_cast<const expr::ColumnRef&>(*candidate.expression).index() == column.index())
         return table.name + "." + candidate.name;
   return column.name();
 }
@@ -74,7 +75,8 @@ Result<std::vector<Binder::Target>> Binder::Targets(const PgQuery__SelectStmt& s
     if (column != nullptr && column->fields[column->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
       if (column->n_fields == 1) {
         if (scope.tables.empty()) return Error(sqlstate::kSyntaxError, "SELECT * with no tables specified is not valid").At(position);
-        for (const Scope::Visible& visible : scope.visible) targets.push_back({Placed(visible.expression, position), visible.name, position, nullptr});
+        for (const Scope::Visible& visible : scope.visible)
+          targets.push_back({Placed(visible.expression, position), visible.name, position, nullptr});
         continue;
       }
       const std::vector<std::string> parts = TextsOf(column->fields, column->n_fields - 1);
@@ -98,11 +100,15 @@ Result<Binder::Order> Binder::OrderOf(const PgQuery__SortBy& sort, const std::ve
   order.position = At(LocationOf(node));
   order.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
   if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", order.position);
-  order.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT ? order.descending : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+  order.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+                          ? order.descending
+                          : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
   if (node.node_case == PG_QUERY__NODE__NODE_A_CONST && !node.a_const->isnull) {
-    if (node.a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) return Error(sqlstate::kSyntaxError, "non-integer constant in ORDER BY").At(order.position);
+    if (node.a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
+      return Error(sqlstate::kSyntaxError, "non-integer constant in ORDER BY").At(order.position);
     const int ordinal = node.a_const->ival->ival;
-    if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size()) return Error(sqlstate::kInvalidColumnReference, "ORDER BY position " + std::to_string(ordinal) + " is not in select list").At(order.position);
+    if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size())
+      return Error(sqlstate::kInvalidColumnReference, "ORDER BY position " + std::to_string(ordinal) + " is not in select list").At(order.position);
     order.output = ordinal - 1;
     return order;
   }
@@ -129,7 +135,8 @@ Result<ExprPtr> Binder::GroupKey(const PgQuery__Node& node, const std::vector<Ta
   if (node.node_case == PG_QUERY__NODE__NODE_A_CONST && !node.a_const->isnull) {
     if (node.a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) return Error(sqlstate::kSyntaxError, "non-integer constant in GROUP BY").At(position);
     const int ordinal = node.a_const->ival->ival;
-    if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size()) return Error(sqlstate::kInvalidColumnReference, "GROUP BY position " + std::to_string(ordinal) + " is not in select list").At(position);
+    if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size())
+      return Error(sqlstate::kInvalidColumnReference, "GROUP BY position " + std::to_string(ordinal) + " is not in select list").At(position);
     output = ordinal - 1;
   } else if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1) {
     // A name is an input column first and an output column second.
@@ -145,10 +152,13 @@ Result<ExprPtr> Binder::GroupKey(const PgQuery__Node& node, const std::vector<Ta
   if (output >= 0) {
     key = targets[static_cast<size_t>(output)].expression;
     const auto holds = [](const auto& self, const expr::Expression& e, int base) -> bool {
-      return IsPlaceholder(e, base) || std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child, base); });
+      return IsPlaceholder(e, base) ||
+             std::any_of(e.children().begin(), e.children().end(), [&](const ExprPtr& child) { return self(self, *child, base); });
     };
-    if (holds(holds, *key, kWindowColumn)) return Error(sqlstate::kWindowingError, "window functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
-    if (holds(holds, *key, kAggregateColumn)) return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
+    if (holds(holds, *key, kWindowColumn))
+      return Error(sqlstate::kWindowingError, "window functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
+    if (holds(holds, *key, kAggregateColumn))
+      return Error(sqlstate::kGroupingError, "aggregate functions are not allowed in GROUP BY").At(targets[static_cast<size_t>(output)].position);
   } else {
     KAPPA_ASSIGN_OR_RETURN(key, Expr(node, {.scope = &scope, .clause = "GROUP BY", .sets = sets}));
   }
@@ -158,7 +168,8 @@ Result<ExprPtr> Binder::GroupKey(const PgQuery__Node& node, const std::vector<Ta
   return key;
 }
 
-Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, const KeySets& grouping_sets, int position) {
+Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope, const std::vector<ExprPtr>& keys, const KeySets& grouping_sets,
+                                   int position) {
   for (size_t i = 0; i < keys.size(); ++i) {
     if (!plan::SameExpression(*expression, *keys[i])) continue;
     const bool column = keys[i]->kind() == expr::Expression::Kind::kColumn;
@@ -168,9 +179,12 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
     const auto& column = static_cast<const expr::ColumnRef&>(*expression);
     if (IsPlaceholder(column, kSetColumn) || IsPlaceholder(column, kWindowColumn)) return expression;
     if (column.index() >= kGroupingColumn) return GroupingValue(column.index() - kGroupingColumn, keys, grouping_sets);
-    if (IsPlaceholder(column, kAggregateColumn)) return expr::MakeColumn(static_cast<int>(keys.size()) + column.index() - kAggregateColumn, column.type(), column.name());
+    if (IsPlaceholder(column, kAggregateColumn))
+      return expr::MakeColumn(static_cast<int>(keys.size()) + column.index() - kAggregateColumn, column.type(), column.name());
     const int at = PositionOf(column);
-    return Error(sqlstate::kGroupingError, "column \"" + QualifiedName(column, scope) + "\" must appear in the GROUP BY clause or be used in an aggregate function").At(at > 0 ? at : position);
+    return Error(sqlstate::kGroupingError,
+                 "column \"" + QualifiedName(column, scope) + "\" must appear in the GROUP BY clause or be used in an aggregate function")
+        .At(at > 0 ? at : position);
   }
   if (expression->children().empty()) return expression;
   std::vector<ExprPtr> children;
@@ -182,13 +196,17 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
 }
 
 Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown) {
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(select.base,
-      {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op", "window_clause"},
-      "SELECT", select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0));
-  const bool distinct_on = select.n_distinct_clause > 0 && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
+  KAPPA_RETURN_IF_ERROR(
+      RefuseOtherFields(select.base,
+                        {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause",
+                         "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause", "op", "window_clause"},
+                        "SELECT", select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : 0));
+  const bool distinct_on =
+      select.n_distinct_clause > 0 && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
   const bool distinct = select.n_distinct_clause > 0 && !distinct_on;
   if (for_view_ && select.n_sort_clause > 0 && !distinct_on && select.limit_count == nullptr && select.limit_offset == nullptr)
-    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
+    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.",
+                       At(LocationOf(*select.sort_clause[0]->sort_by->node)));
 
   KAPPA_ASSIGN_OR_RETURN(FromResult from, From(select.from_clause, select.n_from_clause));
   const Scope& scope = from.scope;
@@ -212,14 +230,16 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     return index;
   };
   KAPPA_ASSIGN_OR_RETURN(const KeySets grouping_sets, GroupingSets(select, add_key));
-  if (grouping_sets.size() > 1 && !sets.empty()) return Unsupported("a set-returning function with GROUPING SETS, ROLLUP or CUBE", "Call it in FROM.", sets[0].position);
+  if (grouping_sets.size() > 1 && !sets.empty())
+    return Unsupported("a set-returning function with GROUPING SETS, ROLLUP or CUBE", "Call it in FROM.", sets[0].position);
   ExprPtr having;
   if (select.having_clause != nullptr) {
     KAPPA_ASSIGN_OR_RETURN(having, Condition(*select.having_clause, {&scope, "HAVING", &aggregates, nullptr, false}));
   }
   std::vector<Order> orders;
   for (size_t i = 0; i < select.n_sort_clause; ++i) {
-    KAPPA_ASSIGN_OR_RETURN(Order order, OrderOf(*select.sort_clause[i]->sort_by, targets, {&scope, "ORDER BY", &aggregates, nullptr, false, &windows}));
+    KAPPA_ASSIGN_OR_RETURN(Order order,
+                           OrderOf(*select.sort_clause[i]->sort_by, targets, {&scope, "ORDER BY", &aggregates, nullptr, false, &windows}));
     if (order.output < 0 && distinct)
       return Error(sqlstate::kInvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list").At(order.position);
     orders.push_back(std::move(order));
@@ -235,12 +255,11 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   for (size_t i = 0; i < select.n_window_clause; ++i) {  // also those that no call names must be right
     KAPPA_RETURN_IF_ERROR(WindowOf(*select.window_clause[i]->window_def, {&scope, "WINDOW", &aggregates, nullptr, false, &windows}).status());
   }
-  if (!windows.calls.empty() && !sets.empty()) return Unsupported("a set-returning function beside a window function", "Call one of them in a sub-select.", sets[0].position);
+  if (!windows.calls.empty() && !sets.empty())
+    return Unsupported("a set-returning function beside a window function", "Call one of them in a sub-select.", sets[0].position);
 
   const auto each = [&](const auto& change) -> Status {
-    for (Target& target : targets) {
-      KAPPA_ASSIGN_OR_RETURN(target.expression, change(target.expression, target.position));
-    }
+    for (Target& target : targets) { KAPPA_ASSIGN_OR_RETURN(target.expression, change(target.expression, target.position)); }
     for (std::vector<Order>* list : {&orders, &distinct_keys}) {
       for (Order& order : *list) {
         if (order.output >= 0) continue;
@@ -263,7 +282,8 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   };
   const auto unnest = [&]() -> Status {
     const SetCall& set = sets[0];
-    const bool table_function = set.name == "generate_series" && sets.size() == 1 && !for_view_ && select.n_from_clause == 0 && select.where_clause == nullptr && plan->kind == plan::NodeKind::kValues;
+    const bool table_function = set.name == "generate_series" && sets.size() == 1 && !for_view_ && select.n_from_clause == 0 &&
+                                select.where_clause == nullptr && plan->kind == plan::NodeKind::kValues;
     if (table_function || !set.array) {
       plan = plan::MakeTableFunction(set.name, set.arguments, {{{set.name, set.type, true}}});
     } else {
@@ -274,7 +294,8 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
         if (names.size() > 1) more.push_back(call.array);
       }
       for (const Target& target : targets)
-        if (IsPlaceholder(*target.expression, kSetColumn)) names[static_cast<size_t>(static_cast<const expr::ColumnRef&>(*target.expression).index() - kSetColumn)] = target.name;
+        if (IsPlaceholder(*target.expression, kSetColumn))
+          names[static_cast<size_t>(static_cast<const expr::ColumnRef&>(*target.expression).index() - kSetColumn)] = target.name;
       const std::string first = names[0];
       names.erase(names.begin());
       plan = plan::MakeUnnest(plan, set.array, false, false, first, std::move(more), names);
@@ -286,12 +307,12 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
 
   const bool grouped = select.n_group_clause > 0 || having || !aggregates.empty();
   const bool set_below = !sets.empty() && (!grouped || std::any_of(keys.begin(), keys.end(), [](const ExprPtr& key) { return ContainsSet(*key); }));
-  if (!sets.empty() && !sets[0].array && (grouped || select.where_clause != nullptr)) return Unsupported("generate_series in this select list", "Call it in FROM.", sets[0].position);
-  if (set_below) {
-    KAPPA_RETURN_IF_ERROR(unnest());
-  }
+  if (!sets.empty() && !sets[0].array && (grouped || select.where_clause != nullptr))
+    return Unsupported("generate_series in this select list", "Call it in FROM.", sets[0].position);
+  if (set_below) { KAPPA_RETURN_IF_ERROR(unnest()); }
   if (!grouped && grouping_calls_.size() > grouping_calls_before)
-    return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level").At(grouping_calls_.back().position);
+    return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level")
+        .At(grouping_calls_.back().position);
   if (grouped) {
     std::vector<ExprPtr> group_keys = keys;
     if (grouping_sets.size() > 1) {
@@ -312,13 +333,9 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     for (const expr::AggregateCall& call : aggregates) names.push_back(call.ToString(input_names));
     KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int position) { return OverGroups(e, scope, keys, grouping_sets, position); }));
     if (!sets.empty() && !set_below) {
-      for (SetCall& set : sets) {
-        KAPPA_ASSIGN_OR_RETURN(set.array, OverGroups(set.array, scope, keys, grouping_sets, set.position));
-      }
+      for (SetCall& set : sets) { KAPPA_ASSIGN_OR_RETURN(set.array, OverGroups(set.array, scope, keys, grouping_sets, set.position)); }
     }
-    if (having) {
-      KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, grouping_sets, 0));
-    }
+    if (having) { KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, grouping_sets, 0)); }
     plan = plan::MakeAggregate(std::move(plan), std::move(group_keys), std::move(aggregates), std::move(names), -1, 0);
     if (having) plan = plan::MakeFilter(std::move(plan), std::move(having));
     if (!sets.empty() && !set_below) {
@@ -338,7 +355,8 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   std::vector<std::string> names;
   for (Target& target : targets) {
     if (target.expression->type().id == TypeId::kUnknown && (!keep_unknown || distinct)) {
-      KAPPA_ASSIGN_OR_RETURN(target.expression, expr::MakeCast(std::move(target.expression), TypeId::kText, expr::CastContext::kImplicit, target.position));
+      KAPPA_ASSIGN_OR_RETURN(target.expression,
+                             expr::MakeCast(std::move(target.expression), TypeId::kText, expr::CastContext::kImplicit, target.position));
     }
     expressions.push_back(target.expression);
     names.push_back(target.name);
@@ -348,7 +366,8 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     for (Order& order : *list) {
       if (order.output >= 0) continue;
       if (order.expression->type().id == TypeId::kUnknown) {
-        KAPPA_ASSIGN_OR_RETURN(order.expression, expr::MakeCast(std::move(order.expression), TypeId::kText, expr::CastContext::kImplicit, order.position));
+        KAPPA_ASSIGN_OR_RETURN(order.expression,
+                               expr::MakeCast(std::move(order.expression), TypeId::kText, expr::CastContext::kImplicit, order.position));
       }
       order.output = static_cast<int>(expressions.size());
       expressions.push_back(order.expression);

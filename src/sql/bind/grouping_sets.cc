@@ -98,7 +98,8 @@ Result<Binder::KeySets> Binder::GroupingSets(const PgQuery__SelectStmt& select, 
   return result;
 }
 
-Result<Binder::Expanded> Binder::ExpandSets(NodePtr plan, const std::vector<ExprPtr>& keys, const KeySets& sets, std::vector<expr::AggregateCall>& aggregates) {
+Result<Binder::Expanded> Binder::ExpandSets(NodePtr plan, const std::vector<ExprPtr>& keys, const KeySets& sets,
+                                            std::vector<expr::AggregateCall>& aggregates) {
   std::vector<ExprPtr> all, empty;
   for (size_t i = 0; i < sets.size(); ++i) {
     all.push_back(Int4(i));
@@ -159,7 +160,9 @@ Result<Binder::Expanded> Binder::ExpandSets(NodePtr plan, const std::vector<Expr
 Result<ExprPtr> Binder::GroupingCall(const PgQuery__GroupingFunc& call, const ExprContext& context) {
   const int position = At(call.location);
   if (context.in_aggregate || context.aggregates == nullptr)
-    return Error(sqlstate::kGroupingError, std::string("grouping operations are not allowed in ") + (context.in_aggregate ? "aggregate functions" : context.clause)).At(position);
+    return Error(sqlstate::kGroupingError,
+                 std::string("grouping operations are not allowed in ") + (context.in_aggregate ? "aggregate functions" : context.clause))
+        .At(position);
   if (call.n_args > 31) return Error(sqlstate::kProgramLimitExceeded, "GROUPING must have fewer than 32 arguments").At(position);
   const ExprContext inside{context.scope, context.clause, nullptr, nullptr, true};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
@@ -172,7 +175,9 @@ Result<ExprPtr> Binder::GroupingValue(int call, const std::vector<ExprPtr>& keys
   std::vector<int32_t> masks(sets.size(), 0);
   for (const ExprPtr& argument : arguments.expressions) {
     const auto found = std::find_if(keys.begin(), keys.end(), [&](const ExprPtr& key) { return plan::SameExpression(*key, *argument); });
-    if (found == keys.end()) return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level").At(arguments.position);
+    if (found == keys.end())
+      return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level")
+          .At(arguments.position);
     for (size_t i = 0; i < sets.size(); ++i) {
       const bool in = std::binary_search(sets[i].begin(), sets[i].end(), static_cast<size_t>(found - keys.begin()));
       masks[i] = masks[i] * 2 + (in ? 0 : 1);
@@ -182,7 +187,8 @@ Result<ExprPtr> Binder::GroupingValue(int call, const std::vector<ExprPtr>& keys
   if (sets.size() == 1) return literal(masks[0]);
   std::vector<std::pair<ExprPtr, ExprPtr>> branches;
   for (size_t i = 0; i + 1 < sets.size(); ++i) branches.emplace_back(Int4(i), literal(masks[i]));
-  return expr::MakeCase(expr::MakeColumn(static_cast<int>(keys.size()) - 1, TypeId::kInt4, "grouping set"), std::move(branches), literal(masks.back()), arguments.position);
+  return expr::MakeCase(expr::MakeColumn(static_cast<int>(keys.size()) - 1, TypeId::kInt4, "grouping set"), std::move(branches),
+                        literal(masks.back()), arguments.position);
 }
 
 }  // namespace kappa::sql

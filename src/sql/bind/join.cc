@@ -56,7 +56,10 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
   KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(function, std::move(arguments), position));
   const int width = left.plan->schema.size();
   const bool named = columns[0].first == "value" || columns.size() > 1;  // columns keep their names under an alias of the table
-  std::string name = alias == nullptr ? columns[0].first : alias->n_colnames > 0 ? TextOf(*alias->colnames[0]) : named ? columns[0].first : alias->aliasname;
+  std::string name = alias == nullptr        ? columns[0].first
+                     : alias->n_colnames > 0 ? TextOf(*alias->colnames[0])
+                     : named                 ? columns[0].first
+                                             : alias->aliasname;
   std::vector<ExprPtr> more;
   std::vector<std::string> more_names;
   for (size_t i = 1; i < columns.size(); ++i) {
@@ -110,7 +113,8 @@ Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselec
 
 Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral) {
   const int position = At(LocationOf(*join.rarg) >= 0 ? LocationOf(*join.rarg) : LocationOf(*join.larg));
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "quals", "rtindex"}, "JOIN", position));
+  KAPPA_RETURN_IF_ERROR(
+      RefuseOtherFields(join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "quals", "rtindex"}, "JOIN", position));
   JoinType type = JoinType::kInner;
   switch (join.jointype) {
     case PG_QUERY__JOIN_TYPE__JOIN_INNER: type = JoinType::kInner; break;
@@ -124,17 +128,22 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
   KAPPA_ASSIGN_OR_RETURN(FromResult left, FromItem(*join.larg, lateral));
   if (IsLateral(*join.rarg)) {
     if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
-      if (join.n_using_clause > 0 || join.is_natural) return Unsupported("USING with a LATERAL sub-select", "Write the condition inside the sub-select and ON true.", position);
+      if (join.n_using_clause > 0 || join.is_natural)
+        return Unsupported("USING with a LATERAL sub-select", "Write the condition inside the sub-select and ON true.", position);
       if (type == JoinType::kRight || type == JoinType::kFull)
-        return Error(sqlstate::kInvalidColumnReference, "invalid reference to FROM-clause entry of a LATERAL sub-select").Detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.").At(position);
+        return Error(sqlstate::kInvalidColumnReference, "invalid reference to FROM-clause entry of a LATERAL sub-select")
+            .Detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+            .At(position);
       return LateralSelect(*join.rarg->range_subselect, std::move(left), cross ? JoinType::kCross : type, join.quals);
     }
     // CROSS JOIN unnest(..), JOIN LATERAL unnest(..) ON true, LEFT JOIN LATERAL unnest(..) ON true.
-    if ((type != JoinType::kInner && type != JoinType::kLeft) || join.n_using_clause > 0 || join.is_natural) return Unsupported("this join with unnest", "Write CROSS JOIN unnest(..) or LEFT JOIN unnest(..) ON true.", position);
+    if ((type != JoinType::kInner && type != JoinType::kLeft) || join.n_using_clause > 0 || join.is_natural)
+      return Unsupported("this join with unnest", "Write CROSS JOIN unnest(..) or LEFT JOIN unnest(..) ON true.", position);
     KAPPA_ASSIGN_OR_RETURN(FromResult result, LateralItem(*join.rarg, std::move(left), type == JoinType::kLeft));
     if (join.quals == nullptr) return result;
     KAPPA_ASSIGN_OR_RETURN(const ExprPtr condition, Condition(*join.quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
-    const bool is_true = condition->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*condition).value() == data::Value::Bool(true);
+    const bool is_true =
+        condition->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*condition).value() == data::Value::Bool(true);
     if (is_true) return result;
     if (type == JoinType::kLeft) return Unsupported("LEFT JOIN unnest(..) with a condition", "Write ON true and filter in WHERE.", position);
     result.plan = plan::MakeFilter(result.plan, condition);
@@ -148,7 +157,8 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
   const int width = left.plan->schema.size();
   const Scope left_scope = left.scope, right_scope = right.scope;
   const NodePtr left_plan = left.plan, right_plan = right.plan;
-  FromResult result = Combine(std::move(left), std::move(right), cross || (join.is_natural && names.empty() && type == JoinType::kInner) ? JoinType::kCross : type);
+  FromResult result =
+      Combine(std::move(left), std::move(right), cross || (join.is_natural && names.empty() && type == JoinType::kInner) ? JoinType::kCross : type);
 
   std::vector<ExprPtr> conditions;
   if (!names.empty()) {
@@ -157,16 +167,16 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
       KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> a, left_scope.Find({name}, position));
       KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> b, right_scope.Find({name}, position));
       if (!a || !b)
-        return Error(sqlstate::kUndefinedColumn, "column \"" + name + "\" specified in USING clause does not exist in " + (a ? "right" : "left") + " table").At(position);
+        return Error(sqlstate::kUndefinedColumn,
+                     "column \"" + name + "\" specified in USING clause does not exist in " + (a ? "right" : "left") + " table")
+            .At(position);
       Scope shifted;
       shifted.Append(right_scope, width);
       KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> moved, shifted.Find({name}, position));
       KAPPA_ASSIGN_OR_RETURN(ExprPtr equal, expr::MakeOperator("=", {*a, *moved}, position));
       conditions.push_back(std::move(equal));
       ExprPtr value = type == JoinType::kRight ? *moved : *a;
-      if (type == JoinType::kFull) {
-        KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCoalesce({*a, *moved}, position));
-      }
+      if (type == JoinType::kFull) { KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCoalesce({*a, *moved}, position)); }
       merged.push_back({name, std::move(value), -1});
     }
     // Merged columns come first in *, and unqualified names mean them.
@@ -178,7 +188,8 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
     conditions.push_back(std::move(condition));
   }
   if (!conditions.empty()) {
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr residual, conditions.size() == 1 ? Result<ExprPtr>(conditions[0]) : expr::MakeAnd(std::move(conditions), position));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr residual,
+                           conditions.size() == 1 ? Result<ExprPtr>(conditions[0]) : expr::MakeAnd(std::move(conditions), position));
     result.plan = plan::MakeJoin(type, left_plan, right_plan, {}, {}, std::move(residual));
   }
   return result;

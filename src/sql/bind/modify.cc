@@ -17,8 +17,10 @@ Error AssignmentError(const Error& error, const data::Field& column, const data:
     if (placed.position() == 0) placed.set_position(position);
     return placed;
   }
-  return Error(sqlstate::kDatatypeMismatch, "column \"" + column.name + "\" is of type " + column.type.ToString() + " but expression is of type " + from.ToString())
-      .Hint("You will need to rewrite or cast the expression.").At(position);
+  return Error(sqlstate::kDatatypeMismatch,
+               "column \"" + column.name + "\" is of type " + column.type.ToString() + " but expression is of type " + from.ToString())
+      .Hint("You will need to rewrite or cast the expression.")
+      .At(position);
 }
 
 Result<ExprPtr> Assign(ExprPtr value, const data::Field& column, int position) {
@@ -46,19 +48,26 @@ Result<Binder::TargetRelation> Binder::ModifyTarget(const PgQuery__RangeVar& rel
     return Error(sqlstate::kUndefinedTable, "relation \"" + schema + "." + name + "\" does not exist").At(position);
   }
   if (const catalog::Stream* stream = context_.catalog->FindStream(name)) {
-    if (std::string_view(verb) != "INSERT") return Unsupported(std::string(verb) + " of a stream", "A stream keeps every event. Rows that change belong into a table.", position);
+    if (std::string_view(verb) != "INSERT")
+      return Unsupported(std::string(verb) + " of a stream", "A stream keeps every event. Rows that change belong into a table.", position);
     return TargetRelation{name, true, stream->id, stream->schema, {}};
   }
-  if (const catalog::Table* table = context_.catalog->FindTable(name)) return TargetRelation{name, false, table->id, table->schema, table->primary_key};
+  if (const catalog::Table* table = context_.catalog->FindTable(name))
+    return TargetRelation{name, false, table->id, table->schema, table->primary_key};
   if (context_.catalog->FindView(name) != nullptr)
-    return Error(sqlstate::kWrongObjectType, "cannot change materialized view \"" + name + "\"").Hint("A view follows its streams and tables: change those.").At(position);
+    return Error(sqlstate::kWrongObjectType, "cannot change materialized view \"" + name + "\"")
+        .Hint("A view follows its streams and tables: change those.")
+        .At(position);
   return UndefinedRelation(name, position);
 }
 
 Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
   const int position = At(statement.relation->location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.base, {"relation", "cols", "select_stmt", "on_conflict_clause", "with_clause", "override"}, "INSERT", position));
-  if (statement.override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_NOT_SET && statement.override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_KIND_UNDEFINED) return Unsupported("OVERRIDING in INSERT", "", position);
+  KAPPA_RETURN_IF_ERROR(
+      RefuseOtherFields(statement.base, {"relation", "cols", "select_stmt", "on_conflict_clause", "with_clause", "override"}, "INSERT", position));
+  if (statement.override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_NOT_SET &&
+      statement.override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_KIND_UNDEFINED)
+    return Unsupported("OVERRIDING in INSERT", "", position);
   KAPPA_ASSIGN_OR_RETURN(const TargetRelation target, ModifyTarget(*statement.relation, "INSERT"));
   const data::Schema& schema = target.schema;
 
@@ -70,12 +79,14 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
     if (column.n_indirection > 0) return Unsupported("a subscript or field in INSERT", "Give the whole value.", at);
     const int index = schema.Find(column.name);
     if (index < 0) {
-      Error error = Error(sqlstate::kUndefinedColumn, std::string("column \"") + column.name + "\" of relation \"" + target.name + "\" does not exist").At(at);
+      Error error =
+          Error(sqlstate::kUndefinedColumn, std::string("column \"") + column.name + "\" of relation \"" + target.name + "\" does not exist").At(at);
       const std::string near = NearestName(column.name, plan::ColumnNames(schema));
       if (!near.empty()) return std::move(error).Hint("Perhaps you meant \"" + near + "\".");
       return error;
     }
-    if (std::find(columns.begin(), columns.end(), index) != columns.end()) return Error(sqlstate::kDuplicateColumn, std::string("column \"") + column.name + "\" specified more than once").At(at);
+    if (std::find(columns.begin(), columns.end(), index) != columns.end())
+      return Error(sqlstate::kDuplicateColumn, std::string("column \"") + column.name + "\" specified more than once").At(at);
     columns.push_back(index);
     column_positions.push_back(at);
   }
@@ -89,7 +100,8 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
   // More values than columns is an error; fewer is one only when the columns were listed.
   const auto check_count = [&](size_t values, int at) -> Status {
     if (values > columns.size()) return Error(sqlstate::kSyntaxError, "INSERT has more expressions than target columns").At(at);
-    if (listed && values < columns.size()) return Error(sqlstate::kSyntaxError, "INSERT has more target columns than expressions").At(column_positions[values]);
+    if (listed && values < columns.size())
+      return Error(sqlstate::kSyntaxError, "INSERT has more target columns than expressions").At(column_positions[values]);
     return {};
   };
   const auto null_row = [&] {
@@ -101,7 +113,8 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
   const PgQuery__SelectStmt* select = statement.select_stmt != nullptr ? statement.select_stmt->select_stmt : nullptr;
   if (select == nullptr) {  // DEFAULT VALUES
     insert.plan = plan::MakeValues(schema, {null_row()});
-  } else if (select->n_values_lists > 0 && select->n_sort_clause == 0 && select->limit_count == nullptr && select->limit_offset == nullptr && select->with_clause == nullptr) {
+  } else if (select->n_values_lists > 0 && select->n_sort_clause == 0 && select->limit_count == nullptr && select->limit_offset == nullptr &&
+             select->with_clause == nullptr) {
     const Scope empty;
     std::vector<std::vector<ExprPtr>> rows;
     size_t width = 0;
@@ -146,7 +159,8 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
     const int at = At(conflict->location);
     if (target.stream) return Unsupported("ON CONFLICT in INSERT into a stream", "A stream has no key: every event is kept.", at);
     if (conflict->infer != nullptr) {
-      if (conflict->infer->conname[0] != '\0' || conflict->infer->where_clause != nullptr) return Unsupported("ON CONFLICT ON CONSTRAINT or with WHERE", "Write ON CONFLICT (key columns).", at);
+      if (conflict->infer->conname[0] != '\0' || conflict->infer->where_clause != nullptr)
+        return Unsupported("ON CONFLICT ON CONSTRAINT or with WHERE", "Write ON CONFLICT (key columns).", at);
       std::vector<int> named;
       for (size_t i = 0; i < conflict->infer->n_index_elems; ++i) {
         const PgQuery__IndexElem& element = *conflict->infer->index_elems[i]->index_elem;
@@ -155,25 +169,39 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
       std::vector<int> key = target.primary_key;
       std::sort(named.begin(), named.end());
       std::sort(key.begin(), key.end());
-      if (named != key) return Error(sqlstate::kInvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification").Hint("Name the columns of the primary key.").At(at);
+      if (named != key)
+        return Error(sqlstate::kInvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+            .Hint("Name the columns of the primary key.")
+            .At(at);
     }
     if (conflict->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING) {
       insert.conflict = InsertStatement::Conflict::kNothing;
     } else {
-      if (conflict->infer == nullptr) return Error(sqlstate::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").Hint("For example, ON CONFLICT (column_name).").At(at);
+      if (conflict->infer == nullptr)
+        return Error(sqlstate::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+            .Hint("For example, ON CONFLICT (column_name).")
+            .At(at);
       if (conflict->where_clause != nullptr) return Unsupported("WHERE in ON CONFLICT DO UPDATE", "", at);
       std::vector<bool> set(static_cast<size_t>(schema.size()));
       for (const int key : target.primary_key) set[static_cast<size_t>(key)] = true;
       for (size_t i = 0; i < conflict->n_target_list; ++i) {
         const PgQuery__ResTarget& assignment = *conflict->target_list[i]->res_target;
         const int index = schema.Find(assignment.name);
-        if (index < 0) return Error(sqlstate::kUndefinedColumn, std::string("column \"") + assignment.name + "\" of relation \"" + target.name + "\" does not exist").At(At(assignment.location));
+        if (index < 0)
+          return Error(sqlstate::kUndefinedColumn,
+                       std::string("column \"") + assignment.name + "\" of relation \"" + target.name + "\" does not exist")
+              .At(At(assignment.location));
         const PgQuery__Node& value = *assignment.val;
-        const bool excluded = value.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && value.column_ref->n_fields == 2 && TextOf(*value.column_ref->fields[0]) == "excluded" && TextOf(*value.column_ref->fields[1]) == assignment.name;
-        if (!excluded) return Unsupported("ON CONFLICT DO UPDATE with anything but column = excluded.column", "Set every column to its excluded value: the new row replaces the old one.", At(assignment.location));
+        const bool excluded = value.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && value.column_ref->n_fields == 2 &&
+                              TextOf(*value.column_ref->fields[0]) == "excluded" && TextOf(*value.column_ref->fields[1]) == assignment.name;
+        if (!excluded)
+          return Unsupported("ON CONFLICT DO UPDATE with anything but column = excluded.column",
+                             "Set every column to its excluded value: the new row replaces the old one.", At(assignment.location));
         set[static_cast<size_t>(index)] = true;
       }
-      if (std::find(set.begin(), set.end(), false) != set.end()) return Unsupported("ON CONFLICT DO UPDATE of only some columns", "Set every column to its excluded value: the new row replaces the old one.", at);
+      if (std::find(set.begin(), set.end(), false) != set.end())
+        return Unsupported("ON CONFLICT DO UPDATE of only some columns", "Set every column to its excluded value: the new row replaces the old one.",
+                           at);
       insert.conflict = InsertStatement::Conflict::kUpdate;
     }
   }
@@ -204,7 +232,9 @@ Result<BoundStatement> Binder::Update(const PgQuery__UpdateStmt& statement) {
     if (assignment.n_indirection > 0) return Unsupported("a subscript or field in UPDATE", "Set the whole value.", at);
     const int index = target.schema.Find(assignment.name);
     if (index < 0) {
-      Error error = Error(sqlstate::kUndefinedColumn, std::string("column \"") + assignment.name + "\" of relation \"" + target.name + "\" does not exist").At(at);
+      Error error =
+          Error(sqlstate::kUndefinedColumn, std::string("column \"") + assignment.name + "\" of relation \"" + target.name + "\" does not exist")
+              .At(at);
       const std::string near = NearestName(assignment.name, plan::ColumnNames(target.schema));
       if (!near.empty()) return std::move(error).Hint("Perhaps you meant \"" + near + "\".");
       return error;
@@ -213,7 +243,8 @@ Result<BoundStatement> Binder::Update(const PgQuery__UpdateStmt& statement) {
     if (assigned[column]) return Error(sqlstate::kSyntaxError, std::string("multiple assignments to same column \"") + assignment.name + "\"").At(at);
     assigned[column] = true;
     if (std::find(target.primary_key.begin(), target.primary_key.end(), index) != target.primary_key.end())
-      return Unsupported(std::string("changing the primary key column \"") + assignment.name + "\"", "Delete the row and insert it with the new key.", at);
+      return Unsupported(std::string("changing the primary key column \"") + assignment.name + "\"", "Delete the row and insert it with the new key.",
+                         at);
     const data::Field& field = target.schema.fields[column];
     const PgQuery__Node& value = *assignment.val;
     if (value.node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {

@@ -11,9 +11,7 @@
 namespace kappa::sql {
 
 /// The text of a String node; empty for other nodes.
-inline std::string TextOf(const PgQuery__Node& node) {
-  return node.node_case == PG_QUERY__NODE__NODE_STRING ? node.string->sval : "";
-}
+inline std::string TextOf(const PgQuery__Node& node) { return node.node_case == PG_QUERY__NODE__NODE_STRING ? node.string->sval : ""; }
 
 inline std::vector<std::string> TextsOf(PgQuery__Node* const* nodes, size_t count) {
   std::vector<std::string> texts;
@@ -26,7 +24,8 @@ int LocationOf(const PgQuery__Node& node);
 
 /// The string of an A_Const, null for other nodes.
 inline const char* StringConstant(const PgQuery__Node& node) {
-  if (node.node_case != PG_QUERY__NODE__NODE_A_CONST || node.a_const->isnull || node.a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL) return nullptr;
+  if (node.node_case != PG_QUERY__NODE__NODE_A_CONST || node.a_const->isnull || node.a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL)
+    return nullptr;
   return node.a_const->sval->sval;
 }
 

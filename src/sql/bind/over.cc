@@ -18,10 +18,17 @@ struct WindowName {
   size_t arguments_min, arguments_max;
 };
 constexpr WindowName kNames[] = {
-    {"row_number", Kind::kRowNumber, 0, 0}, {"rank", Kind::kRank, 0, 0}, {"dense_rank", Kind::kDenseRank, 0, 0},
-    {"percent_rank", Kind::kPercentRank, 0, 0}, {"cume_dist", Kind::kCumeDist, 0, 0}, {"ntile", Kind::kNtile, 1, 1},
-    {"lag", Kind::kLag, 1, 3}, {"lead", Kind::kLead, 1, 3}, {"first_value", Kind::kFirstValue, 1, 1},
-    {"last_value", Kind::kLastValue, 1, 1}, {"nth_value", Kind::kNthValue, 2, 2},
+    {"row_number", Kind::kRowNumber, 0, 0},
+    {"rank", Kind::kRank, 0, 0},
+    {"dense_rank", Kind::kDenseRank, 0, 0},
+    {"percent_rank", Kind::kPercentRank, 0, 0},
+    {"cume_dist", Kind::kCumeDist, 0, 0},
+    {"ntile", Kind::kNtile, 1, 1},
+    {"lag", Kind::kLag, 1, 3},
+    {"lead", Kind::kLead, 1, 3},
+    {"first_value", Kind::kFirstValue, 1, 1},
+    {"last_value", Kind::kLastValue, 1, 1},
+    {"nth_value", Kind::kNthValue, 2, 2},
 };
 
 const WindowName* FindName(std::string_view name) {
@@ -31,10 +38,23 @@ const WindowName* FindName(std::string_view name) {
 
 // PostgreSQL's parsenodes.h.
 enum FrameOption : int {
-  kNonDefault = 0x1, kRange = 0x2, kRows = 0x4, kGroups = 0x8,
-  kStartUnboundedPreceding = 0x20, kEndUnboundedPreceding = 0x40, kStartUnboundedFollowing = 0x80, kEndUnboundedFollowing = 0x100,
-  kStartCurrentRow = 0x200, kEndCurrentRow = 0x400, kStartOffsetPreceding = 0x800, kEndOffsetPreceding = 0x1000,
-  kStartOffsetFollowing = 0x2000, kEndOffsetFollowing = 0x4000, kExcludeCurrentRow = 0x8000, kExcludeGroup = 0x10000, kExcludeTies = 0x20000,
+  kNonDefault = 0x1,
+  kRange = 0x2,
+  kRows = 0x4,
+  kGroups = 0x8,
+  kStartUnboundedPreceding = 0x20,
+  kEndUnboundedPreceding = 0x40,
+  kStartUnboundedFollowing = 0x80,
+  kEndUnboundedFollowing = 0x100,
+  kStartCurrentRow = 0x200,
+  kEndCurrentRow = 0x400,
+  kStartOffsetPreceding = 0x800,
+  kEndOffsetPreceding = 0x1000,
+  kStartOffsetFollowing = 0x2000,
+  kEndOffsetFollowing = 0x4000,
+  kExcludeCurrentRow = 0x8000,
+  kExcludeGroup = 0x10000,
+  kExcludeTies = 0x20000,
 };
 
 bool SameKeys(const BoundWindow& a, const BoundWindow& b) {
@@ -42,7 +62,9 @@ bool SameKeys(const BoundWindow& a, const BoundWindow& b) {
   for (size_t i = 0; i < a.partition.size(); ++i)
     if (!plan::SameExpression(*a.partition[i], *b.partition[i])) return false;
   for (size_t i = 0; i < a.order.size(); ++i)
-    if (!plan::SameExpression(*a.order[i].expression, *b.order[i].expression) || a.order[i].descending != b.order[i].descending || a.order[i].nulls_first != b.order[i].nulls_first) return false;
+    if (!plan::SameExpression(*a.order[i].expression, *b.order[i].expression) || a.order[i].descending != b.order[i].descending ||
+        a.order[i].nulls_first != b.order[i].nulls_first)
+      return false;
   return true;
 }
 
@@ -76,8 +98,11 @@ Result<BoundWindow> Binder::WindowOf(const PgQuery__WindowDef& definition, const
       if (select.window_clause[i]->window_def->name == name) return select.window_clause[i]->window_def;
     return nullptr;
   };
-  const auto missing = [&](const std::string& name) { return Error(sqlstate::kUndefinedObject, "window \"" + name + "\" does not exist").At(position); };
-  const bool defines = std::any_of(select.window_clause, select.window_clause + select.n_window_clause, [&](const PgQuery__Node* node) { return node->window_def == &definition; });
+  const auto missing = [&](const std::string& name) {
+    return Error(sqlstate::kUndefinedObject, "window \"" + name + "\" does not exist").At(position);
+  };
+  const bool defines = std::any_of(select.window_clause, select.window_clause + select.n_window_clause,
+                                   [&](const PgQuery__Node* node) { return node->window_def == &definition; });
   if (!defines && definition.name[0] != '\0') {  // OVER name
     const PgQuery__WindowDef* named = find(definition.name);
     if (named == nullptr) return missing(definition.name);
@@ -99,10 +124,13 @@ Result<BoundWindow> Binder::WindowOf(const PgQuery__WindowDef& definition, const
   for (size_t i = 0; i < definition.n_order_clause; ++i) {
     const PgQuery__SortBy& sort = *definition.order_clause[i]->sort_by;
     inside.clause = "ORDER BY";
-    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", At(LocationOf(*sort.node)));
+    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING)
+      return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", At(LocationOf(*sort.node)));
     plan::SortKey key;
     key.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT ? key.descending : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+    key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+                          ? key.descending
+                          : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
     KAPPA_ASSIGN_OR_RETURN(key.expression, Expr(*sort.node, inside));
     if (key.expression->type().id == TypeId::kUnknown) continue;
     window.order.push_back(std::move(key));
@@ -115,8 +143,10 @@ Result<BoundWindow> Binder::WindowOf(const PgQuery__WindowDef& definition, const
   --depth_;
   const auto refuse = [&](const std::string& what) { return Error(sqlstate::kWindowingError, what).At(position); };
   if (definition.n_partition_clause > 0) return refuse(std::string("cannot override PARTITION BY clause of window \"") + definition.refname + "\"");
-  if (definition.n_order_clause > 0 && !inherited.order.empty()) return refuse(std::string("cannot override ORDER BY clause of window \"") + definition.refname + "\"");
-  if ((inherited.frame_options & kNonDefault) != 0) return refuse(std::string("cannot copy window \"") + definition.refname + "\" because it has a frame clause");
+  if (definition.n_order_clause > 0 && !inherited.order.empty())
+    return refuse(std::string("cannot override ORDER BY clause of window \"") + definition.refname + "\"");
+  if ((inherited.frame_options & kNonDefault) != 0)
+    return refuse(std::string("cannot copy window \"") + definition.refname + "\" because it has a frame clause");
   window.partition = std::move(inherited.partition);
   if (definition.n_order_clause == 0) window.order = std::move(inherited.order);
   return window;
@@ -127,38 +157,54 @@ Result<WindowFrame> Binder::FrameOf(const BoundWindow& window, int position) {
   WindowFrame frame;
   const int options = window.frame_options;
   frame.mode = (options & kRows) != 0 ? WindowFrame::Mode::kRows : (options & kGroups) != 0 ? WindowFrame::Mode::kGroups : WindowFrame::Mode::kRange;
-  frame.start = (options & kStartOffsetPreceding) != 0 ? Bound::kPreceding : (options & kStartOffsetFollowing) != 0 ? Bound::kFollowing
-                : (options & kStartCurrentRow) != 0 ? Bound::kCurrentRow : Bound::kUnboundedPreceding;
-  frame.end = (options & kEndOffsetPreceding) != 0 ? Bound::kPreceding : (options & kEndOffsetFollowing) != 0 ? Bound::kFollowing
-              : (options & kEndUnboundedFollowing) != 0 ? Bound::kUnboundedFollowing : Bound::kCurrentRow;
+  frame.start = (options & kStartOffsetPreceding) != 0   ? Bound::kPreceding
+                : (options & kStartOffsetFollowing) != 0 ? Bound::kFollowing
+                : (options & kStartCurrentRow) != 0      ? Bound::kCurrentRow
+                                                         : Bound::kUnboundedPreceding;
+  frame.end = (options & kEndOffsetPreceding) != 0      ? Bound::kPreceding
+              : (options & kEndOffsetFollowing) != 0    ? Bound::kFollowing
+              : (options & kEndUnboundedFollowing) != 0 ? Bound::kUnboundedFollowing
+                                                        : Bound::kCurrentRow;
   if ((options & kExcludeCurrentRow) != 0) frame.exclude = WindowFrame::Exclude::kCurrentRow;
   if ((options & kExcludeGroup) != 0) frame.exclude = WindowFrame::Exclude::kGroup;
   if ((options & kExcludeTies) != 0) frame.exclude = WindowFrame::Exclude::kTies;
   const bool range = frame.mode == WindowFrame::Mode::kRange;
-  if (frame.mode == WindowFrame::Mode::kGroups && window.order.empty()) return Error(sqlstate::kWindowingError, "GROUPS mode requires an ORDER BY clause").At(position);
+  if (frame.mode == WindowFrame::Mode::kGroups && window.order.empty())
+    return Error(sqlstate::kWindowingError, "GROUPS mode requires an ORDER BY clause").At(position);
   const auto offset = [&](const PgQuery__Node* node, bool start) -> Result<ExprPtr> {
     const int at = At(LocationOf(*node));
     const char* clause = range ? "RANGE" : frame.mode == WindowFrame::Mode::kRows ? "ROWS" : "GROUPS";
     const Scope empty;
-    if (node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF) return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(at);
+    if (node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
+      return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(at);
     KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*node, {.scope = &empty, .clause = clause}));
     data::Type wanted = TypeId::kInt8;
     if (range) {
-      if (window.order.size() != 1) return Error(sqlstate::kWindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column").At(position);
+      if (window.order.size() != 1)
+        return Error(sqlstate::kWindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column").At(position);
       const data::Type key = window.order[0].expression->type();
       wanted = RangeOffsetType(key);
-      if (wanted.id == TypeId::kUnknown) return Error(sqlstate::kFeatureNotSupported, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " + key.WithoutModifier().ToString()).At(at);
-      const bool fits = value->type().id == TypeId::kUnknown || value->type().id == wanted.id || value->type().id == TypeId::kInt2 || value->type().id == TypeId::kInt4 ||
+      if (wanted.id == TypeId::kUnknown)
+        return Error(sqlstate::kFeatureNotSupported,
+                     "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " + key.WithoutModifier().ToString())
+            .At(at);
+      const bool fits = value->type().id == TypeId::kUnknown || value->type().id == wanted.id || value->type().id == TypeId::kInt2 ||
+                        value->type().id == TypeId::kInt4 ||
                         (wanted.id != TypeId::kInt8 && wanted.id != TypeId::kInterval && data::IsNumber(value->type().id));
       if (!fits || (wanted.id == TypeId::kInterval && data::IsNumber(value->type().id)))
-        return Error(sqlstate::kFeatureNotSupported, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " + key.WithoutModifier().ToString() + " and offset type " + value->type().WithoutModifier().ToString())
-            .Hint("Cast the offset value to an appropriate type.").At(at);
+        return Error(sqlstate::kFeatureNotSupported, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " +
+                                                         key.WithoutModifier().ToString() + " and offset type " +
+                                                         value->type().WithoutModifier().ToString())
+            .Hint("Cast the offset value to an appropriate type.")
+            .At(at);
     } else if (value->type().id != TypeId::kUnknown && !data::IsNumber(value->type().id)) {
-      return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + clause + " must be type bigint, not type " + value->type().ToString()).At(at);
+      return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + clause + " must be type bigint, not type " + value->type().ToString())
+          .At(at);
     }
     KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCast(std::move(value), wanted, expr::CastContext::kAssignment, at));
     value = expr::FoldConstants(value);
-    if (!value->is_row_constant()) return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(at);
+    if (!value->is_row_constant())
+      return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(at);
     if (value->kind() == expr::Expression::Kind::kLiteral) {
       const data::Value& literal = static_cast<const expr::Literal&>(*value).value();
       const std::string which = start ? "frame starting offset" : "frame ending offset";
@@ -180,15 +226,19 @@ Result<ExprPtr> Binder::OverCall(const std::string& name, const PgQuery__FuncCal
   const int position = At(call.location);
   if (context.in_window) return Error(sqlstate::kWindowingError, "window function calls cannot be nested").At(position);
   if (context.in_aggregate) return Error(sqlstate::kGroupingError, "aggregate function calls cannot contain window function calls").At(position);
-  if (context.windows == nullptr) return Error(sqlstate::kWindowingError, std::string("window functions are not allowed in ") + context.clause).At(position);
+  if (context.windows == nullptr)
+    return Error(sqlstate::kWindowingError, std::string("window functions are not allowed in ") + context.clause).At(position);
   const WindowName* known = FindName(name);
   if (known == nullptr && !expr::IsAggregate(name))
     return Error(sqlstate::kWrongObjectType, "OVER specified, but " + name + " is not a window function nor an aggregate function").At(position);
-  if (call.agg_within_group || expr::IsOrderedSetAggregate(name)) return Error(sqlstate::kFeatureNotSupported, "OVER is not supported for ordered-set aggregate " + name).Hint("Use GROUP BY.").At(position);
-  if (name == "jsonb_object_agg" || name == "json_object_agg") return Unsupported("aggregate function " + name + " with OVER", "Use GROUP BY, or jsonb_agg with OVER.", position);
+  if (call.agg_within_group || expr::IsOrderedSetAggregate(name))
+    return Error(sqlstate::kFeatureNotSupported, "OVER is not supported for ordered-set aggregate " + name).Hint("Use GROUP BY.").At(position);
+  if (name == "jsonb_object_agg" || name == "json_object_agg")
+    return Unsupported("aggregate function " + name + " with OVER", "Use GROUP BY, or jsonb_agg with OVER.", position);
   if (call.agg_distinct) return Error(sqlstate::kFeatureNotSupported, "DISTINCT is not implemented for window functions").At(position);
   if (call.n_agg_order > 0) return Error(sqlstate::kFeatureNotSupported, "aggregate ORDER BY is not implemented for window functions").At(position);
-  if (known != nullptr && call.agg_filter != nullptr) return Error(sqlstate::kFeatureNotSupported, "FILTER is not implemented for non-aggregate window functions").At(position);
+  if (known != nullptr && call.agg_filter != nullptr)
+    return Error(sqlstate::kFeatureNotSupported, "FILTER is not implemented for non-aggregate window functions").At(position);
 
   ExprContext inside = context;
   inside.sets = nullptr;
@@ -207,7 +257,8 @@ Result<ExprPtr> Binder::OverCall(const std::string& name, const PgQuery__FuncCal
     }
     window.call.type = window.call.aggregate.type;
   } else {
-    KAPPA_RETURN_IF_ERROR(ResolveWindowFunction(std::move(arguments), known->arguments_min, known->arguments_max, known->kind, window.call, position));
+    KAPPA_RETURN_IF_ERROR(
+        ResolveWindowFunction(std::move(arguments), known->arguments_min, known->arguments_max, known->kind, window.call, position));
   }
   std::vector<BoundWindow>& windows = context.windows->calls;
   const data::Type type = window.call.type;
@@ -221,7 +272,8 @@ Status Binder::ResolveWindowFunction(std::vector<ExprPtr> arguments, size_t leas
     std::string shape;
     for (const ExprPtr& argument : arguments) shape += (shape.empty() ? "" : ", ") + argument->type().WithoutModifier().ToString();
     return Error(sqlstate::kUndefinedFunction, "function " + call.name + "(" + shape + ") does not exist")
-        .Hint("No function matches the given name and argument types. You might need to add explicit type casts.").At(position);
+        .Hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+        .At(position);
   };
   if (arguments.size() < least || arguments.size() > most) return undefined();
   const auto integer = [&](size_t i) -> Status {
@@ -269,7 +321,8 @@ Result<NodePtr> Binder::AddWindows(NodePtr plan, std::vector<BoundWindow>& windo
   };
   std::vector<Group> groups;
   for (size_t i = 0; i < windows.size(); ++i) {
-    const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return SameKeys(windows[group.members[0]], windows[i]); });
+    const auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return SameKeys(windows[group.members[0]], windows[i]); });
     if (found == groups.end()) groups.push_back({{i}, false});
     else found->members.push_back(i);
   }
@@ -299,12 +352,14 @@ Status Binder::CheckDistinctOn(const std::vector<Order>& distinct, const std::ve
   bool skipped = false;
   for (const Order& order : orders) {
     const bool listed = std::any_of(distinct.begin(), distinct.end(), [&](const Order& key) { return same(key, order); });
-    if (listed && skipped) return Error(sqlstate::kInvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions").At(order.position);
+    if (listed && skipped)
+      return Error(sqlstate::kInvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions").At(order.position);
     skipped = skipped || !listed;
   }
   for (const Order& key : distinct) {
     const bool ordered = std::any_of(orders.begin(), orders.end(), [&](const Order& order) { return same(key, order); });
-    if (!ordered && skipped) return Error(sqlstate::kInvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions").At(key.position);
+    if (!ordered && skipped)
+      return Error(sqlstate::kInvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions").At(key.position);
   }
   return {};
 }
@@ -314,7 +369,8 @@ Result<NodePtr> Binder::LimitByRank(const NodePtr& plan, const ExprPtr& limit, c
   const auto number = [&](const ExprPtr& expression, int64_t otherwise) -> Result<int64_t> {
     if (!expression) return otherwise;
     if (expression->kind() != expr::Expression::Kind::kLiteral)
-      return Unsupported(ties ? "a parameter in FETCH .. WITH TIES" : "a LIMIT or OFFSET that is not a constant in a view", "Write a number.", position);
+      return Unsupported(ties ? "a parameter in FETCH .. WITH TIES" : "a LIMIT or OFFSET that is not a constant in a view", "Write a number.",
+                         position);
     const data::Value& value = static_cast<const expr::Literal&>(*expression).value();
     return value.null ? otherwise : value.As<int64_t>();
   };
@@ -325,7 +381,8 @@ Result<NodePtr> Binder::LimitByRank(const NodePtr& plan, const ExprPtr& limit, c
   std::vector<plan::SortKey> keys = sorted ? static_cast<const plan::Sort&>(*plan).keys : std::vector<plan::SortKey>();
   const int64_t from = skipped == INT64_MAX ? INT64_MAX : skipped + 1;
   const int64_t to = count == INT64_MAX || count > INT64_MAX - 1 - skipped ? INT64_MAX : skipped + count;
-  NodePtr top = plan::MakeTopN(sorted ? plan->inputs[0] : plan, {}, keys, ties ? plan::TopN::Rank::kTies : plan::TopN::Rank::kRowNumber, from, to, "");
+  NodePtr top =
+      plan::MakeTopN(sorted ? plan->inputs[0] : plan, {}, keys, ties ? plan::TopN::Rank::kTies : plan::TopN::Rank::kRowNumber, from, to, "");
   return for_view_ || keys.empty() ? top : plan::MakeSort(std::move(top), std::move(keys));
 }
 

@@ -76,7 +76,8 @@ Result<std::optional<ExprPtr>> Scope::Find(const std::vector<std::string>& parts
       if (found != nullptr) {
         Error error = Error(sqlstate::kAmbiguousColumn, "column reference \"" + name + "\" is ambiguous").At(position);
         if (column.table >= 0 && found->table >= 0)
-          return std::move(error).Hint("Write " + tables[static_cast<size_t>(found->table)].name + "." + name + " or " + tables[static_cast<size_t>(column.table)].name + "." + name + ".");
+          return std::move(error).Hint("Write " + tables[static_cast<size_t>(found->table)].name + "." + name + " or " +
+                                       tables[static_cast<size_t>(column.table)].name + "." + name + ".");
         return error;
       }
       found = &column;
@@ -93,7 +94,8 @@ Result<std::optional<ExprPtr>> Scope::Find(const std::vector<std::string>& parts
     found = &column;
   }
   if (found != nullptr) return std::optional<ExprPtr>(found->expression);
-  Error error = Error(sqlstate::kUndefinedColumn, "column " + table->name + "." + name + " does not exist").Detail(ColumnsDetail({*table})).At(position);
+  Error error =
+      Error(sqlstate::kUndefinedColumn, "column " + table->name + "." + name + " does not exist").Detail(ColumnsDetail({*table})).At(position);
   const std::string near = NearestName(name, NamesOf(*table));
   if (!near.empty()) return std::move(error).Hint(Hint(*table, near));
   return error;
@@ -106,7 +108,8 @@ Error Scope::Undefined(const std::vector<std::string>& parts, int position) cons
     for (const ScopeTable& table : tables) {
       if (table.relation == wanted && table.name != wanted)
         return Error(sqlstate::kUndefinedTable, "invalid reference to FROM-clause entry for table \"" + wanted + "\"")
-            .Hint("Perhaps you meant to reference the table alias \"" + table.name + "\".").At(position);
+            .Hint("Perhaps you meant to reference the table alias \"" + table.name + "\".")
+            .At(position);
     }
     std::vector<std::string> names;
     for (const ScopeTable& table : tables) names.push_back(table.name);

@@ -115,9 +115,7 @@ Result<NodePtr> Binder::CoerceColumn(const NodePtr& plan, int index, data::Type 
   }
   if (plan->kind == plan::NodeKind::kValues) {
     auto rows = static_cast<const plan::Values&>(*plan).rows;
-    for (auto& row : rows) {
-      KAPPA_ASSIGN_OR_RETURN(row[at], expr::MakeCast(std::move(row[at]), type, how, position));
-    }
+    for (auto& row : rows) { KAPPA_ASSIGN_OR_RETURN(row[at], expr::MakeCast(std::move(row[at]), type, how, position)); }
     data::Schema schema = plan->schema;
     schema.fields[at].type = type;
     return plan::MakeValues(std::move(schema), std::move(rows));
@@ -154,13 +152,18 @@ Status Binder::BindWith(const PgQuery__WithClause* with) {
     const PgQuery__CommonTableExpr& definition = *with->ctes[i]->common_table_expr;
     const int at = At(definition.location);
     KAPPA_RETURN_IF_ERROR(RefuseOtherFields(definition.base, {"ctename", "aliascolnames", "ctematerialized", "ctequery"}, "WITH", at));
-    if (definition.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Unsupported("a data-modifying statement in WITH", "Run it as a statement of its own.", at);
+    if (definition.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+      return Unsupported("a data-modifying statement in WITH", "Run it as a statement of its own.", at);
     for (size_t k = first; k < common_tables_.size(); ++k)
-      if (common_tables_[k].name == definition.ctename) return Error(sqlstate::kAmbiguousAlias, std::string("WITH query name \"") + definition.ctename + "\" specified more than once").At(at);
+      if (common_tables_[k].name == definition.ctename)
+        return Error(sqlstate::kAmbiguousAlias, std::string("WITH query name \"") + definition.ctename + "\" specified more than once").At(at);
     KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*definition.ctequery->select_stmt, /*keep_unknown=*/false));
     std::vector<std::string> columns = TextsOf(definition.aliascolnames, definition.n_aliascolnames);
     if (static_cast<int>(columns.size()) > plan->schema.size())
-      return Error(sqlstate::kInvalidColumnReference, std::string("WITH query \"") + definition.ctename + "\" has " + std::to_string(plan->schema.size()) + " columns available but " + std::to_string(columns.size()) + " columns specified").At(at);
+      return Error(sqlstate::kInvalidColumnReference, std::string("WITH query \"") + definition.ctename + "\" has " +
+                                                          std::to_string(plan->schema.size()) + " columns available but " +
+                                                          std::to_string(columns.size()) + " columns specified")
+          .At(at);
     if (plan::Depth(*plan) > kDepthMax) return Error(sqlstate::kStatementTooComplex, "WITH queries are nested too deeply").At(at);
     common_tables_.push_back({definition.ctename, std::move(plan), std::move(columns)});
   }
@@ -186,7 +189,8 @@ Result<NodePtr> Binder::Select(const PgQuery__SelectStmt& select, bool keep_unkn
 }
 
 Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown) {
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(select.base, {"op", "all", "larg", "rarg", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "UNION", 0));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
+      select.base, {"op", "all", "larg", "rarg", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "UNION", 0));
   const auto location = [&](const PgQuery__SelectStmt* side) {
     while (side->larg != nullptr) side = side->larg;
     if (side->n_target_list > 0) return At(side->target_list[0]->res_target->location);
@@ -279,14 +283,16 @@ Result<NodePtr> Binder::IntersectOrExcept(const NodePtr& left, const NodePtr& ri
 }
 
 Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown) {
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(select.base, {"values_lists", "op", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "VALUES", 0));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
+      select.base, {"values_lists", "op", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "VALUES", 0));
   const Scope empty;
   std::vector<std::vector<ExprPtr>> rows;
   std::vector<std::vector<int>> positions;
   for (size_t i = 0; i < select.n_values_lists; ++i) {
     const PgQuery__List& list = *select.values_lists[i]->list;
     KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> row, Exprs(list.items, list.n_items, {.scope = &empty, .clause = "VALUES"}));
-    if (!rows.empty() && row.size() != rows[0].size()) return Error(sqlstate::kSyntaxError, "VALUES lists must all be the same length").At(At(LocationOf(*list.items[0])));
+    if (!rows.empty() && row.size() != rows[0].size())
+      return Error(sqlstate::kSyntaxError, "VALUES lists must all be the same length").At(At(LocationOf(*list.items[0])));
     rows.push_back(std::move(row));
     std::vector<int> at;
     for (size_t k = 0; k < list.n_items; ++k) at.push_back(LocationOf(*list.items[k]));
@@ -306,7 +312,8 @@ Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep
     if (type.id != TypeId::kUnknown) {
       for (size_t i = 0; i < rows.size(); ++i) {
         if (rows[i][column]->type() == type) continue;
-        KAPPA_ASSIGN_OR_RETURN(rows[i][column], expr::MakeCast(std::move(rows[i][column]), type, expr::CastContext::kImplicit, At(positions[i][column])));
+        KAPPA_ASSIGN_OR_RETURN(rows[i][column],
+                               expr::MakeCast(std::move(rows[i][column]), type, expr::CastContext::kImplicit, At(positions[i][column])));
       }
     }
     schema.fields.push_back({"column" + std::to_string(column + 1), type, true});
@@ -320,9 +327,11 @@ Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep
 Result<NodePtr> Binder::SortOutput(const PgQuery__SelectStmt& select, NodePtr plan) {
   if (select.n_sort_clause == 0) return plan;
   if (for_view_ && select.limit_count == nullptr && select.limit_offset == nullptr)
-    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.", At(LocationOf(*select.sort_clause[0]->sort_by->node)));
+    return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.",
+                       At(LocationOf(*select.sort_clause[0]->sort_by->node)));
   std::vector<Target> targets;
-  for (int i = 0; i < plan->schema.size(); ++i) targets.push_back({OutputColumn(plan, i), plan->schema.fields[static_cast<size_t>(i)].name, 0, nullptr});
+  for (int i = 0; i < plan->schema.size(); ++i)
+    targets.push_back({OutputColumn(plan, i), plan->schema.fields[static_cast<size_t>(i)].name, 0, nullptr});
   Scope scope;
   ScopeTable table{"Result", "", "", "", {}};
   for (const Target& target : targets) table.columns.push_back({target.name, target.expression});
@@ -331,8 +340,10 @@ Result<NodePtr> Binder::SortOutput(const PgQuery__SelectStmt& select, NodePtr pl
   for (size_t i = 0; i < select.n_sort_clause; ++i) {
     KAPPA_ASSIGN_OR_RETURN(const Order order, OrderOf(*select.sort_clause[i]->sort_by, targets, {.scope = &scope, .clause = "ORDER BY"}));
     if (order.output < 0)
-      return Error(sqlstate::kFeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause").Detail("Only result column names can be used, not expressions or functions.")
-          .Hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.").At(order.position);
+      return Error(sqlstate::kFeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+          .Detail("Only result column names can be used, not expressions or functions.")
+          .Hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
+          .At(order.position);
     keys.push_back({targets[static_cast<size_t>(order.output)].expression, order.descending, order.nulls_first});
   }
   return plan::MakeSort(std::move(plan), std::move(keys));
@@ -343,17 +354,20 @@ Result<ExprPtr> Binder::LimitCount(const PgQuery__Node* node, const char* clause
   if (node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->isnull) return ExprPtr();  // LIMIT ALL
   const int position = At(LocationOf(*node));
   const Scope empty;
-  if (node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF) return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(position);
+  if (node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
+    return Error(sqlstate::kInvalidColumnReference, std::string("argument of ") + clause + " must not contain variables").At(position);
   KAPPA_ASSIGN_OR_RETURN(ExprPtr count, Expr(*node, {.scope = &empty, .clause = clause}));
   const TypeId type = count->type().id;
   if (type != TypeId::kUnknown && !data::IsNumber(type))
-    return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + clause + " must be type bigint, not type " + count->type().ToString()).At(position);
+    return Error(sqlstate::kDatatypeMismatch, std::string("argument of ") + clause + " must be type bigint, not type " + count->type().ToString())
+        .At(position);
   KAPPA_ASSIGN_OR_RETURN(count, expr::MakeCast(std::move(count), TypeId::kInt8, expr::CastContext::kAssignment, position));
   count = expr::FoldConstants(count);
   if (count->kind() == expr::Expression::Kind::kLiteral) {
     const Value& value = static_cast<const expr::Literal&>(*count).value();
     if (value.null) return ExprPtr();
-    if (value.As<int64_t>() < 0) return Error(std::string_view(clause) == "LIMIT" ? "2201W" : "2201X", std::string(clause) + " must not be negative").At(position);
+    if (value.As<int64_t>() < 0)
+      return Error(std::string_view(clause) == "LIMIT" ? "2201W" : "2201X", std::string(clause) + " must not be negative").At(position);
   }
   return count;
 }

@@ -18,7 +18,8 @@ class SelectTest : public testing::Test {
     const Result<BoundStatement> bound = catalog_.Bind(text);
     if (!bound.ok()) return bound.error().ToString();
     std::string columns;
-    for (const data::Field& field : std::get<SelectStatement>(*bound).plan->schema.fields) columns += (columns.empty() ? "" : ", ") + field.name + " " + field.type.ToString();
+    for (const data::Field& field : std::get<SelectStatement>(*bound).plan->schema.fields)
+      columns += (columns.empty() ? "" : ", ") + field.name + " " + field.type.ToString();
     return columns;
   }
   std::string ParametersOf(const std::string& text) {
@@ -42,15 +43,19 @@ TEST_F(SelectTest, OutputNamesArePostgres) {
   EXPECT_EQ(ColumnsOf("select 1, 'a', null, true"), "?column? integer, ?column? text, ?column? text, ?column? boolean");
   EXPECT_EQ(ColumnsOf("select lower(name), name || 'x', year::text, 1::int8, r.year from repos r"),
             "lower text, ?column? text, year text, int8 bigint, year integer");
-  EXPECT_EQ(ColumnsOf("select case when true then 1 end, case when true then 1 else year end, coalesce(year, 1), nullif(year, 1), least(1, 2), array[1] from repos"),
+  EXPECT_EQ(ColumnsOf("select case when true then 1 end, case when true then 1 else year end, coalesce(year, 1), nullif(year, 1), least(1, 2), "
+                      "array[1] from repos"),
             "case integer, year integer, coalesce integer, nullif integer, least integer, array integer[]");
-  EXPECT_EQ(ColumnsOf("select exists (select 1), (select year from repos), array(select 1), count(*), sum(1)"), "exists boolean, year integer, array integer[], count bigint, sum bigint");
-  EXPECT_EQ(ColumnsOf("select current_date, extract(year from now()), now() at time zone 'UTC'"), "current_date date, extract numeric, timezone timestamp without time zone");
+  EXPECT_EQ(ColumnsOf("select exists (select 1), (select year from repos), array(select 1), count(*), sum(1)"),
+            "exists boolean, year integer, array integer[], count bigint, sum bigint");
+  EXPECT_EQ(ColumnsOf("select current_date, extract(year from now()), now() at time zone 'UTC'"),
+            "current_date date, extract numeric, timezone timestamp without time zone");
   EXPECT_EQ(ColumnsOf("values (1, 'a')"), "column1 integer, column2 text");
 }
 
 TEST_F(SelectTest, NumbersTakeTheSmallestType) {
-  EXPECT_EQ(ColumnsOf("select 2147483647 a, 2147483648 b, 9223372036854775808 c, 1.5 d, 1e3 e, -2147483648 f"), "a integer, b bigint, c numeric, d numeric, e numeric, f integer");
+  EXPECT_EQ(ColumnsOf("select 2147483647 a, 2147483648 b, 9223372036854775808 c, 1.5 d, 1e3 e, -2147483648 f"),
+            "a integer, b bigint, c numeric, d numeric, e numeric, f integer");
 }
 
 TEST_F(SelectTest, NamesFoldToLowerCase) {
@@ -61,7 +66,9 @@ TEST_F(SelectTest, NamesFoldToLowerCase) {
 
 TEST_F(SelectTest, UndefinedColumnNamesTheColumnsAndTheNearest) {
   const Error error = ErrorFor("SELECT prise FROM bids");
-  EXPECT_EQ(error.ToString(), "column \"prise\" does not exist (SQLSTATE 42703). Stream \"bids\" has columns item, price, at. Perhaps you meant to reference the column \"bids.price\".");
+  EXPECT_EQ(error.ToString(),
+            "column \"prise\" does not exist (SQLSTATE 42703). Stream \"bids\" has columns item, price, at. Perhaps you meant to reference the "
+            "column \"bids.price\".");
   EXPECT_EQ(error.position(), 8);
   EXPECT_EQ(ErrorFor("select 1; select b.prise from bids b").sqlstate(), "42601");  // TestCatalog binds one statement
   EXPECT_EQ(ErrorOf("select b.prise from bids b"), "42703 @8 column b.prise does not exist");
@@ -78,7 +85,8 @@ TEST_F(SelectTest, PositionsCountCharactersOfTheWholeText) {
 }
 
 TEST_F(SelectTest, UndefinedRelationsNameTheNearest) {
-  EXPECT_EQ(ErrorFor("select * from comits").ToString(), "relation \"comits\" does not exist (SQLSTATE 42P01). Perhaps you meant the relation \"commits\".");
+  EXPECT_EQ(ErrorFor("select * from comits").ToString(),
+            "relation \"comits\" does not exist (SQLSTATE 42P01). Perhaps you meant the relation \"commits\".");
   EXPECT_EQ(ErrorOf("select * from totals$3"), "42P01 @15 view \"totals\" has no version 3");
   EXPECT_EQ(ErrorOf("select * from repos$late"), "42P01 @15 relation \"repos$late\" does not exist");
   EXPECT_EQ(ErrorOf("select * from nowhere.t"), "42P01 @15 relation \"nowhere.t\" does not exist");
@@ -86,7 +94,8 @@ TEST_F(SelectTest, UndefinedRelationsNameTheNearest) {
 }
 
 TEST_F(SelectTest, LateRowsShowWhereTheyCameFrom) {
-  EXPECT_EQ(ColumnsOf("select * from bids$late"), "item text, price numeric, at timestamp without time zone, _partition integer, _offset bigint, _timestamp timestamp with time zone");
+  EXPECT_EQ(ColumnsOf("select * from bids$late"),
+            "item text, price numeric, at timestamp without time zone, _partition integer, _offset bigint, _timestamp timestamp with time zone");
   EXPECT_EQ(ErrorOf("select _offset from bids"), "42703 @8 column \"_offset\" does not exist");
 }
 
@@ -101,10 +110,14 @@ TEST_F(SelectTest, AmbiguousNames) {
 }
 
 TEST_F(SelectTest, GroupingErrors) {
-  EXPECT_EQ(ErrorOf("select repo, author, count(*) from commits group by repo"), "42803 @14 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
-  EXPECT_EQ(ErrorOf("select c.author, count(*) from commits c"), "42803 @8 column \"c.author\" must appear in the GROUP BY clause or be used in an aggregate function");
-  EXPECT_EQ(ErrorOf("select count(*) from commits having author = 'x'"), "42803 @37 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
-  EXPECT_EQ(ErrorOf("select repo from commits group by repo order by author"), "42803 @49 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
+  EXPECT_EQ(ErrorOf("select repo, author, count(*) from commits group by repo"),
+            "42803 @14 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
+  EXPECT_EQ(ErrorOf("select c.author, count(*) from commits c"),
+            "42803 @8 column \"c.author\" must appear in the GROUP BY clause or be used in an aggregate function");
+  EXPECT_EQ(ErrorOf("select count(*) from commits having author = 'x'"),
+            "42803 @37 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
+  EXPECT_EQ(ErrorOf("select repo from commits group by repo order by author"),
+            "42803 @49 column \"commits.author\" must appear in the GROUP BY clause or be used in an aggregate function");
   EXPECT_EQ(ErrorOf("select 1 from commits where count(*) > 1"), "42803 @29 aggregate functions are not allowed in WHERE");
   EXPECT_EQ(ErrorOf("select count(*) from commits group by count(*)"), "42803 @39 aggregate functions are not allowed in GROUP BY");
   EXPECT_EQ(ErrorOf("select count(*) from commits group by 1"), "42803 @8 aggregate functions are not allowed in GROUP BY");
@@ -167,7 +180,8 @@ TEST_F(SelectTest, CommonTablesAreScoped) {
   EXPECT_EQ(ErrorOf("with x as (select nothing from repos) select 1").substr(0, 5), "42703");  // bound although unused
   EXPECT_EQ(ErrorOf("with x as (select 1), x as (select 2) select 1"), "42712 @23 WITH query name \"x\" specified more than once");
   std::string doubling = "with t0 as (select 1 as a)";
-  for (int i = 1; i < 40; ++i) doubling += ", t" + std::to_string(i) + " as (select x.a from t" + std::to_string(i - 1) + " x, t" + std::to_string(i - 1) + " y)";
+  for (int i = 1; i < 40; ++i)
+    doubling += ", t" + std::to_string(i) + " as (select x.a from t" + std::to_string(i - 1) + " x, t" + std::to_string(i - 1) + " y)";
   EXPECT_EQ(ErrorOf(doubling + " select * from t39").substr(0, 5), "54001");
 }
 
@@ -185,7 +199,8 @@ TEST_F(SelectTest, WhatIsNotSupportedSaysSo) {
       {"select jsonb_each('{}'::jsonb) from commits", "function jsonb_each in a select list is not supported"},
       {"select 1 from commits where unnest(dirs) = 'x'", "set-returning functions are not allowed in WHERE"},
       {"select * from repos r, generate_series(1.5, r.year) n", "generate_series of numerics here is not supported"},
-      {"select * from repos r, lateral (select a from pairs where a < r.year limit 2) x", "LIMIT or OFFSET in a correlated sub-query is not supported"},
+      {"select * from repos r, lateral (select a from pairs where a < r.year limit 2) x",
+       "LIMIT or OFFSET in a correlated sub-query is not supported"},
       {"select * from repos where (year, name) < any (select 1, 'a')", "a row compared with a sub-query by < is not supported"},
       {"select row(1, 2)", "a row value here is not supported"},
       {"select 1::char(3)", "type character(n) is not supported"},
@@ -208,9 +223,11 @@ TEST_F(SelectTest, WhatIsNotSupportedSaysSo) {
 }
 
 TEST_F(SelectTest, WindowFunctionsCheckTheirArguments) {
-  EXPECT_EQ(ColumnsOf("select * from tumble(bids, at, interval '1' minute)"),
-            "item text, price numeric, at timestamp without time zone, window_start timestamp without time zone, window_end timestamp without time zone");
-  EXPECT_EQ(ErrorOf("select * from tumble(bids, price, '1 minute')"), "42804 @28 the time column of tumble must be of type timestamp or timestamp with time zone, not numeric");
+  EXPECT_EQ(
+      ColumnsOf("select * from tumble(bids, at, interval '1' minute)"),
+      "item text, price numeric, at timestamp without time zone, window_start timestamp without time zone, window_end timestamp without time zone");
+  EXPECT_EQ(ErrorOf("select * from tumble(bids, price, '1 minute')"),
+            "42804 @28 the time column of tumble must be of type timestamp or timestamp with time zone, not numeric");
   EXPECT_EQ(ErrorOf("select * from tumble(bids, when_, '1 minute')").substr(0, 9), "42703 @28");
   EXPECT_EQ(ErrorOf("select * from tumble(nothing, at, '1 minute')"), "42P01 @22 relation \"nothing\" does not exist");
   EXPECT_EQ(ErrorOf("select * from tumble(bids, at, '1 month')"), "0A000 @32 an interval with months or years for the window size is not supported");

@@ -43,9 +43,7 @@ Result<BoundStatement> Binder::Set(const PgQuery__VariableSetStmt& statement) {
       return BoundStatement(std::move(set));
     }
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT:
-    case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET:
-      set.reset = true;
-      return BoundStatement(std::move(set));
+    case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET: set.reset = true; return BoundStatement(std::move(set));
     case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL:
       set.name = "all";
       set.reset = true;

@@ -8,8 +8,7 @@ namespace {
 
 class StatementTest : public testing::Test {
  protected:
-  template <typename T>
-  T Bound(const std::string& text) {
+  template <typename T> T Bound(const std::string& text) {
     Result<BoundStatement> bound = catalog_.Bind(text);
     EXPECT_TRUE(bound.ok()) << text << ": " << bound.status().ToString();
     if (!bound.ok() || !std::holds_alternative<T>(*bound)) {
@@ -25,8 +24,10 @@ class StatementTest : public testing::Test {
 
 TEST_F(StatementTest, CreateStream) {
   const auto create = Bound<CreateStreamStatement>(
-      "CREATE STREAM IF NOT EXISTS orders (order_id text NOT NULL, amount numeric(12,2), tags text[], ts timestamptz, WATERMARK FOR ts AS ts - INTERVAL '30 seconds') "
-      "WITH (topic = 'o', partitions = 4, key = 'order_id', format = 'json', retention = '365 days', json_timestamps = 'ms', idle_timeout = '5 seconds', future_limit = '1 hour')");
+      "CREATE STREAM IF NOT EXISTS orders (order_id text NOT NULL, amount numeric(12,2), tags text[], ts timestamptz, WATERMARK FOR ts AS ts - "
+      "INTERVAL '30 seconds') "
+      "WITH (topic = 'o', partitions = 4, key = 'order_id', format = 'json', retention = '365 days', json_timestamps = 'ms', idle_timeout = '5 "
+      "seconds', future_limit = '1 hour')");
   const catalog::Stream& stream = create.stream;
   EXPECT_TRUE(create.if_not_exists);
   EXPECT_EQ(stream.name, "orders");
@@ -67,11 +68,14 @@ TEST_F(StatementTest, CreateStreamMistakes) {
   EXPECT_EQ(ErrorOf("create stream s (a intt)"), "42704 @20 type \"intt\" does not exist");
   EXPECT_EQ(ErrorOf("create stream s (a int primary key)"), "0A000 @24 PRIMARY KEY in CREATE STREAM is not supported");
   EXPECT_EQ(ErrorOf("create stream s (a int default 1)"), "0A000 @24 DEFAULT in a column definition is not supported");
-  EXPECT_EQ(ErrorOf("create stream s (a int, watermark for a as a)"), "42804 @39 the column of a watermark must be of type timestamp or timestamp with time zone, not integer");
-  EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for tss as tss - '1 s'::interval)"), "42703 @46 column \"tss\" named in WATERMARK does not exist");
+  EXPECT_EQ(ErrorOf("create stream s (a int, watermark for a as a)"),
+            "42804 @39 the column of a watermark must be of type timestamp or timestamp with time zone, not integer");
+  EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for tss as tss - '1 s'::interval)"),
+            "42703 @46 column \"tss\" named in WATERMARK does not exist");
   EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for ts as ts + interval '1 second')").substr(0, 5), "42601");
   EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for ts as ts - interval '1 month')").substr(0, 9), "0A000 @57");
-  EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for ts as ts - interval '-1 second')"), "22023 @57 the delay of a watermark must not be negative");
+  EXPECT_EQ(ErrorOf("create stream s (ts timestamp, watermark for ts as ts - interval '-1 second')"),
+            "22023 @57 the delay of a watermark must not be negative");
   EXPECT_EQ(ErrorOf("create stream s (a int, check (a > 1))"), "0A000 @25 this table constraint is not supported");
   EXPECT_EQ(ErrorOf("create stream s () with (topic = 'x')").substr(0, 5), "42P17");
   EXPECT_EQ(ErrorOf("create stream s (a int) partition by hash (a)"), "0A000 @15 PARTITION BY is not supported in CREATE STREAM");
@@ -134,7 +138,8 @@ TEST_F(StatementTest, InsertMistakes) {
   EXPECT_EQ(ErrorOf("insert into repos (name, name) values ('a', 'b')"), "42701 @26 column \"name\" specified more than once");
   EXPECT_EQ(ErrorOf("insert into repos values ('a', 'b', true)"), "42804 @37 column \"year\" is of type integer but expression is of type boolean");
   EXPECT_EQ(ErrorOf("insert into repos values ('a', 'b', 'x')"), "22P02 @37 invalid input syntax for type integer: \"x\"");
-  EXPECT_EQ(ErrorOf("insert into repos select name, language, name from repos"), "42804 @42 column \"year\" is of type integer but expression is of type text");
+  EXPECT_EQ(ErrorOf("insert into repos select name, language, name from repos"),
+            "42804 @42 column \"year\" is of type integer but expression is of type text");
   EXPECT_EQ(ErrorOf("insert into totals values ('a')"), "42809 @13 cannot change materialized view \"totals\"");
   EXPECT_EQ(ErrorOf("insert into nothing values (1)"), "42P01 @13 relation \"nothing\" does not exist");
   EXPECT_EQ(ErrorOf("insert into repos values ('a') returning name"), "0A000 @13 RETURNING is not supported in INSERT");
@@ -145,7 +150,10 @@ TEST_F(StatementTest, InsertOnConflict) {
   using Conflict = InsertStatement::Conflict;
   EXPECT_EQ(Bound<InsertStatement>("insert into repos values ('a')").conflict, Conflict::kError);
   EXPECT_EQ(Bound<InsertStatement>("insert into repos values ('a') on conflict do nothing").conflict, Conflict::kNothing);
-  EXPECT_EQ(Bound<InsertStatement>("insert into repos values ('a') on conflict (name) do update set year = excluded.year, language = excluded.language").conflict, Conflict::kUpdate);
+  EXPECT_EQ(
+      Bound<InsertStatement>("insert into repos values ('a') on conflict (name) do update set year = excluded.year, language = excluded.language")
+          .conflict,
+      Conflict::kUpdate);
   EXPECT_EQ(ErrorOf("insert into repos values ('a') on conflict (name) do update set year = excluded.year").substr(0, 5), "0A000");
   EXPECT_EQ(ErrorOf("insert into repos values ('a') on conflict (name) do update set year = 1, language = excluded.language").substr(0, 5), "0A000");
   EXPECT_EQ(ErrorOf("insert into repos values ('a') on conflict (year) do nothing").substr(0, 5), "42P10");
@@ -194,19 +202,38 @@ TEST_F(StatementTest, SessionStatements) {
   EXPECT_EQ(Bound<UtilityStatement>("unlisten *").tag, "UNLISTEN");
   const auto explain = Bound<ExplainStatement>("explain materialized view totals$2");
   EXPECT_EQ(explain.view, "totals$2");
-  EXPECT_EQ(plan::Explain(*explain.plan), "Aggregate by author: count(*), sum(added), max(authored_at)\n  Scan stream commits [author, added, authored_at]\n");
+  EXPECT_EQ(plan::Explain(*explain.plan),
+            "Aggregate by author: count(*), sum(added), max(authored_at)\n  Scan stream commits [author, added, authored_at]\n");
   EXPECT_EQ(ErrorOf("explain materialized view repos"), "42809 @27 \"repos\" is not a materialized view");
 }
 
 TEST_F(StatementTest, RefusedStatementsAreNamed) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"copy repos to stdout", "COPY"}, {"create index on repos (year)", "CREATE INDEX"}, {"create view v as select 1", "CREATE VIEW"}, {"create schema s", "CREATE SCHEMA"},
-      {"truncate repos", "TRUNCATE"}, {"grant select on repos to x", "GRANT and REVOKE"}, {"listen x", "LISTEN"}, {"notify x", "NOTIFY"}, {"savepoint a", "SAVEPOINT"},
-      {"declare c cursor for select 1", "DECLARE CURSOR"}, {"prepare p as select 1", "PREPARE"}, {"execute p", "EXECUTE"}, {"vacuum", "VACUUM"},
-      {"refresh materialized view totals", "REFRESH MATERIALIZED VIEW"}, {"create function f() returns int language sql as 'select 1'", "CREATE FUNCTION"},
-      {"do $$ begin end $$", "DO"}, {"comment on table repos is 'x'", "COMMENT"}, {"call f()", "CALL"}, {"create role x", "CREATE ROLE"}, {"prepare transaction 'x'", "two-phase commit"},
-      {"explain (settings) select 1", "EXPLAIN (settings)"}, {"explain delete from repos", "EXPLAIN of this statement"}, {"lock table repos", "LOCK"},
-      {"create trigger t before insert on repos for each row execute function f()", "CREATE TRIGGER"}, {"show create view v", "SHOW CREATE"}};
+      {"copy repos to stdout", "COPY"},
+      {"create index on repos (year)", "CREATE INDEX"},
+      {"create view v as select 1", "CREATE VIEW"},
+      {"create schema s", "CREATE SCHEMA"},
+      {"truncate repos", "TRUNCATE"},
+      {"grant select on repos to x", "GRANT and REVOKE"},
+      {"listen x", "LISTEN"},
+      {"notify x", "NOTIFY"},
+      {"savepoint a", "SAVEPOINT"},
+      {"declare c cursor for select 1", "DECLARE CURSOR"},
+      {"prepare p as select 1", "PREPARE"},
+      {"execute p", "EXECUTE"},
+      {"vacuum", "VACUUM"},
+      {"refresh materialized view totals", "REFRESH MATERIALIZED VIEW"},
+      {"create function f() returns int language sql as 'select 1'", "CREATE FUNCTION"},
+      {"do $$ begin end $$", "DO"},
+      {"comment on table repos is 'x'", "COMMENT"},
+      {"call f()", "CALL"},
+      {"create role x", "CREATE ROLE"},
+      {"prepare transaction 'x'", "two-phase commit"},
+      {"explain (settings) select 1", "EXPLAIN (settings)"},
+      {"explain delete from repos", "EXPLAIN of this statement"},
+      {"lock table repos", "LOCK"},
+      {"create trigger t before insert on repos for each row execute function f()", "CREATE TRIGGER"},
+      {"show create view v", "SHOW CREATE"}};
   for (const auto& [text, name] : kCases) {
     const Result<BoundStatement> bound = catalog_.Bind(text);
     ASSERT_FALSE(bound.ok()) << text;

@@ -17,7 +17,9 @@ Result<std::optional<ExprPtr>> Binder::OuterColumn(const std::vector<std::string
     size_t index = 0;
     while (index < environment->outer.size() && !plan::SameExpression(*environment->outer[index], **found)) ++index;
     if (index == environment->outer.size()) {
-      if (index == kOuterColumnsMax) return Error(sqlstate::kProgramLimitExceeded, "a sub-query refers to more than " + std::to_string(kOuterColumnsMax) + " outer columns").At(position);
+      if (index == kOuterColumnsMax)
+        return Error(sqlstate::kProgramLimitExceeded, "a sub-query refers to more than " + std::to_string(kOuterColumnsMax) + " outer columns")
+            .At(position);
       environment->outer.push_back(Placed(*found, position));
     }
     return std::optional<ExprPtr>(std::make_shared<expr::Parameter>(environment->first_parameter + static_cast<int>(index), (*found)->type()));
@@ -37,7 +39,10 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   if (!bound.ok()) return bound.error();
   NodePtr plan = std::move(*bound);
   if (link.sub_link_type != PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK && plan->schema.size() != 1 && !row)
-    return Error(sqlstate::kSyntaxError, plan->schema.size() == 0 ? "subquery must return a column" : link.testexpr != nullptr ? "subquery has too many columns" : "subquery must return only one column").At(position);
+    return Error(sqlstate::kSyntaxError, plan->schema.size() == 0   ? "subquery must return a column"
+                                         : link.testexpr != nullptr ? "subquery has too many columns"
+                                                                    : "subquery must return only one column")
+        .At(position);
 
   const auto make = [&](Subquery::Kind kind, NodePtr inner, ExprPtr needle, data::Type type) {
     InferParameters(*inner);
@@ -46,7 +51,8 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   };
   switch (link.sub_link_type) {
     case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK:
-      return make(Subquery::Kind::kExists, plan::MakeLimit(std::move(plan), expr::MakeLiteral(data::Value::Int8(1)), nullptr), nullptr, TypeId::kBool);
+      return make(Subquery::Kind::kExists, plan::MakeLimit(std::move(plan), expr::MakeLiteral(data::Value::Int8(1)), nullptr), nullptr,
+                  TypeId::kBool);
     case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK: {
       const data::Type type = plan->schema.fields[0].type;
       return make(Subquery::Kind::kScalar, std::move(plan), nullptr, type);
@@ -63,7 +69,9 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
       if (row) {
         const PgQuery__RowExpr& needles = *link.testexpr->row_expr;
         if (static_cast<int>(needles.n_args) != plan->schema.size())
-          return Error(sqlstate::kSyntaxError, static_cast<int>(needles.n_args) > plan->schema.size() ? "subquery has too few columns" : "subquery has too many columns").At(position);
+          return Error(sqlstate::kSyntaxError,
+                       static_cast<int>(needles.n_args) > plan->schema.size() ? "subquery has too few columns" : "subquery has too many columns")
+              .At(position);
         if (name != "=" && name != "<>") return Unsupported("a row compared with a sub-query by " + name, "Use = or <>, or EXISTS.", position);
         KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> values, Exprs(needles.args, needles.n_args, context));
         KAPPA_ASSIGN_OR_RETURN(plan, Quantified(std::move(plan), name, all, std::move(values), environment, position));
@@ -97,7 +105,8 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
 }
 
 /// ANY is true when a comparison is, else NULL when one is, else false; ALL the other way round. A comparison of rows is an AND.
-Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all, std::vector<ExprPtr> needles, Environment& environment, int position) {
+Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all, std::vector<ExprPtr> needles, Environment& environment,
+                                   int position) {
   const auto column = [](const NodePtr& node, int index) {
     const data::Field& field = node->schema.fields[static_cast<size_t>(index)];
     return expr::MakeColumn(index, field.type, field.name);
@@ -107,7 +116,8 @@ Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all
     if (needles[i]->type().id == TypeId::kUnknown) {
       KAPPA_ASSIGN_OR_RETURN(needles[i], expr::MakeCast(std::move(needles[i]), plan->schema.fields[i].type, expr::CastContext::kImplicit, position));
     }
-    if (environment.outer.size() == kOuterColumnsMax) return Error(sqlstate::kProgramLimitExceeded, "a sub-query refers to too many outer columns").At(position);
+    if (environment.outer.size() == kOuterColumnsMax)
+      return Error(sqlstate::kProgramLimitExceeded, "a sub-query refers to too many outer columns").At(position);
     auto needle = std::make_shared<expr::Parameter>(environment.first_parameter + static_cast<int>(environment.outer.size()), needles[i]->type());
     environment.outer.push_back(std::move(needles[i]));
     KAPPA_ASSIGN_OR_RETURN(ExprPtr part, expr::MakeOperator(op, {std::move(needle), column(plan, static_cast<int>(i))}, position));
@@ -127,12 +137,12 @@ Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all
   calls.push_back(std::move(rows));
   plan = plan::MakeAggregate(std::move(plan), {}, std::move(calls), {all ? "every" : "any", "known", "rows"}, -1, 0);
   ExprPtr decided = column(plan, 0);
-  if (all) {
-    KAPPA_ASSIGN_OR_RETURN(decided, expr::MakeNot(std::move(decided), position));
-  }
+  if (all) { KAPPA_ASSIGN_OR_RETURN(decided, expr::MakeNot(std::move(decided), position)); }
   KAPPA_ASSIGN_OR_RETURN(ExprPtr unknown, expr::MakeOperator("<", {column(plan, 1), column(plan, 2)}, position));
   const auto boolean = [](bool value) { return expr::MakeLiteral(data::Value::Bool(value)); };
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr result, expr::MakeCase(nullptr, {{std::move(decided), boolean(!all)}, {std::move(unknown), expr::MakeNull(TypeId::kBool)}}, boolean(all), position));
+  KAPPA_ASSIGN_OR_RETURN(
+      ExprPtr result,
+      expr::MakeCase(nullptr, {{std::move(decided), boolean(!all)}, {std::move(unknown), expr::MakeNull(TypeId::kBool)}}, boolean(all), position));
   return plan::MakeProject(std::move(plan), {std::move(result)}, {"result"});
 }
 

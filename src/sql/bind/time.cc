@@ -35,7 +35,9 @@ std::optional<int64_t> FixedLength(const ExprPtr& expression) {
   if (value.null) return std::nullopt;
   const auto interval = value.As<data::Interval>();
   int64_t days = 0, micros = 0;
-  if (interval.months != 0 || __builtin_mul_overflow(int64_t{interval.days}, kDayMicros, &days) || __builtin_add_overflow(days, interval.micros, &micros)) return std::nullopt;
+  if (interval.months != 0 || __builtin_mul_overflow(int64_t{interval.days}, kDayMicros, &days) ||
+      __builtin_add_overflow(days, interval.micros, &micros))
+    return std::nullopt;
   return micros > INT64_MIN / 4 && micros < INT64_MAX / 4 ? std::optional<int64_t>(micros) : std::nullopt;
 }
 
@@ -60,7 +62,7 @@ bool IsNow(const expr::Expression& expression) {
   return time && IsCall(expression, "cast", 1) && IsNow(*expression.children()[0]);
 }
 
-std::string_view Flipped(std::string_view op) { return op == ">" ? "<" : op == ">=" ? "<=" : op == "<" ? ">" : "<="  == op ? ">=" : op; }
+std::string_view Flipped(std::string_view op) { return op == ">" ? "<" : op == ">=" ? "<=" : op == "<" ? ">" : "<=" == op ? ">=" : op; }
 
 }  // namespace
 
@@ -90,7 +92,8 @@ std::optional<plan::TemporalFilter::Bound> Binder::TemporalBound(const ExprPtr& 
 Result<NodePtr> Binder::TemporalFilters(const NodePtr& node) {
   if (!for_view_ || now_position_ == 0) return node;
   if (tree_.statement().emit == Emit::kOnWindowClose)
-    return Unsupported("now() with EMIT ON WINDOW CLOSE", "A group that was given once cannot lose rows as time passes: leave one of them out.", now_position_);
+    return Unsupported("now() with EMIT ON WINDOW CLOSE", "A group that was given once cannot lose rows as time passes: leave one of them out.",
+                       now_position_);
   std::vector<NodePtr> inputs;
   for (const NodePtr& input : node->inputs) {
     KAPPA_ASSIGN_OR_RETURN(NodePtr changed, TemporalFilters(input));
@@ -100,7 +103,8 @@ Result<NodePtr> Binder::TemporalFilters(const NodePtr& node) {
   const auto refuse = [&] {
     return Error(sqlstate::kFeatureNotSupported, "function now() is not supported in views except to compare a time with it")
         .Detail("A view's rows depend on the log alone; now() is the time of the epoch.")
-        .Hint("Write WHERE ts > now() - INTERVAL '5 minutes', or use a column of the stream, such as its event time.").At(now_position_);
+        .Hint("Write WHERE ts > now() - INTERVAL '5 minutes', or use a column of the stream, such as its event time.")
+        .At(now_position_);
   };
   if (result->kind != NodeKind::kFilter) {
     bool read = false;
@@ -192,7 +196,9 @@ NodePtr Binder::BoundJoins(const NodePtr& node) const {
     if (!progress || (expiry.column >= 0 && expiry.delay_us <= most + progress->lag)) return;
     expiry = {left ? own : own - width, progress->stream, most + progress->lag};
   };
-  const auto is_time = [](const ExprPtr& e) { return AsColumn(e) != nullptr && (e->type().id == TypeId::kTimestamp || e->type().id == TypeId::kTimestamptz); };
+  const auto is_time = [](const ExprPtr& e) {
+    return AsColumn(e) != nullptr && (e->type().id == TypeId::kTimestamp || e->type().id == TypeId::kTimestamptz);
+  };
   for (size_t i = 0; i < join.left_keys.size(); ++i) {
     if (!is_time(join.left_keys[i]) || !is_time(join.right_keys[i])) continue;
     const int left = AsColumn(join.left_keys[i])->index(), right = AsColumn(join.right_keys[i])->index() + width;

@@ -15,7 +15,8 @@ using data::Value;
 
 /// Names of object identifiers: a cast from text looks the object up, a cast from oid gives its name.
 bool IsRegistered(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole", "regoper", "regoperator", "regconfig", "regdictionary", "regcollation"};
+  static constexpr std::string_view kNames[] = {"regclass", "regtype",     "regproc",   "regprocedure",  "regnamespace", "regrole",
+                                                "regoper",  "regoperator", "regconfig", "regdictionary", "regcollation"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -36,7 +37,8 @@ bool IsPlainNumber(std::string_view text) {
   double ignored;
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return !text.empty() && text.find_first_not_of("0123456789+-.") == std::string_view::npos && absl::SimpleAtod(absl::string_view(text.data(), text.size()), &ignored);
+  return !text.empty() && text.find_first_not_of("0123456789+-.") == std::string_view::npos &&
+         absl::SimpleAtod(absl::string_view(text.data(), text.size()), &ignored);
 }
 
 Result<int> IntegerModifier(const PgQuery__Node& node, const std::string& type, int position) {
@@ -56,10 +58,9 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
 
   Type type;
   const bool pg_catalog_char = names.size() == 2 && spelled == "bpchar";
-  if (pg_catalog_char) {
-    return Unsupported("type character(n)", "Use text or varchar(n).", position);
-  }
-  if (spelled == "name" || spelled == "char" || spelled == "sql_identifier" || spelled == "character_data" || spelled == "yes_or_no" || spelled == "cstring") {
+  if (pg_catalog_char) { return Unsupported("type character(n)", "Use text or varchar(n).", position); }
+  if (spelled == "name" || spelled == "char" || spelled == "sql_identifier" || spelled == "character_data" || spelled == "yes_or_no" ||
+      spelled == "cstring") {
     type = TypeId::kText;
   } else if (spelled == "cardinal_number") {
     type = TypeId::kInt4;
@@ -83,8 +84,12 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
     }
     if (type.id == TypeId::kNumeric) {
       const int precision = modifiers[0], scale = modifiers.size() > 1 ? modifiers[1] : 0;
-      if (precision < 1 || precision > 1000) return Error(sqlstate::kInvalidParameterValue, "NUMERIC precision " + std::to_string(precision) + " must be between 1 and 1000").At(position);
-      if (scale < 0 || scale > precision) return Error(sqlstate::kFeatureNotSupported, "NUMERIC scale " + std::to_string(scale) + " must be between 0 and precision " + std::to_string(precision)).At(position);
+      if (precision < 1 || precision > 1000)
+        return Error(sqlstate::kInvalidParameterValue, "NUMERIC precision " + std::to_string(precision) + " must be between 1 and 1000").At(position);
+      if (scale < 0 || scale > precision)
+        return Error(sqlstate::kFeatureNotSupported,
+                     "NUMERIC scale " + std::to_string(scale) + " must be between 0 and precision " + std::to_string(precision))
+            .At(position);
       type.modifier = ((precision << 16) | scale) + 4;
     } else if (type.id == TypeId::kText && spelled == "varchar") {
       if (modifiers[0] < 1) return Error(sqlstate::kInvalidParameterValue, "length for type varchar must be at least 1").At(position);
@@ -152,7 +157,8 @@ Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& c
     if (!unit.empty()) {
       if (text == nullptr || !IsPlainNumber(text))
         return Unsupported("an interval field on anything but a number", "Write INTERVAL '5' SECOND or INTERVAL '5 seconds'.", position);
-      return expr::MakeCast(expr::MakeLiteral(Value::Bytes(TypeId::kUnknown, std::string(text) + " " + std::string(unit))), type, expr::CastContext::kExplicit, At(cast.arg->a_const->location));
+      return expr::MakeCast(expr::MakeLiteral(Value::Bytes(TypeId::kUnknown, std::string(text) + " " + std::string(unit))), type,
+                            expr::CastContext::kExplicit, At(cast.arg->a_const->location));
     }
   }
   if (type.is_array() && cast.arg->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR) {
@@ -164,7 +170,8 @@ Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& c
       if (element->type().is_array()) {
         KAPPA_ASSIGN_OR_RETURN(element, expr::MakeCast(std::move(element), type, expr::CastContext::kExplicit, At(LocationOf(*array.elements[i]))));
       } else {
-        KAPPA_ASSIGN_OR_RETURN(element, expr::MakeCast(std::move(element), Type(type.element).WithModifier(type.modifier), expr::CastContext::kExplicit, At(LocationOf(*array.elements[i]))));
+        KAPPA_ASSIGN_OR_RETURN(element, expr::MakeCast(std::move(element), Type(type.element).WithModifier(type.modifier),
+                                                       expr::CastContext::kExplicit, At(LocationOf(*array.elements[i]))));
       }
       elements.push_back(std::move(element));
     }
@@ -200,7 +207,9 @@ Result<int64_t> Binder::ConstantInterval(const PgQuery__Node& node, const std::s
   const ExprContext context{.scope = &empty, .clause = what.c_str()};
   KAPPA_ASSIGN_OR_RETURN(ExprPtr expression, Expr(node, context));
   if (expression->type().id != TypeId::kUnknown && expression->type().id != TypeId::kInterval)
-    return Error(sqlstate::kDatatypeMismatch, what + " must be of type interval, not " + expression->type().ToString()).Hint("Write INTERVAL '1 minute'.").At(position);
+    return Error(sqlstate::kDatatypeMismatch, what + " must be of type interval, not " + expression->type().ToString())
+        .Hint("Write INTERVAL '1 minute'.")
+        .At(position);
   KAPPA_ASSIGN_OR_RETURN(expression, expr::MakeCast(std::move(expression), TypeId::kInterval, expr::CastContext::kExplicit, position));
   KAPPA_ASSIGN_OR_RETURN(const Value value, ConstantValue(expression, position));
   if (value.null) return Error(sqlstate::kNullValueNotAllowed, what + " must not be null").At(position);

@@ -24,11 +24,11 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
   std::set<std::string> names;
   for (const data::Field& field : plan->schema.fields) {
     if (names.insert(field.name).second) continue;
-    return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" specified more than once").Hint("Name the columns apart with AS.").At(start);
+    return Error(sqlstate::kDuplicateColumn, "column \"" + field.name + "\" specified more than once")
+        .Hint("Name the columns apart with AS.")
+        .At(start);
   }
-  if (tree_.statement().emit == Emit::kOnWindowClose) {
-    KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan));
-  }
+  if (tree_.statement().emit == Emit::kOnWindowClose) { KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan)); }
   KAPPA_ASSIGN_OR_RETURN(plan, Finish(std::move(plan)));
   plan = BoundJoins(plan);
   KAPPA_RETURN_IF_ERROR(CheckView(*plan));
@@ -37,10 +37,9 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
 
 Status Binder::CheckView(const plan::Node& plan) const {
   if (plan.kind == NodeKind::kTableFunction)
-    return Unsupported("function " + static_cast<const plan::TableFunction&>(plan).name + " in a view", "Views read streams, tables and other views.", tree_.statement().offset + 1);
-  for (const NodePtr& input : plan.inputs) {
-    KAPPA_RETURN_IF_ERROR(CheckView(*input));
-  }
+    return Unsupported("function " + static_cast<const plan::TableFunction&>(plan).name + " in a view", "Views read streams, tables and other views.",
+                       tree_.statement().offset + 1);
+  for (const NodePtr& input : plan.inputs) { KAPPA_RETURN_IF_ERROR(CheckView(*input)); }
   return {};
 }
 
@@ -76,7 +75,8 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
       const auto& project = static_cast<const plan::Project&>(plan);
       std::vector<int> keys;
       for (const int key : KeyColumns(*plan.inputs[0])) {
-        const auto found = std::find_if(project.expressions.begin(), project.expressions.end(), [&](const ExprPtr& e) { return AsColumn(e) != nullptr && AsColumn(e)->index() == key; });
+        const auto found = std::find_if(project.expressions.begin(), project.expressions.end(),
+                                        [&](const ExprPtr& e) { return AsColumn(e) != nullptr && AsColumn(e)->index() == key; });
         if (found == project.expressions.end()) return {};
         keys.push_back(static_cast<int>(found - project.expressions.begin()));
       }
@@ -107,7 +107,8 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
       const std::vector<int> right = KeyColumns(*plan.inputs[1]);
       if (right.empty() || (join.type != plan::JoinType::kInner && join.type != plan::JoinType::kLeft)) return {};
       for (const int key : right) {
-        const bool joined = std::any_of(join.right_keys.begin(), join.right_keys.end(), [&](const ExprPtr& e) { return AsColumn(e) != nullptr && AsColumn(e)->index() == key; });
+        const bool joined = std::any_of(join.right_keys.begin(), join.right_keys.end(),
+                                        [&](const ExprPtr& e) { return AsColumn(e) != nullptr && AsColumn(e)->index() == key; });
         if (!joined) return {};
       }
       return KeyColumns(*plan.inputs[0]);

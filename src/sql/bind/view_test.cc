@@ -30,8 +30,8 @@ class ViewTest : public testing::Test {
 using Columns = std::vector<int>;
 
 TEST_F(ViewTest, Statement) {
-  const Result<BoundStatement> bound =
-      catalog_.Bind("CREATE OR REPLACE MATERIALIZED VIEW spend WITH (promote = 'manual') AS\n  SELECT author, count(*) FROM commits GROUP BY author EMIT CHANGES");
+  const Result<BoundStatement> bound = catalog_.Bind(
+      "CREATE OR REPLACE MATERIALIZED VIEW spend WITH (promote = 'manual') AS\n  SELECT author, count(*) FROM commits GROUP BY author EMIT CHANGES");
   ASSERT_TRUE(bound.ok()) << bound.status().ToString();
   const auto& view = std::get<CreateViewStatement>(*bound);
   EXPECT_EQ(view.name, "spend");
@@ -45,7 +45,8 @@ TEST_F(ViewTest, Statement) {
 }
 
 TEST_F(ViewTest, DependsOnEveryRelationOnce) {
-  const Result<CreateViewStatement> view = View("select r.name, t.commits from repos r join totals t on t.author = r.name join totals$2 u on u.author = r.language");
+  const Result<CreateViewStatement> view =
+      View("select r.name, t.commits from repos r join totals t on t.author = r.name join totals$2 u on u.author = r.language");
   ASSERT_TRUE(view.ok()) << view.status().ToString();
   EXPECT_EQ(view->depends_on, (std::vector<std::string>{"repos", "totals"}));
 }
@@ -71,7 +72,9 @@ TEST_F(ViewTest, AppendOnlyIsProvenUpward) {
   EXPECT_TRUE(AppendOnly("select id from commits union all select item from bids"));
   EXPECT_TRUE(AppendOnly("select a.id from commits a join commits b on a.id = b.id"));
   EXPECT_TRUE(AppendOnly("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end emit on window close"));
-  EXPECT_TRUE(AppendOnly("select n from (select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end) x where n > 2 emit on window close"));
+  EXPECT_TRUE(
+      AppendOnly("select n from (select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end) x where n > 2 emit "
+                 "on window close"));
   EXPECT_FALSE(AppendOnly("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end"));
   EXPECT_FALSE(AppendOnly("select name from repos"));
   EXPECT_FALSE(AppendOnly("select id from commits union all select name from repos"));
@@ -84,7 +87,8 @@ TEST_F(ViewTest, RefusesWhatALiveViewCannotKeep) {
       {"select author from commits order by 1", "ORDER BY without LIMIT in a view is not supported"},
       {"select author from commits union all select 'x' order by 1", "ORDER BY without LIMIT in a view is not supported"},
       {"select array(select name from repos) as names from commits", "ARRAY(sub-query) is not supported in a view"},
-      {"select c.id from commits c left join repos r on c.repo = (select max(name) from repos)", "a sub-query in the condition of an outer join is not supported in a view"},
+      {"select c.id from commits c left join repos r on c.repo = (select max(name) from repos)",
+       "a sub-query in the condition of an outer join is not supported in a view"},
       {"select author, now() as t from commits", "function now() is not supported in views except to compare a time with it"},
       {"select author, current_date as d from commits", "function now() is not supported in views except to compare a time with it"},
       {"select author from commits where random() > 0.5", "function random() is not supported in views"},
@@ -107,9 +111,11 @@ TEST_F(ViewTest, RefusesOtherMistakes) {
   EXPECT_EQ(View("select author, id as author from commits").error().sqlstate(), sqlstate::kDuplicateColumn);
   EXPECT_EQ(View("select author from commits where parents > $1").error().sqlstate(), sqlstate::kUndefinedParameter);
   EXPECT_EQ(catalog_.ErrorOf("create materialized view v with (promot = 'manual') as select 1 as a"), "22023 @34 unrecognized parameter \"promot\"");
-  EXPECT_EQ(catalog_.ErrorOf("create materialized view v with (promote = 'now') as select 1 as a"), "22023 @34 invalid value for parameter \"promote\": \"now\"");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v with (promote = 'now') as select 1 as a"),
+            "22023 @34 invalid value for parameter \"promote\": \"now\"");
   EXPECT_EQ(catalog_.ErrorOf("create materialized view v (a) as select 1"), "0A000 @26 a column list is not supported in CREATE MATERIALIZED VIEW");
-  EXPECT_EQ(catalog_.ErrorOf("create materialized view v as select 1 as a with no data"), "0A000 @26 WITH NO DATA is not supported in CREATE MATERIALIZED VIEW");
+  EXPECT_EQ(catalog_.ErrorOf("create materialized view v as select 1 as a with no data"),
+            "0A000 @26 WITH NO DATA is not supported in CREATE MATERIALIZED VIEW");
   EXPECT_EQ(catalog_.ErrorOf("create materialized view v$1 as select 1 as a").substr(0, 9), "0A000 @26");
   EXPECT_EQ(catalog_.ErrorOf("create materialized view x.v as select 1 as a").substr(0, 9), "3F000 @26");
   EXPECT_EQ(catalog_.ErrorOf("create table t as select 1 as a").substr(0, 5), "0A000");
@@ -122,21 +128,32 @@ TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
   };
   const std::string no = "0A000 EMIT ON WINDOW CLOSE is not supported for this query | ";
   EXPECT_EQ(detail("select author from commits"), no + "It has no GROUP BY over a window.");
-  EXPECT_EQ(detail("select author, count(*) as n from commits group by author"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
-  EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') c join repos r on r.name = c.repo group by window_end"), no + "Neither window_start nor window_end of a window function is in GROUP BY.");
-  EXPECT_EQ(detail("select window_start, count(*) as n from (select window_start from tumble(commits, authored_at, '1 day')) x group by window_start"), no + "window_end is not passed on to GROUP BY.");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"), no + "The window must be over one stream, or over another GROUP BY of a window.");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(bids, at, '1 day') group by window_end").substr(0, 36), "42P17 stream \"bids\" has no watermark");
+  EXPECT_EQ(detail("select author, count(*) as n from commits group by author"),
+            no + "Neither window_start nor window_end of a window function is in GROUP BY.");
+  EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"),
+            no + "Neither window_start nor window_end of a window function is in GROUP BY.");
+  EXPECT_EQ(
+      detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') c join repos r on r.name = c.repo group by window_end"),
+      no + "Neither window_start nor window_end of a window function is in GROUP BY.");
+  EXPECT_EQ(
+      detail("select window_start, count(*) as n from (select window_start from tumble(commits, authored_at, '1 day')) x group by window_start"),
+      no + "window_end is not passed on to GROUP BY.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"),
+            no + "The window must be over one stream, or over another GROUP BY of a window.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(bids, at, '1 day') group by window_end").substr(0, 36),
+            "42P17 stream \"bids\" has no watermark");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, committed_at, '1 day') group by window_end").substr(0, 5), "42P17");
-  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end union all select authored_at, 1 from commits"), no + "It has no GROUP BY over a window.");
+  EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end union all select authored_at, 1 "
+                   "from commits"),
+            no + "It has no GROUP BY over a window.");
 }
 
 TEST_F(ViewTest, EqualTextMeansEqualPlans) {
   const auto hash = [&](const std::string& query) { return plan::PlanHash(*View(query)->plan); };
   EXPECT_EQ(hash("select author as a from commits"), hash("SELECT  c.author AS a  FROM commits c"));
   EXPECT_NE(hash("select author as a from commits"), hash("select author as b from commits"));
-  EXPECT_NE(hash("select x.a from pairs x join pairs y on x.a = y.b and x.v < y.v"), hash("select x.a from pairs x join pairs y on x.a = y.b and y.v < x.v"));
+  EXPECT_NE(hash("select x.a from pairs x join pairs y on x.a = y.b and x.v < y.v"),
+            hash("select x.a from pairs x join pairs y on x.a = y.b and y.v < x.v"));
   EXPECT_NE(hash("select cast(added as int4) as x from commits"), hash("select cast(added as numeric) as x from commits"));
 }
 

@@ -21,11 +21,16 @@ Error WrongArguments(const std::string& name, int position) {
 
 Result<ExprPtr> Binder::WindowTime(const std::string& name, const PgQuery__Node& time, const FromResult& input) {
   const int position = At(LocationOf(time));
-  if (time.node_case != PG_QUERY__NODE__NODE_COLUMN_REF) return Error(sqlstate::kWrongObjectType, "the time argument of " + name + " must be a time column").Hint(Usage(name)).At(position);
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr column, Column(TextsOf(time.column_ref->fields, time.column_ref->n_fields), position, {.scope = &input.scope, .clause = "FROM"}));
-  if (column->kind() != expr::Expression::Kind::kColumn) return Error(sqlstate::kWrongObjectType, "the time argument of " + name + " must be a column of its table").At(position);
+  if (time.node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
+    return Error(sqlstate::kWrongObjectType, "the time argument of " + name + " must be a time column").Hint(Usage(name)).At(position);
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr column,
+                         Column(TextsOf(time.column_ref->fields, time.column_ref->n_fields), position, {.scope = &input.scope, .clause = "FROM"}));
+  if (column->kind() != expr::Expression::Kind::kColumn)
+    return Error(sqlstate::kWrongObjectType, "the time argument of " + name + " must be a column of its table").At(position);
   if (column->type().id != TypeId::kTimestamp && column->type().id != TypeId::kTimestamptz)
-    return Error(sqlstate::kDatatypeMismatch, "the time column of " + name + " must be of type timestamp or timestamp with time zone, not " + column->type().ToString()).At(position);
+    return Error(sqlstate::kDatatypeMismatch,
+                 "the time column of " + name + " must be of type timestamp or timestamp with time zone, not " + column->type().ToString())
+        .At(position);
   return column;
 }
 
@@ -35,7 +40,9 @@ Result<int> Binder::ProcessingTime(const PgQuery__Node& time, FromResult& input)
   const auto* stream = input.plan->kind == plan::NodeKind::kScan ? static_cast<const plan::Scan*>(input.plan.get()) : nullptr;
   if (time.func_call->n_args > 0) return Error(sqlstate::kUndefinedFunction, "PROCTIME takes no arguments").At(position);
   if (stream == nullptr || stream->relation_kind != plan::RelationKind::kStream || stream->late == plan::LateRows::kOnly)
-    return Unsupported("PROCTIME() over anything but a stream", "Write TUMBLE(stream, PROCTIME(), size): rows are processed where they enter, and a sub-select can go around the window.", position);
+    return Unsupported("PROCTIME() over anything but a stream",
+                       "Write TUMBLE(stream, PROCTIME(), size): rows are processed where they enter, and a sub-select can go around the window.",
+                       position);
   const catalog::Stream* entry = context_.catalog->FindStream(stream->name);
   KAPPA_CHECK(entry != nullptr);
   auto scan = std::make_shared<plan::Scan>(*stream);
@@ -64,9 +71,13 @@ Result<NodePtr> Binder::AlignedWindow(const std::string& name, const PgQuery__Fu
   const int64_t slide = lengths[0], size = tumble ? lengths[0] : lengths[1];
   const int64_t offset = call.n_args > least ? lengths.back() : 0;
   constexpr int64_t kWindowsPerRowMax = 10'000;
-  if (size % slide != 0) return Error(sqlstate::kInvalidParameterValue, std::string("the window size must be a multiple of ") + (cumulate ? "the step" : "the slide")).At(At(LocationOf(*call.args[3])));
+  if (size % slide != 0)
+    return Error(sqlstate::kInvalidParameterValue, std::string("the window size must be a multiple of ") + (cumulate ? "the step" : "the slide"))
+        .At(At(LocationOf(*call.args[3])));
   if (size / slide > kWindowsPerRowMax)
-    return Error(sqlstate::kProgramLimitExceeded, "a row would belong to " + std::to_string(size / slide) + " windows").Hint("At most " + std::to_string(kWindowsPerRowMax) + " are allowed.").At(At(LocationOf(*call.args[3])));
+    return Error(sqlstate::kProgramLimitExceeded, "a row would belong to " + std::to_string(size / slide) + " windows")
+        .Hint("At most " + std::to_string(kWindowsPerRowMax) + " are allowed.")
+        .At(At(LocationOf(*call.args[3])));
   return plan::MakeWindow(std::move(input), time_column, slide, size, offset, cumulate ? plan::Window::Shape::kCumulate : plan::Window::Shape::kHop);
 }
 
@@ -78,14 +89,16 @@ Result<FromResult> Binder::WindowFunction(const std::string& name, const PgQuery
                            std::string_view(call.args[1]->named_arg_expr->name) == "partition_by";
   if (call.n_args < least + (partitioned ? 1 : 0) || (!session && call.n_args > least + 1)) return WrongArguments(name, position);
   for (size_t i = partitioned ? 2 : 0; i < call.n_args; ++i)
-    if (call.args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) return Unsupported("a named argument of " + name, Usage(name), At(LocationOf(*call.args[i])));
+    if (call.args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR)
+      return Unsupported("a named argument of " + name, Usage(name), At(LocationOf(*call.args[i])));
   if (window_position_ == 0) window_position_ = position;
 
   KAPPA_ASSIGN_OR_RETURN(FromResult input, WindowInput(name, *call.args[0]));
   const size_t time_at = partitioned ? call.n_args - 2 : 1;
   const PgQuery__Node& time_node = *call.args[time_at];
   int time_column = 0;
-  if (time_node.node_case == PG_QUERY__NODE__NODE_FUNC_CALL && TextOf(*time_node.func_call->funcname[time_node.func_call->n_funcname - 1]) == "proctime") {
+  if (time_node.node_case == PG_QUERY__NODE__NODE_FUNC_CALL &&
+      TextOf(*time_node.func_call->funcname[time_node.func_call->n_funcname - 1]) == "proctime") {
     KAPPA_ASSIGN_OR_RETURN(time_column, ProcessingTime(time_node, input));
   } else {
     KAPPA_ASSIGN_OR_RETURN(const ExprPtr time, WindowTime(name, time_node, input));
@@ -103,7 +116,8 @@ Result<FromResult> Binder::WindowFunction(const std::string& name, const PgQuery
       KAPPA_ASSIGN_OR_RETURN(ExprPtr key, Expr(node, {.scope = &input.scope, .clause = "PARTITION BY"}));
       std::vector<bool> used;
       expr::CollectColumns(*key, used);
-      if (used.empty()) return Error(sqlstate::kInvalidParameterValue, "a key of SESSION must name a column of its table").Hint(Usage(name)).At(At(LocationOf(node)));
+      if (used.empty())
+        return Error(sqlstate::kInvalidParameterValue, "a key of SESSION must name a column of its table").Hint(Usage(name)).At(At(LocationOf(node)));
       keys.push_back(std::move(key));
     }
     plan = plan::MakeSession(input.plan, std::move(keys), time_column, gap, /*closes=*/false, 0);

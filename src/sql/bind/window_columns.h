@@ -29,7 +29,11 @@ inline ColumnOrigin TraceColumn(const plan::Node& node, int column) {
     default: return {&node, column};
   }
 }
-inline bool IsWindowEnd(const ColumnOrigin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 1; }
-inline bool IsWindowStart(const ColumnOrigin& origin) { return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 2; }
+inline bool IsWindowEnd(const ColumnOrigin& origin) {
+  return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 1;
+}
+inline bool IsWindowStart(const ColumnOrigin& origin) {
+  return origin.node != nullptr && IsWindow(*origin.node) && origin.column == origin.node->schema.size() - 2;
+}
 
 }  // namespace kappa::sql

@@ -104,7 +104,8 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
     call.filter = Moved(call.filter, input.mapping);
     for (expr::AggregateOrder& order : call.order_by) order.expression = Moved(order.expression, input.mapping);
   }
-  result.node = plan::MakeAggregate(input.node, Moved(aggregate.keys, input.mapping), std::move(calls), std::move(names), aggregate.close_key, aggregate.close_stream);
+  result.node = plan::MakeAggregate(input.node, Moved(aggregate.keys, input.mapping), std::move(calls), std::move(names), aggregate.close_key,
+                                    aggregate.close_stream);
   return result;
 }
 
@@ -120,7 +121,8 @@ Pruned PruneJoin(const plan::Join& join, const Columns& used) {
   Pruned result{nullptr, a.mapping};
   const int new_width = a.node->schema.size();
   for (const int index : b.mapping) result.mapping.push_back(index < 0 ? -1 : index + new_width);
-  result.node = plan::MakeJoin(join.type, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping), Moved(join.residual, result.mapping), join.null_equal);
+  result.node = plan::MakeJoin(join.type, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping),
+                               Moved(join.residual, result.mapping), join.null_equal);
   result.mapping.resize(used.size());
   return result;
 }
@@ -165,7 +167,8 @@ Pruned PruneOver(const plan::OverWindow& over, const Columns& used) {
   }
   Pruned result{nullptr, input.mapping};
   for (const int place : places) result.mapping.push_back(place < 0 ? -1 : input.node->schema.size() + place);
-  result.node = plan::MakeOver(input.node, Moved(over.partition, input.mapping), Moved(over.order, input.mapping), std::move(calls), std::move(names));
+  result.node =
+      plan::MakeOver(input.node, Moved(over.partition, input.mapping), Moved(over.order, input.mapping), std::move(calls), std::move(names));
   return result;
 }
 
@@ -183,8 +186,7 @@ Pruned PruneTopN(const plan::TopN& top, const Columns& used) {
 }
 
 /// Nodes that pass their input's columns on and may add some: the input keeps what is used above and in the node.
-template <typename Make>
-Pruned PrunePassing(const plan::Node& node, Columns used, const Columns& own, const Make& make) {
+template <typename Make> Pruned PrunePassing(const plan::Node& node, Columns used, const Columns& own, const Make& make) {
   const auto width = static_cast<size_t>(node.inputs[0]->schema.size());
   Columns below(used.begin(), used.begin() + static_cast<ptrdiff_t>(width));
   for (size_t i = 0; i < own.size() && i < width; ++i) below[i] = below[i] || own[i];
@@ -208,7 +210,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
     case NodeKind::kFilter: {
       const auto& filter = static_cast<const plan::Filter&>(*node);
       Use(filter.predicate, own);
-      return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) { return plan::MakeFilter(input.node, Moved(filter.predicate, input.mapping)); });
+      return PrunePassing(*node, std::move(used), own,
+                          [&](const Pruned& input) { return plan::MakeFilter(input.node, Moved(filter.predicate, input.mapping)); });
     }
     case NodeKind::kTemporalFilter: {
       const auto& filter = static_cast<const plan::TemporalFilter&>(*node);
@@ -223,7 +226,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
       const auto& window = static_cast<const plan::Window&>(*node);
       own[static_cast<size_t>(window.time_column)] = true;
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
-        return plan::MakeWindow(input.node, input.mapping[static_cast<size_t>(window.time_column)], window.slide_us, window.size_us, window.offset_us, window.shape);
+        return plan::MakeWindow(input.node, input.mapping[static_cast<size_t>(window.time_column)], window.slide_us, window.size_us, window.offset_us,
+                                window.shape);
       });
     }
     case NodeKind::kSession: {
@@ -231,7 +235,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
       own[static_cast<size_t>(session.time_column)] = true;
       for (const ExprPtr& key : session.keys) Use(key, own);
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
-        return plan::MakeSession(input.node, Moved(session.keys, input.mapping), input.mapping[static_cast<size_t>(session.time_column)], session.gap_us, session.closes, session.close_stream);
+        return plan::MakeSession(input.node, Moved(session.keys, input.mapping), input.mapping[static_cast<size_t>(session.time_column)],
+                                 session.gap_us, session.closes, session.close_stream);
       });
     }
     case NodeKind::kSessionAggregate: return {node, Identity(node->schema.size())};  // made after pruning
@@ -243,7 +248,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
       std::vector<std::string> more_names;
       for (size_t i = 0; i < unnest.more.size(); ++i) more_names.push_back(node->schema.fields[own.size() + 1 + i].name);
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
-        return plan::MakeUnnest(input.node, Moved(unnest.array, input.mapping), unnest.with_ordinality, unnest.outer, name, Moved(unnest.more, input.mapping), more_names);
+        return plan::MakeUnnest(input.node, Moved(unnest.array, input.mapping), unnest.with_ordinality, unnest.outer, name,
+                                Moved(unnest.more, input.mapping), more_names);
       });
     }
     case NodeKind::kSort: {
@@ -270,7 +276,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
         for (size_t i = 0; i < used.size(); ++i) {
           if (!used[i]) continue;
           mapping[i] = static_cast<int>(kept.size());
-          kept.push_back(expr::MakeColumn(pruned.mapping[i], pruned.node->schema.fields[static_cast<size_t>(pruned.mapping[i])].type, node->schema.fields[i].name));
+          kept.push_back(expr::MakeColumn(pruned.mapping[i], pruned.node->schema.fields[static_cast<size_t>(pruned.mapping[i])].type,
+                                          node->schema.fields[i].name));
           names.push_back(node->schema.fields[i].name);
         }
         inputs.push_back(plan::MakeProject(pruned.node, std::move(kept), std::move(names)));
@@ -287,7 +294,8 @@ bool IsIdentity(const plan::Project& project) {
   if (project.expressions.size() != static_cast<size_t>(project.inputs[0]->schema.size())) return false;
   for (size_t i = 0; i < project.expressions.size(); ++i) {
     const ExprPtr& expression = project.expressions[i];
-    if (expression->kind() != expr::Expression::Kind::kColumn || static_cast<const expr::ColumnRef&>(*expression).index() != static_cast<int>(i)) return false;
+    if (expression->kind() != expr::Expression::Kind::kColumn || static_cast<const expr::ColumnRef&>(*expression).index() != static_cast<int>(i))
+      return false;
   }
   return true;
 }
@@ -302,7 +310,8 @@ bool CanMerge(const plan::Project& outer, const plan::Project& inner) {
   for (const ExprPtr& expression : outer.expressions) count(count, *expression);
   for (size_t i = 0; i < uses.size(); ++i) {
     const expr::Expression::Kind kind = inner.expressions[i]->kind();
-    const bool cheap = kind == expr::Expression::Kind::kColumn || kind == expr::Expression::Kind::kLiteral || kind == expr::Expression::Kind::kParameter;
+    const bool cheap =
+        kind == expr::Expression::Kind::kColumn || kind == expr::Expression::Kind::kLiteral || kind == expr::Expression::Kind::kParameter;
     if (uses[i] > 1 && !cheap) return false;
     if (uses[i] == 0 && !inner.expressions[i]->is_immutable() && !cheap) return false;
   }
@@ -338,7 +347,8 @@ NodePtr Simplify(const NodePtr& node, bool root) {
 NodePtr PruneColumns(const NodePtr& plan) {
   const Pruned pruned = Prune(plan, Columns(static_cast<size_t>(plan->schema.size()), true));
   const std::vector<std::string> names = plan::ColumnNames(plan->schema);
-  if (pruned.mapping == Identity(plan->schema.size()) && pruned.node->schema.size() == plan->schema.size()) return plan::WithNames(pruned.node, names);
+  if (pruned.mapping == Identity(plan->schema.size()) && pruned.node->schema.size() == plan->schema.size())
+    return plan::WithNames(pruned.node, names);
   std::vector<ExprPtr> expressions;
   for (size_t i = 0; i < names.size(); ++i) {
     const auto index = static_cast<size_t>(pruned.mapping[i]);

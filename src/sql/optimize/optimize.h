@@ -15,8 +15,8 @@ plan::NodePtr Optimize(const plan::NodePtr& plan);
 Result<plan::NodePtr> UnnestSubqueries(const plan::NodePtr& plan, bool view);
 /// left JOIN LATERAL query ON on: inside `query`, Parameter(first_parameter + i) stands for outer[i], an expression over left.
 /// The output is left's columns and the query's; `on` (may be null) is over them.
-Result<plan::NodePtr> JoinLateral(const plan::NodePtr& left, const plan::NodePtr& query, int first_parameter, std::vector<expr::ExprPtr> outer, plan::JoinType type,
-                                  const expr::ExprPtr& on, bool view);
+Result<plan::NodePtr> JoinLateral(const plan::NodePtr& left, const plan::NodePtr& query, int first_parameter, std::vector<expr::ExprPtr> outer,
+                                  plan::JoinType type, const expr::ExprPtr& on, bool view);
 /// The plans of the sub-queries that stay in expressions, optimized.
 plan::NodePtr OptimizeSubqueries(const plan::NodePtr& plan);
 

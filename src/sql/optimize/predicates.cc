@@ -7,8 +7,8 @@
 namespace kappa::sql {
 namespace {
 
-using expr::ExprPtr;
 using expr::Expression;
+using expr::ExprPtr;
 using plan::JoinType;
 using plan::NodeKind;
 using plan::NodePtr;
@@ -69,7 +69,8 @@ ExprPtr OnRight(const ExprPtr& expression, int left_width) {
 
 /// An equality of an expression of the left and one of the right input, as (left, right); null when it is none.
 std::pair<ExprPtr, ExprPtr> AsKeys(const ExprPtr& conjunct, int left_width) {
-  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || !IsMovable(*conjunct)) return {};
+  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || !IsMovable(*conjunct))
+    return {};
   const ExprPtr &a = conjunct->children()[0], &b = conjunct->children()[1];
   if (!a->type().Same(b->type())) return {};
   const int left = SidesOf(*a, left_width), right = SidesOf(*b, left_width);
@@ -222,8 +223,8 @@ NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
   JoinType type = join.type;
   if (type == JoinType::kCross && (!left_keys.empty() || !residual.empty())) type = JoinType::kInner;
   if (type == JoinType::kInner && left_keys.empty() && residual.empty()) type = JoinType::kCross;
-  NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys), std::move(right_keys), And(std::move(residual)),
-                                  std::move(null_equal));
+  NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys),
+                                  std::move(right_keys), And(std::move(residual)), std::move(null_equal));
   result = plan::WithNames(result, plan::ColumnNames(join.schema));
   return Filtered(std::move(result), std::move(stay));
 }
@@ -246,7 +247,8 @@ std::pair<std::vector<ExprPtr>, std::vector<ExprPtr>> Partition(const std::vecto
 /// it a top-N.
 NodePtr PushThroughWindow(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
   const bool top = node->kind == NodeKind::kTopN;
-  const std::vector<ExprPtr>& partition = top ? static_cast<const plan::TopN&>(*node).partition : static_cast<const plan::OverWindow&>(*node).partition;
+  const std::vector<ExprPtr>& partition =
+      top ? static_cast<const plan::TopN&>(*node).partition : static_cast<const plan::OverWindow&>(*node).partition;
   const auto is_partition = [&](int column) {
     return std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) {
       return key->kind() == Expression::Kind::kColumn && static_cast<const expr::ColumnRef&>(*key).index() == column;

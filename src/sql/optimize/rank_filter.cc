@@ -6,8 +6,8 @@
 namespace kappa::sql {
 namespace {
 
-using expr::ExprPtr;
 using expr::Expression;
+using expr::ExprPtr;
 
 /// The value of an integer literal.
 bool IntegerOf(const Expression& expression, int64_t& value) {
@@ -55,7 +55,9 @@ plan::NodePtr RankFilter(const plan::NodePtr& node, std::vector<ExprPtr>& conjun
   if (to == INT64_MAX) return node;  // rank > n: all rows have to be ranked
   conjuncts = std::move(others);
   const Kind kind = over.calls[0].kind;
-  const plan::TopN::Rank rank = kind == Kind::kRowNumber ? plan::TopN::Rank::kRowNumber : kind == Kind::kRank ? plan::TopN::Rank::kRank : plan::TopN::Rank::kDenseRank;
+  const plan::TopN::Rank rank = kind == Kind::kRowNumber ? plan::TopN::Rank::kRowNumber
+                                : kind == Kind::kRank    ? plan::TopN::Rank::kRank
+                                                         : plan::TopN::Rank::kDenseRank;
   return plan::MakeTopN(node->inputs[0], over.partition, over.order, rank, from, std::max(to, from - 1), node->schema.fields.back().name);
 }
 

@@ -44,7 +44,8 @@ NodePtr Fused(const plan::Aggregate& aggregate) {
   const NodePtr& input = session.inputs[0];
   if (!input->append_only) return nullptr;
   // Keys are kept in the form that stands for all equal values; the plain aggregate gives a numeric the digits of its type again.
-  if (std::any_of(session.keys.begin(), session.keys.end(), [](const ExprPtr& key) { return key->type().id == data::TypeId::kNumeric; })) return nullptr;
+  if (std::any_of(session.keys.begin(), session.keys.end(), [](const ExprPtr& key) { return key->type().id == data::TypeId::kNumeric; }))
+    return nullptr;
   const int width = input->schema.size();
   // Each group key must be one of the session's, and each of the session's must be there, with one of its bounds.
   std::vector<int> places;  // of each group key in the fused output
@@ -74,7 +75,8 @@ NodePtr Fused(const plan::Aggregate& aggregate) {
   }
   names.insert(names.end(), {"window_start", "window_end"});
   for (size_t i = aggregate.keys.size(); i < aggregate.schema.fields.size(); ++i) names.push_back(aggregate.schema.fields[i].name);
-  NodePtr fused = plan::MakeSessionAggregate(input, session.keys, aggregate.aggregates, std::move(names), session.time_column, session.gap_us, session.closes, session.close_stream);
+  NodePtr fused = plan::MakeSessionAggregate(input, session.keys, aggregate.aggregates, std::move(names), session.time_column, session.gap_us,
+                                             session.closes, session.close_stream);
   for (size_t i = 0; i < aggregate.aggregates.size(); ++i) places.push_back(static_cast<int>(session.keys.size() + 2 + i));
   std::vector<ExprPtr> columns;
   for (const int place : places) {

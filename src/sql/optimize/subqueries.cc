@@ -9,8 +9,8 @@
 namespace kappa::sql {
 namespace {
 
-using expr::ExprPtr;
 using expr::Expression;
+using expr::ExprPtr;
 using plan::JoinType;
 using plan::NodeKind;
 using plan::NodePtr;
@@ -139,7 +139,8 @@ struct Flat {
 
 /// `parameters = columns` as (outer expression, inner expression); null when it is none.
 std::pair<ExprPtr, ExprPtr> AsCorrelation(const ExprPtr& conjunct, const Level& level) {
-  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || HasSubquery(*conjunct)) return {};
+  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || HasSubquery(*conjunct))
+    return {};
   for (const bool swapped : {false, true}) {
     const ExprPtr &a = conjunct->children()[swapped ? 1 : 0], &b = conjunct->children()[swapped ? 0 : 1];
     if (Refers(*a, level) && !HasColumns(*a) && !Refers(*b, level) && a->type().Same(b->type())) return {WithOuter(a, level, level.outer), b};
@@ -228,7 +229,8 @@ class PullUp {
     std::vector<ExprPtr> keys = aggregate.keys;
     for (const ExprPtr& key : flat->KeyColumns()) keys.push_back(key);
     const int own = static_cast<int>(aggregate.keys.size()), more = flat->keys(), calls = static_cast<int>(aggregate.aggregates.size());
-    NodePtr grouped = plan::MakeAggregate(flat->plan, std::move(keys), aggregate.aggregates, NamesWithKeys(aggregate, *flat->plan, flat->width, more), -1, 0);
+    NodePtr grouped =
+        plan::MakeAggregate(flat->plan, std::move(keys), aggregate.aggregates, NamesWithKeys(aggregate, *flat->plan, flat->width, more), -1, 0);
     flat->plan = Columns(grouped, Range(0, own) + Range(own + more, calls) + Range(own, more));
     flat->width = own + calls;
     return flat;
@@ -239,7 +241,9 @@ class PullUp {
     for (const auto* keys : {&join.left_keys, &join.right_keys})
       for (const ExprPtr& key : *keys)
         if (Refers(*key, level_)) return std::nullopt;
-    if (!inner && (Refers(*join.inputs[1], level_) || (join.residual && Refers(*join.residual, level_)) || join.type == JoinType::kRight || join.type == JoinType::kFull)) return std::nullopt;
+    if (!inner && (Refers(*join.inputs[1], level_) || (join.residual && Refers(*join.residual, level_)) || join.type == JoinType::kRight ||
+                   join.type == JoinType::kFull))
+      return std::nullopt;
     std::optional<Flat> left = Run(join.inputs[0]), right = Run(join.inputs[1]);
     if (!left || !right) return std::nullopt;
     std::vector<int> mapping = Range(0, left->width) + Range(left->width + left->keys(), right->width);
@@ -291,7 +295,9 @@ class PullUp {
       for (int i = 0; all && i < flat->keys(); ++i) {
         const auto at = static_cast<size_t>(i);
         const size_t column = static_cast<size_t>(flat->width) + at;
-        if (!plan::SameExpression(*flat->outer[at], *all->outer[at]) || flat->plan->schema.fields[column].type != all->plan->schema.fields[column].type) return std::nullopt;
+        if (!plan::SameExpression(*flat->outer[at], *all->outer[at]) ||
+            flat->plan->schema.fields[column].type != all->plan->schema.fields[column].type)
+          return std::nullopt;
       }
       inputs.push_back(flat->plan);
       if (!all) all = std::move(flat);
@@ -356,12 +362,14 @@ class Dependent {
         const int width = node->inputs[0]->schema.size(), added = node->schema.size() - width;
         const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) { return Over(e, *in, width); });
         const bool top = node->kind == NodeKind::kTopN;
-        std::vector<ExprPtr> partition = top ? static_cast<const plan::TopN&>(*bound).partition : static_cast<const plan::OverWindow&>(*bound).partition;
+        std::vector<ExprPtr> partition =
+            top ? static_cast<const plan::TopN&>(*bound).partition : static_cast<const plan::OverWindow&>(*bound).partition;
         for (const ExprPtr& e : ColumnsOf(*in, width, width_)) partition.push_back(e);
         NodePtr made;
         if (top) {
           const auto& by_rank = static_cast<const plan::TopN&>(*bound);
-          made = plan::MakeTopN(in, std::move(partition), by_rank.order, by_rank.rank, by_rank.from, by_rank.to, by_rank.with_rank ? node->schema.fields.back().name : "");
+          made = plan::MakeTopN(in, std::move(partition), by_rank.order, by_rank.rank, by_rank.from, by_rank.to,
+                                by_rank.with_rank ? node->schema.fields.back().name : "");
         } else {
           const auto& over = static_cast<const plan::OverWindow&>(*bound);
           std::vector<std::string> names = plan::ColumnNames(node->schema);
@@ -396,10 +404,14 @@ class Dependent {
   }
 
  private:
-  static Error Refused(std::string what) { return Error(sqlstate::kFeatureNotSupported, std::move(what) + " is not supported").Hint("Write a join, or GROUP BY in a sub-select of FROM."); }
+  static Error Refused(std::string what) {
+    return Error(sqlstate::kFeatureNotSupported, std::move(what) + " is not supported").Hint("Write a join, or GROUP BY in a sub-select of FROM.");
+  }
 
   /// The expression over `in`, where the domain's columns begin at `at`.
-  ExprPtr Over(const ExprPtr& expression, const plan::Node& in, int at) const { return expression ? WithOuter(expression, level_, ColumnsOf(in, at, width_)) : nullptr; }
+  ExprPtr Over(const ExprPtr& expression, const plan::Node& in, int at) const {
+    return expression ? WithOuter(expression, level_, ColumnsOf(in, at, width_)) : nullptr;
+  }
 
   std::vector<std::string> Names(const plan::Node& node) const {
     std::vector<std::string> names = plan::ColumnNames(node.schema);
@@ -410,7 +422,8 @@ class Dependent {
   Result<NodePtr> Aggregate(const plan::Aggregate& aggregate) {
     if (aggregate.close_key >= 0) return Refused("EMIT ON WINDOW CLOSE in a correlated sub-query");
     KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(aggregate.inputs[0]));
-    const int width = aggregate.inputs[0]->schema.size(), own = static_cast<int>(aggregate.keys.size()), calls = static_cast<int>(aggregate.aggregates.size());
+    const int width = aggregate.inputs[0]->schema.size(), own = static_cast<int>(aggregate.keys.size()),
+              calls = static_cast<int>(aggregate.aggregates.size());
     std::vector<ExprPtr> keys;
     for (const ExprPtr& key : aggregate.keys) keys.push_back(Over(key, *in, width));
     for (const ExprPtr& key : ColumnsOf(*in, width, width_)) keys.push_back(key);
@@ -423,7 +436,8 @@ class Dependent {
     NodePtr grouped = plan::MakeAggregate(in, std::move(keys), std::move(bound), NamesWithKeys(aggregate, *in, width, width_), -1, 0);
     if (own > 0) return Columns(grouped, Range(0, own) + Range(own + width_, calls) + Range(own, width_));
     // Values without a row have an empty group: counts of 0, else NULL.
-    const NodePtr joined = plan::MakeJoin(JoinType::kLeft, domain_, grouped, ColumnsOf(*domain_, 0, width_), ColumnsOf(*grouped, 0, width_), nullptr, std::vector<bool>(static_cast<size_t>(width_), true));
+    const NodePtr joined = plan::MakeJoin(JoinType::kLeft, domain_, grouped, ColumnsOf(*domain_, 0, width_), ColumnsOf(*grouped, 0, width_), nullptr,
+                                          std::vector<bool>(static_cast<size_t>(width_), true));
     std::vector<ExprPtr> expressions;
     for (int i = 0; i < calls; ++i) {
       ExprPtr value = ColumnOf(*joined, 2 * width_ + i);
@@ -439,13 +453,9 @@ class Dependent {
     const bool by_right = inner && !Refers(*join.inputs[0], level_) && Refers(*join.inputs[1], level_);
     const bool by_both = !by_right && Refers(*join.inputs[1], level_);
     NodePtr left = join.inputs[0], right = join.inputs[1];
-    if (!by_right || join.type == JoinType::kRight || join.type == JoinType::kFull) {
-      KAPPA_ASSIGN_OR_RETURN(left, Run(left));
-    }
+    if (!by_right || join.type == JoinType::kRight || join.type == JoinType::kFull) { KAPPA_ASSIGN_OR_RETURN(left, Run(left)); }
     const bool both = by_both || join.type == JoinType::kRight || join.type == JoinType::kFull;
-    if (by_right || both) {
-      KAPPA_ASSIGN_OR_RETURN(right, Run(right));
-    }
+    if (by_right || both) { KAPPA_ASSIGN_OR_RETURN(right, Run(right)); }
     const int left_all = left->schema.size();
     // Conditions see the domain's columns where they are.
     std::vector<ExprPtr> left_keys, right_keys, residual;
@@ -482,11 +492,13 @@ class Dependent {
       condition = WithOuter(condition, level_, domain);
     }
     const JoinType type = join.type == JoinType::kCross && (condition || !left_keys.empty()) ? JoinType::kInner : join.type;
-    const NodePtr joined = plan::MakeJoin(type, left, right, std::move(left_keys), std::move(right_keys), std::move(condition), std::move(null_equal));
+    const NodePtr joined =
+        plan::MakeJoin(type, left, right, std::move(left_keys), std::move(right_keys), std::move(condition), std::move(null_equal));
     if (join.left_only()) return joined;
     const int domain_right = left_now + right_width;
     const std::vector<int> own = Range(0, left_width) + Range(left_now, right_width);
-    if (join.type != JoinType::kFull) return Columns(joined, own + Range(has_left && join.type != JoinType::kRight ? left_width : domain_right, width_));
+    if (join.type != JoinType::kFull)
+      return Columns(joined, own + Range(has_left && join.type != JoinType::kRight ? left_width : domain_right, width_));
     std::vector<ExprPtr> expressions;
     for (const int index : own) expressions.push_back(ColumnOf(*joined, index));
     for (int i = 0; i < width_; ++i) {
@@ -551,7 +563,8 @@ class Unnester {
       case NodeKind::kJoin: {
         const auto& join = static_cast<const plan::Join&>(*result);
         if ((join.type != JoinType::kInner && join.type != JoinType::kCross) || !join.residual) return Kept(result, "the condition of an outer join");
-        const NodePtr cross = plan::MakeJoin(JoinType::kCross, join.inputs[0], join.inputs[1], join.left_keys, join.right_keys, nullptr, join.null_equal);
+        const NodePtr cross =
+            plan::MakeJoin(JoinType::kCross, join.inputs[0], join.inputs[1], join.left_keys, join.right_keys, nullptr, join.null_equal);
         return Filter(static_cast<const plan::Filter&>(*plan::MakeFilter(cross, join.residual)));
       }
       case NodeKind::kProject:
@@ -584,7 +597,8 @@ class Unnester {
     const int width = left->schema.size(), added = query->schema.size();
     if (!Refers(*query, level)) return plan::MakeJoin(type, left, query, {}, {}, on);
     const std::optional<OneRow> one = AsOneRow(*query);
-    const bool filtered = one && std::any_of(one->above.begin(), one->above.end(), [](const plan::Node* node) { return node->kind == NodeKind::kFilter; });
+    const bool filtered =
+        one && std::any_of(one->above.begin(), one->above.end(), [](const plan::Node* node) { return node->kind == NodeKind::kFilter; });
     if (one && !(type == JoinType::kLeft && (filtered || on))) {
       NodePtr input = left;
       KAPPA_ASSIGN_OR_RETURN(auto row, JoinOneRow(*one, level, input));
@@ -603,7 +617,8 @@ class Unnester {
  private:
   Result<NodePtr> Kept(const NodePtr& node, const char* where) {
     if (!view_) return node;
-    return Error(sqlstate::kFeatureNotSupported, std::string("a sub-query in ") + where + " is not supported in a view").Hint("Compute it in a sub-select of FROM.");
+    return Error(sqlstate::kFeatureNotSupported, std::string("a sub-query in ") + where + " is not supported in a view")
+        .Hint("Compute it in a sub-select of FROM.");
   }
 
   static Level LevelOf(const Expression& expression) {
@@ -619,7 +634,8 @@ class Unnester {
   static NodePtr WithoutFirstRow(const NodePtr& plan) {
     if (plan->kind != NodeKind::kLimit) return plan;
     const auto& limit = static_cast<const plan::Limit&>(*plan);
-    const bool one = !limit.offset && limit.limit && limit.limit->kind() == Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*limit.limit).value() == data::Value::Int8(1);
+    const bool one = !limit.offset && limit.limit && limit.limit->kind() == Expression::Kind::kLiteral &&
+                     static_cast<const expr::Literal&>(*limit.limit).value() == data::Value::Int8(1);
     return one ? plan->inputs[0] : plan;
   }
 
@@ -636,9 +652,7 @@ class Unnester {
       if (joined) input = joined;
       else rest.push_back(conjunct);
     }
-    for (ExprPtr& conjunct : rest) {
-      KAPPA_ASSIGN_OR_RETURN(conjunct, Replace(conjunct, input));
-    }
+    for (ExprPtr& conjunct : rest) { KAPPA_ASSIGN_OR_RETURN(conjunct, Replace(conjunct, input)); }
     const bool wider = input->schema.size() > width;
     input = Filtered(std::move(input), std::move(rest));
     return wider ? Columns(input, Range(0, width)) : input;
@@ -667,7 +681,8 @@ class Unnester {
       right.push_back(ColumnOf(*flat->plan, 0));
       null_equal.push_back(false);
     }
-    return plan::MakeJoin(negated ? JoinType::kAnti : JoinType::kSemi, input, flat->plan, std::move(left), std::move(right), nullptr, std::move(null_equal));
+    return plan::MakeJoin(negated ? JoinType::kAnti : JoinType::kSemi, input, flat->plan, std::move(left), std::move(right), nullptr,
+                          std::move(null_equal));
   }
 
   /// The expression with its sub-queries replaced by columns that are joined to `input`.
@@ -687,7 +702,8 @@ class Unnester {
     input = before;
     if (!view_) return bound;
     if (!value.ok()) return value.error();
-    return Error(sqlstate::kFeatureNotSupported, "ARRAY(sub-query) is not supported in a view").Hint("Join with the other relation, or define a second view and join with it.");
+    return Error(sqlstate::kFeatureNotSupported, "ARRAY(sub-query) is not supported in a view")
+        .Hint("Join with the other relation, or define a second view and join with it.");
   }
 
   Result<ExprPtr> Value(const Expression& expression, const Subquery& subquery, NodePtr& input) {
@@ -724,7 +740,8 @@ class Unnester {
     const NodePtr grouped = plan::MakeAggregate(flat.plan, flat.KeyColumns(), aggregate.aggregates, std::move(names), -1, 0);
     const int base = input->schema.size() + flat.keys();
     const bool keyed = flat.keys() > 0;
-    input = plan::MakeJoin(keyed ? JoinType::kLeft : JoinType::kCross, input, grouped, flat.outer, ColumnsOf(*grouped, 0, flat.keys()), nullptr, flat.null_equal);
+    input = plan::MakeJoin(keyed ? JoinType::kLeft : JoinType::kCross, input, grouped, flat.outer, ColumnsOf(*grouped, 0, flat.keys()), nullptr,
+                           flat.null_equal);
     std::vector<ExprPtr> row;
     for (size_t i = 0; i < aggregate.aggregates.size(); ++i) {
       ExprPtr value = ColumnOf(*input, base + static_cast<int>(i));
@@ -786,7 +803,8 @@ class Unnester {
     for (const expr::AggregateCall& call : calls) names.push_back(call.ToString(plan::ColumnNames(flat.plan->schema)));
     const NodePtr grouped = plan::MakeAggregate(flat.plan, flat.KeyColumns(), std::move(calls), std::move(names), -1, 0);
     const int first = input->schema.size() + flat.keys();
-    input = plan::MakeJoin(flat.keys() > 0 ? JoinType::kLeft : JoinType::kCross, input, grouped, flat.outer, ColumnsOf(*grouped, 0, flat.keys()), nullptr, flat.null_equal);
+    input = plan::MakeJoin(flat.keys() > 0 ? JoinType::kLeft : JoinType::kCross, input, grouped, flat.outer, ColumnsOf(*grouped, 0, flat.keys()),
+                           nullptr, flat.null_equal);
     return first;
   }
 
@@ -819,8 +837,11 @@ class Unnester {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr none, expr::MakeOperator("=", {all, zero}, 0));
     KAPPA_ASSIGN_OR_RETURN(ExprPtr nulls, expr::MakeOperator("<", {ColumnOf(*input, n + 1), ColumnOf(*input, n)}, 0));
     KAPPA_ASSIGN_OR_RETURN(ExprPtr unknown, expr::MakeOr({expr::MakeIsNull(needle, false), std::move(nulls)}, 0));
-    return expr::MakeCase(nullptr, {{std::move(matched), expr::MakeLiteral(data::Value::Bool(true))}, {std::move(none), expr::MakeLiteral(data::Value::Bool(false))},
-                                    {std::move(unknown), expr::MakeNull(data::TypeId::kBool)}}, expr::MakeLiteral(data::Value::Bool(false)), 0);
+    return expr::MakeCase(nullptr,
+                          {{std::move(matched), expr::MakeLiteral(data::Value::Bool(true))},
+                           {std::move(none), expr::MakeLiteral(data::Value::Bool(false))},
+                           {std::move(unknown), expr::MakeNull(data::TypeId::kBool)}},
+                          expr::MakeLiteral(data::Value::Bool(false)), 0);
   }
 
   const bool view_;
@@ -830,7 +851,8 @@ class Unnester {
 
 Result<NodePtr> UnnestSubqueries(const NodePtr& plan, bool view) { return Unnester(view).Run(plan); }
 
-Result<NodePtr> JoinLateral(const NodePtr& left, const NodePtr& query, int first_parameter, std::vector<ExprPtr> outer, JoinType type, const ExprPtr& on, bool view) {
+Result<NodePtr> JoinLateral(const NodePtr& left, const NodePtr& query, int first_parameter, std::vector<ExprPtr> outer, JoinType type,
+                            const ExprPtr& on, bool view) {
   return Unnester(view).Lateral(left, query, Level{first_parameter, std::move(outer)}, type, on);
 }
 

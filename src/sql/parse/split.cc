@@ -77,14 +77,19 @@ class PrePass {
   Error SyntaxAt(size_t i) const {
     if (i >= tokens_.size()) return Error(sqlstate::kSyntaxError, "syntax error at end of input").At(PositionOf(i));
     const Token& token = tokens_[i];
-    return Error(sqlstate::kSyntaxError, "syntax error at or near \"" + statement_.source.substr(static_cast<size_t>(token.start), static_cast<size_t>(token.end - token.start)) + "\"")
+    return Error(sqlstate::kSyntaxError,
+                 "syntax error at or near \"" +
+                     statement_.source.substr(static_cast<size_t>(token.start), static_cast<size_t>(token.end - token.start)) + "\"")
         .At(PositionOf(i));
   }
 
   /// Bounds the depth of the tree that the parser will build before its recursion meets it. Chains of AND and OR are flat in
   /// the tree, so they and commas start anew; joins and set operations add up within their parentheses.
   Status CheckDepth() const {
-    struct Level { int structure = 0; int operators = 0; };
+    struct Level {
+      int structure = 0;
+      int operators = 0;
+    };
     std::vector<Level> open(1);
     int below = 0;  // depth of the levels around the current one
     for (size_t i = 0; i < tokens_.size(); ++i) {
@@ -96,17 +101,21 @@ class PrePass {
       } else if ((token.Is(")") || token.Is("]") || token.Is("end")) && open.size() > 1) {
         open.pop_back();
         below -= open.back().structure + open.back().operators + 1;
-      } else if (token.Is(",") || token.Is("and") || token.Is("or") || token.Is("select") || token.Is("from") || token.Is("where") || token.Is("when") || token.Is("then")) {
+      } else if (token.Is(",") || token.Is("and") || token.Is("or") || token.Is("select") || token.Is("from") || token.Is("where") ||
+                 token.Is("when") || token.Is("then")) {
         level.operators = 0;
       } else if (token.Is("join") || token.Is("union") || token.Is("intersect") || token.Is("except")) {
         ++level.structure;
-      } else if (token.kind == Token::Kind::kSymbol ? !token.Is(".") : token.Is("not") || token.Is("is") || token.Is("isnull") || token.Is("notnull") ||
-                 token.Is("collate") || token.Is("at") || token.Is("like") || token.Is("ilike") || token.Is("in") || token.Is("explain") || token.Is("operator")) {
+      } else if (token.kind == Token::Kind::kSymbol
+                     ? !token.Is(".")
+                     : token.Is("not") || token.Is("is") || token.Is("isnull") || token.Is("notnull") || token.Is("collate") || token.Is("at") ||
+                           token.Is("like") || token.Is("ilike") || token.Is("in") || token.Is("explain") || token.Is("operator")) {
         ++level.operators;
       }
       if (below + open.back().structure + open.back().operators > kDepthMax)
         return Error(sqlstate::kStatementTooComplex, "statement is nested too deeply")
-            .Hint("At most " + std::to_string(kDepthMax) + " levels of parentheses and chained operators are allowed.").At(PositionOf(i));
+            .Hint("At most " + std::to_string(kDepthMax) + " levels of parentheses and chained operators are allowed.")
+            .At(PositionOf(i));
     }
     return {};
   }
@@ -117,7 +126,8 @@ class PrePass {
     for (size_t i = 0; i < tokens_.size(); ++i) {
       const bool qualified = (i > 0 && Is(i - 1, ".")) || Is(i + 1, ".");
       if (tokens_[i].kind != Token::Kind::kWord || qualified) continue;
-      const bool join_follows = Is(i + 1, "join") || ((Is(i + 1, "left") || Is(i + 1, "inner") || Is(i + 1, "right")) && (Is(i + 2, "join") || Is(i + 3, "join")));
+      const bool join_follows =
+          Is(i + 1, "join") || ((Is(i + 1, "left") || Is(i + 1, "inner") || Is(i + 1, "right")) && (Is(i + 2, "join") || Is(i + 3, "join")));
       if (Is(i, "asof") && join_follows) return Unsupported(i, "ASOF JOIN", "Join on equality, or keep the latest row in a table.");
       if ((Is(i, "semi") || Is(i, "anti")) && join_follows) {
         const std::string kind = Is(i, "semi") ? "SEMI JOIN" : "ANTI JOIN";
@@ -125,7 +135,8 @@ class PrePass {
       }
       if (Is(i, "latest") && join_follows) return Unsupported(i, "LATEST JOIN", "Join on equality with a table.");
       if (Is(i, "match_recognize") && Is(i + 1, "(")) return Unsupported(i, "MATCH_RECOGNIZE", "Row patterns are not part of the language.");
-      if (Is(i, "system_time") && i > 0 && Is(i - 1, "for")) return Unsupported(i - 1, "FOR SYSTEM_TIME AS OF", "Read a view's version with NAME$N instead.");
+      if (Is(i, "system_time") && i > 0 && Is(i - 1, "for"))
+        return Unsupported(i - 1, "FOR SYSTEM_TIME AS OF", "Read a view's version with NAME$N instead.");
     }
     return {};
   }
@@ -176,7 +187,8 @@ class PrePass {
     }
     if (Is(1, "table")) return RewriteWatermark();
     if (Is(1, "sink")) return Unsupported(1, "CREATE SINK", "Follow a view's changes over HTTP, or read it with SELECT.");
-    if (Is(1, "connection") || Is(1, "secret")) return Unsupported(1, Is(1, "secret") ? "CREATE SECRET" : "CREATE CONNECTION", "Produce to the topic of a stream instead.");
+    if (Is(1, "connection") || Is(1, "secret"))
+      return Unsupported(1, Is(1, "secret") ? "CREATE SECRET" : "CREATE CONNECTION", "Produce to the topic of a stream instead.");
     if (Is(1, "or") && Is(2, "replace") && Is(3, "materialized")) {
       statement_.or_replace = true;
       Remove(1, 3);

@@ -110,11 +110,12 @@ TEST(SplitTest, BoundsSizeAndDepth) {
     return text;
   };
   const int many = 20'000;
-  for (const std::string& text : {"select " + repeated("(", many) + "1" + repeated(")", many), "select 1" + repeated("+1", many), "select " + repeated("not ", many) + "true",
-                                  "select " + repeated("- ", many) + "1", "select 1" + repeated(" union select 1", many), "select * from a" + repeated(" join a on true", many),
-                                  "select 1" + repeated("::int", many), "select " + repeated("case when true then ", many) + "1" + repeated(" end", many),
-                                  "select " + repeated("array[", many) + "1" + repeated("]", many), "select a" + repeated(" is null", many), "select a" + repeated(" collate \"C\"", many),
-                                  "select " + repeated("(select ", many) + "1" + repeated(")", many)})
+  for (const std::string& text :
+       {"select " + repeated("(", many) + "1" + repeated(")", many), "select 1" + repeated("+1", many), "select " + repeated("not ", many) + "true",
+        "select " + repeated("- ", many) + "1", "select 1" + repeated(" union select 1", many), "select * from a" + repeated(" join a on true", many),
+        "select 1" + repeated("::int", many), "select " + repeated("case when true then ", many) + "1" + repeated(" end", many),
+        "select " + repeated("array[", many) + "1" + repeated("]", many), "select a" + repeated(" is null", many),
+        "select a" + repeated(" collate \"C\"", many), "select " + repeated("(select ", many) + "1" + repeated(")", many)})
     EXPECT_TRUE(ErrorOf(text).starts_with("54001")) << text.substr(0, 60);
   // Flat lists are no depth.
   EXPECT_EQ(ErrorOf("select 1 in (1" + repeated(", 1", many) + ")"), "parsed");

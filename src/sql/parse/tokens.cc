@@ -16,7 +16,10 @@ int InvalidUtf8At(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c != 0 && c < 0x80) { ++i; continue; }
+    if (c != 0 && c < 0x80) {
+      ++i;
+      continue;
+    }
     const size_t length = c >= 0xC2 && c <= 0xDF ? 2 : c >= 0xE0 && c <= 0xEF ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
     if (length == 0 || i + length > text.size()) return static_cast<int>(i);
     for (size_t k = 1; k < length; ++k)
@@ -84,7 +87,8 @@ Result<std::vector<Token>> ScanTokens(const std::string& text) {
   if (const int at = InvalidUtf8At(text); at >= 0) {
     static constexpr char kHex[] = "0123456789abcdef";
     const auto byte = static_cast<unsigned char>(text[static_cast<size_t>(at)]);
-    return Error(sqlstate::kCharacterNotInRepertoire, std::string("invalid byte sequence for encoding \"UTF8\": 0x") + kHex[byte >> 4] + kHex[byte & 15])
+    return Error(sqlstate::kCharacterNotInRepertoire,
+                 std::string("invalid byte sequence for encoding \"UTF8\": 0x") + kHex[byte >> 4] + kHex[byte & 15])
         .At(CountCharacters(text, at) + 1);
   }
   PgQueryScanResult scanned = pg_query_scan(text.c_str());

@@ -29,7 +29,9 @@ class ParseTree {
   int PositionOfWord(std::string_view word) const;
 
  private:
-  struct Deleter { void operator()(PgQuery__ParseResult* result) const; };
+  struct Deleter {
+    void operator()(PgQuery__ParseResult* result) const;
+  };
 
   const RawStatement* statement_ = nullptr;  // borrowed: outlives the tree
   std::unique_ptr<PgQuery__ParseResult, Deleter> result_;
