@@ -127,7 +127,13 @@ class FloatMoments final : public Accumulator {
       case AggregateKind::kRegrSxy: return sxy(1);
       default: break;
     }
-    if (state.x.any() || state.y.any()) return std::nan("");
+    if (state.x.any() || state.y.any()) {
+      // A variable that does not vary decides before the NaN or infinity in the other one does.
+      if (sxx(1) == 0) return std::nullopt;
+      if (syy(1) == 0 && kind_ == AggregateKind::kCorr) return std::nullopt;
+      if (syy(1) == 0 && kind_ == AggregateKind::kRegrR2) return 1;
+      return std::nan("");
+    }
     switch (kind_) {
       case AggregateKind::kCorr: return ExactCorrelation(sums, n, *blobs_);
       case AggregateKind::kRegrR2: return ExactDetermination(sums, n, *blobs_);
