@@ -91,7 +91,7 @@ template <typename T> void AppendFixed(std::string_view& key, ColumnBuilder& bui
 
 }  // namespace
 
-RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical) {
+RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical, bool hashed) {
   std::vector<ColumnPtr> converted;
   if (canonical) {
     converted.reserve(columns.size());
@@ -99,7 +99,6 @@ RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonica
     columns = converted;
   }
   size_t count = static_cast<size_t>(rows);
-  hashes_.resize(count);
   offsets_.resize(count + 1);
   // One shift of the array: sizes are summed up in offsets_[1..], so that offsets_[i + 1] first is the start and, after the
   // fill, the end of row i.
@@ -126,6 +125,8 @@ RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonica
   bytes_.resize(total);
   for (const ColumnPtr& column : columns) Fill(*column, bytes_.data(), sizes);
   KAPPA_DCHECK(offsets_.back() == total);
+  if (!hashed) return;
+  hashes_.resize(count);
   for (size_t i = 0; i < count; ++i) hashes_[i] = XXH3_64bits_withSeed(bytes_.data() + offsets_[i], offsets_[i + 1] - offsets_[i], 0);
 }
 

@@ -19,8 +19,8 @@ namespace kappa::data {
 class RowKeys {
  public:
   /// Encodes all rows. `columns` are indexes into batch columns; canonical form for grouping when `canonical`, else the
-  /// values as they are (numeric keeps its display scale).
-  RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true);
+  /// values as they are (numeric keeps its display scale). Without `hashed`, hash() must not be asked for.
+  RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true, bool hashed = true);
   std::string_view key(int64_t row) const {
     return {bytes_.data() + offsets_[static_cast<size_t>(row)], offsets_[static_cast<size_t>(row) + 1] - offsets_[static_cast<size_t>(row)]};
   }

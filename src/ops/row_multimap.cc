@@ -1,13 +1,15 @@
-// RowMultimap: the doubly linked list of each key.
+// RowMultimap: the lists of each key, doubly linked where rows may go.
 #include "ops/row_multimap.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kappa::ops {
 namespace {
 
 uint32_t EntryBytes(RowMultimap::Layout layout) {
   switch (layout) {
+    case RowMultimap::Layout::kAppendOnly:
     case RowMultimap::Layout::kRowsOnly: return offsetof(RowEntry, next);
     case RowMultimap::Layout::kIndexed: return offsetof(RowEntry, matches);
     case RowMultimap::Layout::kIndexedWithMatches: return sizeof(RowEntry);
@@ -17,7 +19,48 @@ uint32_t EntryBytes(RowMultimap::Layout layout) {
 
 }  // namespace
 
-RowMultimap::RowMultimap(state::Arena& arena, Layout layout) : rows_(arena, 0, EntryBytes(layout)), keys_(arena, 1, sizeof(KeyEntry)) {}
+constexpr size_t kCountAt = 2 * sizeof(uint64_t);  // root word 2
+
+RowMultimap::RowMultimap(state::Arena& arena, Layout layout)
+    : arena_(arena), layout_(layout), rows_(arena, 0, EntryBytes(layout)), keys_(arena, 1, sizeof(KeyEntry)) {}
+
+int64_t RowMultimap::row_count() const {
+  if (layout_ != Layout::kAppendOnly) return rows_.rows();
+  int64_t count;
+  std::memcpy(&count, arena_.root() + kCountAt, sizeof count);
+  return count;
+}
+
+void RowMultimap::Append(state::Ref key, std::string_view row, int64_t count) {
+  KAPPA_DCHECK(layout_ == Layout::kAppendOnly && count > 0);
+  KAPPA_CHECK(row.size() <= UINT32_MAX);
+  const bool inlined = row.size() <= kAppendedRowMax;
+  const size_t stored = inlined ? row.size() : sizeof(state::Ref);
+  const state::Ref at = arena_.Allocate(static_cast<uint32_t>(sizeof(AppendedRow) + stored));
+  KeyEntry* list = MutableKey(key);
+  const int64_t here = std::min<int64_t>(count, UINT32_MAX);
+  const AppendedRow head = {std::exchange(list->head, at), static_cast<uint32_t>(row.size()), static_cast<uint32_t>(here)};
+  list->weight += here;
+  char* memory = arena_.Mutable(at);
+  std::memcpy(memory, &head, sizeof head);
+  if (inlined) {
+    std::memcpy(memory + sizeof head, row.data(), row.size());
+  } else {
+    const state::Ref blob = state::StoreBlob(arena_, row);
+    std::memcpy(arena_.Mutable(at) + sizeof head, &blob, sizeof blob);
+  }
+  const int64_t rows = row_count() + 1;
+  std::memcpy(arena_.MutableRoot() + kCountAt, &rows, sizeof rows);
+  if (count > here) Append(key, row, count - here);
+}
+
+std::string_view RowMultimap::AppendedBytes(const AppendedRow& row, std::string& scratch) const {
+  const char* bytes = reinterpret_cast<const char*>(&row + 1);
+  if (row.size <= kAppendedRowMax) return {bytes, row.size};
+  state::Ref blob;
+  std::memcpy(&blob, bytes, sizeof blob);
+  return state::BlobView(arena_, blob, scratch);
+}
 
 void RowMultimap::Link(state::Ref row, state::Ref key) {
   RowEntry* entry = MutableRow(row);

@@ -13,23 +13,27 @@
 namespace kappa::ops {
 namespace {
 
-constexpr size_t kPairsMax = 65536;  // candidate pairs that are materialized at once
+constexpr size_t kPairsMax = 65536;    // candidate pairs that are materialized at once
+constexpr size_t kDecodedMax = 32768;  // rows of the other side that are decoded before they are joined; one key's rows go together
 
 struct Side {
-  Side(const plan::Node& input, std::vector<expr::ExprPtr> k, bool alone, bool matched, bool residual)
+  Side(const plan::Node& input, std::vector<expr::ExprPtr> k, plan::Join::Expiry expires, bool alone, bool matched, bool residual)
       : schema(input.schema),
         keys(std::move(k)),
         preserved(alone),
         when_matched(matched),
-        map(arena, alone && residual ? RowMultimap::Layout::kIndexedWithMatches : RowMultimap::Layout::kIndexed) {}
+        expiry(expires),
+        map(arena, alone && residual                        ? RowMultimap::Layout::kIndexedWithMatches
+                   : input.append_only && expiry.column < 0 ? RowMultimap::Layout::kAppendOnly
+                                                            : RowMultimap::Layout::kIndexed) {}
 
   data::Schema schema;
   std::vector<expr::ExprPtr> keys;
   bool preserved;     // its rows are also emitted alone (with NULLs for the other side, if that is shown) ..
   bool when_matched;  // .. while they have a match (semi join); else while they have none
+  plan::Join::Expiry expiry;
   state::Arena arena;
   RowMultimap map;
-  plan::Join::Expiry expiry;
   std::map<int64_t, std::vector<state::Ref>> expiring;  // where rows expire: by the value of their column
 
   /// Drops the rows that the watermark is past.
@@ -75,7 +79,7 @@ data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
 }
 
 // Input        two ports; changes of any weight, batches of the ports in any order.
-// State        per side: every row with its count, by key. With a residual, rows of a preserved side also carry the weight
+// State        per side: every row with its count, by key; where rows never go they are not looked for again. With a residual, rows of a preserved side also carry the weight
 //              of the rows that match them. Rows with a NULL key match nothing and are not kept.
 // Watermark    passed by; state is kept for ever, except where the plan says when a row can meet no other any more (`expiry`): then
 //              it goes with the watermark. Both inputs are append-only there, so nothing else takes rows away.
@@ -92,10 +96,9 @@ class HashJoin final : public Operator {
     null_equal_.resize(node.left_keys.size());
     const bool left = node.type == plan::JoinType::kLeft || node.type == plan::JoinType::kFull || node.left_only();
     const bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
-    sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, left, node.type == plan::JoinType::kSemi, residual_ != nullptr);
-    sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, right, false, residual_ != nullptr);
-    sides_[0]->expiry = node.left_expiry;
-    sides_[1]->expiry = node.right_expiry;
+    const bool semi = node.type == plan::JoinType::kSemi;
+    sides_[0] = std::make_unique<Side>(*node.inputs[0], node.left_keys, node.left_expiry, left, semi, residual_ != nullptr);
+    sides_[1] = std::make_unique<Side>(*node.inputs[1], node.right_keys, node.right_expiry, right, false, residual_ != nullptr);
   }
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
@@ -116,37 +119,43 @@ class HashJoin final : public Operator {
     }
     return {};
   }
-  int64_t state_rows() const override { return sides_[0]->map.rows().rows() + sides_[1]->map.rows().rows(); }
+  int64_t state_rows() const override { return sides_[0]->map.row_count() + sides_[1]->map.row_count(); }
   int64_t errors() const override { return context_.errors; }
 
  private:
-  /// What one batch of side `port` (called a) meets on the other side (b).
+  /// What one batch of side `port` (called a) meets on the other side (b). The rows of b are decoded for some rows of the batch
+  /// at a time, [from, to) of `select`, so that keys with many rows do not bring all of them into memory at once.
   struct Probe {
     int port;
     const data::ChangeBatch& batch;
-    std::vector<int32_t> select;      // rows of the batch with a key and a weight
-    std::vector<state::Ref> b_keys;   // of select[j]; 0: no rows there
+    std::vector<int32_t> select;  // rows of the batch with a key and a weight
+    std::vector<state::Ref> b_keys;  // of select[j]; 0: no rows there
+    size_t from = 0, to = 0;
     struct Run {
       int32_t from = 0, count = 0;
     };
-    std::vector<Run> runs;            // of select[j]: its rows among the decoded
-    std::vector<state::Ref> b_rows;   // decoded rows of b
+    std::vector<Run> runs;  // of select[j]: its rows among the decoded
+    std::vector<state::Ref> b_rows;  // decoded rows of b
     std::vector<int64_t> b_counts;
-    data::Batch b;                    // the same as columns
-    std::vector<int64_t> a_matches;   // of select[j], with a residual
-    std::vector<int64_t> b_matches;   // change of the decoded rows' matches, with a residual
+    data::Batch b;  // the same as columns
+    std::vector<int64_t> a_matches;  // of select[j], with a residual
+    std::vector<int64_t> b_matches;  // change of the decoded rows' matches, with a residual
+    std::vector<state::Ref> empty;  // rows of a whose count became 0
     int64_t weight(size_t j) const { return batch.weight(select[j]); }
   };
 
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
-  void Decode(Probe& probe);
+  void DecodeNext(Probe& probe, RowDecoder& decoder);
   void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run);
   Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
   Status JoinRows(Probe& probe, Output& out);
   void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
   void EmitDecodedRows(const Probe& probe, std::span<const int32_t> decoded, std::vector<int64_t> weights, Output& out);
   void UpdateMatches(Probe& probe, Output& out);
-  void Store(Probe& probe, const data::RowKeys& keys, Output& out);
+  void EmitAlone(const Probe& probe, Output& out);
+  Status Store(Probe& probe, const data::RowKeys& keys, Output& out);
+  Status StoreAppended(Probe& probe, std::span<const state::Ref> key_refs);
+  void StoreIndexed(Probe& probe, std::span<const state::Ref> key_refs);
   data::Batch Assemble(int port, data::Batch a, data::Batch b);
 
   std::unique_ptr<Side> sides_[2];
@@ -205,57 +214,62 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   data::RowKeys keys(key_columns, batch.rows);
   probe.b_keys.resize(probe.select.size());
   b.map.keys().FindBatch(keys, probe.select, probe.b_keys.data());
-  probe.runs.resize(probe.select.size());
-  if (pairs_ || residual_ != nullptr) Decode(probe);
-  if (residual_ != nullptr) {
-    probe.a_matches.resize(probe.select.size());
-    probe.b_matches.resize(probe.b_rows.size());
-  }
-  KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
-  if (a.preserved) {
-    std::vector<int32_t> alone;
-    for (size_t j = 0; j < probe.select.size(); ++j) {
-      int64_t matches = residual_ != nullptr ? probe.a_matches[j] : probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
-      if (a.Alone(matches) != 0) alone.push_back(probe.select[j]);
+  if (residual_ != nullptr) probe.a_matches.resize(probe.select.size());
+  if (pairs_ || residual_ != nullptr) {
+    probe.runs.resize(probe.select.size());
+    RowDecoder decoder(b.schema);
+    while (probe.to < probe.select.size()) {
+      DecodeNext(probe, decoder);
+      KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
+      if (b.preserved && residual_ != nullptr) UpdateMatches(probe, out);
     }
-    EmitBatchRows(port, batch, alone, out);
   }
-  if (b.preserved && residual_ != nullptr) UpdateMatches(probe, out);
-  Store(probe, keys, out);
-  return {};
+  if (a.preserved) EmitAlone(probe, out);
+  return Store(probe, keys, out);
 }
 
-/// Brings the rows of all keys that the batch meets into columns, each key once.
-void HashJoin::Decode(Probe& probe) {
-  Side& b = *sides_[1 - probe.port];
-  RowDecoder decoder(b.schema);
-  absl::flat_hash_map<state::Ref, Probe::Run> known;
+/// Rows of the batch itself that are shown without a partner.
+void HashJoin::EmitAlone(const Probe& probe, Output& out) {
+  const Side& a = *sides_[probe.port];
+  const Side& b = *sides_[1 - probe.port];
+  std::vector<int32_t> alone;
   for (size_t j = 0; j < probe.select.size(); ++j) {
-    if (probe.b_keys[j] == 0) continue;
-    auto [it, fresh] = known.try_emplace(probe.b_keys[j]);
-    if (fresh) DecodeKey(decoder, probe.b_keys[j], probe, it->second);
-    probe.runs[j] = it->second;
+    const int64_t matches = residual_ != nullptr ? probe.a_matches[j] : probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
+    if (a.Alone(matches) != 0) alone.push_back(probe.select[j]);
+  }
+  EmitBatchRows(probe.port, probe.batch, alone, out);
+}
+
+/// Brings the rows of the keys that the next rows of the batch meet into columns, each key once.
+void HashJoin::DecodeNext(Probe& probe, RowDecoder& decoder) {
+  absl::flat_hash_map<state::Ref, Probe::Run> known;
+  probe.b_rows.clear();
+  probe.b_counts.clear();
+  probe.from = probe.to;
+  for (; probe.to < probe.select.size() && probe.b_counts.size() < kDecodedMax; ++probe.to) {
+    if (probe.b_keys[probe.to] == 0) continue;
+    auto [it, fresh] = known.try_emplace(probe.b_keys[probe.to]);
+    if (fresh) DecodeKey(decoder, probe.b_keys[probe.to], probe, it->second);
+    probe.runs[probe.to] = it->second;
   }
   probe.b = decoder.Finish();
+  if (residual_ != nullptr) probe.b_matches.assign(probe.b_counts.size(), 0);
 }
 
 /// The rows of one key of the other side, appended to the decoded ones.
 void HashJoin::DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run) {
-  Side& b = *sides_[1 - probe.port];
-  std::string scratch;
-  run.from = static_cast<int32_t>(probe.b_rows.size());
-  for (state::Ref row = b.map.Key(key)->head; row != 0; row = b.map.Row(row)->next) {
-    decoder.Append(b.map.rows().Key(row, scratch), /*borrow=*/false);
+  run.from = static_cast<int32_t>(probe.b_counts.size());
+  sides_[1 - probe.port]->map.ForEachOf(key, [&](std::string_view bytes, int64_t count, state::Ref row) {
+    decoder.Append(bytes, /*borrow=*/false);
     probe.b_rows.push_back(row);
-    probe.b_counts.push_back(b.map.Row(row)->count);
-  }
-  run.count = static_cast<int32_t>(probe.b_rows.size()) - run.from;
+    probe.b_counts.push_back(count);
+  });
+  run.count = static_cast<int32_t>(probe.b_counts.size()) - run.from;
 }
 
 Status HashJoin::JoinRows(Probe& probe, Output& out) {
-  if (!pairs_ && residual_ == nullptr) return {};
   std::vector<int32_t> positions, decoded;
-  for (size_t j = 0; j < probe.select.size(); ++j) {
+  for (size_t j = probe.from; j < probe.to; ++j) {
     for (int32_t k = 0; k < probe.runs[j].count; ++k) {
       positions.push_back(static_cast<int32_t>(j));
       decoded.push_back(probe.runs[j].from + k);
@@ -331,21 +345,63 @@ void HashJoin::UpdateMatches(Probe& probe, Output& out) {
 
 /// Adds the batch to its side; without a residual, keys that got their first row or lost their last one give and take the
 /// NULL rows of the other side.
-void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
+Status HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   Side& a = *sides_[probe.port];
-  const bool by_key = sides_[1 - probe.port]->preserved && residual_ == nullptr;
-  data::RowKeys rows(probe.batch.columns, probe.batch.rows, /*canonical=*/false);
-  std::vector<state::Ref> row_refs(probe.select.size()), key_refs(probe.select.size());
-  a.map.rows().FindOrInsertBatch(rows, probe.select, row_refs.data());
+  Side& b = *sides_[1 - probe.port];
+  std::vector<state::Ref> key_refs(probe.select.size());
   a.map.keys().FindOrInsertBatch(keys, probe.select, key_refs.data());
   struct Touched {
     int64_t weight;
-    size_t position;
+    state::Ref b_key;
   };
   absl::flat_hash_map<state::Ref, Touched> touched;
-  std::vector<state::Ref> empty;
+  if (b.preserved && residual_ == nullptr) {
+    for (size_t j = 0; j < probe.select.size(); ++j) {
+      if (probe.b_keys[j] != 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, probe.b_keys[j]});
+    }
+  }
+  const bool append_only = a.map.layout() == RowMultimap::Layout::kAppendOnly;
+  if (append_only) KAPPA_RETURN_IF_ERROR(StoreAppended(probe, key_refs));
+  else StoreIndexed(probe, key_refs);
+  RowDecoder decoder(b.schema);
+  std::vector<int32_t> changed;
+  std::vector<int64_t> weights;
+  probe.b_rows.clear();
+  probe.b_counts.clear();
+  for (const auto& [key, was] : touched) {
+    const int64_t change = b.Alone(a.map.Key(key)->weight) - b.Alone(was.weight);
+    if (change == 0) continue;
+    Probe::Run run;
+    DecodeKey(decoder, was.b_key, probe, run);
+    for (int32_t d = run.from; d < run.from + run.count; ++d) {
+      changed.push_back(d);
+      weights.push_back(probe.b_counts[static_cast<size_t>(d)] * change);
+    }
+  }
+  if (!changed.empty()) {
+    probe.b = decoder.Finish();
+    EmitDecodedRows(probe, changed, std::move(weights), out);
+  }
+  if (!append_only) a.map.EraseEmpty(std::move(probe.empty));
+  return {};
+}
+
+Status HashJoin::StoreAppended(Probe& probe, std::span<const state::Ref> key_refs) {
+  RowMultimap& map = sides_[probe.port]->map;
+  const data::RowKeys rows(probe.batch.columns, probe.batch.rows, /*canonical=*/false, /*hashed=*/false);
   for (size_t j = 0; j < probe.select.size(); ++j) {
-    if (by_key && probe.b_keys[j] != 0) touched.try_emplace(key_refs[j], Touched{a.map.Key(key_refs[j])->weight, j});
+    if (probe.weight(j) < 0) return Error(sqlstate::kInternalError, "a row went away from input that only grows");
+    map.Append(key_refs[j], rows.key(probe.select[j]), probe.weight(j));
+  }
+  return {};
+}
+
+void HashJoin::StoreIndexed(Probe& probe, std::span<const state::Ref> key_refs) {
+  Side& a = *sides_[probe.port];
+  const data::RowKeys rows(probe.batch.columns, probe.batch.rows, /*canonical=*/false);
+  std::vector<state::Ref> row_refs(probe.select.size());
+  a.map.rows().FindOrInsertBatch(rows, probe.select, row_refs.data());
+  for (size_t j = 0; j < probe.select.size(); ++j) {
     RowEntry* entry = a.map.MutableRow(row_refs[j]);
     if (entry->owner == 0) {
       a.map.Link(row_refs[j], key_refs[j]);
@@ -353,27 +409,10 @@ void HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
         a.expiring[Side::ExpiryTime(*probe.batch.columns[static_cast<size_t>(a.expiry.column)], probe.select[j])].push_back(row_refs[j]);
     }
     entry->count += probe.weight(j);
-    if (entry->count == 0) empty.push_back(row_refs[j]);
+    if (entry->count == 0) probe.empty.push_back(row_refs[j]);
     if (a.preserved && residual_ != nullptr) entry->matches = probe.a_matches[j];
     a.map.MutableKey(key_refs[j])->weight += probe.weight(j);
   }
-  const Side& b = *sides_[1 - probe.port];
-  std::vector<int32_t> changed;
-  std::vector<int64_t> weights;
-  RowDecoder decoder(b.schema);
-  for (const auto& [key, was] : touched) {
-    int64_t change = b.Alone(a.map.Key(key)->weight) - b.Alone(was.weight);
-    if (change == 0) continue;
-    Probe::Run& run = probe.runs[was.position];
-    if (!pairs_) DecodeKey(decoder, probe.b_keys[was.position], probe, run);  // no pairs: nothing was decoded before
-    for (int32_t d = run.from; d < run.from + run.count; ++d) {
-      changed.push_back(d);
-      weights.push_back(probe.b_counts[static_cast<size_t>(d)] * change);
-    }
-  }
-  if (!pairs_ && !changed.empty()) probe.b = decoder.Finish();
-  EmitDecodedRows(probe, changed, std::move(weights), out);
-  a.map.EraseEmpty(std::move(empty));
 }
 
 }  // namespace
