@@ -5,7 +5,6 @@
 #include <simdjson.h>
 
 #include <array>
-#include <cctype>
 #include <cstring>
 
 #include <absl/container/flat_hash_map.h>
@@ -13,63 +12,18 @@
 
 #include "base/check.h"
 #include "format/json_escape.h"
+#include "format/json_grammar.h"
+#include "format/json_shape.h"
 
 namespace kappa::format {
 namespace {
 
 // A window's text, positions and tokens stay in the second-level cache.
 constexpr size_t kWindowBytes = 64 << 10;
-
-constexpr bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-constexpr bool IsDigit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
-
-/// Whether the backslash sequences in the inside of a string follow the grammar.
-bool EscapesAreValid(std::string_view inside) {
-  for (size_t at = 0; (at = inside.find('\\', at)) != std::string_view::npos;) {
-    if (at + 1 >= inside.size()) return false;
-    switch (inside[at + 1]) {
-      case '"':
-      case '\\':
-      case '/':
-      case 'b':
-      case 'f':
-      case 'n':
-      case 'r':
-      case 't': at += 2; break;
-      case 'u':
-        if (at + 6 > inside.size()) return false;
-        for (size_t i = at + 2; i < at + 6; ++i) {
-          if (!std::isxdigit(static_cast<unsigned char>(inside[i]))) return false;
-        }
-        at += 6;
-        break;
-      default: return false;
-    }
-  }
-  return true;
-}
-
-/// The kind of a number, kMissing when the text is not exactly one JSON number.
-inline JsonToken::Kind NumberKind(const char* at, const char* end) {
-  if (*at == '-') ++at;
-  if (at == end || !IsDigit(*at)) return JsonToken::kMissing;
-  if (*at == '0' && at + 1 < end && IsDigit(at[1])) return JsonToken::kMissing;
-  while (at < end && IsDigit(*at)) ++at;
-  if (at == end) return JsonToken::kInteger;
-  if (*at == '.') {
-    const char* fraction = ++at;
-    while (at < end && IsDigit(*at)) ++at;
-    if (at == fraction) return JsonToken::kMissing;
-  }
-  if (at < end && (*at | 0x20) == 'e') {
-    ++at;
-    if (at < end && (*at == '+' || *at == '-')) ++at;
-    const char* exponent = at;
-    while (at < end && IsDigit(*at)) ++at;
-    if (at == exponent) return JsonToken::kMissing;
-  }
-  return at == end ? JsonToken::kNumber : JsonToken::kMissing;
-}
+// Records that are parsed by shape before their tokens are converted.
+constexpr size_t kShapeRecords = 256;
+// As many in a row make it worth while to try shapes for every record.
+constexpr size_t kShapeRun = 32;
 
 /// A member name with the bytes laid out for a branch-free comparison.
 struct Key {
@@ -101,7 +55,7 @@ struct Key {
 }  // namespace
 
 struct JsonScanner::Impl {
-  explicit Impl(std::vector<std::string> column_names) : names(std::move(column_names)) {
+  explicit Impl(std::vector<std::string> column_names) : names(std::move(column_names)), shapes(names.size()) {
     for (size_t i = 0; i < names.size(); ++i) columns.try_emplace(names[i], static_cast<int32_t>(i));
     tokens.resize(names.size() * kWindowRecords);
     seen.assign(names.size(), 0);
@@ -117,6 +71,7 @@ struct JsonScanner::Impl {
   }
 
   Window Scan(std::span<const std::string_view> values);
+  Window ScanStructure(std::span<const std::string_view> values);
   size_t Gather(std::span<const std::string_view> values);
   template <bool kEscapes> bool Record(size_t record, const char* original);
   template <bool kEscapes> bool Container();
@@ -146,6 +101,8 @@ struct JsonScanner::Impl {
   std::string scratch;  // records copied together when they do not lie in a row
   std::string unescaped, reason;
   size_t burst = kWindowRecords;  // records in the next window: one after a bad record, then doubling
+  JsonShapes shapes;
+  size_t patience = 1;  // records that go through simdjson before shapes are tried again: more and more where shapes do not help
 
   // The walk in progress.
   const char* text = nullptr;          // of the window
@@ -199,13 +156,24 @@ size_t JsonScanner::Impl::Gather(std::span<const std::string_view> values) {
 }
 
 JsonScanner::Window JsonScanner::Impl::Scan(std::span<const std::string_view> values) {
+  const size_t tried = std::min(values.size(), kShapeRecords);
+  const size_t known = shapes.Parse(values.subspan(0, tried), tokens.data(), kWindowRecords);
+  patience = known < std::min(tried, kShapeRun) ? std::min(patience * 2, kWindowRecords) : 1;
+  if (known > 0) return {.records = known, .good = known, .bad = false};
+  const Window window = ScanStructure(values.subspan(0, std::min(values.size(), patience)));
+  if (window.good > 0) shapes.Learn(values[window.good - 1], [this](std::string_view name) { return Lookup(name); });
+  return window;
+}
+
+/// The general way: simdjson's first stage over a window, then the walk.
+JsonScanner::Window JsonScanner::Impl::ScanStructure(std::span<const std::string_view> values) {
   if (values[0].empty()) return {.records = 1, .good = 0, .bad = true};
   size_t count = Gather(values);
   const size_t bytes = starts.back();
   auto failed = parser->stage1(reinterpret_cast<const uint8_t*>(text), bytes, simdjson::stage1_mode::regular);
   if (failed && count > 1) {  // some record of the window; look at them one by one
     burst = 1;
-    return Scan(values);
+    return ScanStructure(values);
   }
   Window window;
   if (!failed) {

@@ -153,6 +153,33 @@ TEST(JsonScanTest, GrammarIsCheckedEverywhere) {
   }
 }
 
+// Records spelled alike are parsed by their shape, others between them by structure; the tokens must not tell.
+TEST(JsonScanTest, ShapesGiveTheSameTokens) {
+  const std::vector<std::string> kinds = {
+      R"({"a":%,"b":"x%","c":[%,{"q":"%"}]})",
+      R"({"a": %, "b": "\u00e9%", "other": {"deep": [null, %]}})",
+      R"({"b":"%"})",
+      R"({"a":-%,"a":%e2,"c":null})",
+      "{\"b\":\"gr\xc3\xbc\xc3\x9f %\",\"a\":%.50,\"c\":true}\r",
+      R"({"c":{ "x" : [ ] },"a":false})",
+      R"({"long":"a literal of more than thirty-two bytes stands behind","name of more than thirty-two bytes, twice as long it is":%,"a":1})"};
+  std::mt19937 random(3);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::string> texts;
+    const size_t variety = 1 + random() % kinds.size();
+    for (int i = 0; i < 700; ++i) {
+      std::string text = kinds[random() % 40 == 0 ? random() % kinds.size() : random() % variety];
+      for (size_t at; (at = text.find('%')) != std::string::npos;)
+        text.replace(at, 1, std::to_string(1 + random() % (i % 2 == 0 ? 10 : 2'000'000'000)));
+      texts.push_back(std::move(text));
+    }
+    const std::vector<std::string> names = {"c", "a", "absent", "b"};
+    const auto scanned = ScanAll(names, Records(texts, "\n"));
+    ASSERT_EQ(scanned.size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) ASSERT_EQ(ScanAll(names, Records({texts[i]}, "\n"))[0], scanned[i]) << texts[i];
+  }
+}
+
 TEST(JsonScanTest, DepthIsBounded) {
   auto nested = [](int depth) {
     return R"({"a":)" + std::string(static_cast<size_t>(depth - 1), '[') + std::string(static_cast<size_t>(depth - 1), ']') + "}";
@@ -185,9 +212,10 @@ TEST(JsonScanTest, AgreesWithTheValidatorOnDamagedRecords) {
   };
   const std::string alphabet = "{}[]:,\"\\ \n\t0123456789-+.eEtrufalsn\x01\xc3\xff";
   for (int round = 0; round < 500; ++round) {
-    std::vector<std::string> texts;
+    std::vector<std::string> texts, whole;
     for (int i = 0; i < 8; ++i) {
       std::string text = seeds[random() % seeds.size()];
+      whole.push_back(text);
       for (unsigned edits = random() % 3; edits > 0; --edits) {
         const size_t at = random() % text.size();
         switch (random() % 3) {
@@ -207,6 +235,8 @@ TEST(JsonScanTest, AgreesWithTheValidatorOnDamagedRecords) {
     for (size_t i = 0; i < texts.size(); ++i) {
       ASSERT_EQ(scanned[i].good, JsonDiagnosis(texts[i]).empty()) << texts[i] << "\n" << JsonDiagnosis(texts[i]);
       ASSERT_EQ(ScanAll(names, Records({texts[i]}, "\n"))[0], scanned[i]) << texts[i];
+      // Behind records of the shape that it had before the damage.
+      ASSERT_EQ(ScanAll(names, Records({whole[i], whole[i], texts[i]}, "\n"))[2], scanned[i]) << texts[i];
     }
   }
 }

@@ -43,7 +43,7 @@ const char* KindName(JsonToken::Kind kind) {
 }
 
 /// The common case of an integer: up to 16 digits. False: the general way decides. 16 bytes are readable at a token.
-template <typename T> bool ShortInteger(const JsonToken& token, CellWriter& writer, int64_t row) {
+inline bool UpToSixteenDigits(const JsonToken& token, int64_t& value) {
   if (token.kind != JsonToken::kInteger) return false;
   const size_t minus = token.data[0] == '-';
   const char* digits = token.data + minus;
@@ -56,9 +56,23 @@ template <typename T> bool ShortInteger(const JsonToken& token, CellWriter& writ
   } else {
     return false;
   }
-  const int64_t value = minus ? -static_cast<int64_t>(magnitude) : static_cast<int64_t>(magnitude);
-  if (value != static_cast<T>(value)) return false;
+  value = minus ? -static_cast<int64_t>(magnitude) : static_cast<int64_t>(magnitude);
+  return true;
+}
+
+template <typename T> bool ShortInteger(const JsonToken& token, CellWriter& writer, int64_t row) {
+  int64_t value;
+  if (!UpToSixteenDigits(token, value) || value != static_cast<T>(value)) return false;
   writer.Fixed(row, static_cast<T>(value));
+  return true;
+}
+
+/// A time of up to 16 digits of this unit that any timestamp can hold: later ones, and those before 1970, go the general way.
+template <int64_t kMicrosPerUnit> bool ShortTime(const JsonToken& token, CellWriter& writer, int64_t row) {
+  constexpr int64_t kLast = 253'402'300'800'000'000;  // the year 10000
+  int64_t value;
+  if (!UpToSixteenDigits(token, value) || value < 0 || value >= kLast / kMicrosPerUnit) return false;
+  writer.Fixed(row, value * kMicrosPerUnit);
   return true;
 }
 
@@ -126,6 +140,16 @@ void JsonValues::Convert(std::span<const JsonToken> tokens, CellWriter& writer, 
     case TypeId::kInt4: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int32_t>);
     case TypeId::kInt8: return ConvertWith(tokens, writer, first_row, failed, ShortInteger<int64_t>);
     case TypeId::kNumeric: return ConvertWith(tokens, writer, first_row, failed, ShortNumeric);
+    case TypeId::kTimestamp:
+    case TypeId::kTimestamptz:
+      if (type.modifier >= 0) break;
+      switch (timestamps_) {
+        case JsonTimestamps::kIso: break;
+        case JsonTimestamps::kSeconds: return ConvertWith(tokens, writer, first_row, failed, ShortTime<1'000'000>);
+        case JsonTimestamps::kMillis: return ConvertWith(tokens, writer, first_row, failed, ShortTime<1'000>);
+        case JsonTimestamps::kMicros: return ConvertWith(tokens, writer, first_row, failed, ShortTime<1>);
+      }
+      break;
     case TypeId::kText:
       if (type.modifier >= 0) break;
       return ConvertWith(tokens, writer, first_row, failed, [](const JsonToken& token, CellWriter& w, int64_t row) {
