@@ -31,9 +31,11 @@ import postgres  # noqa: E402
 import server  # noqa: E402
 import slt  # noqa: E402
 
-ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|\$late\b|\w\$\d|^\s*(EXPLAIN|SHOW|ALTER)\b|\b(CUMULATE|SESSION)\s*\(|FOR\s+SYSTEM_TIME|\bASOF\b", re.I)
+ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|\$late\b|\w\$\d|^\s*(EXPLAIN|SHOW|ALTER)\b|\b(CUMULATE|SESSION)\s*\(", re.I)
 CHANGES_ROWS = re.compile(r"^\s*(INSERT|UPDATE|DELETE|CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED)\b", re.I)
 VIEW = re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED\s+VIEW\s+(IF\s+NOT\s+EXISTS\s+)?(\w+|\"[^\"]+\")(\s+WITH\s*\([^)]*\))?\s+AS\s+(.*)$", re.I | re.S)
+AS_OF = re.compile(r"\b(?:ASOF\s+(LEFT\s+)?JOIN\s+(\w+)|(LEFT\s+)?JOIN\s+(\w+)\s+FOR\s+SYSTEM_TIME\s+AS\s+OF\s+(\w+\.\w+))\s+(?:AS\s+)?(\w+)\s+ON\s+(.*?)"
+                   r"(?=\)|\s+(?:WHERE|GROUP|ORDER|LEFT|JOIN|ASOF|UNION|LIMIT)\b|\s*$)", re.I | re.S)
 WINDOW = re.compile(r"\b(TUMBLE|HOP)\s*\(", re.I)
 FLOATS, NUMERIC, INTERVAL, JSONB, VARCHAR = {700, 701}, 1700, 1186, 3802, {1043: 25, 1015: 1009}
 
@@ -93,20 +95,39 @@ def expand_windows(sql):
     return sql
 
 
+def expand_as_of(sql):
+    """As-of joins, and those with versions in a stream (whose time is called "at"), as LATERAL sub-selects of one row."""
+    found = AS_OF.search(sql)
+    while found:
+        outer, right, name, condition = found[1] or found[3] or "", found[2] or found[4], found[6], found[7]
+        if found[5]:
+            condition = f"{condition} AND {found[5]} >= {name}.at"
+        mirrored = {">": "<", "<": ">"}
+        times = re.search(rf"(>=|>|<=|<)\s*({name}\.\w+)", condition) or re.search(rf"({name}\.\w+)\s*(>=|>|<=|<)", condition)
+        if not times:
+            return sql
+        op, time = times.groups() if times[1][0] in mirrored else (mirrored[times[2][0]], times[1])
+        order = "DESC" if op[0] == ">" else "ASC"
+        one = f"SELECT * FROM {right} {name} WHERE {condition} ORDER BY {time} {order} LIMIT 1"
+        sql = f"{sql[:found.start()]}{outer}JOIN LATERAL ({one}) {name} ON true{sql[found.end():]}"
+        found = AS_OF.search(sql)
+    return sql
+
+
 def to_postgres(sql):
     """The statement as PostgreSQL takes it; None when there is nothing to do there."""
     if ONLY_KAPPA.search(sql):
         return None
     view = VIEW.match(sql)
     if view:
-        return f"CREATE {'OR REPLACE ' if view[1] else ''}VIEW {view[3]} AS {expand_windows(strip_emit(view[5]))}"
+        return f"CREATE {'OR REPLACE ' if view[1] else ''}VIEW {view[3]} AS {expand_as_of(expand_windows(strip_emit(view[5])))}"
     sql = re.sub(r"^(\s*CREATE\s+)(STREAM|SOURCE)\b", r"\1TABLE", sql, flags=re.I)
     if re.match(r"\s*CREATE\s+TABLE\b", sql, re.I):
         columns, end = arguments(sql, sql.index("(") + 1)
         return sql[:sql.index("(")] + "(" + ", ".join(column for column in columns if not re.match(r"WATERMARK\s+FOR\b", column, re.I)) + ")"
     sql = re.sub(r"^(\s*DROP\s+)(STREAM|SOURCE)\b", r"\1TABLE", sql, flags=re.I)
     sql = re.sub(r"^(\s*DROP\s+)MATERIALIZED\s+VIEW\b", r"\1VIEW", sql, flags=re.I)
-    return expand_windows(strip_emit(sql))
+    return expand_as_of(expand_windows(strip_emit(sql)))
 
 
 def strip_emit(sql):

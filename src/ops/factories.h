@@ -15,6 +15,7 @@ std::unique_ptr<Operator> MakeUnnest(const plan::Unnest& node, const OperatorOpt
 std::unique_ptr<Operator> MakeUnion(const plan::Union& node, const OperatorOptions& options);
 Result<std::unique_ptr<Operator>> MakeHashAggregate(const plan::Aggregate& node, const OperatorOptions& options);
 Result<std::unique_ptr<Operator>> MakeHashJoin(const plan::Join& node, const OperatorOptions& options);
+std::unique_ptr<Operator> MakeAsOfJoin(const plan::AsOfJoin& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeSort(const plan::Sort& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeTopN(const plan::TopN& node, const OperatorOptions& options);
 Result<std::unique_ptr<Operator>> MakeOver(const plan::OverWindow& node, const OperatorOptions& options);

@@ -27,6 +27,11 @@ Distribution RequiredDistribution(const plan::Node& node, int port) {
       if (join.left_keys.empty()) return {Distribution::Kind::kSingle, {}};
       return {Distribution::Kind::kHash, port == 0 ? join.left_keys : join.right_keys};
     }
+    case plan::NodeKind::kAsOfJoin: {
+      const auto& join = static_cast<const plan::AsOfJoin&>(node);
+      if (join.left_keys.empty()) return {Distribution::Kind::kSingle, {}};
+      return {Distribution::Kind::kHash, port == 0 ? join.left_keys : join.right_keys};
+    }
     case plan::NodeKind::kOver: {
       const auto& over = static_cast<const plan::OverWindow&>(node);
       if (over.partition.empty()) return {Distribution::Kind::kSingle, {}};
@@ -55,6 +60,7 @@ Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const Ope
     case plan::NodeKind::kUnion: return MakeUnion(static_cast<const plan::Union&>(node), options);
     case plan::NodeKind::kAggregate: return MakeHashAggregate(static_cast<const plan::Aggregate&>(node), options);
     case plan::NodeKind::kJoin: return MakeHashJoin(static_cast<const plan::Join&>(node), options);
+    case plan::NodeKind::kAsOfJoin: return MakeAsOfJoin(static_cast<const plan::AsOfJoin&>(node), options);
     case plan::NodeKind::kOver: return MakeOver(static_cast<const plan::OverWindow&>(node), options);
     case plan::NodeKind::kTopN: return MakeTopN(static_cast<const plan::TopN&>(node), options);
     case plan::NodeKind::kSort:

@@ -204,6 +204,25 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr
   return node;
 }
 
+NodePtr MakeAsOfJoin(bool outer, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys, ExprPtr left_time,
+                     ExprPtr right_time, AsOfJoin::Match match) {
+  KAPPA_CHECK(left_keys.size() == right_keys.size());
+  auto node = std::make_shared<AsOfJoin>();
+  node->schema = left->schema;
+  for (data::Field field : right->schema.fields) {
+    field.nullable = field.nullable || outer;
+    node->schema.fields.push_back(std::move(field));
+  }
+  node->outer = outer;
+  node->left_keys = std::move(left_keys);
+  node->right_keys = std::move(right_keys);
+  node->left_time = std::move(left_time);
+  node->right_time = std::move(right_time);
+  node->match = match;
+  node->inputs = {std::move(left), std::move(right)};
+  return node;
+}
+
 NodePtr MakeUnion(std::vector<NodePtr> inputs) {
   auto node = std::make_shared<Union>();
   node->schema = inputs.front()->schema;
@@ -302,6 +321,7 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kTableFunction: return std::make_shared<TableFunction>(static_cast<const TableFunction&>(node));
     case NodeKind::kOver: return std::make_shared<OverWindow>(static_cast<const OverWindow&>(node));
     case NodeKind::kTopN: return std::make_shared<TopN>(static_cast<const TopN&>(node));
+    case NodeKind::kAsOfJoin: return std::make_shared<AsOfJoin>(static_cast<const AsOfJoin&>(node));
   }
   KAPPA_CHECK(false);
 }
@@ -391,6 +411,14 @@ template <typename NodeType, typename Change> void EachExpression(NodeType& node
       auto& top = as(static_cast<TopN*>(nullptr));
       for (auto& e : top.partition) slot(e);
       for (auto& key : top.order) slot(key.expression);
+      break;
+    }
+    case NodeKind::kAsOfJoin: {
+      auto& join = as(static_cast<AsOfJoin*>(nullptr));
+      for (auto& e : join.left_keys) slot(e);
+      for (auto& e : join.right_keys) slot(e);
+      slot(join.left_time);
+      slot(join.right_time);
       break;
     }
     case NodeKind::kWindow:

@@ -29,6 +29,9 @@ NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vecto
                       int close_key, uint32_t close_stream);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
                  expr::ExprPtr residual, std::vector<bool> null_equal = {});
+/// An ASOF JOIN whose inputs promise nothing.
+NodePtr MakeAsOfJoin(bool outer, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
+                     expr::ExprPtr left_time, expr::ExprPtr right_time, AsOfJoin::Match match);
 /// Takes names from the first input.
 NodePtr MakeUnion(std::vector<NodePtr> inputs);
 NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);

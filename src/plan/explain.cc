@@ -126,6 +126,22 @@ std::string JoinText(const plan::Join& join) {
   return text;
 }
 
+std::string AsOfJoinText(const AsOfJoin& join) {
+  static constexpr const char* kMatches[] = {" >= ", " > ", " <= ", " < "};
+  const std::vector<std::string> left = DistinctNames(join.inputs[0]->schema);
+  const std::vector<std::string> right = DistinctNames(join.inputs[1]->schema);
+  std::string text = std::string("AsOfJoin ") + (join.outer ? "left on " : "inner on ");
+  for (size_t i = 0; i < join.left_keys.size(); ++i)
+    text += "left." + join.left_keys[i]->ToString(left) + " = right." + join.right_keys[i]->ToString(right) + " AND ";
+  text += "left." + join.left_time->ToString(left) + kMatches[static_cast<size_t>(join.match)] + "right." + join.right_time->ToString(right);
+  const auto at = [](const ExprPtr& time, const std::vector<std::string>& names, int64_t lag_us) {
+    return " at " + time->ToString(names) + (lag_us != 0 ? " + " + Duration(lag_us) : "");
+  };
+  if (join.right_progress) text += " drop left" + at(join.left_time, left, join.right_progress->lag_us);
+  if (join.right_progress && join.left_progress) text += " drop right" + at(join.right_time, right, join.left_progress->lag_us);
+  return text;
+}
+
 std::string KeysText(const std::vector<SortKey>& keys, const std::vector<std::string>& names) {
   std::vector<std::string> parts;
   for (const SortKey& key : keys) {
@@ -264,6 +280,7 @@ std::string TextOf(const Node& node) {
     }
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
     case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));
+    case NodeKind::kAsOfJoin: return AsOfJoinText(static_cast<const AsOfJoin&>(node));
     case NodeKind::kUnion: return "Union all";
     case NodeKind::kSort: return "Sort by " + KeysText(static_cast<const Sort&>(node).keys, names);
     case NodeKind::kOver: return OverText(static_cast<const OverWindow&>(node), names);

@@ -31,7 +31,8 @@ enum class NodeKind : uint8_t {
   kLimit,
   kTableFunction,
   kOver,
-  kTopN
+  kTopN,
+  kAsOfJoin
 };
 
 /// Base of all nodes. `schema` describes the output columns.
@@ -174,6 +175,28 @@ struct Join final : Node {
     int64_t delay_us = 0;
   };
   Expiry left_expiry, right_expiry;
+};
+
+/// ASOF JOIN: each left row with the one right row of equal keys whose time is nearest to the left row's among those on the wanted
+/// side of it. Right rows of one time are taken by their bytes (data/row_key.h), the smallest. NULL keys and times match nothing. Output: left
+/// columns, then right columns.
+struct AsOfJoin final : Node {
+  AsOfJoin() : Node(NodeKind::kAsOfJoin) {}
+  /// Where the right row's time lies: left_time >= right_time, >, <=, <.
+  enum class Match : uint8_t { kAtOrBefore, kBefore, kAtOrAfter, kAfter };
+  bool outer = false;  // left rows without a match come with NULLs; else they do not come
+  std::vector<expr::ExprPtr> left_keys;
+  std::vector<expr::ExprPtr> right_keys;
+  expr::ExprPtr left_time;  // of one type with right_time
+  expr::ExprPtr right_time;
+  Match match = Match::kAtOrBefore;
+  /// Rows of an input that come after the watermark W of `stream` have no time before W - lag. Where the right input promises it, left rows
+  /// go from the state when no right row can reach them any more; where both do, right rows that a later one hides.
+  struct Progress {
+    uint32_t stream = 0;
+    int64_t lag_us = 0;
+  };
+  std::optional<Progress> left_progress, right_progress;
 };
 
 /// UNION ALL of inputs with equal column types.

@@ -8,6 +8,7 @@
 //   session.cc     SHOW, SET, transactions   over.cc        window functions, DISTINCT ON, LIMIT by rank
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
+//   as_of.cc       ASOF JOIN, JOIN .. FOR SYSTEM_TIME AS OF
 #pragma once
 
 #include <functional>
@@ -227,6 +228,15 @@ class Binder {
   Result<FromResult> LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals);
   bool IsLateral(const PgQuery__Node& item) const;
 
+  // ---- as_of.cc
+  /// ASOF JOIN: `left` and `right` with the join's condition, which holds the marker asof().
+  Result<FromResult> AsOfItem(FromResult left, FromResult right, plan::JoinType type, const PgQuery__Node& quals, int position);
+  /// JOIN versions FOR SYSTEM_TIME AS OF time ON ..
+  Result<FromResult> TemporalItem(FromResult left, const PgQuery__JoinExpr& join, plan::JoinType type);
+  struct SidedConditions;
+  Result<SidedConditions> Sided(const ExprPtr& condition, int width, int position) const;
+  Status CheckTimeOrder(ExprPtr& left, ExprPtr& right, int position) const;
+
   // ---- select.cc
   /// `keep_unknown`: untyped literals in the select list stay untyped (INSERT, UNION decide their types).
   Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
@@ -312,6 +322,8 @@ class Binder {
   Result<NodePtr> TemporalFilters(const NodePtr& node);
   std::optional<Progress> ProgressOf(const plan::Node& node, int column) const;
   NodePtr BoundJoins(const NodePtr& node) const;
+  NodePtr BoundJoin(const NodePtr& join) const;
+  NodePtr BoundAsOfJoin(const NodePtr& join) const;
 
   // ---- emit.cc
   Result<NodePtr> CloseWindows(const NodePtr& plan);

@@ -111,6 +111,10 @@ Result<FromResult> Binder::FromItem(const PgQuery__Node& item, const FromResult*
         if (IsLateral(item)) return LateralItem(item, FromResult{plan::MakeValues({}, {{}}), {}}, /*outer=*/false);
         return TableFunctionItem(*item.range_function, left);
       case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
+        if (IsSystemTime(item))
+          return Unsupported("FOR SYSTEM_TIME AS OF here",
+                             "It stands on the right side of a join: FROM s JOIN versions FOR SYSTEM_TIME AS OF s.ts ON ..",
+                             At(item.range_table_sample->relation->range_var->location));
         return Unsupported("TABLESAMPLE", "Use LIMIT, or WHERE with a condition.", At(item.range_table_sample->location));
       case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: return Unsupported("XMLTABLE", "", At(item.range_table_func->location));
       default: return Unsupported("this item of FROM", "docs/sql.md lists what the language has.", At(LocationOf(item)));

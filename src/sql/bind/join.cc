@@ -126,6 +126,10 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
   const bool cross = type == JoinType::kInner && join.quals == nullptr && join.n_using_clause == 0 && !join.is_natural;
 
   KAPPA_ASSIGN_OR_RETURN(FromResult left, FromItem(*join.larg, lateral));
+  if (IsSystemTime(*join.rarg)) return TemporalItem(std::move(left), join, type);
+  const bool as_of = join.quals != nullptr && IsAsOf(*join.quals);
+  if (as_of && IsLateral(*join.rarg))
+    return Unsupported("ASOF JOIN with a LATERAL item", "Join a table, a stream, a view or a sub-select.", position);
   if (IsLateral(*join.rarg)) {
     if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
       if (join.n_using_clause > 0 || join.is_natural)
@@ -152,6 +156,7 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
   if (join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION && lateral == nullptr) lateral = &left;
   KAPPA_ASSIGN_OR_RETURN(FromResult right, FromItem(*join.rarg, join.rarg->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION ? &left : lateral));
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
+  if (as_of) return AsOfItem(std::move(left), std::move(right), type, *join.quals, position);
 
   std::vector<std::string> names = join.is_natural ? CommonNames(left.scope, right.scope) : TextsOf(join.using_clause, join.n_using_clause);
   const int width = left.plan->schema.size();

@@ -22,6 +22,11 @@ inline std::vector<std::string> TextsOf(PgQuery__Node* const* nodes, size_t coun
 /// Byte location of an expression node for error positions; -1 when it has none.
 int LocationOf(const PgQuery__Node& node);
 
+/// The marker asof() in the condition of a join, where the token pre-pass put it: under ANDs, or (a mistake) under OR.
+bool IsAsOf(const PgQuery__Node& condition);
+/// versions FOR SYSTEM_TIME AS OF time
+bool IsSystemTime(const PgQuery__Node& item);
+
 /// The string of an A_Const, null for other nodes.
 inline const char* StringConstant(const PgQuery__Node& node) {
   if (node.node_case != PG_QUERY__NODE__NODE_A_CONST || node.a_const->isnull || node.a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL)

@@ -177,12 +177,37 @@ std::optional<Binder::Progress> Binder::ProgressOf(const plan::Node& node, int c
   }
 }
 
-/// Inner joins of append-only inputs learn when a row can meet no other any more: then its state is dropped.
+/// Joins learn when a row can meet no other any more: then its state is dropped.
 NodePtr Binder::BoundJoins(const NodePtr& node) const {
   std::vector<NodePtr> inputs;
   for (const NodePtr& input : node->inputs) inputs.push_back(BoundJoins(input));
   const NodePtr result = plan::WithInputs(node, std::move(inputs));
-  if (result->kind != NodeKind::kJoin) return result;
+  if (result->kind == NodeKind::kJoin) return BoundJoin(result);
+  return result->kind == NodeKind::kAsOfJoin ? BoundAsOfJoin(result) : result;
+}
+
+/// Left rows go when no right row that comes can lie before them; right rows that later ones hide, when no such left row can come.
+NodePtr Binder::BoundAsOfJoin(const NodePtr& node) const {
+  using Match = plan::AsOfJoin::Match;
+  const auto& join = static_cast<const plan::AsOfJoin&>(*node);
+  const auto is_time = [](const ExprPtr& e) {
+    return AsColumn(e) != nullptr && (e->type().id == TypeId::kTimestamp || e->type().id == TypeId::kTimestamptz);
+  };
+  const auto progress = [&](size_t side, const ExprPtr& time) -> std::optional<plan::AsOfJoin::Progress> {
+    if (!node->inputs[side]->append_only || !is_time(time)) return std::nullopt;
+    const auto found = ProgressOf(*node->inputs[side], AsColumn(time)->index());
+    return found ? std::optional(plan::AsOfJoin::Progress{found->stream, found->lag}) : std::nullopt;
+  };
+  const auto right = progress(1, join.right_time);
+  if (!right || !is_time(join.left_time) || (join.match != Match::kAtOrBefore && join.match != Match::kBefore)) return node;
+  auto bounded = std::make_shared<plan::AsOfJoin>(join);
+  bounded->right_progress = right;
+  bounded->left_progress = progress(0, join.left_time);
+  return bounded;
+}
+
+/// Inner joins of append-only inputs learn when a row can meet no other any more: then its state is dropped.
+NodePtr Binder::BoundJoin(const NodePtr& result) const {
   const auto& join = static_cast<const plan::Join&>(*result);
   if (join.type != plan::JoinType::kInner || !result->append_only) return result;
   const int width = result->inputs[0]->schema.size();

@@ -57,7 +57,8 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
     }
     case NodeKind::kTemporalFilter:
     case NodeKind::kFilter:
-    case NodeKind::kOver: return KeyColumns(*plan.inputs[0]);
+    case NodeKind::kOver:
+    case NodeKind::kAsOfJoin: return KeyColumns(*plan.inputs[0]);  // it adds no rows: the left side's key still identifies one
     case NodeKind::kTopN: {
       // One row of each partition, or one of each partition and row number.
       const auto& top = static_cast<const plan::TopN&>(plan);

@@ -127,6 +127,22 @@ Pruned PruneJoin(const plan::Join& join, const Columns& used) {
   return result;
 }
 
+Pruned PruneAsOfJoin(const plan::AsOfJoin& join, const Columns& used) {
+  const auto left_width = static_cast<ptrdiff_t>(join.inputs[0]->schema.size());
+  Columns left(used.begin(), used.begin() + left_width), right(used.begin() + left_width, used.end());
+  for (const ExprPtr& key : join.left_keys) Use(key, left);
+  for (const ExprPtr& key : join.right_keys) Use(key, right);
+  Use(join.left_time, left);
+  Use(join.right_time, right);
+  const Pruned a = Prune(join.inputs[0], left), b = Prune(join.inputs[1], right);
+  Pruned result{nullptr, a.mapping};
+  const int new_width = a.node->schema.size();
+  for (const int index : b.mapping) result.mapping.push_back(index < 0 ? -1 : index + new_width);
+  result.node = plan::MakeAsOfJoin(join.outer, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping),
+                                   Moved(join.left_time, a.mapping), Moved(join.right_time, b.mapping), join.match);
+  return result;
+}
+
 std::vector<plan::SortKey> Moved(std::vector<plan::SortKey> keys, const std::vector<int>& mapping) {
   for (plan::SortKey& key : keys) key.expression = Moved(key.expression, mapping);
   return keys;
@@ -205,6 +221,7 @@ Pruned Prune(const NodePtr& node, Columns used) {
     case NodeKind::kProject: return PruneProject(static_cast<const plan::Project&>(*node), used);
     case NodeKind::kAggregate: return PruneAggregate(static_cast<const plan::Aggregate&>(*node), used);
     case NodeKind::kJoin: return PruneJoin(static_cast<const plan::Join&>(*node), used);
+    case NodeKind::kAsOfJoin: return PruneAsOfJoin(static_cast<const plan::AsOfJoin&>(*node), used);
     case NodeKind::kOver: return PruneOver(static_cast<const plan::OverWindow&>(*node), used);
     case NodeKind::kTopN: return PruneTopN(static_cast<const plan::TopN&>(*node), used);
     case NodeKind::kFilter: {

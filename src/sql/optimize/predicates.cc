@@ -317,6 +317,12 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       }
       return PushIntoJoin(static_cast<const plan::Join&>(*node), std::move(conjuncts));
     }
+    case NodeKind::kAsOfJoin: {
+      // A right row that is left out would let an older one through: only conditions on the left may move below.
+      const int width = node->inputs[0]->schema.size();
+      auto [down, stay] = Partition(conjuncts, [&](int column) { return column < width; });
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down)), Push(node->inputs[1], {})}), std::move(stay));
+    }
     case NodeKind::kUnion: {
       auto [down, stay] = Partition(conjuncts, [](int) { return true; });
       std::vector<NodePtr> inputs;

@@ -46,6 +46,8 @@ class PrePass {
     KAPPA_RETURN_IF_ERROR(RefuseForeignWords());
     KAPPA_RETURN_IF_ERROR(TakeEmit());
     RewriteSessions();
+    KAPPA_RETURN_IF_ERROR(RewriteAsOfJoins());
+    KAPPA_RETURN_IF_ERROR(RewriteSystemTimes());
     if (Is(0, "create")) {
       KAPPA_RETURN_IF_ERROR(RewriteCreate());
     } else if (Is(0, "explain")) {
@@ -128,15 +130,14 @@ class PrePass {
       if (tokens_[i].kind != Token::Kind::kWord || qualified) continue;
       const bool join_follows =
           Is(i + 1, "join") || ((Is(i + 1, "left") || Is(i + 1, "inner") || Is(i + 1, "right")) && (Is(i + 2, "join") || Is(i + 3, "join")));
-      if (Is(i, "asof") && join_follows) return Unsupported(i, "ASOF JOIN", "Join on equality, or keep the latest row in a table.");
       if ((Is(i, "semi") || Is(i, "anti")) && join_follows) {
         const std::string kind = Is(i, "semi") ? "SEMI JOIN" : "ANTI JOIN";
         return Unsupported(i, kind, "Use EXISTS or NOT EXISTS in WHERE.");
       }
       if (Is(i, "latest") && join_follows) return Unsupported(i, "LATEST JOIN", "Join on equality with a table.");
       if (Is(i, "match_recognize") && Is(i + 1, "(")) return Unsupported(i, "MATCH_RECOGNIZE", "Row patterns are not part of the language.");
-      if (Is(i, "system_time") && i > 0 && Is(i - 1, "for"))
-        return Unsupported(i - 1, "FOR SYSTEM_TIME AS OF", "Read a view's version with NAME$N instead.");
+      if (Is(i, "system_time") && i > 0 && Is(i - 1, "for") && !(Is(i + 1, "as") && Is(i + 2, "of")))
+        return Unsupported(i - 1, "this form of FOR SYSTEM_TIME", "Write JOIN versions FOR SYSTEM_TIME AS OF s.ts ON ..");
     }
     return {};
   }
@@ -177,6 +178,85 @@ class PrePass {
         break;
       }
     }
+  }
+
+  bool IsJoinWord(size_t i) const {
+    return Is(i, "join") || Is(i, "left") || Is(i, "right") || Is(i, "full") || Is(i, "inner") || Is(i, "outer") || Is(i, "cross") ||
+           Is(i, "natural");
+  }
+
+  /// a [LEFT] ASOF [LEFT] JOIN b [MATCH_CONDITION (m)] ON c becomes a [LEFT] JOIN b ON asof() AND [(m) AND] c, which the binder reads back.
+  Status RewriteAsOfJoins() {
+    for (size_t i = 1; i + 1 < tokens_.size(); ++i) {
+      if (tokens_[i].kind != Token::Kind::kWord || !Is(i, "asof") || Is(i - 1, ".") || Is(i - 1, "as")) continue;
+      size_t join = i + 1;
+      while (IsJoinWord(join) && !Is(join, "join")) ++join;
+      if (!Is(join, "join")) continue;
+      ReplaceToken(i, "");
+      // The ON of this join comes after those of the joins that begin after it.
+      int depth = 0, open = 1;
+      size_t match = 0, at = join + 1;
+      for (; at < tokens_.size() && depth >= 0; ++at) {
+        if (Is(at, "(") || Is(at, "[")) ++depth;
+        if (Is(at, ")") || Is(at, "]")) --depth;
+        if (depth != 0) continue;
+        if (open == 1 && match == 0 && Is(at, "match_condition") && Is(at + 1, "(")) match = at;
+        if (Is(at, "join") && !Is(at - 1, "cross") && !Is(at - 1, "natural") && !Is(at - 2, "natural")) ++open;
+        if (Is(at, "where") || Is(at, "group") || Is(at, "order") || Is(at, "union") || Is(at, ",") || Is(at, ";")) break;
+        if ((Is(at, "on") || Is(at, "using")) && --open == 0) break;
+      }
+      if (open == 0 && Is(at, "using")) return Unsupported(at, "USING in an ASOF JOIN", "Write ON l.key = r.key AND l.ts >= r.ts.");
+      if (open != 0)
+        return Error(sqlstate::kSyntaxError, "an ASOF JOIN needs a condition").Hint("Write ON l.key = r.key AND l.ts >= r.ts.").At(PositionOf(i));
+      if (match != 0) {
+        ReplaceToken(match, "ON asof() AND");
+        ReplaceToken(at, "AND");
+      } else {
+        ReplaceToken(at, "ON asof() AND");
+      }
+    }
+    return {};
+  }
+
+  /// t FOR SYSTEM_TIME AS OF s.ts AS v becomes t AS v TABLESAMPLE system_time(s.ts).
+  Status RewriteSystemTimes() {
+    for (size_t i = 1; i + 3 < tokens_.size(); ++i) {
+      if (!Is(i, "for") || !Is(i + 1, "system_time") || !Is(i + 2, "as") || !Is(i + 3, "of")) continue;
+      const size_t from = i + 4;
+      size_t to = from;  // the end of a column, a call, or an expression in parentheses
+      if (to < tokens_.size() && !Is(to, "(")) {
+        ++to;
+        while (Is(to, ".") && to + 1 < tokens_.size()) to += 2;
+      }
+      if (Is(to, "(")) {
+        int depth = 0;
+        do {
+          if (Is(to, "(")) ++depth;
+          if (Is(to, ")")) --depth;
+          ++to;
+        } while (to < tokens_.size() && depth > 0);
+      }
+      if (to == from || to > tokens_.size()) return SyntaxAt(from);
+      const auto is_name = [&](size_t k) {
+        if (k >= tokens_.size()) return false;
+        if (tokens_[k].kind == Token::Kind::kQuoted) return true;
+        return tokens_[k].kind == Token::Kind::kWord && !IsJoinWord(k) && !Is(k, "on") && !Is(k, "using") && !Is(k, "where") && !Is(k, "group") &&
+               !Is(k, "order") && !Is(k, "having") && !Is(k, "limit") && !Is(k, "union") && !Is(k, "asof") && !Is(k, "window") && !Is(k, "for");
+      };
+      size_t alias = to;
+      if (Is(alias, "as") && is_name(alias + 1)) alias += 2;
+      else if (is_name(alias)) ++alias;
+      std::string name;
+      if (alias > to) {
+        name =
+            statement_.source.substr(static_cast<size_t>(tokens_[to].start), static_cast<size_t>(tokens_[alias - 1].end - tokens_[to].start)) + " ";
+        Remove(to, alias);
+      }
+      edits_.Replace(tokens_[i].start, tokens_[i + 3].end, name + "TABLESAMPLE system_time(");
+      edits_.Replace(tokens_[to - 1].end, tokens_[to - 1].end, ")");
+      i = alias - 1;
+    }
+    return {};
   }
 
   Status RewriteCreate() {

@@ -85,9 +85,36 @@ TEST(SplitTest, ErrorPositionsSurviveRewriting) {
   EXPECT_EQ(ErrorOf("select 1; select 'abc"), "42601 @18");
 }
 
+TEST(SplitTest, RewritesAsOfJoins) {
+  EXPECT_EQ(Rewritten("select * from a asof join b on a.t >= b.t"), "select * from a  join b ON asof() AND a.t >= b.t");
+  EXPECT_EQ(Rewritten("select * from a ASOF LEFT JOIN b on x where y"), "select * from a  LEFT JOIN b ON asof() AND x where y");
+  EXPECT_EQ(Rewritten("select * from a left asof join b match_condition (a.t >= b.t) on a.k = b.k"),
+            "select * from a left  join b ON asof() AND (a.t >= b.t) AND a.k = b.k");
+  // The ON of a join is the one after those of the joins inside it.
+  EXPECT_EQ(Rewritten("select * from a asof join b join (select 1 from c join d on p) e on q on r join f on s"),
+            "select * from a  join b join (select 1 from c join d on p) e on q ON asof() AND r join f on s");
+  EXPECT_EQ(Rewritten("select * from a asof join b cross join c on r"), "select * from a  join b cross join c ON asof() AND r");
+  EXPECT_EQ(Rewritten("select asof from a as \"asof\" join b on true"), "select asof from a as \"asof\" join b on true");
+  EXPECT_EQ(ErrorOf("select * from a asof join b"), "42601 @17");
+  EXPECT_EQ(ErrorOf("select * from a asof join b where true"), "42601 @17");
+  EXPECT_EQ(ErrorOf("select * from a asof join b using (t)"), "0A000 @29");
+  EXPECT_EQ(ErrorOf("select * from a asof join"), "42601 @17");
+}
+
+TEST(SplitTest, RewritesSystemTimes) {
+  EXPECT_EQ(Rewritten("select * from a join b for system_time as of a.t as c on true"),
+            "select * from a join b as c TABLESAMPLE system_time( a.t)  on true");
+  EXPECT_EQ(Rewritten("select * from a join b FOR SYSTEM_TIME AS OF a.t on true"), "select * from a join b TABLESAMPLE system_time( a.t) on true");
+  EXPECT_EQ(Rewritten("select * from a join b for system_time as of (a.t + i) c on true"),
+            "select * from a join b c TABLESAMPLE system_time( (a.t + i))  on true");
+  EXPECT_EQ(Rewritten("select * from a join b for system_time as of f(a.t, 1) \"c\" on true"),
+            "select * from a join b \"c\" TABLESAMPLE system_time( f(a.t, 1))  on true");
+  EXPECT_EQ(ErrorOf("select * from a for system_time as of"), "42601 @38");
+  EXPECT_EQ(ErrorOf("select * from a for system_time as of (a"), "42601 @41");
+  EXPECT_EQ(ErrorOf("select * from a for system_time between 1 and 2"), "0A000 @17");
+}
+
 TEST(SplitTest, RefusesWhatPostgresWouldMisread) {
-  EXPECT_EQ(ErrorOf("select * from a asof join b on true"), "0A000 @17");
-  EXPECT_EQ(ErrorOf("select * from a ASOF LEFT JOIN b on true"), "0A000 @17");
   EXPECT_EQ(ErrorOf("select * from a semi join b on true"), "0A000 @17");
   EXPECT_EQ(ErrorOf("select * from a match_recognize (b)"), "0A000 @17");
   EXPECT_EQ(ErrorOf("select * from a emit after window close"), "0A000 @17");
