@@ -158,8 +158,11 @@ class Core final : public Engine {
   Result<data::Batch> RunQuery(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled);
   Result<data::Batch> RunPlan(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context, const std::function<bool()>& cancelled,
                               flow::ThreadPool& pool, int depth, std::vector<flow::Graph::NodeStats>* stats);
+  /// Runs the plan and tells what each operator did, as lines or as a JSON document.
   Result<std::string> ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context,
-                                     const std::function<bool()>& cancelled);
+                                     const std::function<bool()>& cancelled, bool json);
+  /// What the operators of a live version did since the server started or the version's replay began.
+  Result<std::string> ExplainLive(const std::string& view, int version, bool json);
   Result<int64_t> InsertIntoStream(const std::string& name, const data::Batch& rows);
   Result<int64_t> InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict);
   Result<int64_t> UpdateTable(const std::string& name, const data::Batch& rows, bool remove);

@@ -299,21 +299,4 @@ Result<data::Batch> Core::RunPlan(const plan::NodePtr& plan, ReadSet& reads, con
   return all.AsBatch();
 }
 
-Result<std::string> Core::ExplainAnalyze(const plan::NodePtr& plan, ReadSet& reads, const expr::EvalContext& context,
-                                         const std::function<bool()>& cancelled) {
-  flow::ThreadPool inline_pool(1);
-  std::vector<flow::Graph::NodeStats> stats;
-  const int64_t begin = clock_.SteadyMicros();
-  KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(plan, reads, context, cancelled, inline_pool, 0, &stats));
-  std::string text;
-  for (const flow::Graph::NodeStats& node : stats) {
-    text += fmt::format("{}{}  (rows in {}, out {}, batches {}, {:.3f} ms", std::string(static_cast<size_t>(node.depth) * 2, ' '), node.text,
-                        node.rows_in, node.rows_out, node.batches, static_cast<double>(node.nanos) / 1e6);
-    if (node.state_bytes > 0) text += fmt::format(", state {} rows {} bytes", node.state_rows, node.state_bytes);
-    text += ")\n";
-  }
-  text += fmt::format("{} rows in {:.3f} ms, epoch {}\n", rows.rows, static_cast<double>(clock_.SteadyMicros() - begin) / 1e3, reads.epoch);
-  return text;
-}
-
 }  // namespace kappa::engine

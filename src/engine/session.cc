@@ -470,17 +470,19 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::ExplainStatement& statement, const PreparedImpl&, const std::vector<data::Value>& parameters, QueryResult& result) {
     std::string text;
-    if (statement.analyze) {
+    if (statement.analyze && !statement.view.empty()) {
+      KAPPA_ASSIGN_OR_RETURN(text, core_.ExplainLive(statement.view, statement.version, statement.json));
+    } else if (statement.analyze) {
       std::vector<const plan::Scan*> scans;
       CollectAllScans(*statement.plan, scans);
       KAPPA_ASSIGN_OR_RETURN(ReadSet reads, core_.OpenReadSet(scans, route_key_, kSmallWaitUs));
       reads.settings = &settings_;
-      KAPPA_ASSIGN_OR_RETURN(text, core_.ExplainAnalyze(statement.plan, reads, Context(parameters, reads.catalog), Cancelled()));
+      KAPPA_ASSIGN_OR_RETURN(text, core_.ExplainAnalyze(statement.plan, reads, Context(parameters, reads.catalog), Cancelled(), statement.json));
     } else {
       text = statement.json ? plan::ExplainJson(*statement.plan) : plan::Explain(*statement.plan);
     }
     std::vector<std::vector<std::string>> lines;
-    if (statement.json && !statement.analyze) {
+    if (statement.json) {
       lines.push_back({text});
     } else {
       for (size_t at = 0; at < text.size();) {

@@ -47,6 +47,7 @@ struct Graph::Impl {
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
     Lanes out;
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
+    int64_t scan_errors = 0;  // rows for which the scan's predicate failed
     size_t user = SIZE_MAX;  // the node that reads this one; SIZE_MAX for the root
     int user_port = 0;
     // For the watch: what is known of the only lane and of the state.
@@ -151,6 +152,7 @@ struct Graph::Impl {
   Status RunScan(Node& node, ThreadPool& pool) {
     const expr::Expression* predicate = scans[static_cast<size_t>(node.scan)]->predicate.get();
     std::vector<Status> status(lanes());
+    std::vector<int64_t> errors(lanes());
     if (predicate != nullptr) {
       pool.ParallelFor(static_cast<int>(lanes()), [&](int lane) {
         expr::EvalContext context = options.operators.context;
@@ -162,8 +164,10 @@ struct Graph::Impl {
           }
           if (static_cast<int64_t>(rows->size()) < batch.rows) batch = data::Gather(batch, *rows);
         }
+        errors[static_cast<size_t>(lane)] = context.errors - options.operators.context.errors;
       });
     }
+    for (const int64_t count : errors) node.scan_errors += count;
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
     return {};
   }
@@ -296,6 +300,7 @@ void Graph::Push(int index, data::ChangeBatch rows) {
       if (node.out[i].size() < node.out[lane].size()) lane = i;
     }
     node.rows_in += count;
+    ++node.batches;
     if (count == rows.rows) {
       node.out[lane].push_back(std::move(rows));
       return;
@@ -359,6 +364,7 @@ bool Graph::started() const { return impl_->started; }
 int64_t Graph::errors() const {
   int64_t total = 0;
   for (const Impl::Node& node : impl_->nodes) {
+    total += node.scan_errors;
     for (const auto& op : node.operators) total += op->errors();
   }
   return total;
@@ -390,16 +396,19 @@ uint64_t Graph::state_bytes() const {
 
 std::vector<Graph::NodeStats> Graph::stats() {
   std::vector<NodeStats> all;
-  for (auto it = impl_->nodes.rbegin(); it != impl_->nodes.rend(); ++it) {
-    NodeStats stats{it->depth, "", it->rows_in, it->rows_out, it->batches, it->nanos, 0, 0};
-    std::string text = plan::Explain(*it->plan);
+  const auto add = [&](const auto& self, const Impl::Node& node) -> void {
+    NodeStats stats{node.depth, "", node.rows_in, node.rows_out, node.batches, node.nanos, node.scan_errors, 0, 0};
+    std::string text = plan::Explain(*node.plan);
     stats.text = text.substr(0, text.find('\n'));
-    for (const auto& op : it->operators) {
+    for (const auto& op : node.operators) {
+      stats.errors += op->errors();
       stats.state_rows += op->state_rows();
       op->VisitState([&](std::string_view, state::Arena& arena) { stats.state_bytes += arena.memory_bytes(); });
     }
     all.push_back(std::move(stats));
-  }
+    for (const size_t input : node.inputs) self(self, impl_->nodes[input]);
+  };
+  add(add, impl_->nodes.back());
   return all;
 }
 

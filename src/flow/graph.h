@@ -51,13 +51,17 @@ class Graph {
   int64_t next_due_us() const;
   int64_t state_rows() const;
   uint64_t state_bytes() const;
-  /// Per node in Explain's order (top down): rows in, rows out, batches, nanoseconds, state rows. For EXPLAIN ANALYZE.
+  /// What a node did since the graph was made, all shards together, and what it keeps. For EXPLAIN ANALYZE.
   struct NodeStats {
     int depth;
     std::string text;
-    int64_t rows_in, rows_out, batches, nanos, state_rows;
+    int64_t rows_in, rows_out, batches;  // batches that came in
+    int64_t nanos;                       // wall time of its part of the steps
+    int64_t errors;                      // rows for which an expression failed
+    int64_t state_rows;
     uint64_t state_bytes;
   };
+  /// In Explain's order: a node, then its inputs.
   std::vector<NodeStats> stats();
 
  private:

@@ -74,6 +74,7 @@ struct ExplainStatement {
   bool analyze = false;
   bool json = false;
   std::string view; /* of EXPLAIN MATERIALIZED VIEW; `plan` is then its query's */
+  int version = 0;  /* of the view */
 };
 struct ShowStatement {
   std::string name;

@@ -149,7 +149,8 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
     const catalog::View& view = *context_.catalog->FindView(scan->name);
     const catalog::ViewVersion* version = view.FindVersion(scan->version > 0 ? scan->version : view.serving);
     if (version == nullptr) version = &view.versions.front();
-    explain.view = name.relname;
+    explain.view = view.name;
+    explain.version = version->number;
     KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_));
     return BoundStatement(std::move(explain));
   }
