@@ -9,6 +9,7 @@
 #include "data/datetime.h"
 #include "data/numeric_bytes.h"
 #include "data/text.h"
+#include "data/utf8.h"
 #include "format/decimal.h"
 
 namespace kappa::format {
@@ -40,11 +41,6 @@ bool PlainInteger(std::string_view text, int64_t& value) {
 std::string_view WithoutZone(std::string_view text) {
   constexpr size_t kSecondsEnd = 19;
   return text.size() <= kSecondsEnd ? text : text.substr(0, text.find_first_of("Z+-", kSecondsEnd));
-}
-
-/// Characters of valid UTF-8.
-size_t CharacterCount(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -182,7 +178,7 @@ bool CellWriter::Numeric(int64_t row, std::string_view number, std::string& reas
 bool CellWriter::StoreText(int64_t row, std::string_view text, Lifetime lifetime, std::string& reason) {
   if (field_.type.modifier >= 0) {
     const auto limit = static_cast<size_t>(std::max(field_.type.modifier - 4, 0));
-    if (text.size() > limit && CharacterCount(text) > limit) return General(row, text, reason);
+    if (text.size() > limit && static_cast<size_t>(data::CharacterCount(text)) > limit) return General(row, text, reason);
   }
   if (lifetime == Lifetime::kBorrowed) {
     Borrow(row, text.data(), text.size());

@@ -290,10 +290,15 @@ Result<RegexFlags> ParseRegexFlags(std::string_view flags) {
 Result<Regex> Regex::Compile(std::string_view pattern, RegexFlags flags) {
   constexpr size_t kCachedMax = 256;
   thread_local absl::flat_hash_map<std::string, std::shared_ptr<const CompiledRegex>> cache;
-  std::string key{static_cast<char>('0' + (flags.ignore_case ? 1 : 0) + (flags.newline ? 2 : 0) + (flags.literal ? 4 : 0))};
+  thread_local std::pair<std::string, std::shared_ptr<const CompiledRegex>> last;  // rows one after the other have the same one
+  const char mark = static_cast<char>('0' + (flags.ignore_case ? 1 : 0) + (flags.newline ? 2 : 0) + (flags.literal ? 4 : 0));
+  if (last.second != nullptr && last.first[0] == mark && std::string_view(last.first).substr(1) == pattern) return Regex(last.second);
+  std::string key{mark};
   key += pattern;
-  auto found = cache.find(key);
-  if (found != cache.end()) return Regex(found->second);
+  if (auto found = cache.find(key); found != cache.end()) {
+    last = *found;
+    return Regex(last.second);
+  }
   // (?i) and such at the start apply to the whole pattern.
   std::string_view body = pattern;
   RE2::Options options(RE2::Quiet);
@@ -322,7 +327,8 @@ bool Regex::Matches(std::string_view text) const {
 int Regex::group_count() const { return compiled_->re.NumberOfCapturingGroups(); }
 
 bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const {
-  std::vector<re2::StringPiece> pieces(static_cast<size_t>(group_count()) + 1);
+  thread_local std::vector<re2::StringPiece> pieces;
+  pieces.assign(static_cast<size_t>(group_count()) + 1, {});
   if (from > text.size() ||
       !compiled_->re.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, pieces.data(), static_cast<int>(pieces.size())))
     return false;

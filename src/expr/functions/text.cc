@@ -139,6 +139,17 @@ Result<std::string_view> SplitPart(std::string_view text, std::string_view delim
       text = text.substr(0, at);
     }
   }
+  if (delimiter.size() == 1) {  // fields are short: a call for each costs more than looking at every byte
+    const char* at = text.data();
+    const char* end = at + text.size();
+    for (; field > 1; --field) {
+      while (at < end && *at != delimiter[0]) ++at;
+      if (at++ == end) return text.substr(0, 0);
+    }
+    const char* begin = at;
+    while (at < end && *at != delimiter[0]) ++at;
+    return std::string_view(begin, static_cast<size_t>(at - begin));
+  }
   for (;;) {
     const size_t at = text.find(delimiter);
     if (--field == 0) return text.substr(0, at);

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "data/utf8.h"
+
 namespace kappa::expr {
 
 inline bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
@@ -15,12 +17,7 @@ inline bool IsAscii(std::string_view text) {
   return all < 0x80;
 }
 
-/// Number of characters.
-inline int64_t CharacterCount(std::string_view text) {
-  int64_t count = 0;
-  for (char c : text) count += !IsContinuation(c);
-  return count;
-}
+using data::CharacterCount;
 
 /// Bytes of the character that starts at `at`, at least 1, never past the end.
 inline size_t CharacterSize(std::string_view text, size_t at) {

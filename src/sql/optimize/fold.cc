@@ -14,7 +14,7 @@ NodePtr Optimize(const NodePtr& plan) {
   NodePtr result = FoldPlan(OptimizeSubqueries(plan));
   result = PushPredicates(result);
   result = PruneColumns(result);
-  return SimplifyProjections(FuseSessions(SimplifyProjections(result)));
+  return ShareExpressions(SimplifyProjections(FuseSessions(SimplifyProjections(result))));
 }
 
 }  // namespace kappa::sql

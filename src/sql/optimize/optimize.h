@@ -7,7 +7,8 @@
 namespace kappa::sql {
 
 /// All rewrites, in order: constants folded, predicates pushed towards the scans (comma joins become equi-joins on the
-/// way), unused columns pruned, aggregates fused with their sessions, projections that change nothing removed.
+/// way), unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that
+/// are computed more than once shared.
 plan::NodePtr Optimize(const plan::NodePtr& plan);
 
 /// Sub-queries in expressions become joins: all of them in views, which cannot run them otherwise (0A000 for those that have no such
@@ -26,6 +27,8 @@ plan::NodePtr PushPredicates(const plan::NodePtr& plan);
 plan::NodePtr RankFilter(const plan::NodePtr& over, std::vector<expr::ExprPtr>& conjuncts);
 plan::NodePtr PruneColumns(const plan::NodePtr& plan);
 plan::NodePtr SimplifyProjections(const plan::NodePtr& plan);
+/// A projection computes once what it, or it and the filter below it, would compute again.
+plan::NodePtr ShareExpressions(const plan::NodePtr& plan);
 plan::NodePtr FuseSessions(const plan::NodePtr& plan);
 
 }  // namespace kappa::sql
