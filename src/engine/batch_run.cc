@@ -180,6 +180,7 @@ class BatchRun {
           inputs.push_back({flow::ViewInput::Kind::kView, version->id});
           break;
         }
+        case plan::RelationKind::kWorking:
         case plan::RelationKind::kSystem: return Error(sqlstate::kFeatureNotSupported, "a view cannot read a system relation");
       }
     }

@@ -2,7 +2,7 @@
 //
 //   engine.cc     open, close, the epoch loop          ddl.cc      CREATE, ALTER, DROP
 //   replay.cc     building versions beside live ones   dml.cc      INSERT, UPDATE, DELETE
-//   recovery.cc   checkpoints and restart              query.cc    SELECT
+//   recovery.cc   checkpoints and restart              query.cc, query_run.cc  SELECT
 //   session.cc    one client                           status.cc   status, metrics
 //   subscription.cc  change feeds                      system_relations.cc  kappa.* as rows
 //
@@ -179,6 +179,7 @@ class Core final : public Engine {
 
  private:
   friend class SubscriptionImpl;
+  friend class QueryRun;
   struct Command {
     std::function<Status()> work;
     std::optional<Status> outcome;

@@ -114,6 +114,7 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
         inputs.push_back({flow::ViewInput::Kind::kView, version->id});
         break;
       }
+      case plan::RelationKind::kWorking:
       case plan::RelationKind::kSystem:
         return Error(sqlstate::kFeatureNotSupported, fmt::format("a view cannot read the system relation \"{}\"", scan->name));
     }

@@ -71,6 +71,7 @@ Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const Ope
       return MakeLimit(static_cast<const plan::Limit&>(node), options);
     case plan::NodeKind::kScan:
     case plan::NodeKind::kValues:
+    case plan::NodeKind::kRecursive:
     case plan::NodeKind::kTableFunction: return Error(sqlstate::kInternalError, "a source node has no operator");
   }
   KAPPA_CHECK(false);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "plan/subquery_expression.h"
+
 namespace kappa::plan {
 namespace {
 
@@ -38,7 +40,7 @@ std::shared_ptr<Scan> MakeScan(RelationKind kind, uint32_t id, std::string name,
   node->name = std::move(name);
   for (int column : columns) node->schema.fields.push_back(relation.fields[static_cast<size_t>(column)]);
   node->columns = std::move(columns);
-  node->append_only = kind == RelationKind::kStream;
+  node->append_only = kind == RelationKind::kStream || kind == RelationKind::kWorking;
   return node;
 }
 
@@ -299,6 +301,18 @@ NodePtr MakeTableFunction(std::string name, std::vector<ExprPtr> arguments, data
   return node;
 }
 
+NodePtr MakeRecursive(std::string name, uint32_t id, bool distinct, NodePtr base, NodePtr step) {
+  auto node = std::make_shared<Recursive>();
+  node->name = std::move(name);
+  node->id = id;
+  node->distinct = distinct;
+  node->schema = base->schema;
+  for (data::Field& field : node->schema.fields) field.nullable = true;
+  node->append_only = true;
+  node->inputs = {std::move(base), std::move(step)};
+  return node;
+}
+
 namespace {
 
 /// A mutable copy of the concrete node.
@@ -322,6 +336,7 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kOver: return std::make_shared<OverWindow>(static_cast<const OverWindow&>(node));
     case NodeKind::kTopN: return std::make_shared<TopN>(static_cast<const TopN&>(node));
     case NodeKind::kAsOfJoin: return std::make_shared<AsOfJoin>(static_cast<const AsOfJoin&>(node));
+    case NodeKind::kRecursive: return std::make_shared<Recursive>(static_cast<const Recursive&>(node));
   }
   KAPPA_CHECK(false);
 }
@@ -422,6 +437,7 @@ template <typename NodeType, typename Change> void EachExpression(NodeType& node
       break;
     }
     case NodeKind::kWindow:
+    case NodeKind::kRecursive:
     case NodeKind::kUnion: break;
   }
 }
@@ -523,7 +539,10 @@ bool SameExpression(const expr::Expression& a, const expr::Expression& b) {
     case Kind::kColumn: return static_cast<const expr::ColumnRef&>(a).index() == static_cast<const expr::ColumnRef&>(b).index();
     case Kind::kLiteral: return static_cast<const expr::Literal&>(a).value() == static_cast<const expr::Literal&>(b).value();
     case Kind::kParameter: return static_cast<const expr::Parameter&>(a).index() == static_cast<const expr::Parameter&>(b).index();
-    case Kind::kSubquery: return false;
+    case Kind::kSubquery: {
+      const Subquery &x = *SubqueryOf(a), &y = *SubqueryOf(b);
+      return x.kind == y.kind && x.first_parameter == y.first_parameter && (x.plan == y.plan || Explain(*x.plan) == Explain(*y.plan));
+    }
     default: return a.ToString({}) == b.ToString({});
   }
 }

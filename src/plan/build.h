@@ -41,6 +41,7 @@ NodePtr MakeOver(NodePtr input, std::vector<expr::ExprPtr> partition, std::vecto
 /// The rank column is called `rank_name`; none when that is empty.
 NodePtr MakeTopN(NodePtr input, std::vector<expr::ExprPtr> partition, std::vector<SortKey> order, TopN::Rank rank, int64_t from, int64_t to,
                  std::string rank_name);
+NodePtr MakeRecursive(std::string name, uint32_t id, bool distinct, NodePtr base, NodePtr step);
 NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments, data::Schema schema);
 
 /// The same node over other inputs (of the same schemas).

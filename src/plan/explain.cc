@@ -51,6 +51,7 @@ const char* RelationName(RelationKind kind) {
     case RelationKind::kTable: return "table";
     case RelationKind::kView: return "view";
     case RelationKind::kSystem: return "system";
+    case RelationKind::kWorking: return "working";
   }
   return "";
 }
@@ -291,6 +292,10 @@ std::string TextOf(const Node& node) {
       if (limit.limit) text += " " + limit.limit->ToString({});
       if (limit.offset) text += " offset " + limit.offset->ToString({});
       return text;
+    }
+    case NodeKind::kRecursive: {
+      const auto& recursive = static_cast<const Recursive&>(node);
+      return "Recursive " + recursive.name + (recursive.distinct ? " union" : " union all");
     }
     case NodeKind::kTableFunction: {
       const auto& function = static_cast<const TableFunction&>(node);

@@ -32,7 +32,8 @@ enum class NodeKind : uint8_t {
   kTableFunction,
   kOver,
   kTopN,
-  kAsOfJoin
+  kAsOfJoin,
+  kRecursive
 };
 
 /// Base of all nodes. `schema` describes the output columns.
@@ -48,7 +49,8 @@ struct Node {
 
 /// Which rows of a stream a scan gives, by the verdict at arrival (design, "lateness is decided row by row").
 enum class LateRows : uint8_t { kKeep, kDrop, kOnly };
-enum class RelationKind : uint8_t { kStream, kTable, kView, kSystem };
+/// kWorking: rows that the run of a query itself gives, see Recursive.
+enum class RelationKind : uint8_t { kStream, kTable, kView, kSystem, kWorking };
 
 /// Reads a relation. For streams `columns` may also name the hidden columns below.
 struct Scan final : Node {
@@ -285,6 +287,16 @@ struct TableFunction final : Node {
   TableFunction() : Node(NodeKind::kTableFunction) {}
   std::string name;
   std::vector<expr::ExprPtr> arguments;  // constants, parameters
+};
+
+/// WITH RECURSIVE; queries only. Gives the rows of inputs[0]; then, again and again, those of inputs[1], in which the scan of kind
+/// kWorking with this id gives the rows that the round before has given; until a round gives none. `distinct` (UNION) leaves out rows
+/// that were given before.
+struct Recursive final : Node {
+  Recursive() : Node(NodeKind::kRecursive) {}
+  std::string name;
+  uint32_t id = 0;  // one of its own in the statement
+  bool distinct = false;
 };
 
 /// A query inside an expression (queries only; views refuse it). Run by a runner that the engine puts into place.

@@ -296,9 +296,9 @@ class Collected final : public Accumulator {
         const double position = *fraction * static_cast<double>(count - 1);
         const int32_t low = at(static_cast<int64_t>(std::floor(position))), high = at(static_cast<int64_t>(std::ceil(position)));
         const double share = position - std::floor(position);
-        if (low == high || share == 0) {
+        if (share == 0 || (low == high && between_ != nullptr)) {
           AppendValueOf(values, low, parts);
-        } else if (between_ == nullptr) {
+        } else if (between_ == nullptr) {  // NaN between two infinities, as in PostgreSQL
           const double* numbers = values.columns[0]->data<double>();
           parts.Append(numbers[low] + share * (numbers[high] - numbers[low]));
         } else {

@@ -7,6 +7,7 @@
 //   define.cc      CREATE, ALTER, DROP        modify.cc      INSERT, UPDATE, DELETE
 //   session.cc     SHOW, SET, transactions   over.cc        window functions, DISTINCT ON, LIMIT by rank
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
+//   with.cc, recursion.cc  WITH, WITH RECURSIVE
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
 //   as_of.cc       ASOF JOIN, JOIN .. FOR SYSTEM_TIME AS OF
 #pragma once
@@ -29,6 +30,7 @@ struct PgQuery__AExpr;
 struct PgQuery__AIndirection;
 struct PgQuery__Alias;
 struct PgQuery__ColumnDef;
+struct PgQuery__CommonTableExpr;
 struct PgQuery__CreateStmt;
 struct PgQuery__CreateTableAsStmt;
 struct PgQuery__AlterTableStmt;
@@ -141,6 +143,7 @@ class Binder {
     std::string name;
     NodePtr plan;
     std::vector<std::string> columns;
+    bool working = false;  // the recursive reference, while its query is bound
   };
 
   // ---- binder.cc
@@ -240,14 +243,13 @@ class Binder {
   // ---- select.cc
   /// `keep_unknown`: untyped literals in the select list stay untyped (INSERT, UNION decide their types).
   Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
-  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown);
-  Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown);
+  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
+  Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
   Result<NodePtr> IntersectOrExcept(const NodePtr& left, const NodePtr& right, bool intersect, bool all);
-  Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown);
-  Result<NodePtr> SortOutput(const PgQuery__SelectStmt& select, NodePtr plan);
+  Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
+  Result<NodePtr> SortOutput(const PgQuery__SelectStmt& select, NodePtr plan, bool ordered);
   Result<NodePtr> LimitOutput(const PgQuery__SelectStmt& select, NodePtr plan);
   Result<ExprPtr> LimitCount(const PgQuery__Node* node, const char* clause);
-  Status BindWith(const PgQuery__WithClause* with);
   Result<FromResult> CommonTableUse(const CommonTable& common, int position);
   /// The plan with output column `index` cast to `type` where the rows are made.
   Result<NodePtr> CoerceColumn(const NodePtr& plan, int index, data::Type type, expr::CastContext how, int position);
@@ -255,6 +257,10 @@ class Binder {
   /// Output of a statement: also regclass and its kin become the names that clients expect.
   NodePtr Shown(NodePtr plan);
   static std::string OutputName(const PgQuery__Node& node);
+
+  // ---- with.cc
+  Status BindWith(const PgQuery__WithClause* with);
+  Result<NodePtr> RecursiveQuery(const PgQuery__CommonTableExpr& definition);
 
   // ---- grouping.cc
   struct Target {
@@ -362,8 +368,10 @@ class Binder {
   bool inferred_ = false;
   int parameters_max_ = 0;             // the highest $n of the text: outer columns are numbered after it
   bool for_view_ = false;
+  bool ordered_ = false;               // the next SELECT is ARRAY(..)'s: its ORDER BY counts in a view too
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs
+  uint32_t recursions_ = 0;
   int subquery_position_ = 0;          // of the first query in an expression, for errors found in the plan
   int now_position_ = 0;               // of the first now() in a view
   int window_position_ = 0;            // of the first window function in FROM

@@ -181,7 +181,7 @@ Result<FromResult> Binder::CommonTableUse(const CommonTable& common, int positio
   shared_nodes_ += plan::CountNodes(*common.plan);
   if (shared_nodes_ > kSharedNodesMax)
     return Error(sqlstate::kStatementTooComplex, "WITH queries are used too often").Hint("Each use computes the query again.").At(position);
-  ScopeTable table = TableOf("Common table", "", common.name, common.plan->schema);
+  ScopeTable table = TableOf(common.working ? kWorkingTable : "Common table", "", common.name, common.plan->schema);
   for (size_t i = 0; i < common.columns.size(); ++i) table.columns[i].name = common.columns[i];
   return OneTable(common.plan, std::move(table));
 }

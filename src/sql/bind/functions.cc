@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sql/bind/nodes.h"
+#include "sql/bind/recursion.h"
 
 namespace kappa::sql {
 namespace {
@@ -109,15 +110,21 @@ Result<std::string> Binder::FunctionName(const PgQuery__FuncCall& call) {
 }
 
 Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> arguments, int position) {
+  // Whether it is the function that varies, and not a sub-query or an outer column among its arguments.
+  std::vector<ExprPtr> constants;
+  for (const ExprPtr& argument : arguments) constants.push_back(argument->is_immutable() ? argument : expr::MakeNull(argument->type()));
   KAPPA_ASSIGN_OR_RETURN(ExprPtr call, expr::MakeFunction(name, std::move(arguments), position));
   if (for_view_ && name == "now") {
     if (now_position_ == 0) now_position_ = position;  // TemporalFilters says where it may stand
     return call;
   }
-  if (for_view_ && !call->is_immutable())
+  if (for_view_ && !call->is_immutable()) {
+    KAPPA_ASSIGN_OR_RETURN(const ExprPtr alone, expr::MakeFunction(name, std::move(constants), position));
+    if (alone->is_immutable()) return call;
     return Error(sqlstate::kFeatureNotSupported, "function " + name + "() is not supported in views")
         .Hint("A view's rows depend on the log alone: use a column of the stream, such as its event time.")
         .At(position);
+  }
   return call;
 }
 
@@ -163,6 +170,9 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   if (context.in_aggregate) return Error(sqlstate::kGroupingError, "aggregate function calls cannot be nested").At(position);
   if (context.aggregates == nullptr)
     return Error(sqlstate::kGroupingError, std::string("aggregate functions are not allowed in ") + context.clause).At(position);
+  for (const ScopeTable& table : context.scope->tables)
+    if (table.kind == kWorkingTable)
+      return Error(kInvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term").At(position);
 
   const ExprContext inside{context.scope, context.clause, nullptr, nullptr, true};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));

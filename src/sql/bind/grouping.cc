@@ -195,7 +195,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
   return expression->WithChildren(std::move(children));
 }
 
-Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown) {
+Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered) {
   KAPPA_RETURN_IF_ERROR(
       RefuseOtherFields(select.base,
                         {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause",
@@ -204,7 +204,7 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   const bool distinct_on =
       select.n_distinct_clause > 0 && select.distinct_clause[0] != nullptr && select.distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
   const bool distinct = select.n_distinct_clause > 0 && !distinct_on;
-  if (for_view_ && select.n_sort_clause > 0 && !distinct_on && select.limit_count == nullptr && select.limit_offset == nullptr)
+  if (for_view_ && !ordered && select.n_sort_clause > 0 && !distinct_on && select.limit_count == nullptr && select.limit_offset == nullptr)
     return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.",
                        At(LocationOf(*select.sort_clause[0]->sort_by->node)));
 
@@ -398,7 +398,7 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     plan = plan::MakeTopN(plan, std::move(partition), std::move(within), plan::TopN::Rank::kRowNumber, 1, 1, "");
   }
   const bool limited = select.limit_count != nullptr || select.limit_offset != nullptr;
-  if (!sort.empty() && (!for_view_ || limited)) plan = plan::MakeSort(plan, std::move(sort));
+  if (!sort.empty() && (!for_view_ || limited || (ordered && !distinct_on))) plan = plan::MakeSort(plan, std::move(sort));
   KAPPA_ASSIGN_OR_RETURN(plan, LimitOutput(select, std::move(plan)));
   if (static_cast<size_t>(plan->schema.size()) > outputs) {
     std::vector<ExprPtr> kept;

@@ -9,6 +9,9 @@
 
 namespace kappa::sql {
 
+/// ScopeTable::kind of a recursive query's reference to itself.
+inline constexpr const char* kWorkingTable = "Recursive query";
+
 struct ScopeColumn {
   std::string name;
   expr::ExprPtr expression;  // over the output of the FROM clause's plan

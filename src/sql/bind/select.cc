@@ -143,44 +143,18 @@ NodePtr Binder::Shown(NodePtr plan) {
   return plan;
 }
 
-Status Binder::BindWith(const PgQuery__WithClause* with) {
-  if (with == nullptr) return {};
-  const int position = At(with->location);
-  if (with->recursive) return Unsupported("WITH RECURSIVE", "Write WITH when no query refers to itself.", position);
-  const size_t first = common_tables_.size();
-  for (size_t i = 0; i < with->n_ctes; ++i) {
-    const PgQuery__CommonTableExpr& definition = *with->ctes[i]->common_table_expr;
-    const int at = At(definition.location);
-    KAPPA_RETURN_IF_ERROR(RefuseOtherFields(definition.base, {"ctename", "aliascolnames", "ctematerialized", "ctequery"}, "WITH", at));
-    if (definition.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-      return Unsupported("a data-modifying statement in WITH", "Run it as a statement of its own.", at);
-    for (size_t k = first; k < common_tables_.size(); ++k)
-      if (common_tables_[k].name == definition.ctename)
-        return Error(sqlstate::kAmbiguousAlias, std::string("WITH query name \"") + definition.ctename + "\" specified more than once").At(at);
-    KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*definition.ctequery->select_stmt, /*keep_unknown=*/false));
-    std::vector<std::string> columns = TextsOf(definition.aliascolnames, definition.n_aliascolnames);
-    if (static_cast<int>(columns.size()) > plan->schema.size())
-      return Error(sqlstate::kInvalidColumnReference, std::string("WITH query \"") + definition.ctename + "\" has " +
-                                                          std::to_string(plan->schema.size()) + " columns available but " +
-                                                          std::to_string(columns.size()) + " columns specified")
-          .At(at);
-    if (plan::Depth(*plan) > kDepthMax) return Error(sqlstate::kStatementTooComplex, "WITH queries are nested too deeply").At(at);
-    common_tables_.push_back({definition.ctename, std::move(plan), std::move(columns)});
-  }
-  return {};
-}
-
 Result<NodePtr> Binder::Select(const PgQuery__SelectStmt& select, bool keep_unknown) {
   if (++depth_ > kDepthMax) {
     depth_ = 0;
     return Error(sqlstate::kStatementTooComplex, "query is nested too deeply");
   }
   const size_t common_tables = common_tables_.size();
+  const bool ordered = std::exchange(ordered_, false);
   const auto bind = [&]() -> Result<NodePtr> {
     KAPPA_RETURN_IF_ERROR(BindWith(select.with_clause));
-    if (select.op != PG_QUERY__SET_OPERATION__SETOP_NONE) return SetOperation(select, keep_unknown);
-    if (select.n_values_lists > 0) return ValuesLists(select, keep_unknown);
-    return SelectBody(select, keep_unknown);
+    if (select.op != PG_QUERY__SET_OPERATION__SETOP_NONE) return SetOperation(select, keep_unknown, ordered);
+    if (select.n_values_lists > 0) return ValuesLists(select, keep_unknown, ordered);
+    return SelectBody(select, keep_unknown, ordered);
   };
   Result<NodePtr> plan = bind();
   common_tables_.resize(std::min(common_tables, common_tables_.size()));
@@ -188,7 +162,7 @@ Result<NodePtr> Binder::Select(const PgQuery__SelectStmt& select, bool keep_unkn
   return plan;
 }
 
-Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown) {
+Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered) {
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
       select.base, {"op", "all", "larg", "rarg", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "UNION", 0));
   const auto location = [&](const PgQuery__SelectStmt* side) {
@@ -216,7 +190,7 @@ Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool kee
   }
   if (intersect || except) {
     KAPPA_ASSIGN_OR_RETURN(NodePtr result, IntersectOrExcept(left, right, intersect, select.all != 0));
-    KAPPA_ASSIGN_OR_RETURN(result, SortOutput(select, std::move(result)));
+    KAPPA_ASSIGN_OR_RETURN(result, SortOutput(select, std::move(result), ordered));
     return LimitOutput(select, std::move(result));
   }
   std::vector<NodePtr> inputs;
@@ -231,7 +205,7 @@ Result<NodePtr> Binder::SetOperation(const PgQuery__SelectStmt& select, bool kee
     plan = plan::MakeAggregate(std::move(plan), std::move(keys), {}, std::move(names), -1, 0);
   }
   if (select.n_sort_clause > 0) plan = UnknownToText(std::move(plan));
-  KAPPA_ASSIGN_OR_RETURN(plan, SortOutput(select, std::move(plan)));
+  KAPPA_ASSIGN_OR_RETURN(plan, SortOutput(select, std::move(plan), ordered));
   return LimitOutput(select, std::move(plan));
 }
 
@@ -282,7 +256,7 @@ Result<NodePtr> Binder::IntersectOrExcept(const NodePtr& left, const NodePtr& ri
   return plan::MakeProject(std::move(plan), std::move(kept), names);
 }
 
-Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown) {
+Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered) {
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
       select.base, {"values_lists", "op", "sort_clause", "limit_offset", "limit_count", "limit_option", "with_clause"}, "VALUES", 0));
   const Scope empty;
@@ -319,14 +293,14 @@ Result<NodePtr> Binder::ValuesLists(const PgQuery__SelectStmt& select, bool keep
     schema.fields.push_back({"column" + std::to_string(column + 1), type, true});
   }
   NodePtr plan = plan::MakeValues(std::move(schema), std::move(rows));
-  KAPPA_ASSIGN_OR_RETURN(plan, SortOutput(select, std::move(plan)));
+  KAPPA_ASSIGN_OR_RETURN(plan, SortOutput(select, std::move(plan), ordered));
   return LimitOutput(select, std::move(plan));
 }
 
 /// ORDER BY of a UNION or VALUES: output columns only.
-Result<NodePtr> Binder::SortOutput(const PgQuery__SelectStmt& select, NodePtr plan) {
+Result<NodePtr> Binder::SortOutput(const PgQuery__SelectStmt& select, NodePtr plan, bool ordered) {
   if (select.n_sort_clause == 0) return plan;
-  if (for_view_ && select.limit_count == nullptr && select.limit_offset == nullptr)
+  if (for_view_ && !ordered && select.limit_count == nullptr && select.limit_offset == nullptr)
     return Unsupported("ORDER BY without LIMIT in a view", "Order the rows where the view is read.",
                        At(LocationOf(*select.sort_clause[0]->sort_by->node)));
   std::vector<Target> targets;

@@ -34,6 +34,7 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   Environment environment{environment_, context.scope, 0, {}};
   environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
   environment_ = &environment;
+  ordered_ = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
   Result<NodePtr> bound = Select(*link.subselect->select_stmt, /*keep_unknown=*/false);
   environment_ = environment.parent;
   if (!bound.ok()) return bound.error();

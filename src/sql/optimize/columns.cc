@@ -301,6 +301,8 @@ Pruned Prune(const NodePtr& node, Columns used) {
       }
       return {plan::MakeUnion(std::move(inputs)), std::move(mapping)};
     }
+    case NodeKind::kRecursive:
+      return {plan::WithInputs(node, {PruneColumns(node->inputs[0]), PruneColumns(node->inputs[1])}), Identity(node->schema.size())};
     case NodeKind::kValues:
     case NodeKind::kTableFunction: return {node, Identity(node->schema.size())};
   }

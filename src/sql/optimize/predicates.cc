@@ -342,6 +342,8 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       scan->predicate = And(std::move(down));
       return Filtered(scan, std::move(stay));
     }
+    case NodeKind::kRecursive:  // its step reads what it gives: nothing may be left out
+      return Filtered(plan::WithInputs(node, {Push(node->inputs[0], {}), Push(node->inputs[1], {})}), std::move(conjuncts));
     case NodeKind::kValues:
     case NodeKind::kTableFunction: return Filtered(node, std::move(conjuncts));
   }

@@ -1,10 +1,9 @@
 // Sub-queries in expressions become joins and aggregates. A sub-query that compares its columns with outer ones is computed for all
-// values at once and joined on them; one that uses outer columns in other ways is computed for the distinct outer values that
-// there are (Neumann and Kemper, "Unnesting Arbitrary Queries", 2015).
+// values at once and joined on them (pull_up.cc); one that uses outer columns in other ways is computed for the distinct outer values that
+// there are (dependent.cc; Neumann and Kemper, "Unnesting Arbitrary Queries", 2015).
 #include <algorithm>
 
-#include "plan/subquery_expression.h"
-#include "sql/optimize/optimize.h"
+#include "sql/optimize/correlation.h"
 
 namespace kappa::sql {
 namespace {
@@ -15,514 +14,6 @@ using plan::JoinType;
 using plan::NodeKind;
 using plan::NodePtr;
 using plan::Subquery;
-
-/// The outer columns of one sub-query: inside it, Parameter(first + i) stands for outer[i], an expression over the outer plan.
-struct Level {
-  int first = 0;
-  std::vector<ExprPtr> outer;
-  bool Has(const Expression& expression) const {
-    if (expression.kind() != Expression::Kind::kParameter) return false;
-    const int index = static_cast<const expr::Parameter&>(expression).index() - first;
-    return index >= 0 && index < static_cast<int>(outer.size());
-  }
-};
-
-bool Refers(const plan::Node& node, const Level& level);
-bool Refers(const Expression& expression, const Level& level) {
-  if (level.Has(expression)) return true;
-  if (const Subquery* subquery = plan::SubqueryOf(expression); subquery != nullptr && Refers(*subquery->plan, level)) return true;
-  return std::any_of(expression.children().begin(), expression.children().end(), [&](const ExprPtr& child) { return Refers(*child, level); });
-}
-bool Refers(const plan::Node& node, const Level& level) {
-  bool found = false;
-  plan::VisitExpressions(node, [&](const ExprPtr& e) { found = found || (e && Refers(*e, level)); });
-  return found;
-}
-/// True when a sub-query inside the expression's own sub-queries refers to the level: it cannot be replaced from outside.
-bool RefersInside(const Expression& expression, const Level& level) {
-  if (const Subquery* subquery = plan::SubqueryOf(expression); subquery != nullptr && Refers(*subquery->plan, level)) return true;
-  return std::any_of(expression.children().begin(), expression.children().end(), [&](const ExprPtr& child) { return RefersInside(*child, level); });
-}
-
-bool HasSubquery(const Expression& expression) {
-  if (expression.kind() == Expression::Kind::kSubquery) return true;
-  return std::any_of(expression.children().begin(), expression.children().end(), [](const ExprPtr& child) { return HasSubquery(*child); });
-}
-bool HasColumns(const Expression& expression) {
-  std::vector<bool> used;
-  expr::CollectColumns(expression, used);
-  return std::find(used.begin(), used.end(), true) != used.end();
-}
-
-/// The expression with the level's parameters replaced: by replacements[i].
-ExprPtr WithOuter(const ExprPtr& expression, const Level& level, const std::vector<ExprPtr>& replacements) {
-  if (level.Has(*expression)) return replacements[static_cast<size_t>(static_cast<const expr::Parameter&>(*expression).index() - level.first)];
-  std::vector<ExprPtr> children;
-  bool changed = false;
-  for (const ExprPtr& child : expression->children()) {
-    children.push_back(WithOuter(child, level, replacements));
-    changed = changed || children.back() != child;
-  }
-  return changed ? expression->WithChildren(std::move(children)) : expression;
-}
-
-ExprPtr ColumnOf(const plan::Node& node, int index) {
-  const data::Field& field = node.schema.fields[static_cast<size_t>(index)];
-  return expr::MakeColumn(index, field.type, field.name);
-}
-
-std::vector<ExprPtr> ColumnsOf(const plan::Node& node, int from, int count) {
-  std::vector<ExprPtr> columns;
-  for (int i = from; i < from + count; ++i) columns.push_back(ColumnOf(node, i));
-  return columns;
-}
-
-NodePtr Columns(const NodePtr& node, const std::vector<int>& indexes) {
-  std::vector<ExprPtr> expressions;
-  std::vector<std::string> names;
-  for (const int index : indexes) {
-    expressions.push_back(ColumnOf(*node, index));
-    names.push_back(node->schema.fields[static_cast<size_t>(index)].name);
-  }
-  return plan::MakeProject(node, std::move(expressions), std::move(names));
-}
-
-std::vector<int> Range(int from, int count) {
-  std::vector<int> range;
-  for (int i = 0; i < count; ++i) range.push_back(from + i);
-  return range;
-}
-std::vector<int> operator+(std::vector<int> a, const std::vector<int>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-ExprPtr AllOf(std::vector<ExprPtr> conjuncts) {
-  if (conjuncts.empty()) return nullptr;
-  if (conjuncts.size() == 1) return conjuncts[0];
-  Result<ExprPtr> all = expr::MakeAnd(std::move(conjuncts), 0);
-  KAPPA_CHECK(all.ok());  // the parts are boolean
-  return *all;
-}
-NodePtr Filtered(NodePtr node, std::vector<ExprPtr> conjuncts) {
-  ExprPtr predicate = AllOf(std::move(conjuncts));
-  return predicate ? plan::MakeFilter(std::move(node), std::move(predicate)) : node;
-}
-void Split(const ExprPtr& predicate, std::vector<ExprPtr>& conjuncts) {
-  if (predicate->kind() != Expression::Kind::kAnd) {
-    conjuncts.push_back(predicate);
-    return;
-  }
-  for (const ExprPtr& child : predicate->children()) Split(child, conjuncts);
-}
-
-/// The names of an aggregate's output with more keys after the old ones.
-std::vector<std::string> NamesWithKeys(const plan::Aggregate& aggregate, const plan::Node& input, int first_key, int more) {
-  std::vector<std::string> names = plan::ColumnNames(aggregate.schema);
-  std::vector<std::string> keys;
-  for (int i = 0; i < more; ++i) keys.push_back(input.schema.fields[static_cast<size_t>(first_key + i)].name);
-  names.insert(names.begin() + static_cast<ptrdiff_t>(aggregate.keys.size()), keys.begin(), keys.end());
-  return names;
-}
-
-/// A query without references to the outer one: its `width` columns, then one column for each of `outer`. A row belongs to the
-/// outer rows for which they are equal.
-struct Flat {
-  NodePtr plan;
-  int width = 0;
-  std::vector<ExprPtr> outer;
-  std::vector<bool> null_equal;
-
-  int keys() const { return static_cast<int>(outer.size()); }
-  std::vector<ExprPtr> KeyColumns() const { return ColumnsOf(*plan, width, keys()); }
-};
-
-/// `parameters = columns` as (outer expression, inner expression); null when it is none.
-std::pair<ExprPtr, ExprPtr> AsCorrelation(const ExprPtr& conjunct, const Level& level) {
-  if (conjunct->kind() != Expression::Kind::kCall || conjunct->call_name() != "=" || conjunct->children().size() != 2 || HasSubquery(*conjunct))
-    return {};
-  for (const bool swapped : {false, true}) {
-    const ExprPtr &a = conjunct->children()[swapped ? 1 : 0], &b = conjunct->children()[swapped ? 0 : 1];
-    if (Refers(*a, level) && !HasColumns(*a) && !Refers(*b, level) && a->type().Same(b->type())) return {WithOuter(a, level, level.outer), b};
-  }
-  return {};
-}
-
-/// Moves equalities with outer columns to the top. nullopt when outer columns are used in other ways.
-class PullUp {
- public:
-  explicit PullUp(const Level& level) : level_(level) {}
-
-  std::optional<Flat> Run(const NodePtr& node) {
-    if (!Refers(*node, level_)) return Flat{node, node->schema.size(), {}, {}};
-    switch (node->kind) {
-      case NodeKind::kFilter: {
-        std::vector<ExprPtr> conjuncts;
-        Split(static_cast<const plan::Filter&>(*node).predicate, conjuncts);
-        std::optional<Flat> in = Run(node->inputs[0]);
-        if (!in) return std::nullopt;
-        return Conditions(std::move(*in), conjuncts);
-      }
-      case NodeKind::kProject: return Project(static_cast<const plan::Project&>(*node));
-      case NodeKind::kAggregate: return Aggregate(static_cast<const plan::Aggregate&>(*node));
-      case NodeKind::kJoin: return Join(static_cast<const plan::Join&>(*node));
-      case NodeKind::kUnnest:
-      case NodeKind::kWindow: return Passing(*node);
-      case NodeKind::kUnion: return Union(*node);
-      case NodeKind::kSort: return Run(node->inputs[0]);
-      default: return std::nullopt;
-    }
-  }
-
- private:
-  bool OwnRefer(const plan::Node& node) const {
-    bool found = false;
-    plan::VisitOwnExpressions(node, [&](const ExprPtr& e) { found = found || (e && Refers(*e, level_)); });
-    return found;
-  }
-
-  std::optional<Flat> Conditions(Flat flat, const std::vector<ExprPtr>& conjuncts) {
-    std::vector<ExprPtr> keep, inner;
-    for (const ExprPtr& conjunct : conjuncts) {
-      if (!Refers(*conjunct, level_)) {
-        keep.push_back(conjunct);
-        continue;
-      }
-      auto [outside, inside] = AsCorrelation(conjunct, level_);
-      if (!outside) return std::nullopt;
-      flat.outer.push_back(std::move(outside));
-      flat.null_equal.push_back(false);
-      inner.push_back(std::move(inside));
-    }
-    flat.plan = Filtered(flat.plan, std::move(keep));
-    if (inner.empty()) return flat;
-    std::vector<ExprPtr> expressions = ColumnsOf(*flat.plan, 0, flat.plan->schema.size());
-    std::vector<std::string> names = plan::ColumnNames(flat.plan->schema);
-    for (const ExprPtr& key : inner) {
-      names.push_back(key->ToString(plan::ColumnNames(flat.plan->schema)));
-      expressions.push_back(key);
-    }
-    flat.plan = plan::MakeProject(flat.plan, std::move(expressions), std::move(names));
-    return flat;
-  }
-
-  std::optional<Flat> Project(const plan::Project& project) {
-    if (OwnRefer(project)) return std::nullopt;
-    std::optional<Flat> flat = Run(project.inputs[0]);
-    if (!flat) return std::nullopt;
-    std::vector<ExprPtr> expressions = project.expressions;
-    std::vector<std::string> names = plan::ColumnNames(project.schema);
-    for (const ExprPtr& key : flat->KeyColumns()) {
-      names.push_back(static_cast<const expr::ColumnRef&>(*key).name());
-      expressions.push_back(key);
-    }
-    flat->plan = plan::MakeProject(flat->plan, std::move(expressions), std::move(names));
-    flat->width = project.schema.size();
-    return flat;
-  }
-
-  std::optional<Flat> Aggregate(const plan::Aggregate& aggregate) {
-    // Without keys there is a row even where nothing matches; that takes an outer join, see Unnester.
-    if (aggregate.keys.empty() || aggregate.close_key >= 0 || OwnRefer(aggregate)) return std::nullopt;
-    std::optional<Flat> flat = Run(aggregate.inputs[0]);
-    if (!flat) return std::nullopt;
-    std::vector<ExprPtr> keys = aggregate.keys;
-    for (const ExprPtr& key : flat->KeyColumns()) keys.push_back(key);
-    const int own = static_cast<int>(aggregate.keys.size()), more = flat->keys(), calls = static_cast<int>(aggregate.aggregates.size());
-    NodePtr grouped =
-        plan::MakeAggregate(flat->plan, std::move(keys), aggregate.aggregates, NamesWithKeys(aggregate, *flat->plan, flat->width, more), -1, 0);
-    flat->plan = Columns(grouped, Range(0, own) + Range(own + more, calls) + Range(own, more));
-    flat->width = own + calls;
-    return flat;
-  }
-
-  std::optional<Flat> Join(const plan::Join& join) {
-    const bool inner = join.type == JoinType::kInner || join.type == JoinType::kCross;
-    for (const auto* keys : {&join.left_keys, &join.right_keys})
-      for (const ExprPtr& key : *keys)
-        if (Refers(*key, level_)) return std::nullopt;
-    if (!inner && (Refers(*join.inputs[1], level_) || (join.residual && Refers(*join.residual, level_)) || join.type == JoinType::kRight ||
-                   join.type == JoinType::kFull))
-      return std::nullopt;
-    std::optional<Flat> left = Run(join.inputs[0]), right = Run(join.inputs[1]);
-    if (!left || !right) return std::nullopt;
-    std::vector<int> mapping = Range(0, left->width) + Range(left->width + left->keys(), right->width);
-    std::vector<ExprPtr> outside, conditions;
-    if (join.residual) Split(expr::RemapColumns(join.residual, mapping), conditions);
-    if (inner) {
-      for (const ExprPtr& conjunct : conditions)
-        if (Refers(*conjunct, level_)) outside.push_back(conjunct);
-      std::erase_if(conditions, [&](const ExprPtr& conjunct) { return Refers(*conjunct, level_); });
-    }
-    Flat flat;
-    flat.plan = plan::MakeJoin(join.type, left->plan, right->plan, join.left_keys, join.right_keys, AllOf(std::move(conditions)), join.null_equal);
-    flat.outer = left->outer;
-    flat.null_equal = left->null_equal;
-    if (join.left_only()) {
-      flat.width = left->width;
-      return flat;
-    }
-    flat.outer.insert(flat.outer.end(), right->outer.begin(), right->outer.end());
-    flat.null_equal.insert(flat.null_equal.end(), right->null_equal.begin(), right->null_equal.end());
-    const int left_all = left->width + left->keys();
-    flat.width = left->width + right->width;
-    flat.plan = Columns(flat.plan, mapping + Range(left->width, left->keys()) + Range(left_all + right->width, right->keys()));
-    if (outside.empty()) return flat;
-    std::vector<int> back(static_cast<size_t>(left_all + right->width + right->keys()), -1);
-    for (size_t i = 0; i < mapping.size(); ++i) back[static_cast<size_t>(mapping[i])] = static_cast<int>(i);
-    for (ExprPtr& conjunct : outside) conjunct = expr::RemapColumns(conjunct, back);
-    return Conditions(std::move(flat), outside);
-  }
-
-  /// Nodes that keep their input's columns and add some after them.
-  std::optional<Flat> Passing(const plan::Node& node) {
-    if (OwnRefer(node)) return std::nullopt;
-    std::optional<Flat> flat = Run(node.inputs[0]);
-    if (!flat) return std::nullopt;
-    const int added = node.schema.size() - flat->width, keys = flat->keys();
-    NodePtr over = plan::Over(node, flat->plan);
-    flat->plan = Columns(over, Range(0, flat->width) + Range(flat->width + keys, added) + Range(flat->width, keys));
-    flat->width += added;
-    return flat;
-  }
-
-  std::optional<Flat> Union(const plan::Node& node) {
-    std::optional<Flat> all;
-    std::vector<NodePtr> inputs;
-    for (const NodePtr& input : node.inputs) {
-      std::optional<Flat> flat = Run(input);
-      if (!flat || (all && (flat->keys() != all->keys() || flat->null_equal != all->null_equal))) return std::nullopt;
-      for (int i = 0; all && i < flat->keys(); ++i) {
-        const auto at = static_cast<size_t>(i);
-        const size_t column = static_cast<size_t>(flat->width) + at;
-        if (!plan::SameExpression(*flat->outer[at], *all->outer[at]) ||
-            flat->plan->schema.fields[column].type != all->plan->schema.fields[column].type)
-          return std::nullopt;
-      }
-      inputs.push_back(flat->plan);
-      if (!all) all = std::move(flat);
-    }
-    std::vector<std::string> names = plan::ColumnNames(all->plan->schema);
-    for (int i = 0; i < all->width; ++i) names[static_cast<size_t>(i)] = node.schema.fields[static_cast<size_t>(i)].name;
-    all->plan = plan::WithNames(plan::MakeUnion(std::move(inputs)), names);
-    return all;
-  }
-
-  const Level& level_;
-};
-
-bool IsCount(const expr::AggregateCall& call) {
-  using enum expr::AggregateKind;
-  return call.kind == kCount || call.kind == kCountStar || call.kind == kRegrCount;
-}
-
-ExprPtr ZeroForNull(ExprPtr count) {
-  Result<ExprPtr> value = expr::MakeCoalesce({std::move(count), expr::MakeLiteral(data::Value::Int8(0))}, 0);
-  KAPPA_CHECK(value.ok());
-  return *value;
-}
-
-/// Computes a query for each row of `domain`, the distinct outer values: its columns, then the domain's.
-class Dependent {
- public:
-  Dependent(const Level& level, NodePtr domain) : level_(level), domain_(std::move(domain)), width_(domain_->schema.size()) {}
-
-  Result<NodePtr> Run(const NodePtr& node) {
-    if (!Refers(*node, level_)) return plan::MakeJoin(JoinType::kCross, node, domain_, {}, {}, nullptr);
-    bool inside = false;
-    plan::VisitOwnExpressions(*node, [&](const ExprPtr& e) { inside = inside || (e && RefersInside(*e, level_)); });
-    if (inside) return Refused("a sub-query in this place of a correlated sub-query");
-    switch (node->kind) {
-      case NodeKind::kFilter: {
-        KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(node->inputs[0]));
-        return plan::MakeFilter(in, Over(static_cast<const plan::Filter&>(*node).predicate, *in, node->inputs[0]->schema.size()));
-      }
-      case NodeKind::kProject: {
-        const auto& project = static_cast<const plan::Project&>(*node);
-        KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(node->inputs[0]));
-        const int width = node->inputs[0]->schema.size();
-        std::vector<ExprPtr> expressions;
-        for (const ExprPtr& e : project.expressions) expressions.push_back(Over(e, *in, width));
-        for (const ExprPtr& e : ColumnsOf(*in, width, width_)) expressions.push_back(e);
-        return plan::MakeProject(in, std::move(expressions), Names(*node));
-      }
-      case NodeKind::kAggregate: return Aggregate(static_cast<const plan::Aggregate&>(*node));
-      case NodeKind::kJoin: return Join(static_cast<const plan::Join&>(*node));
-      case NodeKind::kUnnest:
-      case NodeKind::kWindow: {
-        KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(node->inputs[0]));
-        const int width = node->inputs[0]->schema.size(), added = node->schema.size() - width;
-        const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) { return Over(e, *in, width); });
-        return Columns(plan::Over(*bound, in), Range(0, width) + Range(width + width_, added) + Range(width, width_));
-      }
-      case NodeKind::kOver:
-      case NodeKind::kTopN: {
-        // Each outer value has partitions of its own.
-        KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(node->inputs[0]));
-        const int width = node->inputs[0]->schema.size(), added = node->schema.size() - width;
-        const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) { return Over(e, *in, width); });
-        const bool top = node->kind == NodeKind::kTopN;
-        std::vector<ExprPtr> partition =
-            top ? static_cast<const plan::TopN&>(*bound).partition : static_cast<const plan::OverWindow&>(*bound).partition;
-        for (const ExprPtr& e : ColumnsOf(*in, width, width_)) partition.push_back(e);
-        NodePtr made;
-        if (top) {
-          const auto& by_rank = static_cast<const plan::TopN&>(*bound);
-          made = plan::MakeTopN(in, std::move(partition), by_rank.order, by_rank.rank, by_rank.from, by_rank.to,
-                                by_rank.with_rank ? node->schema.fields.back().name : "");
-        } else {
-          const auto& over = static_cast<const plan::OverWindow&>(*bound);
-          std::vector<std::string> names = plan::ColumnNames(node->schema);
-          names.erase(names.begin(), names.begin() + width);
-          made = plan::MakeOver(in, std::move(partition), over.order, over.calls, std::move(names));
-        }
-        return Columns(made, Range(0, width) + Range(width + width_, added) + Range(width, width_));
-      }
-      case NodeKind::kUnion: {
-        std::vector<NodePtr> inputs;
-        for (const NodePtr& input : node->inputs) {
-          KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(input));
-          inputs.push_back(std::move(in));
-        }
-        return plan::WithNames(plan::MakeUnion(std::move(inputs)), Names(*node));
-      }
-      case NodeKind::kSort: return Run(node->inputs[0]);
-      case NodeKind::kValues: {
-        std::vector<NodePtr> rows;
-        for (const auto& row : static_cast<const plan::Values&>(*node).rows) {
-          std::vector<ExprPtr> expressions;
-          for (const ExprPtr& e : row) expressions.push_back(Over(e, *domain_, 0));
-          for (const ExprPtr& e : ColumnsOf(*domain_, 0, width_)) expressions.push_back(e);
-          rows.push_back(plan::MakeProject(domain_, std::move(expressions), Names(*node)));
-        }
-        return rows.size() == 1 ? rows[0] : plan::MakeUnion(std::move(rows));
-      }
-      case NodeKind::kLimit: return Refused("LIMIT or OFFSET in a correlated sub-query");
-      case NodeKind::kTableFunction: return Refused("function " + static_cast<const plan::TableFunction&>(*node).name + " with outer columns");
-      default: return Refused("this correlated sub-query");
-    }
-  }
-
- private:
-  static Error Refused(std::string what) {
-    return Error(sqlstate::kFeatureNotSupported, std::move(what) + " is not supported").Hint("Write a join, or GROUP BY in a sub-select of FROM.");
-  }
-
-  /// The expression over `in`, where the domain's columns begin at `at`.
-  ExprPtr Over(const ExprPtr& expression, const plan::Node& in, int at) const {
-    return expression ? WithOuter(expression, level_, ColumnsOf(in, at, width_)) : nullptr;
-  }
-
-  std::vector<std::string> Names(const plan::Node& node) const {
-    std::vector<std::string> names = plan::ColumnNames(node.schema);
-    for (const data::Field& field : domain_->schema.fields) names.push_back(field.name);
-    return names;
-  }
-
-  Result<NodePtr> Aggregate(const plan::Aggregate& aggregate) {
-    if (aggregate.close_key >= 0) return Refused("EMIT ON WINDOW CLOSE in a correlated sub-query");
-    KAPPA_ASSIGN_OR_RETURN(NodePtr in, Run(aggregate.inputs[0]));
-    const int width = aggregate.inputs[0]->schema.size(), own = static_cast<int>(aggregate.keys.size()),
-              calls = static_cast<int>(aggregate.aggregates.size());
-    std::vector<ExprPtr> keys;
-    for (const ExprPtr& key : aggregate.keys) keys.push_back(Over(key, *in, width));
-    for (const ExprPtr& key : ColumnsOf(*in, width, width_)) keys.push_back(key);
-    std::vector<expr::AggregateCall> bound = aggregate.aggregates;
-    for (expr::AggregateCall& call : bound) {
-      for (ExprPtr& argument : call.arguments) argument = Over(argument, *in, width);
-      call.filter = Over(call.filter, *in, width);
-      for (expr::AggregateOrder& order : call.order_by) order.expression = Over(order.expression, *in, width);
-    }
-    NodePtr grouped = plan::MakeAggregate(in, std::move(keys), std::move(bound), NamesWithKeys(aggregate, *in, width, width_), -1, 0);
-    if (own > 0) return Columns(grouped, Range(0, own) + Range(own + width_, calls) + Range(own, width_));
-    // Values without a row have an empty group: counts of 0, else NULL.
-    const NodePtr joined = plan::MakeJoin(JoinType::kLeft, domain_, grouped, ColumnsOf(*domain_, 0, width_), ColumnsOf(*grouped, 0, width_), nullptr,
-                                          std::vector<bool>(static_cast<size_t>(width_), true));
-    std::vector<ExprPtr> expressions;
-    for (int i = 0; i < calls; ++i) {
-      ExprPtr value = ColumnOf(*joined, 2 * width_ + i);
-      expressions.push_back(IsCount(aggregate.aggregates[static_cast<size_t>(i)]) ? ZeroForNull(std::move(value)) : std::move(value));
-    }
-    for (const ExprPtr& e : ColumnsOf(*joined, 0, width_)) expressions.push_back(e);
-    return plan::MakeProject(joined, std::move(expressions), Names(aggregate));
-  }
-
-  Result<NodePtr> Join(const plan::Join& join) {
-    const int left_width = join.inputs[0]->schema.size(), right_width = join.inputs[1]->schema.size();
-    const bool inner = join.type == JoinType::kInner || join.type == JoinType::kCross;
-    const bool by_right = inner && !Refers(*join.inputs[0], level_) && Refers(*join.inputs[1], level_);
-    const bool by_both = !by_right && Refers(*join.inputs[1], level_);
-    NodePtr left = join.inputs[0], right = join.inputs[1];
-    if (!by_right || join.type == JoinType::kRight || join.type == JoinType::kFull) { KAPPA_ASSIGN_OR_RETURN(left, Run(left)); }
-    const bool both = by_both || join.type == JoinType::kRight || join.type == JoinType::kFull;
-    if (by_right || both) { KAPPA_ASSIGN_OR_RETURN(right, Run(right)); }
-    const int left_all = left->schema.size();
-    // Conditions see the domain's columns where they are.
-    std::vector<ExprPtr> left_keys, right_keys, residual;
-    std::vector<bool> null_equal = join.null_equal;
-    null_equal.resize(join.left_keys.size());
-    const bool keys_refer = std::any_of(join.left_keys.begin(), join.left_keys.end(), [&](const ExprPtr& e) { return Refers(*e, level_); }) ||
-                            std::any_of(join.right_keys.begin(), join.right_keys.end(), [&](const ExprPtr& e) { return Refers(*e, level_); });
-    if (keys_refer && !both) {
-      // A key of the side without the domain would need it: take it on both.
-      if (by_right) {
-        KAPPA_ASSIGN_OR_RETURN(left, Run(join.inputs[0]));
-      } else {
-        KAPPA_ASSIGN_OR_RETURN(right, Run(join.inputs[1]));
-      }
-    }
-    const bool has_left = left->schema.size() > left_width, has_right = right->schema.size() > right_width;
-    for (const ExprPtr& key : join.left_keys) left_keys.push_back(has_left ? Over(key, *left, left_width) : key);
-    for (const ExprPtr& key : join.right_keys) right_keys.push_back(has_right ? Over(key, *right, right_width) : key);
-    if (has_left && has_right) {
-      for (const ExprPtr& e : ColumnsOf(*left, left_width, width_)) left_keys.push_back(e);
-      for (const ExprPtr& e : ColumnsOf(*right, right_width, width_)) right_keys.push_back(e);
-      null_equal.resize(left_keys.size(), true);
-    }
-    (void)left_all;
-    const int left_now = left->schema.size();
-    ExprPtr condition;
-    if (join.residual) {
-      condition = expr::RemapColumns(join.residual, Range(0, left_width) + Range(left_now, right_width));
-      std::vector<ExprPtr> domain;
-      for (int i = 0; i < width_; ++i) {
-        const data::Field& field = domain_->schema.fields[static_cast<size_t>(i)];
-        domain.push_back(expr::MakeColumn(has_left ? left_width + i : left_now + right_width + i, field.type, field.name));
-      }
-      condition = WithOuter(condition, level_, domain);
-    }
-    const JoinType type = join.type == JoinType::kCross && (condition || !left_keys.empty()) ? JoinType::kInner : join.type;
-    const NodePtr joined =
-        plan::MakeJoin(type, left, right, std::move(left_keys), std::move(right_keys), std::move(condition), std::move(null_equal));
-    if (join.left_only()) return joined;
-    const int domain_right = left_now + right_width;
-    const std::vector<int> own = Range(0, left_width) + Range(left_now, right_width);
-    if (join.type != JoinType::kFull)
-      return Columns(joined, own + Range(has_left && join.type != JoinType::kRight ? left_width : domain_right, width_));
-    std::vector<ExprPtr> expressions;
-    for (const int index : own) expressions.push_back(ColumnOf(*joined, index));
-    for (int i = 0; i < width_; ++i) {
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr value, expr::MakeCoalesce({ColumnOf(*joined, left_width + i), ColumnOf(*joined, domain_right + i)}, 0));
-      expressions.push_back(std::move(value));
-    }
-    return plan::MakeProject(joined, std::move(expressions), Names(join));
-  }
-
-  const Level& level_;
-  const NodePtr domain_;
-  const int width_;
-};
-
-Result<Flat> Flatten(const NodePtr& node, const Level& level, const NodePtr& outer_plan) {
-  if (std::optional<Flat> flat = PullUp(level).Run(node)) return std::move(*flat);
-  std::vector<std::string> names;
-  for (size_t i = 0; i < level.outer.size(); ++i) names.push_back("outer " + std::to_string(i + 1));
-  NodePtr values = plan::MakeProject(outer_plan, level.outer, names);
-  std::vector<ExprPtr> keys = ColumnsOf(*values, 0, values->schema.size());
-  const NodePtr domain = plan::MakeAggregate(values, std::move(keys), {}, names, -1, 0);
-  KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Dependent(level, domain).Run(node));
-  return Flat{std::move(plan), node->schema.size(), level.outer, std::vector<bool>(level.outer.size(), true)};
-}
 
 /// An aggregate without keys under projections and filters: exactly one row, or none where a filter says so.
 struct OneRow {
@@ -562,7 +53,8 @@ class Unnester {
       case NodeKind::kFilter: return Filter(static_cast<const plan::Filter&>(*result));
       case NodeKind::kJoin: {
         const auto& join = static_cast<const plan::Join&>(*result);
-        if ((join.type != JoinType::kInner && join.type != JoinType::kCross) || !join.residual) return Kept(result, "the condition of an outer join");
+        if ((join.type != JoinType::kInner && join.type != JoinType::kCross) || !join.residual)
+          return view_ ? OuterJoin(join) : Result<NodePtr>(result);
         const NodePtr cross =
             plan::MakeJoin(JoinType::kCross, join.inputs[0], join.inputs[1], join.left_keys, join.right_keys, nullptr, join.null_equal);
         return Filter(static_cast<const plan::Filter&>(*plan::MakeFilter(cross, join.residual)));
@@ -573,9 +65,10 @@ class Unnester {
         NodePtr input = result->inputs[0];
         const int width = input->schema.size();
         Status status;
+        Shared shared;
         NodePtr bound = plan::MapOwnExpressions(result, [&](const ExprPtr& e) -> ExprPtr {
           if (!e || !status.ok()) return e;
-          Result<ExprPtr> replaced = Replace(e, input);
+          Result<ExprPtr> replaced = Replace(e, input, shared);
           if (replaced.ok()) return *replaced;
           status = replaced.error();
           return e;
@@ -587,6 +80,9 @@ class Unnester {
         if (result->kind != NodeKind::kUnnest) return over;
         return Columns(over, Range(0, width) + Range(joined, over->schema.size() - joined));
       }
+      case NodeKind::kOver:
+      case NodeKind::kTopN: return view_ ? Ranked(result) : Result<NodePtr>(result);
+      case NodeKind::kValues: return view_ ? RowsOf(static_cast<const plan::Values&>(*result)) : Result<NodePtr>(result);
       default: return Kept(result, "this place");
     }
   }
@@ -643,7 +139,7 @@ class Unnester {
     NodePtr input = filter.inputs[0];
     const int width = input->schema.size();
     std::vector<ExprPtr> conjuncts, plain, others;
-    Split(filter.predicate, conjuncts);
+    SplitConjuncts(filter.predicate, conjuncts);
     for (const ExprPtr& conjunct : conjuncts) (HasSubquery(*conjunct) ? others : plain).push_back(conjunct);
     input = Filtered(std::move(input), std::move(plain));
     std::vector<ExprPtr> rest;
@@ -652,7 +148,8 @@ class Unnester {
       if (joined) input = joined;
       else rest.push_back(conjunct);
     }
-    for (ExprPtr& conjunct : rest) { KAPPA_ASSIGN_OR_RETURN(conjunct, Replace(conjunct, input)); }
+    Shared shared;
+    for (ExprPtr& conjunct : rest) { KAPPA_ASSIGN_OR_RETURN(conjunct, Replace(conjunct, input, shared)); }
     const bool wider = input->schema.size() > width;
     input = Filtered(std::move(input), std::move(rest));
     return wider ? Columns(input, Range(0, width)) : input;
@@ -685,25 +182,130 @@ class Unnester {
                           std::move(null_equal));
   }
 
-  /// The expression with its sub-queries replaced by columns that are joined to `input`.
-  Result<ExprPtr> Replace(const ExprPtr& expression, NodePtr& input) {
+  /// Sub-queries of one node and what stands for them: equal ones are computed once.
+  using Shared = std::vector<std::pair<ExprPtr, ExprPtr>>;
+
+  /// The expression with its sub-queries replaced by columns that are joined to `input`, after those that it has.
+  Result<ExprPtr> Replace(const ExprPtr& expression, NodePtr& input, Shared& shared) {
     if (!HasSubquery(*expression)) return expression;
     std::vector<ExprPtr> children;
     for (const ExprPtr& child : expression->children()) {
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr replaced, Replace(child, input));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr replaced, Replace(child, input, shared));
       children.push_back(std::move(replaced));
     }
     const ExprPtr bound = expression->WithChildren(std::move(children));
     const Subquery* subquery = plan::SubqueryOf(*bound);
     if (subquery == nullptr) return bound;
+    for (const auto& [other, value] : shared)
+      if (plan::SameExpression(*other, *bound)) return value;
     NodePtr before = input;
     Result<ExprPtr> value = Value(*bound, *subquery, input);
-    if (value.ok() && *value) return value;
+    if (value.ok() && *value) {
+      shared.emplace_back(bound, *value);
+      return value;
+    }
     input = before;
     if (!view_) return bound;
     if (!value.ok()) return value.error();
-    return Error(sqlstate::kFeatureNotSupported, "ARRAY(sub-query) is not supported in a view")
-        .Hint("Join with the other relation, or define a second view and join with it.");
+    KAPPA_CHECK(*value != nullptr);
+    return value;
+  }
+
+  /// A condition of an outer join decides which rows match, not which are there: its sub-queries are computed over the side whose
+  /// columns they use, before the join.
+  Result<NodePtr> OuterJoin(const plan::Join& join) {
+    NodePtr left = join.inputs[0], right = join.inputs[1];
+    const int left_width = left->schema.size(), right_width = right->schema.size();
+    constexpr int kRight = 1 << 16;  // columns of the right side until the left one's width is known
+    Shared left_shared, right_shared;
+    const auto moved = [](const ExprPtr& e, int from, int count, int to) {
+      std::vector<int> mapping(static_cast<size_t>(from + count));
+      for (int i = 0; i < count; ++i) mapping[static_cast<size_t>(from + i)] = to + i;
+      return expr::RemapColumns(e, mapping);
+    };
+    const auto replace = [&](const auto& self, const ExprPtr& e) -> Result<ExprPtr> {
+      if (plan::SubqueryOf(*e) != nullptr) {
+        std::vector<bool> used;
+        expr::CollectColumns(*e, used);
+        bool of_left = false, of_right = false;
+        for (int i = 0; i < static_cast<int>(used.size()); ++i) (i < left_width ? of_left : of_right) |= used[static_cast<size_t>(i)];
+        if (of_left && of_right)
+          return Error(sqlstate::kFeatureNotSupported, "a sub-query that uses columns of both sides of an outer join is not supported in a view")
+              .Hint("Compute it in a sub-select of FROM.");
+        if (!of_right) return Replace(e, left, left_shared);
+        KAPPA_ASSIGN_OR_RETURN(const ExprPtr value, Replace(moved(e, left_width, right_width, 0), right, right_shared));
+        return moved(value, 0, right->schema.size(), kRight);
+      }
+      if (e->kind() == Expression::Kind::kColumn) {
+        const int index = static_cast<const expr::ColumnRef&>(*e).index();
+        return index < left_width ? e : moved(e, left_width, right_width, kRight);
+      }
+      if (e->children().empty()) return e;
+      std::vector<ExprPtr> children;
+      for (const ExprPtr& child : e->children()) {
+        KAPPA_ASSIGN_OR_RETURN(ExprPtr replaced, self(self, child));
+        children.push_back(std::move(replaced));
+      }
+      return e->WithChildren(std::move(children));
+    };
+    std::vector<ExprPtr> left_keys, right_keys;
+    for (const ExprPtr& key : join.left_keys) {
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr replaced, Replace(key, left, left_shared));
+      left_keys.push_back(std::move(replaced));
+    }
+    for (const ExprPtr& key : join.right_keys) {
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr replaced, Replace(key, right, right_shared));
+      right_keys.push_back(std::move(replaced));
+    }
+    ExprPtr residual;
+    if (join.residual) {
+      KAPPA_ASSIGN_OR_RETURN(residual, replace(replace, join.residual));
+      std::vector<int> mapping = Range(0, left->schema.size());
+      mapping.resize(static_cast<size_t>(kRight), 0);
+      mapping = std::move(mapping) + Range(left->schema.size(), right->schema.size());
+      residual = expr::RemapColumns(residual, mapping);
+    }
+    const int left_now = left->schema.size();
+    const NodePtr joined = plan::MakeJoin(join.type, left, right, std::move(left_keys), std::move(right_keys), std::move(residual), join.null_equal);
+    return Columns(joined, join.left_only() ? Range(0, left_width) : Range(0, left_width) + Range(left_now, right_width));
+  }
+
+  /// Window functions and ranks over sub-queries.
+  Result<NodePtr> Ranked(const NodePtr& node) {
+    NodePtr input = node->inputs[0];
+    const int width = input->schema.size(), added = node->schema.size() - width;
+    Status status;
+    Shared shared;
+    const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) -> ExprPtr {
+      if (!e || !status.ok()) return e;
+      Result<ExprPtr> replaced = Replace(e, input, shared);
+      if (replaced.ok()) return *replaced;
+      status = replaced.error();
+      return e;
+    });
+    KAPPA_RETURN_IF_ERROR(std::move(status));
+    const int joined = input->schema.size();
+    NodePtr over;
+    if (node->kind == NodeKind::kTopN) {
+      const auto& top = static_cast<const plan::TopN&>(*bound);
+      over = plan::MakeTopN(input, top.partition, top.order, top.rank, top.from, top.to, top.with_rank ? node->schema.fields.back().name : "");
+    } else {
+      const auto& window = static_cast<const plan::OverWindow&>(*bound);
+      std::vector<std::string> names = plan::ColumnNames(node->schema);
+      names.erase(names.begin(), names.begin() + width);
+      over = plan::MakeOver(input, window.partition, window.order, window.calls, std::move(names));
+    }
+    return Columns(over, Range(0, width) + Range(joined, added));
+  }
+
+  /// VALUES with sub-queries: each row a SELECT of its own.
+  Result<NodePtr> RowsOf(const plan::Values& values) {
+    std::vector<NodePtr> rows;
+    for (const auto& row : values.rows) {
+      KAPPA_ASSIGN_OR_RETURN(NodePtr one, Run(plan::MakeProject(plan::MakeValues({}, {{}}), row, plan::ColumnNames(values.schema))));
+      rows.push_back(std::move(one));
+    }
+    return rows.size() == 1 ? rows[0] : plan::WithNames(plan::MakeUnion(rows), plan::ColumnNames(values.schema));
   }
 
   Result<ExprPtr> Value(const Expression& expression, const Subquery& subquery, NodePtr& input) {
@@ -714,7 +316,9 @@ class Unnester {
       case Subquery::Kind::kScalar: return Scalar(query, level, expression.type(), input);
       case Subquery::Kind::kExists: return Exists(query, level, input);
       case Subquery::Kind::kIn: return In(query, level, expression.children()[0], input);
-      case Subquery::Kind::kArray: return ExprPtr();
+      case Subquery::Kind::kArray:
+        if (!view_) return ExprPtr();  // its rows may come in an order that array_agg would not see
+        return Array(query, level, expression.type(), input);
     }
     return ExprPtr();
   }
@@ -806,6 +410,39 @@ class Unnester {
     input = plan::MakeJoin(flat.keys() > 0 ? JoinType::kLeft : JoinType::kCross, input, grouped, flat.outer, ColumnsOf(*grouped, 0, flat.keys()),
                            nullptr, flat.null_equal);
     return first;
+  }
+
+  /// ARRAY(query) in the order of its ORDER BY, else of the values.
+  Result<ExprPtr> Array(const NodePtr& query, const Level& level, const data::Type& type, NodePtr& input) {
+    std::vector<ExprPtr> columns = {ColumnOf(*query, 0)};
+    std::vector<plan::SortKey> order;
+    NodePtr rows = query;
+    while (rows->kind == NodeKind::kProject) {
+      for (ExprPtr& column : columns) column = expr::SubstituteColumns(column, static_cast<const plan::Project&>(*rows).expressions);
+      rows = rows->inputs[0];
+    }
+    if (rows->kind == NodeKind::kSort) {
+      order = static_cast<const plan::Sort&>(*rows).keys;
+      rows = rows->inputs[0];
+    } else if (rows->kind == NodeKind::kTopN && static_cast<const plan::TopN&>(*rows).partition.empty()) {
+      order = static_cast<const plan::TopN&>(*rows).order;
+    }
+    NodePtr wide = query;
+    if (!order.empty()) {
+      std::vector<std::string> names = {query->schema.fields[0].name};
+      for (const plan::SortKey& key : order) {
+        names.push_back("key " + std::to_string(names.size()));
+        columns.push_back(key.expression);
+      }
+      wide = plan::MakeProject(rows, columns, std::move(names));
+    }
+    KAPPA_ASSIGN_OR_RETURN(const Flat flat, Flatten(wide, level, input));
+    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall values, expr::ResolveAggregate("array_agg", {ColumnOf(*flat.plan, 0)}, false, false, 0));
+    for (size_t i = 0; i < order.size(); ++i)
+      values.order_by.push_back({ColumnOf(*flat.plan, static_cast<int>(i) + 1), order[i].descending, order[i].nulls_first});
+    const int n = JoinGroups(flat, {std::move(values)}, input);
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr empty, expr::MakeCast(expr::MakeLiteral(data::Value::Text("{}")), type, expr::CastContext::kExplicit, 0));
+    return expr::MakeCoalesce({ColumnOf(*input, n), std::move(empty)}, 0);
   }
 
   Result<ExprPtr> Exists(const NodePtr& query, const Level& level, NodePtr& input) {

@@ -185,6 +185,26 @@ Status RefuseOtherFields(const ProtobufCMessage& message, std::initializer_list<
   return {};
 }
 
+Status VisitChildren(const ProtobufCMessage& message, const std::function<Status(std::string_view field, const ProtobufCMessage& child)>& visit) {
+  for (unsigned i = 0; i < message.descriptor->n_fields; ++i) {
+    const ProtobufCFieldDescriptor& field = message.descriptor->fields[i];
+    if (field.type != PROTOBUF_C_TYPE_MESSAGE || !IsSet(message, field)) continue;
+    const char* member = reinterpret_cast<const char*>(&message) + field.offset;
+    if (field.label != PROTOBUF_C_LABEL_REPEATED) {
+      const ProtobufCMessage* child;
+      std::memcpy(&child, member, sizeof child);
+      KAPPA_RETURN_IF_ERROR(visit(field.name, *child));
+      continue;
+    }
+    size_t count;
+    std::memcpy(&count, reinterpret_cast<const char*>(&message) + field.quantifier_offset, sizeof count);
+    ProtobufCMessage* const* children;
+    std::memcpy(&children, member, sizeof children);
+    for (size_t k = 0; k < count; ++k) KAPPA_RETURN_IF_ERROR(visit(field.name, *children[k]));
+  }
+  return {};
+}
+
 std::string StatementName(const PgQuery__Node& node) {
   static const std::map<int, std::string_view> kNames = {
       {PG_QUERY__NODE__NODE_COPY_STMT, "COPY"},

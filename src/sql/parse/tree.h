@@ -1,6 +1,7 @@
 // A parsed statement: libpg_query's tree with positions in the user's text. Internal to sql/.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -41,6 +42,9 @@ class ParseTree {
 /// Fails with feature_not_supported when a field of `message` that is not in `known` is set: a clause that kappa does not
 /// know must never be ignored. `what` names the statement or clause: "SELECT".
 Status RefuseOtherFields(const ProtobufCMessage& message, std::initializer_list<std::string_view> known, std::string_view what, int position);
+
+/// Calls `visit` with each message that `message` holds, and the name of its field; stops at the first error.
+Status VisitChildren(const ProtobufCMessage& message, const std::function<Status(std::string_view field, const ProtobufCMessage& child)>& visit);
 
 /// "CREATE INDEX" for a node of statement kind IndexStmt: what to call it in an error.
 std::string StatementName(const PgQuery__Node& node);
