@@ -1,5 +1,6 @@
 // Binder: turns one parsed statement into a bound one. Internal to sql/. Its members are spread over the files of bind/:
 //   binder.cc      entry, parameters          types.cc       type names and constants
+//   row.cc         row values
 //   expression.cc  scalar expressions         functions.cc   calls: functions, aggregates, sets
 //   subquery.cc    queries in expressions     from.cc        FROM: relations, functions
 //   join.cc        JOIN                       select.cc      SELECT, set operations, VALUES
@@ -45,6 +46,7 @@ struct PgQuery__JoinExpr;
 struct PgQuery__RangeFunction;
 struct PgQuery__RangeSubselect;
 struct PgQuery__RangeVar;
+struct PgQuery__RowExpr;
 struct PgQuery__SelectStmt;
 struct PgQuery__SubLink;
 struct PgQuery__SortBy;
@@ -171,8 +173,6 @@ class Binder {
   Result<ExprPtr> Condition(const PgQuery__Node& node, const ExprContext& context);
   Result<ExprPtr> Column(const std::vector<std::string>& parts, int position, const ExprContext& context);
   Result<ExprPtr> Operator(const PgQuery__AExpr& node, const ExprContext& context);
-  Result<ExprPtr> RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position,
-                                const ExprContext& context);
   Result<ExprPtr> In(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Between(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Case(const PgQuery__Node& node, const ExprContext& context);
@@ -181,6 +181,23 @@ class Binder {
   Result<ExprPtr> Parameter(int number, int position);
   ExprPtr Placed(ExprPtr column, int position);
   int PositionOf(const expr::Expression& column) const;
+
+  // ---- row.cc
+  /// An expression that may be a row; Expr refuses those.
+  Result<ExprPtr> RowOrExpr(const PgQuery__Node& node, const ExprContext& context);
+  Result<bool> IsColumn(const std::vector<std::string>& parts, int position, const ExprContext& context);
+  Result<ExprPtr> WholeRow(const std::vector<std::string>& parts, int position, const ExprContext& context);
+  Result<ExprPtr> RowConstructor(const PgQuery__RowExpr& row, const ExprContext& context);
+  Error RowRefused(int position) const;
+  Result<ExprPtr> Compare(const std::string& op, ExprPtr left, ExprPtr right, int position);
+  Result<ExprPtr> RowTest(const std::string& op, const std::vector<ExprPtr>& lefts, const std::vector<ExprPtr>& rights, bool sql, int position);
+  Result<ExprPtr> Distinct(ExprPtr left, ExprPtr right, bool negated, int position);
+  Result<ExprPtr> NullTest(const ExprPtr& value, bool negated, int position);
+  Result<ExprPtr> RowJson(const ExprPtr& value, int position);
+  static bool TakesRows(const std::string& function);
+  Result<std::vector<ExprPtr>> JsonArguments(PgQuery__Node** nodes, size_t count, const ExprContext& context);
+  Result<ExprPtr> FieldOf(const ExprPtr& value, const std::string& name, int position);
+  Result<ExprPtr> SubqueryRow(const PgQuery__SubLink& link, const ExprContext& context);
 
   // ---- functions.cc
   Result<ExprPtr> Call(const PgQuery__FuncCall& call, const ExprContext& context);
@@ -243,7 +260,7 @@ class Binder {
   // ---- select.cc
   /// `keep_unknown`: untyped literals in the select list stay untyped (INSERT, UNION decide their types).
   Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
-  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
+  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered, bool rows_as_text);
   Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
   Result<NodePtr> IntersectOrExcept(const NodePtr& left, const NodePtr& right, bool intersect, bool all);
   Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
@@ -269,7 +286,7 @@ class Binder {
     int position = 0;
     const PgQuery__Node* node = nullptr;
   };
-  Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context);
+  Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context, bool rows_as_text);
   struct Order {
     ExprPtr expression;
     int output = -1;
@@ -368,6 +385,7 @@ class Binder {
   bool inferred_ = false;
   int parameters_max_ = 0;             // the highest $n of the text: outer columns are numbered after it
   bool for_view_ = false;
+  bool rows_as_text_ = false;          // the next SELECT's output is shown: a row value may stand in it
   bool ordered_ = false;               // the next SELECT is ARRAY(..)'s: its ORDER BY counts in a view too
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs

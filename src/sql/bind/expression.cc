@@ -1,6 +1,7 @@
 // Scalar expressions.
 #include <algorithm>
 
+#include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/parse/tokens.h"
 
@@ -54,6 +55,7 @@ Result<ExprPtr> Binder::Expr(const PgQuery__Node& node, const ExprContext& conte
   }
   Result<ExprPtr> result = ExprNode(node, context);
   --depth_;
+  if (result.ok() && expr::RowOf(**result) != nullptr) return RowRefused(At(LocationOf(node)));
   return result;
 }
 
@@ -99,8 +101,8 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
       return expr::MakeNot(std::move(args[0]), position);
     }
     case PG_QUERY__NODE__NODE_NULL_TEST: {
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr arg, Expr(*node.null_test->arg, context));
-      return expr::MakeIsNull(std::move(arg), node.null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL);
+      KAPPA_ASSIGN_OR_RETURN(const ExprPtr arg, RowOrExpr(*node.null_test->arg, context));
+      return NullTest(arg, node.null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL, position);
     }
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: {
       const PgQuery__BooleanTest& test = *node.boolean_test;
@@ -148,7 +150,7 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return ValueFunction(node);
     case PG_QUERY__NODE__NODE_PARAM_REF: return Parameter(node.param_ref->number, position);
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return Error(sqlstate::kSyntaxError, "DEFAULT is not allowed in this context").At(position);
-    case PG_QUERY__NODE__NODE_ROW_EXPR: return Unsupported("a row value here", "Rows can be compared with =, <> and IN.", position);
+    case PG_QUERY__NODE__NODE_ROW_EXPR: return RowRefused(position);
     case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: return Unsupported("a named argument", "Give the arguments in order.", position);
     case PG_QUERY__NODE__NODE_GROUPING_FUNC: return GroupingCall(*node.grouping_func, context);
     case PG_QUERY__NODE__NODE_XML_EXPR:
@@ -195,8 +197,7 @@ Result<ExprPtr> Binder::Column(const std::vector<std::string>& parts, int positi
   if (found) return Placed(*found, position);
   KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> outer, OuterColumn(parts, position));
   if (outer) return *outer;
-  if (parts.size() == 1 && context.scope->FindTable("", parts[0]) != nullptr)
-    return Unsupported("a whole row as a value", "Name a column: " + parts[0] + ".column.", position);
+  if (parts.size() == 1 && context.scope->FindTable("", parts[0]) != nullptr) return RowRefused(position);
   return context.scope->Undefined(parts, position);
 }
 
@@ -212,24 +213,6 @@ Result<ExprPtr> Binder::Parameter(int number, int position) {
   return std::make_shared<expr::Parameter>(number - 1, parameter_types_[static_cast<size_t>(number) - 1]);
 }
 
-Result<ExprPtr> Binder::RowComparison(const std::string& name, const PgQuery__Node& left, const PgQuery__Node& right, int position,
-                                      const ExprContext& context) {
-  if (left.node_case != PG_QUERY__NODE__NODE_ROW_EXPR || right.node_case != PG_QUERY__NODE__NODE_ROW_EXPR)
-    return Unsupported("comparing a row with a value", "Write a row on both sides.", position);
-  const PgQuery__RowExpr &a = *left.row_expr, &b = *right.row_expr;
-  if (a.n_args != b.n_args) return Error(sqlstate::kSyntaxError, "unequal number of entries in row expressions").At(position);
-  if (name != "=" && name != "<>" && name != "!=")
-    return Unsupported("the row comparison " + name, "Rows can be compared with =, <> and IN.", position);
-  std::vector<ExprPtr> parts;
-  for (size_t i = 0; i < a.n_args; ++i) {
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr x, Expr(*a.args[i], context));
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr y, Expr(*b.args[i], context));
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr part, expr::MakeOperator(name, {std::move(x), std::move(y)}, position));
-    parts.push_back(std::move(part));
-  }
-  return name == "=" ? expr::MakeAnd(std::move(parts), position) : expr::MakeOr(std::move(parts), position);
-}
-
 Result<ExprPtr> Binder::Operator(const PgQuery__AExpr& node, const ExprContext& context) {
   const int position = At(node.location);
   const std::vector<std::string> names = TextsOf(node.name, node.n_name);
@@ -241,16 +224,19 @@ Result<ExprPtr> Binder::Operator(const PgQuery__AExpr& node, const ExprContext& 
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: {
-      if (node.lexpr != nullptr && (node.lexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR || node.rexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR))
-        return RowComparison(name, *node.lexpr, *node.rexpr, position, context);
-      std::vector<ExprPtr> args;
-      if (node.lexpr != nullptr) {
-        KAPPA_ASSIGN_OR_RETURN(ExprPtr left, Expr(*node.lexpr, context));
-        args.push_back(std::move(left));
+      if (node.lexpr == nullptr) {
+        KAPPA_ASSIGN_OR_RETURN(ExprPtr operand, Expr(*node.rexpr, context));
+        return expr::MakeOperator(name, {std::move(operand)}, position);
       }
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr right, Expr(*node.rexpr, context));
-      args.push_back(std::move(right));
-      return expr::MakeOperator(name, std::move(args), position);
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr left, RowOrExpr(*node.lexpr, context));
+      const bool query =
+          node.rexpr->node_case == PG_QUERY__NODE__NODE_SUB_LINK && node.rexpr->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK;
+      if (query && expr::RowOf(*left) != nullptr) {
+        KAPPA_ASSIGN_OR_RETURN(ExprPtr row, SubqueryRow(*node.rexpr->sub_link, context));
+        return Compare(name, std::move(left), std::move(row), position);
+      }
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr right, RowOrExpr(*node.rexpr, context));
+      return Compare(name, std::move(left), std::move(right), position);
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL: {
@@ -260,9 +246,9 @@ Result<ExprPtr> Binder::Operator(const PgQuery__AExpr& node, const ExprContext& 
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT: {
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr left, Expr(*node.lexpr, context));
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr right, Expr(*node.rexpr, context));
-      return expr::MakeDistinct(std::move(left), std::move(right), node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT, position);
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr left, RowOrExpr(*node.lexpr, context));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr right, RowOrExpr(*node.rexpr, context));
+      return Distinct(std::move(left), std::move(right), node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT, position);
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF: {
       KAPPA_ASSIGN_OR_RETURN(ExprPtr left, Expr(*node.lexpr, context));
@@ -282,17 +268,19 @@ Result<ExprPtr> Binder::In(const PgQuery__AExpr& node, const ExprContext& contex
   const int position = At(node.location);
   const bool negated = TextOf(*node.name[0]) == "<>";
   const PgQuery__List& list = *node.rexpr->list;
-  if (node.lexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) {
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr needle, RowOrExpr(*node.lexpr, context));
+  if (expr::RowOf(*needle) != nullptr) {
     std::vector<ExprPtr> matches;
     for (size_t i = 0; i < list.n_items; ++i) {
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr match, RowComparison("=", *node.lexpr, *list.items[i], position, context));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr item, RowOrExpr(*list.items[i], context));
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr match, Compare("=", needle, std::move(item), position));
       matches.push_back(std::move(match));
     }
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr any, expr::MakeOr(std::move(matches), position));
+    ExprPtr any = matches[0];
+    if (matches.size() > 1) { KAPPA_ASSIGN_OR_RETURN(any, expr::MakeOr(std::move(matches), position)); }
     if (!negated) return any;
     return expr::MakeNot(std::move(any), position);
   }
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr needle, Expr(*node.lexpr, context));
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> items, Exprs(list.items, list.n_items, context));
   return expr::MakeIn(std::move(needle), std::move(items), negated, position);
 }
@@ -302,12 +290,12 @@ Result<ExprPtr> Binder::Between(const PgQuery__AExpr& node, const ExprContext& c
   const PgQuery__List& list = *node.rexpr->list;
   const bool negated = node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN || node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM;
   const bool symmetric = node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM || node.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM;
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr value, Expr(*node.lexpr, context));
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr low, Expr(*list.items[0], context));
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr high, Expr(*list.items[1], context));
+  KAPPA_ASSIGN_OR_RETURN(const ExprPtr value, RowOrExpr(*node.lexpr, context));
+  KAPPA_ASSIGN_OR_RETURN(const ExprPtr low, RowOrExpr(*list.items[0], context));
+  KAPPA_ASSIGN_OR_RETURN(const ExprPtr high, RowOrExpr(*list.items[1], context));
   const auto between = [&](const ExprPtr& from, const ExprPtr& to) -> Result<ExprPtr> {
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr above, expr::MakeOperator(negated ? "<" : ">=", {value, from}, position));
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr below, expr::MakeOperator(negated ? ">" : "<=", {value, to}, position));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr above, Compare(negated ? "<" : ">=", value, from, position));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr below, Compare(negated ? ">" : "<=", value, to, position));
     if (negated) return expr::MakeOr({std::move(above), std::move(below)}, position);
     return expr::MakeAnd({std::move(above), std::move(below)}, position);
   };
@@ -341,10 +329,15 @@ Result<ExprPtr> Binder::Case(const PgQuery__Node& node, const ExprContext& conte
 
 Result<ExprPtr> Binder::Indirection(const PgQuery__AIndirection& node, const ExprContext& context) {
   const int position = At(LocationOf(*node.arg));
-  KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*node.arg, context));
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrExpr(*node.arg, context));
   for (size_t i = 0; i < node.n_indirection; ++i) {
     const PgQuery__Node& step = *node.indirection[i];
-    if (step.node_case != PG_QUERY__NODE__NODE_A_INDICES) return Unsupported("a field of a row value", "Name the column itself.", position);
+    if (step.node_case == PG_QUERY__NODE__NODE_STRING) {
+      KAPPA_ASSIGN_OR_RETURN(value, FieldOf(value, step.string->sval, position));
+      continue;
+    }
+    if (step.node_case != PG_QUERY__NODE__NODE_A_INDICES) return Unsupported("(row).* here", "It stands alone in a select list.", position);
+    if (expr::RowOf(*value) != nullptr) return RowRefused(position);
     if (step.a_indices->is_slice) return Unsupported("an array slice", "Take single elements: a[1].", position);
     KAPPA_ASSIGN_OR_RETURN(ExprPtr index, Expr(*step.a_indices->uidx, context));
     if (value->type().id == TypeId::kJsonb) {

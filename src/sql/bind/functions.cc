@@ -1,6 +1,7 @@
 // Calls: scalar functions, aggregates, set-returning functions.
 #include <algorithm>
 
+#include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/bind/recursion.h"
 
@@ -161,6 +162,14 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }
+  if (TakesRows(name)) {
+    KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, JsonArguments(call.args, call.n_args, context));
+    // Of anything but a row there is no such function.
+    if (name == "row_to_json" && arguments.size() == 1 && arguments[0]->type().id == TypeId::kJsonb &&
+        call.args[0]->node_case != PG_QUERY__NODE__NODE_FUNC_CALL)
+      return arguments[0];
+    return Function(name, std::move(arguments), position);
+  }
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, context));
   return Function(name, std::move(arguments), position);
 }
@@ -175,7 +184,21 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
       return Error(kInvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term").At(position);
 
   const ExprContext inside{context.scope, context.clause, nullptr, nullptr, true};
-  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
+  bool star = call.agg_star != 0;
+  std::vector<ExprPtr> arguments;
+  if (TakesRows(name)) {
+    KAPPA_ASSIGN_OR_RETURN(arguments, JsonArguments(call.args, call.n_args, inside));
+  } else if (name == "count" && call.n_args == 1 && call.agg_distinct == 0) {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr argument, RowOrExpr(*call.args[0], inside));
+    // A row is counted where it is, whatever its fields.
+    const expr::Row* row = expr::RowOf(*argument);
+    if (row != nullptr && row->size() > 0 && row->field(0)->kind() == expr::Expression::Kind::kParameter)
+      return Unsupported("an aggregate over columns of the outer query alone", "Compute it in the outer query.", position);
+    star = star || (row != nullptr && !row->present());
+    if (!star) arguments.push_back(row != nullptr ? row->present() : std::move(argument));
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(arguments, Exprs(call.args, call.n_args, inside));
+  }
   // PostgreSQL would compute an aggregate over outer columns alone in the outer query.
   bool local = arguments.empty(), outer = false;
   for (const ExprPtr& argument : arguments) {
@@ -219,8 +242,7 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   }
   const auto resolve = [&]() -> Result<expr::AggregateCall> {
     if (call.agg_within_group != 0) return expr::ResolveOrderedSet(name, std::move(arguments), std::move(order), position);
-    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall resolved,
-                           expr::ResolveAggregate(name, std::move(arguments), call.agg_star != 0, call.agg_distinct != 0, position));
+    KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall resolved, expr::ResolveAggregate(name, std::move(arguments), star, call.agg_distinct != 0, position));
     if (expr::TakesOrder(resolved.kind)) resolved.order_by = std::move(order);  // the order of rows changes nothing for the others
     resolved.arrival_order = !for_view_;
     return resolved;

@@ -92,7 +92,8 @@ Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselec
   if (!bound.ok()) return bound.error();
   const NodePtr query = std::move(*bound);
   InferParameters(*query);
-  KAPPA_ASSIGN_OR_RETURN(const FromResult right, Aliased(subselect, query));
+  KAPPA_ASSIGN_OR_RETURN(FromResult right, Aliased(subselect, query));
+  if (type == JoinType::kLeft) right.scope.MakeOptional(query->schema);
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
   FromResult result{nullptr, left.scope};
   result.scope.Append(right.scope, left.plan->schema.size());
@@ -160,6 +161,8 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
 
   std::vector<std::string> names = join.is_natural ? CommonNames(left.scope, right.scope) : TextsOf(join.using_clause, join.n_using_clause);
   const int width = left.plan->schema.size();
+  if (type == JoinType::kRight || type == JoinType::kFull) left.scope.MakeOptional(left.plan->schema);
+  if (type == JoinType::kLeft || type == JoinType::kFull) right.scope.MakeOptional(right.plan->schema);
   const Scope left_scope = left.scope, right_scope = right.scope;
   const NodePtr left_plan = left.plan, right_plan = right.plan;
   FromResult result =

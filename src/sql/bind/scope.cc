@@ -26,10 +26,23 @@ void Scope::Append(const Scope& other, int shift) {
   for (const ScopeTable& table : other.tables) {
     ScopeTable copy = table;
     for (ScopeColumn& column : copy.columns) column.expression = moved(column.expression);
+    if (copy.present) copy.present->expression = moved(copy.present->expression);
     tables.push_back(std::move(copy));
   }
   for (const Visible& column : other.visible)
     visible.push_back({column.name, moved(column.expression), column.table < 0 ? -1 : column.table + first});
+}
+
+void Scope::MakeOptional(const data::Schema& before) {
+  for (ScopeTable& table : tables) {
+    if (table.optional) continue;
+    table.optional = true;
+    for (const ScopeColumn& column : table.columns) {
+      if (column.expression->kind() != expr::Expression::Kind::kColumn) continue;
+      const int index = static_cast<const expr::ColumnRef&>(*column.expression).index();
+      if (!before.fields[static_cast<size_t>(index)].nullable) table.present = column;
+    }
+  }
 }
 
 const ScopeTable* Scope::FindTable(const std::string& schema, const std::string& name) const {

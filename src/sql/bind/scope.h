@@ -24,6 +24,9 @@ struct ScopeTable {
   std::string name;      // the alias, or the relation's name
   std::string relation;  // the relation's own name, for hints; empty for sub-queries
   std::vector<ScopeColumn> columns;
+  /// An outer join may leave the table's row out. `present` is then a column that is NULL only there, if there is one.
+  bool optional = false;
+  std::optional<ScopeColumn> present;
 };
 
 /// The names of one FROM clause.
@@ -49,6 +52,8 @@ struct Scope {
   /// The error for a name that no scope has.
   Error Undefined(const std::vector<std::string>& parts, int position) const;
   const ScopeTable* FindTable(const std::string& schema, const std::string& name) const;
+  /// From here on the tables may be left out by an outer join. `before` describes the rows without it.
+  void MakeOptional(const data::Schema& before);
 };
 
 }  // namespace kappa::sql

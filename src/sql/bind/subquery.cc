@@ -35,6 +35,7 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
   environment_ = &environment;
   ordered_ = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
+  rows_as_text_ = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK;  // nobody reads it
   Result<NodePtr> bound = Select(*link.subselect->select_stmt, /*keep_unknown=*/false);
   environment_ = environment.parent;
   if (!bound.ok()) return bound.error();
@@ -73,7 +74,6 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
           return Error(sqlstate::kSyntaxError,
                        static_cast<int>(needles.n_args) > plan->schema.size() ? "subquery has too few columns" : "subquery has too many columns")
               .At(position);
-        if (name != "=" && name != "<>") return Unsupported("a row compared with a sub-query by " + name, "Use = or <>, or EXISTS.", position);
         KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> values, Exprs(needles.args, needles.n_args, context));
         KAPPA_ASSIGN_OR_RETURN(plan, Quantified(std::move(plan), name, all, std::move(values), environment, position));
         return make(Subquery::Kind::kScalar, std::move(plan), nullptr, TypeId::kBool);
@@ -112,7 +112,7 @@ Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all
     const data::Field& field = node->schema.fields[static_cast<size_t>(index)];
     return expr::MakeColumn(index, field.type, field.name);
   };
-  std::vector<ExprPtr> parts;
+  std::vector<ExprPtr> lefts, rights;
   for (size_t i = 0; i < needles.size(); ++i) {
     if (needles[i]->type().id == TypeId::kUnknown) {
       KAPPA_ASSIGN_OR_RETURN(needles[i], expr::MakeCast(std::move(needles[i]), plan->schema.fields[i].type, expr::CastContext::kImplicit, position));
@@ -121,12 +121,14 @@ Result<NodePtr> Binder::Quantified(NodePtr plan, const std::string& op, bool all
       return Error(sqlstate::kProgramLimitExceeded, "a sub-query refers to too many outer columns").At(position);
     auto needle = std::make_shared<expr::Parameter>(environment.first_parameter + static_cast<int>(environment.outer.size()), needles[i]->type());
     environment.outer.push_back(std::move(needles[i]));
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr part, expr::MakeOperator(op, {std::move(needle), column(plan, static_cast<int>(i))}, position));
-    parts.push_back(std::move(part));
+    lefts.push_back(std::move(needle));
+    rights.push_back(column(plan, static_cast<int>(i)));
   }
-  ExprPtr test = parts[0];
-  if (parts.size() > 1) {
-    KAPPA_ASSIGN_OR_RETURN(test, op == "<>" ? expr::MakeOr(std::move(parts), position) : expr::MakeAnd(std::move(parts), position));
+  ExprPtr test;
+  if (lefts.size() == 1) {
+    KAPPA_ASSIGN_OR_RETURN(test, expr::MakeOperator(op, {lefts[0], rights[0]}, position));
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(test, RowTest(op, lefts, rights, /*sql=*/true, position));
   }
   plan = plan::MakeProject(std::move(plan), {std::move(test)}, {"test"});
   std::vector<expr::AggregateCall> calls;

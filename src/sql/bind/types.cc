@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "expr/row.h"
 #include "sql/bind/nodes.h"
 
 namespace kappa::sql {
@@ -150,6 +151,13 @@ Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& c
   const int position = At(location);
   const std::string spelled = cast.type_name->n_names > 0 ? TextOf(*cast.type_name->names[cast.type_name->n_names - 1]) : "";
 
+  if (type.id == TypeId::kText || type.id == TypeId::kRecord) {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrExpr(*cast.arg, context));
+    if (const expr::Row* row = expr::RowOf(*value)) {
+      if (type.id == TypeId::kRecord) return value;
+      return expr::MakeCast(expr::MakeRowText(*row), type, expr::CastContext::kExplicit, position);
+    }
+  }
   if (type.id == TypeId::kInterval && cast.type_name->n_typmods > 0) {
     const int mask = cast.type_name->typmods[0]->a_const->ival->ival;
     const std::string_view unit = IntervalUnit(mask);
