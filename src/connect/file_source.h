@@ -33,7 +33,8 @@ class FileSource {
 };
 
 /// Opens by extension. `columns` index the schema. Fails with undefined_file, or invalid_parameter_value for an unknown
-/// extension (with the known ones as a hint). `threads` > 1 lets the source decode ahead on that many threads.
+/// extension (with the known ones as a hint). With `threads` > 0 the source decodes ahead, on so many threads of its
+/// own; without, when it is asked.
 Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, const data::Schema& schema, std::vector<int> columns,
                                                    const format::DecodeOptions& options, int threads);
 

@@ -104,7 +104,7 @@ TEST_F(FileSourceTest, BlankLinesAreNoRecordsAndLineEndsMayBeCrlf) {
   const std::string text = "\xef\xbb\xbf{\"id\":1}\r\n\r\n\n   \n{\"id\":2,\"name\":\"a longer name than twelve\"}\n{\"id\":\n{\"id\":3}";
   for (const char* name : {"a.jsonl", "a.ndjson", "A.JSONL", "a.jsonl.zst", "a.jsonl.gz"}) {
     WriteThroughSink(name, text);
-    for (int threads : {1, 2, 3}) {
+    for (int threads : {0, 1, 2, 3}) {
       for (size_t target : {1, 100, 1 << 20}) {
         Contents contents = ReadAll(Path(name), IdAndName(), threads, target);
         EXPECT_TRUE(contents.status.ok()) << contents.status.ToString();
@@ -137,7 +137,7 @@ TEST_F(FileSourceTest, ThreadsAndChunksChangeNothing) {
   EXPECT_EQ(expected.rows.size(), 19800u);
   EXPECT_EQ(expected.rows.back(), "19998:|19998|name number 19998");
   for (const char* name : {"a.jsonl", "a.jsonl.zst"}) {
-    for (int threads : {1, 2, 4}) {
+    for (int threads : {0, 1, 2, 4}) {
       for (size_t target : {5000, 100000}) {
         Contents contents = ReadAll(Path(name), IdAndName(), threads, target);
         EXPECT_EQ(contents.rows, expected.rows);
@@ -160,7 +160,7 @@ TEST_F(FileSourceTest, RecordsTooLongAreBadWhateverTheChunks) {
   const std::string long_line = "{\"name\":\"" + std::string(20000, 'x') + "\"}";
   Write("a.jsonl", "{\"id\":1}\n" + long_line + "\r\n{\"id\":2}\n" + long_line);
   Write("a.csv", "id,name\n1,a\n2,\"" + std::string(19000, '\n') + "\"\n3,\"b\nc\"\n");
-  for (int threads : {1, 2}) {
+  for (int threads : {0, 1, 2}) {
     for (size_t target : {100, 30000, 1 << 20}) {
       Contents contents = ReadAll(Path("a.jsonl"), IdAndName(), threads, target, {.record_bytes_max = 10000});
       EXPECT_THAT(contents.rows, testing::ElementsAre("0:|1|NULL", "2:|2|NULL"));

@@ -138,7 +138,7 @@ TEST_F(ParquetTest, EveryTypeThereAndBack) {
   ASSERT_TRUE((*sink)->Write(batch).ok());
   ASSERT_TRUE((*sink)->Close().ok());
   for (size_t target : {1, 1 << 20}) {
-    for (int threads : {1, 2}) {
+    for (int threads : {0, 1, 2}) {
       Contents contents = ReadAll(Path("a.parquet"), schema, columns, target, threads);
       ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
       EXPECT_THAT(contents.bad, testing::IsEmpty());

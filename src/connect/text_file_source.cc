@@ -134,8 +134,9 @@ class CsvChunkDecoder final : public ChunkDecoder {
 
 class TextFileSource final : public FileSource {
  public:
-  TextFileSource(std::string path, std::unique_ptr<RecordChunks> chunks, std::vector<std::unique_ptr<ChunkDecoder>> decoders, size_t record_bytes_max)
-      : path_(std::move(path)), chunks_(std::move(chunks)), decoders_(std::move(decoders)), record_bytes_max_(record_bytes_max) {}
+  TextFileSource(std::string path, std::unique_ptr<RecordChunks> chunks, std::vector<std::unique_ptr<ChunkDecoder>> decoders, bool ahead,
+                 size_t record_bytes_max)
+      : path_(std::move(path)), chunks_(std::move(chunks)), decoders_(std::move(decoders)), ahead_(ahead), record_bytes_max_(record_bytes_max) {}
   ~TextFileSource() override {
     {
       std::lock_guard lock(mutex_);
@@ -147,7 +148,7 @@ class TextFileSource final : public FileSource {
 
   Result<std::optional<FileBatch>> Next(size_t target_bytes) override {
     if (ended_) return std::optional<FileBatch>();
-    Result<std::optional<FileBatch>> step = decoders_.size() == 1 ? Step(target_bytes) : Await(target_bytes);
+    Result<std::optional<FileBatch>> step = ahead_ ? Await(target_bytes) : Step(target_bytes);
     ended_ = !step.ok() || !step->has_value();
     if (ended_) return step;
     FileBatch& batch = **step;
@@ -216,6 +217,7 @@ class TextFileSource final : public FileSource {
   const std::string path_;
   std::unique_ptr<RecordChunks> chunks_;  // by the holder of reading_
   std::vector<std::unique_ptr<ChunkDecoder>> decoders_;
+  const bool ahead_;  // each decoder has a thread
   const size_t record_bytes_max_;
   int64_t records_ = 0;
   bool ended_ = false;
@@ -257,7 +259,7 @@ Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, 
       decoders.push_back(std::make_unique<JsonChunkDecoder>(schema, columns, options));
     }
   }
-  return std::unique_ptr<FileSource>(new TextFileSource(path, std::move(chunks), std::move(decoders), options.record_bytes_max));
+  return std::unique_ptr<FileSource>(new TextFileSource(path, std::move(chunks), std::move(decoders), threads > 0, options.record_bytes_max));
 }
 
 }  // namespace kappa::connect

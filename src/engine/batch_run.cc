@@ -17,7 +17,8 @@
 namespace kappa::engine {
 namespace {
 
-constexpr size_t kStepBytes = 8 << 20;  // of input between two steps
+constexpr size_t kStepBytes = 4 << 20;      // of input between two steps, of all files together
+constexpr size_t kChunkBytesMin = 1 << 20;  // of one file
 constexpr size_t kDeadSamples = 5;
 constexpr const char* kBlackhole = "blackhole:";
 
@@ -298,7 +299,7 @@ class BatchRun {
         std::vector<int> columns(static_cast<size_t>(table.schema.size()));
         std::iota(columns.begin(), columns.end(), 0);
         for (const std::string& path : input->second) {
-          KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(path, table.schema, columns, {}, 1));
+          KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(path, table.schema, columns, {}, 0));
           while (true) {
             KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, source->Next(kStepBytes));
             if (!batch) break;
@@ -345,7 +346,9 @@ class BatchRun {
           data::Batch projected;
           projected.rows = batch.rows;
           for (int column : needed) projected.columns.push_back(batch.columns[static_cast<size_t>(column)]);
-          KAPPA_RETURN_IF_ERROR(Feed(stream, 0, std::move(projected), clocks.at(stream.id)));
+          std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
+          Judge(stream, 0, std::move(projected), clocks.at(stream.id), streams);
+          KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
         }
       }
       auto input = options_.inputs.find(name);
@@ -354,36 +357,39 @@ class BatchRun {
       if (stream.json_timestamps == "s") decode.json_timestamps = format::JsonTimestamps::kSeconds;
       if (stream.json_timestamps == "ms") decode.json_timestamps = format::JsonTimestamps::kMillis;
       if (stream.json_timestamps == "us") decode.json_timestamps = format::JsonTimestamps::kMicros;
-      const int threads = std::max(1, options_.threads / static_cast<int>(std::max<size_t>(1, count)));
+      const int threads = options_.threads == 1 ? 0 : std::max(1, options_.threads / static_cast<int>(std::max<size_t>(1, count)));
       for (size_t p = 0; p < input->second.size(); ++p) {
         KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(input->second[p], stream.schema, needed, decode, threads));
         files.push_back({&stream, static_cast<int>(p), input->second[p], std::move(source), false});
       }
     }
     const auto begin = std::chrono::steady_clock::now();
-    for (bool more = true; more;) {
-      more = false;
+    for (size_t open = files.size(); open > 0;) {
+      const size_t chunk = std::max(kChunkBytesMin, kStepBytes / open);
+      std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
       for (OpenFile& file : files) {
         if (file.done) continue;
-        KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(kStepBytes));
+        KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(chunk));
         if (!batch) {
           file.done = true;
+          --open;
           continue;
         }
-        more = true;
         CountBad(file.path, *batch);
         stats_.events += batch->records;
-        KAPPA_RETURN_IF_ERROR(Feed(*file.stream, file.partition, std::move(batch->rows), clocks.at(file.stream->id)));
-        if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        Judge(*file.stream, file.partition, std::move(batch->rows), clocks.at(file.stream->id), streams);
       }
+      KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
+      if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return {};
   }
 
-  /// `rows`: the flow's columns without the processing time, then the event time where the stream has one. A run is one epoch, whose
-  /// wall time is its start.
-  Status Feed(const catalog::Stream& stream, int partition, data::Batch rows, flow::StreamClock& clock) {
-    if (rows.rows == 0) return {};
+  /// Adds rows to a step. `rows`: the flow's columns without the processing time, then the event time where the stream has one. A run is
+  /// one epoch, whose wall time is its start.
+  void Judge(const catalog::Stream& stream, int partition, data::Batch rows, flow::StreamClock& clock,
+             std::map<uint32_t, std::vector<flow::JudgedBatch>>& streams) {
+    if (rows.rows == 0) return;
     flow::JudgedBatch judged;
     judged.partition = partition;
     if (stream.event_time >= 0) {
@@ -403,9 +409,7 @@ class BatchRun {
                           data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows));
     }
     judged.rows = std::move(rows);
-    std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
     streams[stream.id].push_back(std::move(judged));
-    return Step(std::move(streams), {}, false);
   }
 
   Status WriteOutputs() {

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <map>
+#include <set>
 
 #include "base/int128.h"
 #include "data/row_key.h"
+#include "plan/build.h"
 
 namespace kappa::flow {
 namespace {
@@ -41,14 +44,14 @@ struct Graph::Impl {
   struct Node {
     const plan::Node* plan = nullptr;
     std::vector<size_t> inputs;
-    int depth = 0;
     int scan = -1;                                          // index into scans
     std::vector<ops::Distribution> distribution;            // per port
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
     Lanes out;
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
     int64_t scan_errors = 0;  // rows for which the scan's predicate failed
-    size_t user = SIZE_MAX;  // the node that reads this one; SIZE_MAX for the root
+    int users = 0, served = 0;  // nodes that read this one, and how many of them took its output in this step
+    size_t user = SIZE_MAX;     // the only one that reads it; SIZE_MAX for the root and where several do
     int user_port = 0;
     // For the watch: what is known of the only lane and of the state.
     size_t counted_batches = 0;
@@ -60,14 +63,42 @@ struct Graph::Impl {
   std::vector<Node> nodes;  // inputs before users
   std::vector<const plan::Scan*> scans;
   std::vector<size_t> scan_nodes;
+  std::map<std::string, size_t> known;  // nodes by their text, while the graph is made; equal text means equal plans
   bool started = false;
 
-  Result<size_t> Add(const plan::Node& plan, int depth) {
+  /// What equal plans have in common; empty for those that may give other rows when they run twice.
+  static std::string Identity(const plan::Node& plan) {
+    bool immutable = true;
+    plan::VisitExpressions(plan,
+                           [&](const expr::ExprPtr& expression) { immutable = immutable && (expression == nullptr || expression->is_immutable()); });
+    if (!immutable) return {};
+    std::string text = plan::Explain(plan);
+    for (const data::Field& field : plan.schema.fields) text += field.type.ToString() + ",";
+    return text;
+  }
+
+  /// Scans of a part that runs elsewhere: they are counted, as the plan has them, but what is pushed to them goes nowhere.
+  void AddUnusedScans(const plan::Node& plan) {
+    if (plan.kind == plan::NodeKind::kScan) {
+      scans.push_back(static_cast<const plan::Scan*>(&plan));
+      scan_nodes.push_back(SIZE_MAX);
+    }
+    for (const plan::NodePtr& input : plan.inputs) AddUnusedScans(*input);
+  }
+
+  /// The node of a plan, the same one for equal plans: what a view computes twice is computed once.
+  Result<size_t> Add(const plan::Node& plan) {
+    const std::string identity = Identity(plan);
+    if (!identity.empty()) {
+      if (const auto found = known.find(identity); found != known.end()) {
+        AddUnusedScans(plan);
+        return found->second;
+      }
+    }
     Node node;
     node.plan = &plan;
-    node.depth = depth;
     for (const plan::NodePtr& input : plan.inputs) {
-      KAPPA_ASSIGN_OR_RETURN(size_t index, Add(*input, depth + 1));
+      KAPPA_ASSIGN_OR_RETURN(size_t index, Add(*input));
       node.inputs.push_back(index);
     }
     switch (plan.kind) {
@@ -97,9 +128,11 @@ struct Graph::Impl {
       }
     }
     for (size_t port = 0; port < node.inputs.size(); ++port) {
-      nodes[node.inputs[port]].user = nodes.size();
-      nodes[node.inputs[port]].user_port = static_cast<int>(port);
+      Node& input = nodes[node.inputs[port]];
+      input.user = input.users++ == 0 ? nodes.size() : SIZE_MAX;
+      input.user_port = static_cast<int>(port);
     }
+    if (!identity.empty()) known.emplace(identity, nodes.size());
     nodes.push_back(std::move(node));
     return nodes.size() - 1;
   }
@@ -229,13 +262,19 @@ struct Graph::Impl {
     return {};
   }
 
+  /// The node's output for one of its users.
+  Lanes TakeOutput(Node& node) const {
+    if (++node.served < node.users) return node.out;
+    node.served = 0;
+    return std::exchange(node.out, Lanes(lanes()));
+  }
+
   Status RunOperator(Node& node, ThreadPool& pool, const ops::EpochContext* end) {
     const size_t shards = node.operators.size();
     std::vector<Lanes> ports(node.inputs.size());
     bool any = false;
     for (size_t port = 0; port < ports.size(); ++port) {
-      Lanes in = std::move(nodes[node.inputs[port]].out);
-      nodes[node.inputs[port]].out.assign(lanes(), {});
+      Lanes in = TakeOutput(nodes[node.inputs[port]]);
       for (const auto& lane : in) {
         for (const data::ChangeBatch& batch : lane) {
           node.rows_in += batch.rows;
@@ -281,7 +320,7 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   impl->root = std::move(plan);
   impl->options = std::move(options);
   KAPPA_CHECK(!impl->options.watch || impl->options.shards == 1);
-  KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root, 0));
+  KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root));
   for (Impl::Node& node : impl->nodes) node.out.assign(impl->lanes(), {});
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
 }
@@ -290,7 +329,9 @@ const std::vector<const plan::Scan*>& Graph::scans() const { return impl_->scans
 const plan::Node& Graph::plan() const { return *impl_->root; }
 
 void Graph::Push(int index, data::ChangeBatch rows) {
-  Impl::Node& node = impl_->nodes[impl_->scan_nodes[static_cast<size_t>(index)]];
+  const size_t at_node = impl_->scan_nodes[static_cast<size_t>(index)];
+  if (at_node == SIZE_MAX) return;
+  Impl::Node& node = impl_->nodes[at_node];
   const auto limit = static_cast<int64_t>(impl_->options.batch_rows);
   for (int64_t at = 0; at < rows.rows; at += limit) {
     const int64_t count = std::min(limit, rows.rows - at);
@@ -396,8 +437,14 @@ uint64_t Graph::state_bytes() const {
 
 std::vector<Graph::NodeStats> Graph::stats() {
   std::vector<NodeStats> all;
-  const auto add = [&](const auto& self, const Impl::Node& node) -> void {
-    NodeStats stats{node.depth, "", node.rows_in, node.rows_out, node.batches, node.nanos, node.scan_errors, 0, 0};
+  std::set<const Impl::Node*> seen;
+  const auto add = [&](const auto& self, const Impl::Node& node, int depth) -> void {
+    if (!seen.insert(&node).second) {
+      const std::string text = plan::Explain(*node.plan);
+      all.push_back({depth, text.substr(0, text.find('\n')) + " (the same as above)"});
+      return;
+    }
+    NodeStats stats{depth, "", node.rows_in, node.rows_out, node.batches, node.nanos, node.scan_errors, 0, 0};
     std::string text = plan::Explain(*node.plan);
     stats.text = text.substr(0, text.find('\n'));
     for (const auto& op : node.operators) {
@@ -406,9 +453,9 @@ std::vector<Graph::NodeStats> Graph::stats() {
       op->VisitState([&](std::string_view, state::Arena& arena) { stats.state_bytes += arena.memory_bytes(); });
     }
     all.push_back(std::move(stats));
-    for (const size_t input : node.inputs) self(self, impl_->nodes[input]);
+    for (const size_t input : node.inputs) self(self, impl_->nodes[input], depth + 1);
   };
-  add(add, impl_->nodes.back());
+  add(add, impl_->nodes.back(), 0);
   return all;
 }
 

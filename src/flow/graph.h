@@ -1,4 +1,5 @@
 // Graph: one plan, running. Operators are replicated over shards; rows move between shards by hash where an operator asks.
+// Parts of the plan that are the same run once.
 #pragma once
 
 #include <functional>
@@ -32,7 +33,7 @@ class Graph {
   static Result<std::unique_ptr<Graph>> Make(plan::NodePtr plan, GraphOptions options);
   ~Graph();
 
-  /// The leaves that read relations, in a fixed order; Push addresses them by index.
+  /// The leaves of the plan that read relations, in its order; Push addresses them by index.
   const std::vector<const plan::Scan*>& scans() const;
   const plan::Node& plan() const;
   /// Rows of scan `index`: its columns, in order; the scan's predicate is applied here.
@@ -53,15 +54,15 @@ class Graph {
   uint64_t state_bytes() const;
   /// What a node did since the graph was made, all shards together, and what it keeps. For EXPLAIN ANALYZE.
   struct NodeStats {
-    int depth;
+    int depth = 0;
     std::string text;
-    int64_t rows_in, rows_out, batches;  // batches that came in
-    int64_t nanos;                       // wall time of its part of the steps
-    int64_t errors;                      // rows for which an expression failed
-    int64_t state_rows;
-    uint64_t state_bytes;
+    int64_t rows_in = 0, rows_out = 0, batches = 0;  // batches that came in
+    int64_t nanos = 0;                               // wall time of its part of the steps
+    int64_t errors = 0;                              // rows for which an expression failed
+    int64_t state_rows = 0;
+    uint64_t state_bytes = 0;
   };
-  /// In Explain's order: a node, then its inputs.
+  /// In Explain's order: a node, then its inputs. A node with several users shows its figures once.
   std::vector<NodeStats> stats();
 
  private:
