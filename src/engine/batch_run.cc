@@ -311,6 +311,7 @@ class BatchRun {
       }
       if (!changes.empty()) KAPPA_RETURN_IF_ERROR(Step({}, {{table.id, std::move(changes)}}, false));
     }
+    flow_->EndTables();
     return {};
   }
 

@@ -179,6 +179,20 @@ struct Graph::Impl {
     return {};
   }
 
+  /// The node gives no more rows.
+  void End(size_t ended) {
+    for (size_t n = 0; n < nodes.size(); ++n) {
+      Node& node = nodes[n];
+      for (size_t port = 0; port < node.inputs.size(); ++port) {
+        if (node.inputs[port] != ended) continue;
+        for (auto& op : node.operators) op->OnInputEnd(static_cast<int>(port));
+        // These give nothing but what came in.
+        const plan::NodeKind kind = node.plan->kind;
+        if (kind == plan::NodeKind::kFilter || kind == plan::NodeKind::kProject || kind == plan::NodeKind::kUnnest) End(n);
+      }
+    }
+  }
+
   size_t lanes() const { return static_cast<size_t>(options.shards); }
 
   /// Pushed rows to the shards' lanes, through the scan's predicate.
@@ -348,6 +362,11 @@ void Graph::Push(int index, data::ChangeBatch rows) {
     }
     node.out[lane].push_back(data::Slice(rows, at, count));
   }
+}
+
+void Graph::EndScan(int index) {
+  const size_t at_node = impl_->scan_nodes[static_cast<size_t>(index)];
+  if (at_node != SIZE_MAX) impl_->End(at_node);
 }
 
 Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<data::ChangeBatch>& out) {

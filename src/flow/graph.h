@@ -38,6 +38,8 @@ class Graph {
   const plan::Node& plan() const;
   /// Rows of scan `index`: its columns, in order; the scan's predicate is applied here.
   void Push(int index, data::ChangeBatch rows);
+  /// Bounded runs: nothing more will be pushed to this scan.
+  void EndScan(int index);
   /// Runs what was pushed. With `end`, the operators finish an epoch (or a part of a bulk step, see EpochContext::flush).
   Status Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<data::ChangeBatch>& out);
 

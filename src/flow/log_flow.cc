@@ -97,6 +97,13 @@ int64_t LogFlow::next_due_us() const {
   return due;
 }
 
+void LogFlow::EndTables() {
+  for (auto& [id, view] : views_) {
+    for (size_t i = 0; i < view.inputs.size(); ++i)
+      if (view.inputs[i].kind == ViewInput::Kind::kTable) view.graph->EndScan(static_cast<int>(i));
+  }
+}
+
 std::vector<int> LogFlow::NeededColumns(uint32_t stream) const { return streams_.at(stream)->columns(); }
 
 std::vector<uint32_t> LogFlow::Order() const {

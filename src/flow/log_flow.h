@@ -78,6 +78,8 @@ class LogFlow {
                      FlowChanges& changes);
   /// The epoch that restored state is of, and its time.
   void SetTime(uint64_t epoch, int64_t wall_us) { epoch_ = epoch, wall_us_ = wall_us; }
+  /// Bounded input: the tables are whole, nothing more comes to them.
+  void EndTables();
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
   /// The earliest wall time at which a view changes by itself; INT64_MAX: none does.

@@ -41,6 +41,8 @@ class Operator {
   /// `port` is the index of the plan node's input.
   virtual Status OnBatch(int port, data::ChangeBatch batch, Output& out) = 0;
   virtual Status OnEpochEnd(const EpochContext&, Output&) { return {}; }
+  /// Bounded runs: no more rows come to this port, so nothing need be kept for them.
+  virtual void OnInputEnd(int /*port*/) {}
   /// Names and arenas of the state, in a fixed order. They are what checkpoints store.
   virtual void VisitState(const std::function<void(std::string_view name, state::Arena&)>&) {}
   /// After the arenas were loaded from a checkpoint: rebuild what is derived from them.

@@ -1,4 +1,7 @@
 // Window: TUMBLE, HOP and CUMULATE give each row the windows that it falls in.
+#include <absl/container/flat_hash_set.h>
+
+#include "data/row_key.h"
 #include "ops/factories.h"
 
 namespace kappa::ops {
@@ -12,7 +15,8 @@ int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0
 // State        none.
 // Watermark    passed by.
 // Retractions  weights are kept; windows are a function of the row.
-// Cost         TUMBLE shares the input's columns; HOP and CUMULATE gather up to size / slide copies of each row (views, not strings).
+// Cost         TUMBLE shares the input's columns; HOP and CUMULATE gather up to size / slide copies of each row (views, not strings),
+//              where the plan allows it after merging equal rows of a slice: an aggregate then sees each of them once a window.
 // Threads      one at a time.
 class Window final : public Operator {
  public:
@@ -22,12 +26,14 @@ class Window final : public Operator {
         slide_(node.slide_us),
         size_(node.size_us),
         offset_(node.offset_us),
+        merges_(node.merges),
         context_(std::move(context)) {
     KAPPA_CHECK(slide_ > 0 && size_ > 0);
   }
 
   Status OnBatch(int, data::ChangeBatch batch, Output& out) override {
     if (batch.rows == 0) return {};
+    if (merges_) batch = MergeSlices(std::move(batch));
     const data::ColumnPtr time_column = batch.columns[static_cast<size_t>(time_)];  // outlives the batch below
     const data::Column& time = *time_column;
     const bool date = time.type().id == data::TypeId::kDate;
@@ -97,9 +103,61 @@ class Window final : public Operator {
     return column;
   }
 
+  /// The batch with equal rows of a slice merged. Rows that no window holds stay as they are.
+  data::ChangeBatch MergeSlices(data::ChangeBatch batch) {
+    const data::Column& time = *batch.columns[static_cast<size_t>(time_)];
+    if (time.type().id == data::TypeId::kDate) return batch;
+    std::vector<data::ColumnPtr> others = batch.columns;
+    others.erase(others.begin() + time_);
+    const data::RowKeys keys(others, batch.rows, /*canonical=*/false);
+    const auto slice = [&](int64_t row) { return FloorDivide(time.data<int64_t>()[row] - offset_ % slide_, slide_); };
+    struct Row {
+      int64_t slice;
+      int32_t row, place;  // place: in `rows`
+    };
+    const auto hash = [&](const Row& r) { return static_cast<size_t>(HashWord(keys.hash(r.row) + static_cast<uint64_t>(r.slice))); };
+    const auto equal = [&](const Row& a, const Row& b) { return a.slice == b.slice && keys.key(a.row) == keys.key(b.row); };
+    absl::flat_hash_set<Row, decltype(hash), decltype(equal)> known(static_cast<size_t>(batch.rows), hash, equal);
+    std::vector<int32_t> rows;
+    auto weights = std::make_shared<std::vector<int64_t>>();
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      const auto row = static_cast<int32_t>(i), place = static_cast<int32_t>(rows.size());
+      const int64_t t = time.data<int64_t>()[i];
+      const bool held = !time.IsNull(i) && t > INT64_MIN / 4 && t < INT64_MAX / 4;
+      if (held) {
+        const auto [it, fresh] = known.insert({slice(i), row, place});
+        if (!fresh) {
+          (*weights)[static_cast<size_t>(it->place)] += batch.weight(i);
+          continue;
+        }
+      }
+      rows.push_back(row);
+      weights->push_back(batch.weight(i));
+    }
+    seen_rows_ += batch.rows;
+    kept_rows_ += static_cast<int64_t>(rows.size());
+    if (seen_rows_ >= kMergeTrialRows && kept_rows_ > seen_rows_ / 4 * 3) merges_ = false;  // not worth it: rows differ too much
+    if (static_cast<int64_t>(rows.size()) == batch.rows) return batch;
+    size_t changed = 0;  // what came and went within the batch is left out
+    for (size_t k = 0; k < rows.size(); ++k) {
+      if ((*weights)[k] == 0) continue;
+      rows[changed] = rows[k];
+      (*weights)[changed++] = (*weights)[k];
+    }
+    rows.resize(changed);
+    weights->resize(changed);
+    batch.weights = nullptr;
+    data::ChangeBatch merged = data::Gather(batch, rows);
+    merged.weights = std::move(weights);
+    return merged;
+  }
+
+  static constexpr int64_t kMergeTrialRows = 65536;
   bool cumulate_;
   int time_;
   int64_t slide_, size_, offset_;
+  bool merges_;  // as the plan allows, while it helps
+  int64_t seen_rows_ = 0, kept_rows_ = 0;
   expr::EvalContext context_;
 };
 

@@ -84,7 +84,7 @@ NodePtr MakeProject(NodePtr input, std::vector<ExprPtr> expressions, std::vector
   return node;
 }
 
-NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape) {
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape, bool merges) {
   auto node = std::make_shared<Window>();
   node->shape = shape;
   node->schema = input->schema;
@@ -95,6 +95,7 @@ NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t siz
   node->slide_us = slide_us;
   node->size_us = size_us;
   node->offset_us = offset_us;
+  node->merges = merges;
   node->append_only = input->append_only;
   node->inputs = {std::move(input)};
   return node;

@@ -17,7 +17,8 @@ NodePtr MakeValues(data::Schema schema, std::vector<std::vector<expr::ExprPtr>> 
 NodePtr MakeFilter(NodePtr input, expr::ExprPtr predicate);
 NodePtr MakeTemporalFilter(NodePtr input, std::vector<TemporalFilter::Bound> bounds);
 NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::vector<std::string> names);
-NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop);
+NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop,
+                   bool merges = false);
 NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
 /// `names` are those of the keys, of window_start and window_end, and of the aggregates.
 NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,

@@ -226,6 +226,7 @@ std::string WindowText(const Window& window, const std::vector<std::string>& nam
                                   Duration(window.slide_us) + " size ";
   text += Duration(window.size_us);
   if (window.offset_us != 0) text += " offset " + Duration(window.offset_us);
+  if (window.merges) text += " merging equal rows";
   return text;
 }
 

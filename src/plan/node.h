@@ -109,6 +109,9 @@ struct Window final : Node {
   int64_t slide_us = 0;  // the step of CUMULATE
   int64_t size_us = 0;
   int64_t offset_us = 0;
+  /// Nobody reads the time column: rows of one slice (between two starts or ends of windows) that are equal otherwise may be merged
+  /// into one of their weights' sum, with any of their times, before they are multiplied.
+  bool merges = false;
 };
 
 /// SESSION: the input's columns, then window_start and window_end of the row's session. Rows of equal `keys` that lie at most

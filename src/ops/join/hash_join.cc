@@ -31,6 +31,7 @@ struct Side {
   std::vector<expr::ExprPtr> keys;
   bool preserved;     // its rows are also emitted alone (with NULLs for the other side, if that is shown) ..
   bool when_matched;  // .. while they have a match (semi join); else while they have none
+  bool ended = false;
   plan::Join::Expiry expiry;
   state::Arena arena;
   RowMultimap map;
@@ -107,6 +108,7 @@ class HashJoin final : public Operator {
       if (epoch.watermarks != nullptr && side->expiry.column >= 0) side->Expire(*epoch.watermarks);
     return {};
   }
+  void OnInputEnd(int port) override { sides_[port]->ended = true; }
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override {
     visit("left", sides_[0]->arena);
     visit("right", sides_[1]->arena);
@@ -225,7 +227,8 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
     }
   }
   if (a.preserved) EmitAlone(probe, out);
-  return Store(probe, keys, out);
+  // Rows are kept for those of the other side that are still to come, and to count how many each of its rows meets.
+  return b.ended && !b.preserved ? Status() : Store(probe, keys, out);
 }
 
 /// Rows of the batch itself that are shown without a partner.

@@ -242,9 +242,11 @@ Pruned Prune(const NodePtr& node, Columns used) {
     case NodeKind::kWindow: {
       const auto& window = static_cast<const plan::Window&>(*node);
       own[static_cast<size_t>(window.time_column)] = true;
+      const bool several = window.slide_us < window.size_us && window.size_us % window.slide_us == 0;  // windows of a row, made of slices
+      const bool merges = several && !used[static_cast<size_t>(window.time_column)];
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
         return plan::MakeWindow(input.node, input.mapping[static_cast<size_t>(window.time_column)], window.slide_us, window.size_us, window.offset_us,
-                                window.shape);
+                                window.shape, merges);
       });
     }
     case NodeKind::kSession: {
