@@ -103,6 +103,8 @@ function tiles(status) {
     tile("Dead letters", count(status.dead_letters), status.dead_letters > 0),
     tile("Checkpoint age", duration(status.checkpoint_age_s)),
     tile("Memory", bytes(status.memory_bytes)),
+    tile("State", bytes(status.state_memory && status.state_memory.used_bytes)),
+    tile("Spilled", bytes(status.state_memory && status.state_memory.spill_bytes)),
     tile("Sessions", count(status.sessions)),
     tile("Up for", duration(status.uptime_s)),
   ];

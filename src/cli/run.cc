@@ -30,6 +30,8 @@ struct RunOptions {
   std::string stats;
   int threads = 0;
   size_t batch_rows = 8192;
+  uint64_t state_memory_bytes = 0;
+  std::string spill_folder;
 };
 
 std::vector<std::string> SplitOn(const std::string& text, char separator) {
@@ -53,6 +55,8 @@ int Run(const RunOptions& options) {
   batch.sql_path = options.sql;
   batch.threads = options.threads > 0 ? options.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   batch.batch_rows = options.batch_rows;
+  batch.state_memory_bytes = options.state_memory_bytes;
+  batch.spill_folder = options.spill_folder;
   batch.now_us = io::RealClock().WallMicros();
   for (const std::string& input : options.inputs) {
     const size_t equals = input.find('=');
@@ -97,6 +101,7 @@ int Run(const RunOptions& options) {
   action.sa_handler = [](int) { interrupted = true; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of that write, not the end
   batch.cancelled = [] { return interrupted.load(); };
   const bool terminal = isatty(STDERR_FILENO) != 0;
   double shown = 0;
@@ -150,6 +155,10 @@ void AddRunCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--input", options->inputs, "NAME=PATH[,PATH..] of a stream or table")->type_name("NAME=PATH[,PATH]");
   command->add_option("--output", options->outputs, "VIEW=PATH, or VIEW=blackhole:")->type_name("VIEW=PATH");
   command->add_option("--threads", options->threads, "Threads; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
+  command->add_option("--state-memory", options->state_memory_bytes, "State in memory, as 512MB or 4GB; the rest spills. 0: 60 % of the memory")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--spill-dir", options->spill_folder, "Folder on a disk for state beyond --state-memory ($TMPDIR, else /var/tmp)");
   command->add_option("--stats", options->stats, "Write figures as JSON to this file");
   command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")
       ->capture_default_str()

@@ -30,6 +30,7 @@ struct ServeOptions {
   int64_t checkpoint_interval_ms = 10'000;
   int64_t checkpoint_records = 2'000'000;
   int64_t query_memory_mb = 1024;
+  uint64_t state_memory_bytes = 0;
   int64_t statement_timeout_ms = 0;
   int64_t dead_letters_max = 100'000;
   int default_partitions = 1;
@@ -77,6 +78,7 @@ int Serve(const ServeOptions& options) {
   engine_options.checkpoint_interval_us = options.checkpoint_interval_ms * 1000;
   engine_options.checkpoint_records = options.checkpoint_records;
   engine_options.query_memory_bytes = options.query_memory_mb << 20;
+  engine_options.state_memory_bytes = options.state_memory_bytes;
   engine_options.statement_timeout_us = options.statement_timeout_ms * 1000;
   engine_options.dead_letters_max = options.dead_letters_max;
   engine_options.default_partitions = options.default_partitions;
@@ -154,6 +156,9 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--query-memory-mb", options->query_memory_mb, "Bound of one query's result")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command->add_option("--state-memory", options->state_memory_bytes, "State in memory, as 512MB or 4GB; the rest spills. 0: 60 % of the memory")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false));
   command->add_option("--statement-timeout-ms", options->statement_timeout_ms, "Bound of a statement's time; 0 is none")->capture_default_str();
   command->add_option("--dead-letters-max", options->dead_letters_max, "Rows kept in kappa.dead_letters")->capture_default_str();
   command->add_option("--step-records", options->step_records, "Records of a step of a replay (tests use 1 and 7)")

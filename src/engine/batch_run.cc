@@ -13,6 +13,7 @@
 #include "engine/core.h"
 #include "format/decoder.h"
 #include "io/folder.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
@@ -70,6 +71,7 @@ class BatchRun {
 
   Result<BatchRunStats> Run() {
     const auto begin = std::chrono::steady_clock::now();
+    KAPPA_RETURN_IF_ERROR(BoundMemory());
     KAPPA_ASSIGN_OR_RETURN(text_, io::ReadWholeFile(options_.sql_path, 16 << 20));
     Status status = Declare();
     if (!status.ok()) return InFile(status.error(), options_.sql_path, text_);
@@ -80,6 +82,7 @@ class BatchRun {
     flow_->EndInput();
     KAPPA_RETURN_IF_ERROR(Step({}, {}, true));
     stats_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    stats_.state_bytes = state::GetMemoryUse().page_bytes;
     KAPPA_RETURN_IF_ERROR(WriteOutputs());
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -96,6 +99,15 @@ class BatchRun {
     int64_t changes = 0;
     data::Schema schema;
   };
+
+  Status BoundMemory() {
+    const uint64_t bytes = options_.state_memory_bytes > 0 ? options_.state_memory_bytes : state::DefaultMemoryLimit();
+    if (!options_.spill_folder.empty()) return state::SetMemoryLimit(bytes, options_.spill_folder);
+    const char* named = std::getenv("TMPDIR");
+    const std::string folder = named != nullptr && *named != 0 ? named : io::Exists("/var/tmp") ? "/var/tmp" : "/tmp";
+    (void)state::SetMemoryLimit(bytes, folder);  // nobody asked for this folder: it is an error when it is needed
+    return {};
+  }
 
   sql::BindContext Context() {
     sql::BindContext context;
@@ -270,6 +282,7 @@ class BatchRun {
 
   Status Step(std::map<uint32_t, std::vector<flow::JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables, bool flush) {
     if (options_.cancelled && options_.cancelled()) return Error(sqlstate::kQueryCanceled, "interrupted").Detail("No output was written.");
+    KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
     KAPPA_RETURN_IF_ERROR(flow_->AdvanceRows(std::move(streams), std::move(tables), flush, changes));
     for (auto& [name, view] : views_) {
@@ -461,9 +474,9 @@ Result<BatchRunStats> RunBatch(const BatchRunOptions& options) {
 }
 
 std::string BatchRunStats::ToJson() const {
-  std::string out =
-      fmt::format(R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"views":{{)", events,
-                  seconds, seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes);
+  std::string out = fmt::format(
+      R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"state_bytes":{},"views":{{)",
+      events, seconds, seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes, state_bytes);
   const char* comma = "";
   for (const auto& [name, view] : views) {
     out += comma;

@@ -18,6 +18,8 @@ struct BatchRunOptions {
   bool print_all = false;                                  // no outputs given: `print` gets every view
   int threads = 1;
   size_t batch_rows = 8192;
+  uint64_t state_memory_bytes = 0;                         // 0: state::DefaultMemoryLimit()
+  std::string spill_folder;                                // empty: $TMPDIR, or /var/tmp, or /tmp
   int64_t now_us = 0;                                      // the one epoch's wall time
   std::function<void(int64_t events, double seconds)> progress;
   std::function<void(const std::string& view, const data::Schema& schema, const data::Batch& rows)> print;
@@ -31,6 +33,7 @@ struct BatchRunStats {
   int64_t late = 0;
   int64_t dead_letters = 0;
   int64_t peak_rss_bytes = 0;
+  uint64_t state_bytes = 0;  // at the end of the input
   struct View {
     int64_t rows = 0;
     std::string digest;

@@ -201,6 +201,7 @@ class Core final : public Engine {
   void NotifySubscribers(uint64_t epoch, const flow::FlowChanges& changes);  // publish_ held
   void ResetSubscribers(const std::string& view);                            // publish_ held: it switched versions
   bool RunCommands();
+  bool HasMemory();
   void Housekeeping();
   void ApplyRetention();
   Status AddStreamRuntime(const catalog::Stream& stream);
@@ -265,6 +266,9 @@ class Core final : public Engine {
   std::atomic<bool> checkpoint_running_{false};
   int64_t last_housekeeping_us_ = 0;
   int64_t last_retention_us_ = 0;
+  bool out_of_memory_ = false;    // state is at its bound and cannot spill
+  uint64_t last_epoch_seen_ = 0;
+  int64_t quiet_since_us_ = 0;    // 0: free memory was given back since the last epoch
   std::map<std::pair<uint32_t, int32_t>, log::Offset> checkpoint_ends_;  // of the last checkpoint taken
   std::vector<std::shared_ptr<Replay>> finished_replays_;  // threads to join
 

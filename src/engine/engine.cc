@@ -7,6 +7,7 @@
 #include "engine/core.h"
 #include "io/folder.h"
 #include "log/record_batch.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
@@ -16,6 +17,7 @@ constexpr int64_t kHousekeepingUs = 1'000'000;
 constexpr int64_t kCatchUpUs = 10'000'000;
 constexpr int64_t kTickUs = 1'000'000;  // between epochs that hold no records
 constexpr int64_t kRetentionUs = 60'000'000;
+constexpr int64_t kQuietUs = 2'000'000;  // after so long without an epoch, memory that was kept for the next is given back
 
 data::Schema DeadLetterSchema() {
   data::Schema schema;
@@ -46,6 +48,8 @@ Status Core::Start() {
   opened_us_ = clock_.SteadyMicros();
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(options_.folder));
   KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(options_.folder));
+  KAPPA_RETURN_IF_ERROR(
+      state::SetMemoryLimit(options_.state_memory_bytes > 0 ? options_.state_memory_bytes : state::DefaultMemoryLimit(), options_.folder));
   KAPPA_ASSIGN_OR_RETURN(log_, log::Log::Open(options_.folder + "/log", options_.log, clock_));
   KAPPA_ASSIGN_OR_RETURN(catalog_, catalog::CatalogLog::Open(*log_));
   KAPPA_ASSIGN_OR_RETURN(journal_, flow::OpenJournal(*log_));
@@ -118,6 +122,7 @@ void Core::Run() {
       data_waiting_ = false;
     }
     RunCommands();
+    if (!HasMemory()) continue;  // a command may make room, and so may whoever looks after the disk
     Status status = RunEpoch();
     if (!status.ok()) {
       // The log is safe; what is derived from it stopped. Readers keep the last epoch, health says why.
@@ -131,6 +136,14 @@ void Core::Run() {
     }
     Housekeeping();
   }
+}
+
+bool Core::HasMemory() {
+  Status status = state::CheckMemory();
+  if (status.ok() != out_of_memory_) return status.ok();
+  out_of_memory_ = !status.ok();
+  fmt::print(stderr, "kappa: {}\n", status.ok() ? "state has room again, epochs go on" : "epochs wait: " + status.ToString());
+  return status.ok();
 }
 
 bool Core::RunCommands() {
@@ -362,6 +375,13 @@ void Core::Housekeeping() {
     ApplyRetention();
   }
   MaybeCheckpoint(false);
+  if (epoch_ != last_epoch_seen_ || checkpoint_running_) {
+    last_epoch_seen_ = epoch_;
+    quiet_since_us_ = now;
+  } else if (quiet_since_us_ != 0 && now - quiet_since_us_ >= kQuietUs) {
+    quiet_since_us_ = 0;
+    state::ReleaseFreeMemory();
+  }
 }
 
 void Core::ApplyRetention() {

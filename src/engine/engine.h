@@ -23,6 +23,7 @@ struct EngineOptions {
   int64_t checkpoint_interval_us = 10'000'000;
   int64_t checkpoint_records = 2'000'000;     // a checkpoint comes earlier when so many records came since the last
   int64_t query_memory_bytes = 1ll << 30;     // rows a query may hold
+  uint64_t state_memory_bytes = 0;            // of state in memory, for the whole process; 0: state::DefaultMemoryLimit()
   int64_t statement_timeout_us = 0;           // 0: none
   int64_t subscription_queue_rows = 100'000;  // a slower subscriber is cut off
   int64_t dead_letters_max = 100'000;         // rows kept in kappa.dead_letters

@@ -9,11 +9,13 @@
 #include "data/row_key.h"
 #include "plan/build.h"
 #include "plan/subquery_expression.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
 
 constexpr int64_t kScanBatches = 16;  // batches pushed between two steps
+constexpr int64_t kSmallQuery = 8 << 20;  // bytes
 constexpr int kSubqueryDepthMax = 32;
 constexpr uint32_t kQuery = 0xffffffff;   // the plan's id in its flow
 constexpr uint32_t kParts = 0x80000000;   // ids of leaves that stand for parts; recursions count from 0
@@ -129,6 +131,7 @@ Status QueryRun::Open(const plan::NodePtr& plan) {
   };
   options.watch = [this](int64_t held) -> Status {
     KAPPA_RETURN_IF_ERROR(Check());
+    if (held > kSmallQuery) KAPPA_RETURN_IF_ERROR(state::CheckMemory());  // small ones are answered without room, too
     return Bounded(held);
   };
   KAPPA_RETURN_IF_ERROR(Check());
@@ -208,7 +211,7 @@ Status QueryRun::PushStored() {
     int64_t pushed = 0;
     snapshot->Scan(scan.columns, static_cast<int64_t>(query_.core.options_.batch_rows), [&](data::Batch rows) {
       flow_->Inject(kQuery, static_cast<int>(i), data::ChangeBatch(std::move(rows)));
-      if (++pushed % kScanBatches == 0) {
+      if (++pushed % kScanBatches == 0 || state::Spilling()) {  // what was fetched for a batch may go soon
         status = Advance(false);
         if (status.ok()) status = Check();
       }

@@ -5,6 +5,7 @@
 
 #include "engine/core.h"
 #include "io/folder.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
@@ -80,6 +81,7 @@ Status Core::Recover() {
   if (meta.ok() && meta->has_value()) restored = RestoreFrom(**meta);
   if (restored.ok() && meta.ok() && meta->has_value()) return ReplayTail(journal_end_, epoch_);
 
+  if (!restored.ok() && restored.error().Is(sqlstate::kDiskFull)) return restored;  // it is good, there is no room for it
   if (!restored.ok()) {
     fmt::print(stderr, "kappa: the last checkpoint cannot be used ({}); rebuilding all views from the log\n", restored.error().message());
     checkpoints_.reset();
@@ -161,6 +163,7 @@ Status Core::RestoreFrom(std::string_view meta) {
     if (!state.AtEnd()) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
   }
   auto load = [&](const std::string& name, state::Arena& arena, bool* all) -> Status {
+    KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     KAPPA_ASSIGN_OR_RETURN(bool found, checkpoints_->LoadArena(name, arena));
     *all &= found;
     return {};
@@ -296,6 +299,7 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
     }
     if (!ahead.empty() && records < options_.step_records) continue;
     if (!step.empty()) {
+      KAPPA_RETURN_IF_ERROR(state::CheckMemory());
       flow::FlowChanges changes;
       KAPPA_RETURN_IF_ERROR(flow_->Advance(step, false, changes));
       epoch_ = step.back().epoch;

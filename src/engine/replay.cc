@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine/core.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
@@ -61,6 +62,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     ahead.erase(ahead.begin(), ahead.begin() + static_cast<ptrdiff_t>(taken));
     if (cancelled()) return Error(sqlstate::kQueryCanceled, "the replay was cancelled");
     if (!reached && records < step_records) continue;
+    KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
     KAPPA_RETURN_IF_ERROR(flow.Advance(step, reached && flush_last, changes));
     KAPPA_RETURN_IF_ERROR(consume(changes));

@@ -7,6 +7,7 @@
 
 #include "engine/core.h"
 #include "format/decoder.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 namespace {
@@ -33,6 +34,12 @@ int64_t ResidentBytes() {
   int64_t pages = 0, resident = 0;
   statm >> pages >> resident;
   return resident * 4096;
+}
+
+std::string StateMemoryJson() {
+  const state::MemoryUse use = state::GetMemoryUse();
+  return fmt::format(R"({{"limit_bytes":{},"used_bytes":{},"resident_bytes":{},"spill_bytes":{}}})", use.limit_bytes, use.page_bytes,
+                     use.resident_bytes, use.spill_bytes);
 }
 
 }  // namespace
@@ -74,11 +81,11 @@ std::string Core::StatusJson() {
   for (const auto& topic : log_->ListTopics()) unsafe |= topic->config().unsafe;
   std::lock_guard guard(publish_);
   std::string out = fmt::format(
-      R"({{"version":"0.1.0","state":"{}","failure":{},"unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
+      R"({{"version":"0.1.0","state":"{}","failure":{},"unsafe":{},"uptime_s":{:.1f},"epoch":{},"epoch_time":{},"epochs_per_second":{:.1f},"checkpoint_epoch":{},"checkpoint_age_s":{},"recovery_ms":{:.1f},"memory_bytes":{},"state_memory":{},"sessions":{},"subscriptions":{},"dead_letters":{})",
       state, failure, unsafe, static_cast<double>(now - opened_us_) / 1e6, visible_epoch_.load(), TimeJson(visible_wall_us_),
       epoch_rate_.per_second(), checkpoint_epoch_,
       last_checkpoint_us_ == 0 ? "null" : fmt::format("{:.1f}", static_cast<double>(now - last_checkpoint_us_) / 1e6),
-      static_cast<double>(recovery_us_.load()) / 1e3, ResidentBytes(), sessions.load(), subscriptions_.size(),
+      static_cast<double>(recovery_us_.load()) / 1e3, ResidentBytes(), StateMemoryJson(), sessions.load(), subscriptions_.size(),
       dead_letters_->row_count() + dead_letters_dropped_);
   std::map<std::string, int64_t> lag;  // by stream name
   out += ",\"streams\":[";
@@ -193,6 +200,19 @@ std::string Core::MetricsText() {
   out += fmt::format("kappa_recovery_duration_seconds {:.6f}\n", static_cast<double>(recovery_us_.load()) / 1e6);
   family("kappa_memory_bytes", "gauge", "Resident memory of the process.");
   out += fmt::format("kappa_memory_bytes {}\n", ResidentBytes());
+  const state::MemoryUse use = state::GetMemoryUse();
+  family("kappa_state_limit_bytes", "gauge", "Bound of state in memory.");
+  out += fmt::format("kappa_state_limit_bytes {}\n", use.limit_bytes);
+  family("kappa_state_bytes", "gauge", "State of all views, in memory and spilled.");
+  out += fmt::format("kappa_state_bytes {}\n", use.page_bytes);
+  family("kappa_state_resident_bytes", "gauge", "Memory that state takes.");
+  out += fmt::format("kappa_state_resident_bytes {}\n", use.resident_bytes);
+  family("kappa_state_spill_bytes", "gauge", "Size of the spill file.");
+  out += fmt::format("kappa_state_spill_bytes {}\n", use.spill_bytes);
+  if (checkpoints_ && !recovering_) {
+    family("kappa_checkpoint_memory_bytes", "gauge", "Memory of the store that checkpoints are written to.");
+    out += fmt::format("kappa_checkpoint_memory_bytes {}\n", checkpoints_->memory_bytes());
+  }
   family("kappa_sessions", "gauge", "Open SQL sessions.");
   out += fmt::format("kappa_sessions {}\n", sessions.load());
   family("kappa_epoch", "counter", "The epoch that readers see.");
@@ -249,6 +269,10 @@ std::string Core::MetricsText() {
 }
 
 bool Core::healthy(std::string* why) {
+  if (Status memory = state::CheckMemory(); !memory.ok()) {
+    *why = "epochs wait: " + memory.error().message();
+    return false;
+  }
   std::lock_guard guard(wake_mutex_);
   if (fatal_) {
     *why = "epochs stopped: " + fatal_->message();

@@ -9,6 +9,7 @@
 #include "base/int128.h"
 #include "data/row_key.h"
 #include "plan/build.h"
+#include "state/memory.h"
 
 namespace kappa::flow {
 namespace {
@@ -17,6 +18,9 @@ using Lanes = std::vector<std::vector<data::ChangeBatch>>;
 
 /// An output of more rows is handed to the next operator before the step goes on, when somebody watches.
 constexpr int64_t kHandOverRows = 256 * 1024;
+
+/// Rows of a batch where state may be out of memory: what one batch touches is fetched first and must stay until it is used.
+constexpr int64_t kSpillingRows = 1024;
 
 int ShardOf(uint64_t hash, int shards) {
   // Tables use the low bits of the same hash: take the high ones of another mix.
@@ -283,6 +287,13 @@ struct Graph::Impl {
     return std::exchange(node.out, Lanes(lanes()));
   }
 
+  static Status RunBatch(ops::Operator& op, int port, data::ChangeBatch batch, ops::Output& out) {
+    if (!state::Spilling() || batch.rows <= kSpillingRows) return op.OnBatch(port, std::move(batch), out);
+    for (int64_t at = 0; at < batch.rows; at += kSpillingRows)
+      KAPPA_RETURN_IF_ERROR(op.OnBatch(port, data::Slice(batch, at, std::min(kSpillingRows, batch.rows - at)), out));
+    return {};
+  }
+
   Status RunOperator(Node& node, ThreadPool& pool, const ops::EpochContext* end) {
     const size_t shards = node.operators.size();
     std::vector<Lanes> ports(node.inputs.size());
@@ -306,7 +317,7 @@ struct Graph::Impl {
       ops::Output& out = node.out[at];
       for (size_t port = 0; port < ports.size(); ++port) {
         for (data::ChangeBatch& batch : ports[port][at]) {
-          status[at] = op.OnBatch(static_cast<int>(port), std::move(batch), out);
+          status[at] = RunBatch(op, static_cast<int>(port), std::move(batch), out);
           if (status[at].ok() && options.watch) status[at] = Watch(static_cast<size_t>(&node - nodes.data()));
           if (!status[at].ok()) return;
         }

@@ -7,6 +7,7 @@
 
 #include "ops/row_decoder.h"
 #include "ops/row_multimap.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 // Words of the arena's root after the multimap's: digest (two), rows with multiplicity.
 constexpr int kDigestWord = 2;
 constexpr int kRowCountWord = 4;
+
+/// Rows of a batch where pages may be out of memory: its strings lie in them, and should still be there when they are looked at.
+constexpr int64_t kSpillingRows = 1024;
 
 RowMultimap::Layout LayoutFor(const std::vector<int>& index_columns) {
   return index_columns.empty() ? RowMultimap::Layout::kRowsOnly : RowMultimap::Layout::kIndexed;
@@ -36,12 +40,14 @@ struct ViewSnapshot::Impl {
 void ViewSnapshot::Scan(std::span<const int> columns, int64_t batch_rows, const std::function<bool(data::Batch)>& consume) const {
   KAPPA_CHECK(batch_rows > 0);
   if (impl_ == nullptr || row_count_ == 0) return;
+  if (state::Spilling()) batch_rows = std::min(batch_rows, kSpillingRows);
   state::TableReader<state::ArenaSnapshot> rows(impl_->arena, 0);
   RowDecoder decoder(*impl_->schema, columns);
   data::Keepalive keepalive = impl_->arena.keepalive();
   std::string scratch;
   constexpr uint64_t kAhead = 8;
   for (uint64_t i = 0; i < rows.slot_count(); ++i) {
+    rows.FetchAhead(i);
     if (i + kAhead < rows.slot_count()) {
       if (state::Ref ahead = rows.RowAt(i + kAhead); ahead != 0) __builtin_prefetch(impl_->arena.Get(ahead));
     }
@@ -112,31 +118,38 @@ Status ViewStore::Apply(const data::ChangeBatch& changes) {
     if (changes.weight(i) != 0) select.push_back(static_cast<int32_t>(i));
   }
   std::vector<state::Ref> refs(select.size());
-  impl.map.rows().FindOrInsertBatch(rows, select, refs.data());
-  // Counts first, so that the order within the batch does not matter; then what is empty goes and what is new is indexed.
-  for (size_t j = 0; j < select.size(); ++j) {
-    int64_t weight = changes.weight(select[j]);
-    impl.map.MutableRow(refs[j])->count += weight;
-    impl.row_count += weight;
-    impl.digest.Add(HashBytes128(rows.key(select[j])), weight);
+  const size_t step = state::Spilling() ? static_cast<size_t>(kSpillingRows) : std::max<size_t>(select.size(), 1);
+  // Counts first, so that the order within the batch does not matter; then what is new is indexed and what is empty goes.
+  for (size_t from = 0; from < select.size(); from += step) {
+    const size_t to = std::min(from + step, select.size());
+    impl.map.rows().FindOrInsertBatch(rows, std::span(select).subspan(from, to - from), refs.data() + from);
+    for (size_t j = from; j < to; ++j) {
+      int64_t weight = changes.weight(select[j]);
+      impl.map.MutableRow(refs[j])->count += weight;
+      impl.row_count += weight;
+      impl.digest.Add(HashBytes128(rows.key(select[j])), weight);
+    }
   }
   std::vector<state::Ref> empty, fresh;
   std::vector<int32_t> fresh_rows;
-  for (size_t j = 0; j < select.size(); ++j) {
-    const RowEntry* entry = impl.map.Row(refs[j]);
-    if (entry->count < 0) {
-      return Error(sqlstate::kInternalError, "a change deletes a row that the view does not have")
-          .Detail(fmt::format("The row's count would be {}.", entry->count));
+  for (size_t from = 0; from < select.size(); from += step) {
+    fresh.clear();
+    fresh_rows.clear();
+    for (size_t j = from; j < std::min(from + step, select.size()); ++j) {
+      impl.map.rows().FetchAhead(refs, j);
+      const RowEntry* entry = impl.map.Row(refs[j]);
+      if (entry->count < 0) {
+        return Error(sqlstate::kInternalError, "a change deletes a row that the view does not have")
+            .Detail(fmt::format("The row's count would be {}.", entry->count));
+      }
+      if (entry->count == 0) {
+        empty.push_back(refs[j]);
+      } else if (entry->owner == 0 && !impl.index_columns.empty()) {
+        fresh.push_back(refs[j]);
+        fresh_rows.push_back(select[j]);
+      }
     }
-    if (entry->count == 0) {
-      empty.push_back(refs[j]);
-    } else if (entry->owner == 0 && !impl.index_columns.empty()) {
-      fresh.push_back(refs[j]);
-      fresh_rows.push_back(select[j]);
-    }
-  }
-  impl.map.EraseEmpty(std::move(empty));
-  if (!fresh.empty()) {
+    if (fresh.empty()) continue;
     std::vector<data::ColumnPtr> columns;
     for (int column : impl.index_columns) columns.push_back(data::Gather(*changes.columns[static_cast<size_t>(column)], fresh_rows));
     data::RowKeys keys(columns, static_cast<int64_t>(fresh_rows.size()));
@@ -148,6 +161,7 @@ Status ViewStore::Apply(const data::ChangeBatch& changes) {
       if (impl.map.Row(fresh[j])->owner == 0) impl.map.Link(fresh[j], owners[j]);
     }
   }
+  impl.map.EraseEmpty(std::move(empty));
   impl.SaveTotals();
   return {};
 }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "state/memory.h"
 #include "state/page_pool.h"
 
 namespace kappa::state {
@@ -117,6 +118,7 @@ bool Arena::Held(uint64_t stamp) {
 
 void Arena::MakeWritable(size_t page) {
   if (Held(pages_[page].stamp)) {
+    WillRead(pages_[page].bytes, kPageBytes);
     PagePtr copy = NewPage(/*zeroed=*/false);
     std::memcpy(copy->bytes.data(), pages_[page].bytes, kPageBytes);
     SetPage(page, std::move(copy));

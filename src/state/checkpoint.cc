@@ -10,17 +10,20 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "state/memory.h"
 
 namespace kappa::state {
 namespace {
 
 constexpr uint32_t kFormatVersion = 1;
-constexpr size_t kBatchBytesMax = 8u << 20;  // pages are handed to RocksDB in pieces of this size
+constexpr size_t kBatchBytesMax = 2u << 20;  // pages are handed to RocksDB in pieces of this size
+constexpr size_t kPagesAhead = 64;           // pages that are out of memory are fetched so many at a time
 constexpr std::string_view kManifestKey = "M";
 
 std::string ArenaKey(uint32_t id) {
@@ -73,7 +76,8 @@ Status FromRocks(const rocksdb::Status& status) {
 rocksdb::Options MakeOptions() {
   rocksdb::Options options;
   options.create_if_missing = true;
-  options.write_buffer_size = 32u << 20;
+  // Memory: two memtables, and the cache of blocks and indexes. Pages pass through; none is worth keeping here.
+  options.write_buffer_size = 16u << 20;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
   options.max_open_files = 256;
@@ -93,6 +97,7 @@ rocksdb::Options MakeOptions() {
   options.bottommost_compression = options.compression;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(8u << 20);
+  table.cache_index_and_filter_blocks = true;
   table.format_version = 5;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
@@ -224,8 +229,13 @@ Status CheckpointStore::Write(std::string_view meta, std::span<const Part> parts
     for (size_t page = pages; page < arena.generations.size(); ++page)
       superseded.Delete(PageKey(arena.id, static_cast<uint32_t>(page), arena.generations[page]));
     arena.generations.resize(pages, 0);
-    for (uint32_t page : part.delta.pages) {
+    for (size_t i = 0; i < part.delta.pages.size(); ++i) {
+      const uint32_t page = part.delta.pages[i];
       if (page >= pages) continue;
+      if (i % kPagesAhead == 0) {
+        for (size_t k = i; k < std::min(i + kPagesAhead, part.delta.pages.size()) && part.delta.pages[k] < pages; ++k)
+          WillRead(&part.delta.snapshot.page(part.delta.pages[k]), kPageBytes);
+      }
       std::string_view bytes(part.delta.snapshot.page(page).bytes.data(), kPageBytes);
       batch.Put(PageKey(arena.id, page, generation), Sealed(bytes));
       if (arena.generations[page] != 0) superseded.Delete(PageKey(arena.id, page, arena.generations[page]));
@@ -310,6 +320,16 @@ uint64_t CheckpointStore::disk_bytes() const {
   impl_->db->GetIntProperty("rocksdb.total-sst-files-size", &sst);
   impl_->db->GetIntProperty("rocksdb.total-blob-file-size", &blobs);
   return sst + blobs;
+}
+
+uint64_t CheckpointStore::memory_bytes() const {
+  uint64_t total = 0;
+  for (const char* property : {"rocksdb.cur-size-all-mem-tables", "rocksdb.block-cache-usage", "rocksdb.estimate-table-readers-mem"}) {
+    uint64_t bytes = 0;
+    impl_->db->GetIntProperty(property, &bytes);
+    total += bytes;
+  }
+  return total;
 }
 
 Arena::Delta FullDelta(Arena& arena) {

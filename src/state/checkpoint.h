@@ -42,6 +42,8 @@ class CheckpointStore {
   Status Drop(std::string_view prefix);
   /// Bytes on disk.
   uint64_t disk_bytes() const;
+  /// Bytes of RocksDB's memtables, blocks and indexes in memory.
+  uint64_t memory_bytes() const;
 
  private:
   struct Impl;

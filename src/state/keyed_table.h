@@ -2,6 +2,7 @@
 // bytes; the rows never move, so a Ref to one is a stable name for it. docs/formats/checkpoint.md has the layout.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "state/arena.h"
 #include "state/blob.h"
+#include "state/memory.h"
 
 namespace kappa::state {
 
@@ -81,9 +83,31 @@ template <typename Memory> class TableReader {
   }
   /// The row in slot i, 0 when it is empty: iteration is over 0 <= i < slot_count().
   Ref RowAt(uint64_t i) const { return internal::SlotRef(Slot(i)); }
+  /// For iterations: begins to fetch the rows of the slots from i on that are out of memory, now and then.
+  void FetchAhead(uint64_t i) const {
+    if (!Spilling() || i % kFetchRows != 0) return;
+    const uint64_t end = std::min(i + kFetchRows, slot_count());
+    if (end < slot_count()) WillRead(memory_->Get(header_.slots + end * 8), 8);
+    std::vector<Ref> rows;
+    for (; i < end; ++i) rows.push_back(RowAt(i));
+    FetchAhead(rows, 0);
+  }
+  /// For loops over rows that a batch call gave, in any order: begins to fetch those from j on, now and then.
+  void FetchAhead(std::span<const Ref> rows, size_t j) const {
+    if (!Spilling() || j % kFetchRows != 0) return;
+    rows = rows.subspan(j, std::min<size_t>(kFetchRows, rows.size() - j));
+    const size_t fixed = sizeof(internal::TableRow) + header_.payload_bytes;
+    for (Ref row : rows) {
+      if (row != 0) WillRead(memory_->Get(row), fixed);
+    }
+    for (Ref row : rows) {
+      if (row != 0 && Row(row)->key_size > 0) WillRead(memory_->Get(row) + fixed, std::min(Row(row)->key_size, internal::kInlineKeyMax));
+    }
+  }
   template <typename Visit> void ForEach(Visit&& visit) const {
     constexpr uint64_t kAhead = 8;
     for (uint64_t i = 0; i < slot_count(); ++i) {
+      FetchAhead(i);
       if (i + kAhead < slot_count()) {
         if (Ref ahead = RowAt(i + kAhead); ahead != 0) __builtin_prefetch(memory_->Get(ahead));
       }
@@ -107,6 +131,8 @@ template <typename Memory> class TableReader {
   bool KeyIsInline(Ref row) const { return Row(row)->key_size <= internal::kInlineKeyMax; }
 
  protected:
+  static constexpr uint64_t kFetchRows = 512;  // rows out of memory that the disk looks for side by side: one page of slots
+
   uint64_t Slot(uint64_t i) const {
     uint64_t slot;
     std::memcpy(&slot, memory_->Get(header_.slots + i * 8), sizeof slot);
@@ -162,6 +188,7 @@ class KeyedTable : public TableReader<Arena> {
     constexpr size_t kBlock = 64;  // enough to keep all of a core's ~12-48 line fills busy, small enough for L1
     Ref candidates[kBlock];
     for (size_t from = 0; from < select.size(); from += kBlock) {
+      if (Spilling() && from % kFetchRows == 0) Fetch(keys, select.subspan(from, std::min<size_t>(kFetchRows, select.size() - from)));
       size_t count = std::min(kBlock, select.size() - from);
       if (header_.slots != 0) {
         for (size_t j = 0; j < count; ++j) {
@@ -185,6 +212,14 @@ class KeyedTable : public TableReader<Arena> {
         else if (kInsert || candidates[j] != 0) out[from + j] = kInsert ? miss(i) : Find(keys.key(i), keys.hash(i));
         else out[from + j] = 0;
       }
+    }
+  }
+  /// Begins to read what is out of memory, first the slots, then the rows.
+  template <typename Keys> void Fetch(const Keys& keys, std::span<const int32_t> select) const {
+    if (header_.slots == 0) return;
+    for (int32_t i : select) WillRead(arena_.Get(header_.slots + internal::Home(internal::TagOf(keys.hash(i)), header_.slot_bits) * 8), 8);
+    for (int32_t i : select) {
+      if (Ref row = FirstCandidate(keys.hash(i)); row != 0) WillRead(arena_.Get(row), RowBytes(static_cast<uint32_t>(keys.key(i).size())));
     }
   }
   Ref FirstCandidate(uint64_t hash) const {

@@ -1,4 +1,5 @@
-// The memory of pages: slabs of 2 MiB in huge pages where the system gives them, shared by all arenas of the process.
+// The memory of pages: slabs of 2 MiB in huge pages where the system gives them, shared by all arenas of the process; beyond
+// the process's bound, slabs of the spill file.
 #pragma once
 
 #include "state/arena.h"

@@ -36,7 +36,8 @@ class RowCount final : public Accumulator {
   }
 };
 
-constexpr size_t kEmitRows = 65536;  // groups that are finished at once
+/// Groups that are finished at once: few where they must be fetched first.
+size_t EmitRows() { return state::Spilling() ? 1024 : 65536; }
 
 /// Keys lie without trailing zeros, so that equal ones are the same bytes. Where the type says how many digits follow the point, they are
 /// shown with them again.
@@ -387,10 +388,14 @@ Status HashAggregate::Flush(Output& out) {
     for (auto& parts : old_) old_columns.push_back(parts.size() == 1 ? parts[0] : data::Concatenate(parts));
   }
   std::vector<char*> payloads;
-  for (size_t from = 0; from < touched_.size(); from += kEmitRows) {
-    size_t count = std::min(kEmitRows, touched_.size() - from);
+  const size_t emit_rows = EmitRows();
+  for (size_t from = 0; from < touched_.size(); from += emit_rows) {
+    size_t count = std::min(emit_rows, touched_.size() - from);
     payloads.clear();
-    for (size_t i = from; i < from + count; ++i) payloads.push_back(groups_->MutablePayload(touched_[i]));
+    for (size_t i = from; i < from + count; ++i) {
+      groups_->FetchAhead(touched_, i);
+      payloads.push_back(groups_->MutablePayload(touched_[i]));
+    }
     KAPPA_RETURN_IF_ERROR(
         EmitChanges(std::span(touched_).subspan(from, count), payloads, std::span(touched_old_).subspan(from, count), old_columns, out));
   }
@@ -493,11 +498,13 @@ Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
   while (!windows_.empty() && windows_.begin()->first <= watermark) {
     auto node = windows_.extract(windows_.begin());
     const std::vector<state::Ref>& all = node.mapped();
-    for (size_t from = 0; from < all.size(); from += kEmitRows) {
+    const size_t emit_rows = EmitRows();
+    for (size_t from = 0; from < all.size(); from += emit_rows) {
       payloads.clear();
       groups.clear();
       RowDecoder keys(key_schema_);
-      for (size_t i = from; i < std::min(all.size(), from + kEmitRows); ++i) {
+      for (size_t i = from; i < std::min(all.size(), from + emit_rows); ++i) {
+        groups_->FetchAhead(all, i);
         char* payload = groups_->MutablePayload(all[i]);
         if (Head(payload)->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
         if (Head(payload)->rows == 0) {
@@ -539,10 +546,14 @@ Status HashAggregate::OnRestored() {
   std::sort(refs.begin(), refs.end());
   const int column[] = {close_key_};
   std::string scratch;
-  for (size_t from = 0; from < refs.size(); from += kEmitRows) {
+  const size_t emit_rows = EmitRows();
+  for (size_t from = 0; from < refs.size(); from += emit_rows) {
     RowDecoder decoder(key_schema_, column);
-    size_t to = std::min(refs.size(), from + kEmitRows);
-    for (size_t i = from; i < to; ++i) decoder.Append(groups_->Key(refs[i], scratch), /*borrow=*/false);
+    size_t to = std::min(refs.size(), from + emit_rows);
+    for (size_t i = from; i < to; ++i) {
+      groups_->FetchAhead(refs, i);
+      decoder.Append(groups_->Key(refs[i], scratch), /*borrow=*/false);
+    }
     data::Batch ends = decoder.Finish();
     for (size_t i = from; i < to; ++i) windows_[WindowEnd(*ends.columns[0], static_cast<int64_t>(i - from))].push_back(refs[i]);
   }

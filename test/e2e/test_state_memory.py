@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Goal: state that is ten times --state-memory gives the same answers, in bounded memory, also after kill -9; a full disk is told
+and waited for. Method: wide keys under small bounds; memory as the system counts it; a limit on file sizes stands for a full disk."""
+import json
+import random
+import resource
+import subprocess
+import threading
+import time
+import urllib.request
+
+import harness
+from harness import equal, eventually
+
+MIB = 1 << 20
+LIMIT = 16 * MIB
+SLACK = 24 * MIB  # an eighth of the bound and some slabs before work waits for the disk; what is fetched at that moment
+SQL = ("CREATE STREAM e (k text, v int); CREATE MATERIALIZED VIEW t AS "
+       "SELECT k, count(*) AS n, sum(v) AS s, max(v) AS m FROM e GROUP BY k;")
+ANSWER = "SELECT count(*), sum(n), sum(s), sum(m), sum(length(k)) FROM t"
+
+
+def write_events(path, keys, events, width):
+    random.seed(7)
+    with open(path, "w") as file:
+        for i in range(events):
+            key = i if i < keys else random.randrange(keys)
+            file.write('{"k":"%d%s","v":%d}\n' % (key, chr(97 + key % 26) * width, random.randrange(1000)))
+    return path
+
+
+def status(instance):
+    with urllib.request.urlopen(f"http://{instance.endpoints['http']}/v1/status") as answer:
+        return json.load(answer)
+
+
+def digest(instance):
+    return status(instance)["views"][0]["versions"][0]["digest"]
+
+
+def state_resident(pid):
+    """Bytes of the spill file and of slabs in memory, from the system."""
+    total = name = rss = 0
+    for line in open(f"/proc/{pid}/smaps"):
+        words = line.split()
+        if "-" in words[0] and ":" not in words[0]:
+            name = " ".join(words[5:])
+        elif words[0] == "Rss:":
+            rss = int(words[1]) * 1024
+        elif words[0] == "VmFlags:" and ("hg" in words or "(deleted)" in name):
+            total += rss
+    return total
+
+
+def resident(pid):
+    return int(open(f"/proc/{pid}/statm").read().split()[1]) * 4096
+
+
+def run(scratch, sql, path, *flags, **options):
+    return subprocess.run([scratch.kappa, "run", str(sql), "--input", f"e={path}", "--output", "t=blackhole:" if "--drop" in flags else f"t={scratch.folder}/t.csv",
+                           "--stats", f"{scratch.folder}/stats.json", *[flag for flag in flags if flag != "--drop"]],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **options)
+
+
+def test_ten_times_the_bound(scratch):
+    """160 MiB of state under a bound of 16 MiB: live, batch, and after kill -9 the digest of batch mode without a bound."""
+    events = 32_000
+    path = write_events(scratch.folder / "e.jsonl", 27_000, events, 1800)
+    sql = scratch.folder / "t.sql"
+    sql.write_text(SQL)
+    done = run(scratch, sql, path)
+    equal(done.returncode, 0, done.stdout)
+    wanted = json.loads((scratch.folder / "stats.json").read_text())["views"]["t"]["digest"]
+    done = run(scratch, sql, path, "--state-memory", "16MB", "--spill-dir", str(scratch.folder))
+    equal(done.returncode, 0, done.stdout)
+    equal(json.loads((scratch.folder / "stats.json").read_text())["views"]["t"]["digest"], wanted, "batch mode under the bound")
+
+    instance = scratch.server("data", "--state-memory", "16MB", "--threads", "2").start()
+    most = 0
+    stop = threading.Event()
+
+    def watch():
+        nonlocal most
+        while not stop.wait(0.1):
+            most = max(most, state_resident(instance.process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    connection = instance.connect()
+    connection.query(SQL)
+    instance.run("topic", "produce", "e", str(path))
+    eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == events, "all events are in the view", 300)
+    answer = connection.rows(ANSWER)
+    stop.set()
+    watcher.join()
+    equal(answer[0][:2], ["27000", str(events)])
+    equal(digest(instance), wanted, "live under the bound")
+    memory = status(instance)["state_memory"]
+    equal(memory["limit_bytes"], LIMIT)
+    assert memory["used_bytes"] >= 9.5 * LIMIT, memory
+    assert memory["spill_bytes"] >= 8.5 * LIMIT, memory
+    assert LIMIT / 2 < most <= LIMIT + SLACK, f"{most >> 20} MiB of state in memory"
+    eventually(lambda: resident(instance.process.pid) < LIMIT + 128 * MIB, f"memory is given back, {resident(instance.process.pid) >> 20} MiB", 20)
+
+    instance.kill()
+    instance.start()
+    equal(digest(instance), wanted, "after kill -9")
+    assert state_resident(instance.process.pid) <= LIMIT + SLACK
+    eventually(lambda: resident(instance.process.pid) < LIMIT + 128 * MIB, "memory is given back after recovery", 20)
+    connection = instance.connect()
+    equal(connection.rows(ANSWER), answer)
+    connection.query("INSERT INTO e VALUES ('one more', 1)")
+    equal(connection.rows("SELECT n FROM t WHERE k = 'one more'"), [["1"]])
+    equal(instance.run("verify", "t")[0], 0)
+
+
+def test_full_disk_waits(scratch):
+    """When the spill file cannot grow, epochs wait, health says why, readers go on; with room again everything goes on."""
+    events = 12_000
+    path = write_events(scratch.folder / "e.jsonl", events, events, 1000)
+    instance = scratch.server("data", "--state-memory", "16MB", "--threads", "1").start()
+    connection = instance.connect()
+    connection.query(SQL)
+    connection.query("INSERT INTO e VALUES ('first', 1)")
+    pid = instance.process.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (18 * MIB, hard))
+    instance.run("topic", "produce", "e", str(path))
+    eventually(lambda: "53100" in instance.log.read_text(), "the server says that it waits")
+    text = instance.log.read_text()
+    assert "epochs wait: state reached its bound of 16 MB and cannot spill" in text and str(instance.folder) in text, text
+    try:
+        urllib.request.urlopen(f"http://{instance.endpoints['http']}/healthz")
+        raise AssertionError("healthy without room")
+    except urllib.error.HTTPError as error:
+        equal(error.code, 503)
+        assert "bound of 16 MB" in (body := error.read().decode()), body
+    equal(instance.connect().rows("SELECT n FROM t WHERE k = 'first'"), [["1"]])
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == events + 1, "it went on", 120)
+    eventually(lambda: "state has room again" in instance.log.read_text(), "the server says that it goes on")
+    equal(connection.rows("SELECT count(*), sum(n) FROM t"), [[str(events + 1), str(events + 1)]])
+    instance.stop()
+
+
+def test_refusals(scratch):
+    """A folder that cannot be used, a full disk in batch mode, and a size that is none are errors with words."""
+    path = write_events(scratch.folder / "e.jsonl", 40_000, 40_000, 1800)
+    sql = scratch.folder / "t.sql"
+    sql.write_text(SQL)
+    done = run(scratch, sql, path, "--state-memory", "16MB", "--spill-dir", str(scratch.folder / "nowhere"))
+    equal(done.returncode, 1, done.stdout)
+    assert f'could not make a spill file in "{scratch.folder}/nowhere": No such file or directory' in done.stdout, done.stdout
+    done = run(scratch, sql, path, "--drop", "--state-memory", "16MB", "--spill-dir", str(scratch.folder),
+               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8 * MIB, 8 * MIB)))
+    equal(done.returncode, 1, done.stdout)
+    assert "state reached its bound of 16 MB and cannot spill" in done.stdout and "--state-memory" in done.stdout, done.stdout
+    done = run(scratch, sql, path, "--state-memory", "much")
+    equal(done.returncode, 2 if done.returncode == 2 else 105, done.stdout)
+
+
+def test_dropped_state_leaves_the_disk(scratch):
+    """DROP gives the spill file's space back, and the bound is not in the way of what comes next."""
+    path = write_events(scratch.folder / "e.jsonl", 10_000, 10_000, 1800)
+    instance = scratch.server("data", "--state-memory", "16MB").start()
+    connection = instance.connect()
+    connection.query(SQL)
+    instance.run("topic", "produce", "e", str(path))
+    eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == 10_000, "all events are in the view", 120)
+    assert status(instance)["state_memory"]["spill_bytes"] > 32 * MIB
+    connection.query("DROP MATERIALIZED VIEW t")
+    eventually(lambda: status(instance)["state_memory"]["spill_bytes"] <= 16 * MIB, "the file shrinks")
+    assert status(instance)["state_memory"]["used_bytes"] < 4 * MIB
+    instance.stop()
+
+
+if __name__ == "__main__":
+    harness.main(globals())
