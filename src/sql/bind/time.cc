@@ -12,6 +12,7 @@ using data::TypeId;
 using plan::NodeKind;
 
 constexpr int64_t kDayMicros = 86'400'000'000;
+constexpr int64_t kLongDayMicros = 7'200'000'000;  // by which days of a time zone may be longer
 
 bool IsCall(const expr::Expression& expression, std::string_view name, size_t children) {
   return expression.kind() == expr::Expression::Kind::kCall && expression.call_name() == name && expression.children().size() == children;
@@ -53,6 +54,15 @@ std::pair<ExprPtr, int64_t> Shifted(const ExprPtr& expression) {
     }
   }
   return {expression, 0};
+}
+
+/// True when an interval in the expression has days: in a time zone they may last an hour or two more than 24.
+bool HasDays(const ExprPtr& expression) {
+  if (expression->kind() == expr::Expression::Kind::kLiteral && expression->type().id == TypeId::kInterval) {
+    const data::Value& value = static_cast<const expr::Literal&>(*expression).value();
+    return !value.null && value.As<data::Interval>().days != 0;
+  }
+  return std::any_of(expression->children().begin(), expression->children().end(), HasDays);
 }
 
 /// now() under casts between the types of times.
@@ -238,8 +248,7 @@ NodePtr Binder::BoundJoin(const NodePtr& result) const {
     auto [greater, greater_shift] = Shifted(conjunct->children()[name[0] == '>' ? 0 : 1]);
     auto [less, less_shift] = Shifted(conjunct->children()[name[0] == '>' ? 1 : 0]);
     if (!is_time(greater) || !is_time(less) || !greater->type().Same(less->type())) continue;
-    // Days of a time zone may last an hour or two more than 24: keep rows so much longer.
-    const int64_t slack = greater->type().id == TypeId::kTimestamptz ? 7'200'000'000 : 0;
+    const int64_t slack = greater->type().id == TypeId::kTimestamptz && HasDays(expr::FoldConstants(conjunct)) ? kLongDayMicros : 0;
     bound(AsColumn(greater)->index(), AsColumn(less)->index(), greater_shift - less_shift + slack);
   }
   return bounded->left_expiry.column >= 0 || bounded->right_expiry.column >= 0 ? NodePtr(bounded) : result;
