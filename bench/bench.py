@@ -5,6 +5,7 @@
   live       the same events through the Kafka wire from one librdkafka producer, with fsync, into a live view
   freshness  50,000 events/s: from durable to visible, as the server's own histogram tells
   recovery   kill -9 with 1 M groups: time until the first right answer
+  state      keyed updates with all state in memory, with twice and ten times more state than --state-memory; memory of a row
   startup    time from start to serving, empty folder
   nexmark    every Nexmark query in batch mode, two partitions, two threads, its view computed and dropped
   duckdb     totals per user over the same JSON file, kappa run and DuckDB in turn
@@ -185,6 +186,29 @@ class Bench:
             self.note(f"kill -9 {case}, {answer[0][0]} groups: right answer after {seconds * 1000:.0f} ms (engine recovered in {status['recovery_ms']:.0f} ms), {'equal' if again == answer else f'DIFFERENT: {answer} before, {again} after'}")
         instance.stop()
 
+    def state(self):
+        events = min(self.events, 3_000_000)
+        path = self.folder / f"state-{events}.jsonl"
+        subprocess.run([self.kappa, "generate", str(path), "--events", str(events), "--users", str(events // 3 * 2)], check=True)
+
+        def run(query, limit=0, output="blackhole:"):
+            sql = self.folder / "state.sql"
+            sql.write_text(f"{STREAM}\nCREATE MATERIALIZED VIEW v AS {query};\n")
+            return self.stats_of_run(sql, "--input", f"events={path}", "--output", f"v={output}", "--threads", "2", "--state-memory", str(limit), "--spill-dir", str(self.folder))
+
+        totals = "SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM events GROUP BY user_id"
+        whole = run(totals)
+        groups, size = whole["views"]["v"]["changes"], whole["state_bytes"]
+        self.note(f"{events} events of {groups} keys, {size >> 20} MiB of state, all in memory: {whole['events_per_second'] / 1e3:.0f} K events/s")
+        for times in (2, 10):
+            one = run(totals, limit=size // times)
+            self.note(f"state {times:2} times --state-memory ({size // times >> 20} MiB): {one['events_per_second'] / 1e3:.0f} K events/s, peak memory {one['peak_rss_bytes'] >> 20} MiB")
+        kept = run(totals, output=f"{self.folder}/v.csv")["state_bytes"] - size
+        join = run("SELECT a.event_id, b.amount FROM events a JOIN events b ON a.event_id = b.event_id + 1000000000")["state_bytes"]
+        top = run("SELECT user_id, event_id, amount FROM (SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY amount DESC) AS r FROM events) x WHERE r <= 3")["state_bytes"]
+        self.note(f"bytes of state: a group {size / groups:.0f}, a row of its view {kept / groups:.0f}, a row of a join's side {join / events / 2:.0f}, "
+                  f"a row of a top-N {top / events:.0f}")
+
     def startup(self):
         times = []
         for turn in range(5):
@@ -214,7 +238,7 @@ def main():
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    every = ["disk", "startup", "run", "live", "freshness", "recovery", "duckdb", "nexmark"]
+    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "nexmark"]
     names = arguments.names or every
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)
