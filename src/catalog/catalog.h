@@ -56,6 +56,7 @@ struct ViewVersion {
   std::vector<int> key_columns;    // columns that identify a row (group keys) for diff and point reads; may be empty
   std::vector<std::string> depends_on;  // names of streams, tables and views
   uint64_t plan_hash = 0;
+  std::map<uint32_t, int64_t> input_rows;  // records of its streams and tables when it was made: the order of its joins follows them
   VersionState state = VersionState::kReplaying;
   std::string failure;
   bool promote_when_ready = false;

@@ -11,7 +11,7 @@
 namespace kappa::catalog {
 namespace {
 
-constexpr uint8_t kFormat = 2;  // 1: streams without what late rows do
+constexpr uint8_t kFormat = 3;  // 1: streams without what late rows do; 2: versions without the rows of their inputs
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -133,6 +133,11 @@ void Encode(ByteWriter& out, const View& view) {
     out.ZigZag(v.created_us);
     out.ZigZag(v.ready_us);
     out.ZigZag(v.promoted_us);
+    out.Varint(v.input_rows.size());
+    for (const auto& [id, rows] : v.input_rows) {
+      out.Varint(id);
+      out.ZigZag(rows);
+    }
   }
   out.ZigZag(view.serving);
   out.ZigZag(view.previous);
@@ -142,7 +147,7 @@ void Encode(ByteWriter& out, const View& view) {
     out.ZigZag(route.percent);
   }
 }
-View DecodeView(ByteReader& in) {
+View DecodeView(ByteReader& in, uint8_t format) {
   View view;
   view.id = static_cast<uint32_t>(in.Varint());
   view.name = Text(in);
@@ -163,6 +168,10 @@ View DecodeView(ByteReader& in) {
     v.created_us = in.ZigZag();
     v.ready_us = in.ZigZag();
     v.promoted_us = in.ZigZag();
+    for (uint64_t k = 0, m = format < 3 ? 0 : in.Varint(); in.ok() && k < m; ++k) {
+      const auto id = static_cast<uint32_t>(in.Varint());
+      v.input_rows[id] = in.ZigZag();
+    }
     view.versions.push_back(std::move(v));
   }
   view.serving = static_cast<int>(in.ZigZag());
@@ -204,7 +213,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
   switch (in.Little<uint8_t>()) {
     case 0: change = DecodeStream(in, format); break;
     case 1: change = DecodeTable(in); break;
-    case 2: change = DecodeView(in); break;
+    case 2: change = DecodeView(in, format); break;
     case 3: {
       Dropped dropped;
       dropped.kind = static_cast<Dropped::Kind>(in.Little<uint8_t>());

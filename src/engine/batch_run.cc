@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <numeric>
 
 #include "connect/file_source.h"
@@ -18,6 +19,7 @@
 namespace kappa::engine {
 namespace {
 
+constexpr int64_t kRecordBytesGuess = 100;  // only which input is larger matters
 constexpr size_t kStepBytes = 4 << 20;      // of input between two steps, of all files together
 constexpr size_t kChunkBytesMin = 1 << 20;  // of one file
 constexpr size_t kDeadSamples = 5;
@@ -112,6 +114,19 @@ class BatchRun {
   sql::BindContext Context() {
     sql::BindContext context;
     context.catalog = &catalog_;
+    const auto note_rows = [&](uint32_t id, const std::string& name) {
+      const auto input = options_.inputs.find(name);
+      if (input == options_.inputs.end()) return;
+      int64_t bytes = 0;
+      for (const std::string& path : input->second) {
+        std::error_code unreadable;  // is told when the file is opened
+        const auto size = std::filesystem::file_size(path, unreadable);
+        if (!unreadable) bytes += static_cast<int64_t>(size);
+      }
+      context.input_rows[id] = bytes / kRecordBytesGuess + 1;
+    };
+    for (const auto& [name, stream] : catalog_.streams) note_rows(stream.id, name);
+    for (const auto& [name, table] : catalog_.tables) note_rows(table.id, name);
     context.system_relation = [](std::string_view) -> const sql::SystemRelation* { return nullptr; };
     context.table_function = [](std::string_view name, const std::vector<data::Value>&) -> Result<data::Schema> {
       return Error(sqlstate::kFeatureNotSupported, fmt::format("function {} is not available in batch mode", name));

@@ -109,6 +109,7 @@ Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_v
     version.key_columns = statement.key_columns;
     version.depends_on = statement.depends_on;
     version.plan_hash = plan::PlanHash(*statement.plan);
+    version.input_rows = statement.input_rows;
     version.promote_when_ready = existing != nullptr && !statement.promote_manual;
     version.created_epoch = epoch_;
     version.created_us = clock_.WallMicros();

@@ -125,7 +125,9 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
 }
 
 Result<plan::NodePtr> Core::BindVersion(const catalog::ViewVersion& version, const catalog::Snapshot& snapshot) const {
-  return sql::BindViewQuery(version.query, MakeBindContext(snapshot));
+  sql::BindContext context = MakeBindContext(snapshot);
+  context.input_rows = version.input_rows;
+  return sql::BindViewQuery(version.query, context);
 }
 
 void Core::QueueInjection(VersionRuntime& runtime, int scan, const data::ChangeBatch& rows) {

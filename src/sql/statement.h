@@ -36,6 +36,7 @@ struct CreateViewStatement {
   plan::NodePtr plan;                       // optimized
   std::vector<int> key_columns;
   std::vector<std::string> depends_on;
+  std::map<uint32_t, int64_t> input_rows;   // of BindContext: what it was planned with
 };
 struct AlterViewStatement {
   enum class Action : uint8_t { kRoute, kPromote, kRollback, kRetire } action = Action::kRoute;
@@ -115,6 +116,8 @@ struct BindContext {
   std::vector<data::Type> parameter_types;  // given by the client; kUnknown where not
   data::TextOptions text;
   int default_partitions = 1;  // of CREATE STREAM without WITH (partitions = ..)
+  /// How many rows streams and tables have, by catalog id; the order of many-way joins follows them. Others: nobody knows.
+  std::map<uint32_t, int64_t> input_rows;
 };
 
 /// When a query's results are given: as they change, or once when a window closes.

@@ -23,6 +23,7 @@ class TestCatalog {
 
   catalog::Snapshot snapshot;
   std::vector<SystemRelation> system;
+  std::map<uint32_t, int64_t> input_rows;
 };
 
 inline TestCatalog::TestCatalog() {
@@ -87,6 +88,7 @@ inline TestCatalog::TestCatalog() {
 inline BindContext TestCatalog::context() const {
   BindContext context;
   context.catalog = &snapshot;
+  context.input_rows = input_rows;
   context.system_relation = [this](std::string_view name) -> const SystemRelation* {
     for (const SystemRelation& relation : system)
       if (relation.name == name) return &relation;

@@ -101,7 +101,7 @@ Result<NodePtr> Binder::Finish(NodePtr plan) {
     return error;
   }
   KAPPA_ASSIGN_OR_RETURN(plan, TemporalFilters(*unnested));
-  return Optimize(plan);
+  return Optimize(plan, context_.input_rows);
 }
 
 void Binder::InferParameters(const expr::Expression& expression) {

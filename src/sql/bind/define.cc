@@ -380,6 +380,12 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query));
   create.key_columns = KeyColumns(*create.plan);
   create.depends_on = depends_on_;
+  for (const std::string& name : depends_on_) {
+    const catalog::Stream* stream = context_.catalog->FindStream(name);
+    const catalog::Table* table = context_.catalog->FindTable(name);
+    const auto known = context_.input_rows.find(stream != nullptr ? stream->id : table != nullptr ? table->id : 0);
+    if (known != context_.input_rows.end()) create.input_rows.insert(*known);
+  }
   return BoundStatement(std::move(create));
 }
 

@@ -27,6 +27,35 @@ class ViewTest : public testing::Test {
   TestCatalog catalog_;
 };
 
+TEST_F(ViewTest, JoinsBeginWithTheSmallestInputs) {
+  const std::string query =
+      "SELECT c.id, r.year, p.v FROM commits c JOIN repos r ON c.repo = r.name JOIN pairs p ON p.a = r.year AND p.b < c.parents WHERE c.added > r.year";
+  const std::string written = catalog_.Plan(query);
+  const auto order = [](const std::string& text) { return std::vector{text.find("commits ["), text.find("repos ["), text.find("pairs [")}; };
+  const auto sorted = [&](const std::string& text, std::vector<size_t> leaves) {
+    const auto at = order(text);
+    return at[leaves[0]] < at[leaves[1]] && at[leaves[1]] < at[leaves[2]];
+  };
+  EXPECT_TRUE(sorted(written, {0, 1, 2})) << written;
+  catalog_.input_rows = {{1, 1'000'000}, {3, 100}};  // nothing is known of pairs
+  EXPECT_EQ(catalog_.Plan(query), written);
+  catalog_.input_rows[4] = 50;
+  const std::string ordered = catalog_.Plan(query);
+  EXPECT_TRUE(sorted(ordered, {2, 1, 0})) << ordered;
+  // The one condition that needs all three, and that of repos and commits, hold where the last comes in.
+  EXPECT_NE(ordered.find("Join inner"), std::string::npos) << ordered;
+  catalog_.input_rows = {{1, 10}, {3, 100}, {4, 1000}};
+  EXPECT_EQ(catalog_.Plan(query), written);
+  // What keys make equal connects inputs that no condition names together.
+  catalog_.input_rows = {{1, 1'000'000}, {3, 100}, {4, 50}};
+  const std::string star = catalog_.Plan("SELECT c.id, p.v, q.v FROM commits c JOIN pairs p ON p.a = c.parents JOIN pairs q ON q.b = c.parents");
+  EXPECT_EQ(star.find("cross"), std::string::npos) << star;
+  EXPECT_LT(star.rfind("pairs ["), star.find("commits [")) << star;
+  Result<CreateViewStatement> view = View(query);
+  ASSERT_TRUE(view.ok());
+  EXPECT_EQ(view->input_rows, catalog_.input_rows);
+}
+
 using Columns = std::vector<int>;
 
 TEST_F(ViewTest, Statement) {

@@ -10,9 +10,9 @@ NodePtr FoldPlan(const NodePtr& plan) {
   return plan::MapExpressions(plan, [](const ExprPtr& expression) { return expr::FoldConstants(expression); });
 }
 
-NodePtr Optimize(const NodePtr& plan) {
+NodePtr Optimize(const NodePtr& plan, const InputRows& rows) {
   NodePtr result = FoldPlan(OptimizeSubqueries(plan));
-  result = PushPredicates(result);
+  result = OrderJoins(PushPredicates(result), rows);
   result = PruneColumns(result);
   return ShareExpressions(SimplifyProjections(FuseSessions(SimplifyProjections(result))));
 }

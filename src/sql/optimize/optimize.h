@@ -2,14 +2,20 @@
 // plans out, because a version's identity is the hash of its plan.
 #pragma once
 
+#include <map>
+
 #include "plan/build.h"
 
 namespace kappa::sql {
 
+/// How many rows relations had when the plan was first made, by catalog id; of those that are missing nobody knows. A version keeps
+/// what it was planned with, so that it is planned alike for ever.
+using InputRows = std::map<uint32_t, int64_t>;
+
 /// All rewrites, in order: constants folded, predicates pushed towards the scans (comma joins become equi-joins on the
-/// way), unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that
+/// way), many-way joins ordered, unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that
 /// are computed more than once shared.
-plan::NodePtr Optimize(const plan::NodePtr& plan);
+plan::NodePtr Optimize(const plan::NodePtr& plan, const InputRows& rows = {});
 
 /// Sub-queries in expressions become joins: all of them in views, which cannot run them otherwise (0A000 for those that have no such
 /// form); in queries the correlated ones where that is possible, because the others are run as they are, once.
@@ -25,6 +31,8 @@ plan::NodePtr FoldPlan(const plan::NodePtr& plan);
 plan::NodePtr PushPredicates(const plan::NodePtr& plan);
 /// An Over node that only ranks, below conditions on the rank: a TopN, and its conditions are taken out of `conjuncts`. Else the node.
 plan::NodePtr RankFilter(const plan::NodePtr& over, std::vector<expr::ExprPtr>& conjuncts);
+/// Trees of three or more inner joins, smallest inputs first; as they are where the rows of an input are not known.
+plan::NodePtr OrderJoins(const plan::NodePtr& plan, const InputRows& rows);
 plan::NodePtr PruneColumns(const plan::NodePtr& plan);
 plan::NodePtr SimplifyProjections(const plan::NodePtr& plan);
 /// A projection computes once what it, or it and the filter below it, would compute again.
