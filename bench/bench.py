@@ -9,6 +9,7 @@
   startup    time from start to serving, empty folder
   nexmark    every Nexmark query in batch mode, two partitions, two threads, its view computed and dropped
   duckdb     totals per user over the same JSON file, kappa run and DuckDB in turn
+  analytics  group-by, distinct, window, top-N and join over a Parquet file, kappa run and DuckDB in turn
   disk       4 KiB write + fdatasync of this disk, the limit of everything above
 
 usage: bench.py --kappa PROGRAM [--events N] [NAME..]
@@ -49,6 +50,29 @@ begin = time.monotonic()
 rows = connection.execute(f"SELECT count(*), sum(events) FROM (SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM "
                           f"read_json('{sys.argv[1]}', format = 'newline_delimited', columns = {columns}) GROUP BY user_id)").fetchall()
 print(time.monotonic() - begin, rows[0][0], rows[0][1], duckdb.__version__)
+"""
+
+
+# Queries that both understand, over `events` and `dim`.
+ANALYTICS = {
+    "user": "SELECT user_id, count(*) AS n, sum(amount) AS s, max(amount) AS m FROM events GROUP BY user_id",
+    "category": "SELECT category, count(*) AS n, sum(amount) AS s, max(amount) AS m FROM events GROUP BY category",
+    "minute": "SELECT date_trunc('minute', ts) AS w, category, count(*) AS n FROM events GROUP BY 1, 2",
+    "distinct": "SELECT date_trunc('minute', ts) AS w, count(DISTINCT user_id) AS n FROM events GROUP BY 1",
+    "top10": "SELECT category, event_id, amount FROM (SELECT category, event_id, amount, row_number() OVER (PARTITION BY category ORDER BY amount DESC, "
+             "event_id) AS k FROM events) AS t WHERE k <= 10",
+    "join": "SELECT d.region, count(*) AS n, sum(e.amount * d.rate) AS s FROM events e JOIN dim d ON e.quantity = d.id GROUP BY 1",
+    "filter": "SELECT event_id, user_id, amount FROM events WHERE amount > 990 AND category <> 'cat_1'",
+}
+DUCKDB_QUERY = """
+import sys, time, duckdb
+folder, query = sys.argv[1:]
+connection = duckdb.connect()
+connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
+connection.execute(f"CREATE VIEW events AS FROM '{folder}/events.parquet'; CREATE VIEW dim AS FROM '{folder}/dim.parquet'")
+begin = time.monotonic()
+rows = connection.execute(f"CREATE TEMP TABLE result AS {query}").fetchone()[0]
+print(time.monotonic() - begin, rows)
 """
 
 
@@ -121,20 +145,55 @@ class Bench:
                       f"{max(one['peak_rss_bytes'] for one in figures) >> 20:5} MiB" + (f", {ratios[-1]:5.1f} times Flink's {flink}" if flink else ""))
         self.note(f"geometric mean of the ratios to Flink: {statistics.geometric_mean(ratios):.1f}")
 
-    def duckdb(self):
+    @staticmethod
+    def duckdb_python():
         venv = ROOT / "build/duckdb"
         if not (venv / ".done").exists():
             shutil.rmtree(venv, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
             subprocess.run([str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", "duckdb"], check=True)
             (venv / ".done").touch()
+        return str(venv / "bin/python")
+
+    def analytics(self):
+        python = self.duckdb_python()
+        folder = self.folder / "analytics"
+        folder.mkdir(exist_ok=True)
+        columns = "{event_id: 'BIGINT', user_id: 'VARCHAR', category: 'VARCHAR', amount: 'DECIMAL(12,2)', quantity: 'INTEGER', ts: 'TIMESTAMPTZ'}"
+        subprocess.run([python, "-c", f"""import duckdb
+c = duckdb.connect()
+c.execute("SET TimeZone = 'UTC'; SET threads = 2")
+c.execute("COPY (FROM read_json('{self.input()}', format = 'newline_delimited', columns = {columns})) TO '{folder}/events.parquet' (FORMAT parquet)")
+c.execute("COPY (SELECT i::INTEGER AS id, 'region_' || (i % 20) AS region, (1 + i % 7)::DECIMAL(6,2) AS rate FROM range(1000) t(i)) TO '{folder}/dim.parquet' (FORMAT parquet)")
+"""], check=True)
+        sql = folder / "query.sql"
+        ratios = []
+        for name, query in ANALYTICS.items():
+            sql.write_text(f"{STREAM}\nCREATE TABLE dim (id int PRIMARY KEY, region text, rate numeric(6,2));\nCREATE MATERIALIZED VIEW result AS {query};\n")
+            inputs = ["--input", f"events={folder}/events.parquet", "--input", f"dim={folder}/dim.parquet"]
+            ours, kept, theirs = [], [], []
+            for _ in range(3):
+                ours.append(self.stats_of_run(sql, *inputs, "--output", "result=blackhole:", "--threads", "2")["seconds"])
+                stats = self.stats_of_run(sql, *inputs, "--output", f"result={folder}/result.parquet", "--threads", "2")
+                kept.append(stats["seconds"])
+                seconds, rows = subprocess.run([python, "-c", DUCKDB_QUERY, str(folder), query], check=True, capture_output=True, text=True).stdout.split()
+                theirs.append(float(seconds))
+                if int(rows) != stats["views"]["result"]["rows"]:
+                    sys.exit(f"bench: {name} gave {stats['views']['result']['rows']} rows, DuckDB {rows}")
+            rate = [self.events / statistics.median(one) / 1e6 for one in (ours, kept, theirs)]
+            ratios.append(rate[0] / rate[2])
+            self.note(f"{name:<8} kappa {rate[0]:6.2f} M rows/s dropped, {rate[1]:6.2f} kept; DuckDB {rate[2]:6.2f}; {ratios[-1]:.2f} times")
+        self.note(f"geometric mean {statistics.geometric_mean(ratios):.2f} times")
+
+    def duckdb(self):
+        python = self.duckdb_python()
         path = self.input()
         sql = self.folder / "totals.sql"
         sql.write_text(STREAM + "\n" + VIEW + "\n")
         ours, theirs = [], []
         for _ in range(3):
             ours.append(self.stats_of_run(sql, "--input", f"events={path}", "--output", f"totals={self.folder}/totals.csv", "--threads", "2")["events_per_second"])
-            seconds, groups, events, version = subprocess.run([str(venv / "bin/python"), "-c", DUCKDB, str(path)], check=True, capture_output=True, text=True).stdout.split()
+            seconds, groups, events, version = subprocess.run([python, "-c", DUCKDB, str(path)], check=True, capture_output=True, text=True).stdout.split()
             theirs.append(float(events) / float(seconds))
         self.note(f"kappa {statistics.median(ours) / 1e6:.2f} M events/s (view kept), DuckDB {version} {statistics.median(theirs) / 1e6:.2f} M events/s, {groups} groups: "
                   f"{statistics.median(ours) / statistics.median(theirs):.2f} times")
@@ -238,7 +297,7 @@ def main():
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "nexmark"]
+    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "analytics", "nexmark"]
     names = arguments.names or every
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)

@@ -383,12 +383,13 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
       for (size_t i = 0; i < scans.size(); ++i) {
         flow::ViewInput& input = dependent->inputs[i];
         if (input.kind != flow::ViewInput::Kind::kView || input.id != before_id || scans[i]->version != 0) continue;
-        std::vector<data::ChangeBatch> difference =
-            RowsOf(versions_.at(before_id)->store->Snapshot(), scans[i]->columns, static_cast<int64_t>(options_.batch_rows), -1);
-        for (data::ChangeBatch& batch :
-             RowsOf(versions_.at(after_id)->store->Snapshot(), scans[i]->columns, static_cast<int64_t>(options_.batch_rows), 1)) {
+        std::unique_lock readers(publish_);  // take snapshots of the same stores
+        const ops::ViewSnapshot old_rows = versions_.at(before_id)->store->Snapshot();
+        const ops::ViewSnapshot new_rows = versions_.at(after_id)->store->Snapshot();
+        readers.unlock();
+        std::vector<data::ChangeBatch> difference = RowsOf(old_rows, scans[i]->columns, static_cast<int64_t>(options_.batch_rows), -1);
+        for (data::ChangeBatch& batch : RowsOf(new_rows, scans[i]->columns, static_cast<int64_t>(options_.batch_rows), 1))
           difference.push_back(std::move(batch));
-        }
         for (data::ChangeBatch& batch : difference) {
           if (dependent->replay) {
             std::lock_guard guard(dependent->replay->mutex);

@@ -259,8 +259,92 @@ bool HasNonGreedy(std::string_view pattern) {
 
 struct CompiledRegex {
   RE2 re;
+  std::string required;  // every match holds it; empty: nothing is known
   CompiledRegex(const std::string& pattern, const RE2::Options& options) : re(pattern, options) {}
 };
+
+namespace {
+
+/// The position of the ] that ends the bracket expression at `at`; the pattern's size when there is none.
+size_t ClassEnd(std::string_view pattern, size_t at) {
+  ++at;
+  if (at < pattern.size() && pattern[at] == '^') ++at;
+  for (const size_t first = at; at < pattern.size(); ++at) {
+    if (pattern[at] == ']' && at > first) return at;
+    if (pattern[at] == '\\') {
+      ++at;
+      continue;
+    }
+    if (pattern[at] != '[' || at + 1 >= pattern.size() || (pattern[at + 1] != ':' && pattern[at + 1] != '.' && pattern[at + 1] != '=')) continue;
+    const char end[] = {pattern[at + 1], ']'};
+    const size_t found = pattern.find(std::string_view(end, 2), at + 2);
+    if (found == std::string_view::npos) return pattern.size();
+    at = found + 1;
+  }
+  return pattern.size();
+}
+
+/// The longest text that every match of a pattern must hold, as far as a look at its top level tells: texts without it, mostly many, need
+/// not be given to RE2. Groups, classes and what may be left out tell nothing.
+std::string RequiredText(std::string_view pattern) {
+  constexpr size_t kWorthMin = 3;
+  if (pattern.starts_with("***")) return {};
+  std::string best, run;
+  const auto end_run = [&] {
+    if (run.size() > best.size()) best = run;
+    run.clear();
+  };
+  for (size_t at = 0; at < pattern.size(); ++at) {
+    const char c = pattern[at];
+    switch (c) {
+      case '|': return {};
+      case '(': {
+        if (at + 1 < pattern.size() && pattern[at + 1] == '?' && (at + 2 >= pattern.size() || pattern[at + 2] != ':')) return {};  // options
+        end_run();
+        int depth = 0;
+        for (; at < pattern.size(); ++at) {
+          if (pattern[at] == '\\') ++at;
+          else if (pattern[at] == '[') at = ClassEnd(pattern, at);
+          else if (pattern[at] == '(') ++depth;
+          else if (pattern[at] == ')' && --depth == 0) break;
+        }
+        break;
+      }
+      case '\\':
+        ++at;
+        if (at >= pattern.size()) return {};
+        if (std::isalnum(static_cast<unsigned char>(pattern[at])) != 0) {
+          if (std::string_view("dDsSwWyYmMA").find(pattern[at]) == std::string_view::npos) return {};  // a character by its number and such
+          end_run();
+          break;
+        }
+        run.push_back(pattern[at]);
+        break;
+      case '*':
+      case '?':
+      case '{':
+        if (!run.empty()) run.pop_back();
+        end_run();
+        if (c == '{') at = std::min(pattern.find('}', at), pattern.size());
+        break;
+      case '[':
+        end_run();
+        at = ClassEnd(pattern, at);
+        break;
+      case '+':
+      case '.':
+      case '^':
+      case '$': end_run(); break;
+      default:
+        if (static_cast<signed char>(c) < 0) return {};
+        run.push_back(c);
+    }
+  }
+  end_run();
+  return best.size() >= kWorthMin ? best : std::string();
+}
+
+}  // namespace
 
 Result<RegexFlags> ParseRegexFlags(std::string_view flags) {
   RegexFlags out;
@@ -315,18 +399,26 @@ Result<Regex> Regex::Compile(std::string_view pattern, RegexFlags flags) {
   options.set_case_sensitive(!flags.ignore_case);
   auto compiled = std::make_shared<CompiledRegex>(translated, options);
   if (!compiled->re.ok()) return Error(sqlstate::kInvalidRegularExpression, "invalid regular expression: " + compiled->re.error());
+  if (!flags.ignore_case && !flags.literal) compiled->required = RequiredText(body);
   if (cache.size() >= kCachedMax) cache.clear();
   cache.emplace(std::move(key), compiled);
   return Regex(std::move(compiled));
 }
 
 bool Regex::Matches(std::string_view text) const {
+  if (!MayMatch(text)) return false;
   return compiled_->re.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, nullptr, 0);
+}
+
+bool Regex::MayMatch(std::string_view text) const {
+  const std::string& required = compiled_->required;
+  return required.empty() || memmem(text.data(), text.size(), required.data(), required.size()) != nullptr;
 }
 
 int Regex::group_count() const { return compiled_->re.NumberOfCapturingGroups(); }
 
 bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const {
+  if (!MayMatch(text)) return false;
   thread_local std::vector<re2::StringPiece> pieces;
   pieces.assign(static_cast<size_t>(group_count()) + 1, {});
   if (from > text.size() ||

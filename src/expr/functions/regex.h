@@ -38,6 +38,7 @@ class Regex {
   int group_count() const;
 
  private:
+  bool MayMatch(std::string_view text) const;
   explicit Regex(std::shared_ptr<const CompiledRegex> compiled) : compiled_(std::move(compiled)) {}
   std::shared_ptr<const CompiledRegex> compiled_;
 };

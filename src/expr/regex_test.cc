@@ -1,0 +1,37 @@
+// Texts that a pattern cannot match are told without running it: the same answers as with the pattern in a group, of which nothing is known.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "expr/functions/regex.h"
+
+namespace kappa::expr {
+namespace {
+
+TEST(Regex, TextsWithoutWhatEveryMatchHolds) {
+  const char* pieces[] = {"abc",   "ab",           "a",   "b",    "c",   ".",   "*",   "+", "?", "|", "(", ")",  "(?:", "[ab]",
+                          "[^]a]", "[[:alpha:]|]", "{2}", "{1,}", "\\.", "\\d", "\\(", "^", "$", "é", "=", "[(]"};
+  std::mt19937 random(11);
+  int compiled = 0, matched = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string pattern;
+    for (unsigned n = 1 + random() % 6; n > 0; --n) pattern += pieces[random() % std::size(pieces)];
+    const auto plain = Regex::Compile(pattern, {});
+    const auto grouped = Regex::Compile("(?:" + pattern + ")", {});
+    if (!plain.ok() || !grouped.ok()) continue;
+    ++compiled;
+    for (int k = 0; k < 5; ++k) {
+      std::string text;
+      for (unsigned n = random() % 8; n > 0; --n) text += std::string(1, "abc.=(1"[random() % 7]);
+      ASSERT_EQ(plain->Matches(text), grouped->Matches(text)) << pattern << " on " << text;
+      std::vector<RegexSpan> a, b;
+      ASSERT_EQ(plain->Find(text, 0, a), grouped->Find(text, 0, b)) << pattern << " on " << text;
+      matched += plain->Matches(text) ? 1 : 0;
+    }
+  }
+  EXPECT_GT(compiled, 5000);
+  EXPECT_GT(matched, 5000);
+}
+
+}  // namespace
+}  // namespace kappa::expr
