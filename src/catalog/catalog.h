@@ -60,6 +60,7 @@ struct ViewVersion {
   VersionState state = VersionState::kReplaying;
   std::string failure;
   bool promote_when_ready = false;
+  bool dead_letters = false;       // rows of streams for which an expression fails become dead letters; else it gives NULL
   uint64_t created_epoch = 0;
   int64_t created_us = 0;
   int64_t ready_us = 0;

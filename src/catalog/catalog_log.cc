@@ -11,7 +11,7 @@
 namespace kappa::catalog {
 namespace {
 
-constexpr uint8_t kFormat = 3;  // 1: streams without what late rows do; 2: versions without the rows of their inputs
+constexpr uint8_t kFormat = 4;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -138,6 +138,7 @@ void Encode(ByteWriter& out, const View& view) {
       out.Varint(id);
       out.ZigZag(rows);
     }
+    out.Little<uint8_t>(v.dead_letters);
   }
   out.ZigZag(view.serving);
   out.ZigZag(view.previous);
@@ -172,6 +173,7 @@ View DecodeView(ByteReader& in, uint8_t format) {
       const auto id = static_cast<uint32_t>(in.Varint());
       v.input_rows[id] = in.ZigZag();
     }
+    if (format >= 4) v.dead_letters = in.Little<uint8_t>() != 0;
     view.versions.push_back(std::move(v));
   }
   view.serving = static_cast<int>(in.ZigZag());

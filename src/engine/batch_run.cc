@@ -300,6 +300,13 @@ class BatchRun {
     KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
     KAPPA_RETURN_IF_ERROR(flow_->AdvanceRows(std::move(streams), std::move(tables), flush, changes));
+    stats_.dead_letters += static_cast<int64_t>(changes.dead.size());
+    for (const flow::DeadLetter& letter : changes.dead) {
+      if (stats_.dead_letter_samples.size() >= kDeadSamples) break;
+      const auto view = std::find_if(views_.begin(), views_.end(), [&](const auto& entry) { return entry.second.id == letter.view; });
+      stats_.dead_letter_samples.push_back(
+          fmt::format("{}: file {} of {}: record {}: {}", view->first, letter.partition + 1, letter.topic, letter.offset, letter.reason));
+    }
     for (auto& [name, view] : views_) {
       auto it = changes.views.find(view.id);
       if (it == changes.views.end()) continue;
@@ -363,20 +370,21 @@ class BatchRun {
       clocks.emplace(stream.id, flow::StreamClock(stream.partitions, stream.watermark_delay_us + stream.allowed_lateness_us, stream.future_limit_us));
       std::vector<int>& needed = columns[stream.id];
       needed = flow_->NeededColumns(stream.id);
-      std::erase(needed, stream.schema.size() + plan::kProcessingTimeColumn);  // Feed puts it in
-      for (int column : needed) {
-        if (column >= stream.schema.size()) {
-          return Error(sqlstate::kFeatureNotSupported, "the hidden columns _partition, _offset and _timestamp are not available in batch mode");
-        }
-      }
+      std::erase_if(needed, [&](int column) {  // Feed puts them in
+        return column >= stream.schema.size() && column != stream.schema.size() + plan::kTimestampColumn;
+      });
+      if (!needed.empty() && *std::max_element(needed.begin(), needed.end()) >= stream.schema.size())
+        return Error(sqlstate::kFeatureNotSupported, "the hidden column _timestamp is not available in batch mode");
       if (stream.event_time >= 0) needed.push_back(stream.event_time);
       if (auto rows = inserted_.find(name); rows != inserted_.end()) {
         for (const data::Batch& batch : rows->second) {
           data::Batch projected;
           projected.rows = batch.rows;
           for (int column : needed) projected.columns.push_back(batch.columns[static_cast<size_t>(column)]);
+          const int64_t first = inserted_rows_[stream.id];
+          inserted_rows_[stream.id] += batch.rows;
           std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
-          Judge(stream, 0, std::move(projected), clocks.at(stream.id), streams);
+          Judge(stream, 0, std::move(projected), {}, first, clocks.at(stream.id), streams);
           KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
         }
       }
@@ -406,7 +414,7 @@ class BatchRun {
         }
         CountBad(file.path, *batch);
         stats_.events += batch->records;
-        Judge(*file.stream, file.partition, std::move(batch->rows), clocks.at(file.stream->id), streams);
+        Judge(*file.stream, file.partition, std::move(batch->rows), batch->offsets, batch->first_offset, clocks.at(file.stream->id), streams);
       }
       KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
       if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -414,10 +422,10 @@ class BatchRun {
     return {};
   }
 
-  /// Adds rows to a step. `rows`: the flow's columns without the processing time, then the event time where the stream has one. A run is
-  /// one epoch, whose wall time is its start.
-  void Judge(const catalog::Stream& stream, int partition, data::Batch rows, flow::StreamClock& clock,
-             std::map<uint32_t, std::vector<flow::JudgedBatch>>& streams) {
+  /// Adds rows to a step. `rows`: the flow's columns without the hidden ones, then the event time where the stream has one. `offsets` and
+  /// `first_offset` as in FileBatch. A run is one epoch, whose wall time is its start.
+  void Judge(const catalog::Stream& stream, int partition, data::Batch rows, const std::vector<int64_t>& offsets, int64_t first_offset,
+             flow::StreamClock& clock, std::map<uint32_t, std::vector<flow::JudgedBatch>>& streams) {
     if (rows.rows == 0) return;
     flow::JudgedBatch judged;
     judged.partition = partition;
@@ -433,9 +441,23 @@ class BatchRun {
       flow_->set_watermark(stream.id, flow::kNoWatermark);
     }
     const std::vector<int> columns = flow_->NeededColumns(stream.id);
-    if (const auto at = std::find(columns.begin(), columns.end(), stream.schema.size() + plan::kProcessingTimeColumn); at != columns.end()) {
-      rows.columns.insert(rows.columns.begin() + (at - columns.begin()),
-                          data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows));
+    for (size_t i = 0; i < columns.size(); ++i) {
+      data::ColumnPtr hidden;
+      switch (columns[i] - stream.schema.size()) {
+        case plan::kPartitionColumn: hidden = data::ConstantColumn(data::Value::Fixed<int32_t>(data::TypeId::kInt4, partition), rows.rows); break;
+        case plan::kOffsetColumn: {
+          auto numbers = std::make_shared<data::Column>(data::TypeId::kInt8, rows.rows);
+          if (offsets.empty()) std::iota(numbers->mutable_data<int64_t>(), numbers->mutable_data<int64_t>() + rows.rows, first_offset);
+          else std::copy(offsets.begin(), offsets.end(), numbers->mutable_data<int64_t>());
+          hidden = std::move(numbers);
+          break;
+        }
+        case plan::kProcessingTimeColumn:
+          hidden = data::ConstantColumn(data::Value::Fixed<int64_t>(data::TypeId::kTimestamptz, options_.now_us), rows.rows);
+          break;
+        default: break;
+      }
+      if (hidden) rows.columns.insert(rows.columns.begin() + static_cast<ptrdiff_t>(i), std::move(hidden));
     }
     judged.rows = std::move(rows);
     streams[stream.id].push_back(std::move(judged));
@@ -478,6 +500,7 @@ class BatchRun {
   std::set<uint32_t> streams_read_;  // by some view; the others need no input
   std::map<std::string, View> views_;
   std::map<std::string, std::vector<data::Batch>> inserted_;
+  std::map<uint32_t, int64_t> inserted_rows_;  // given to their streams so far
   BatchRunStats stats_;
 };
 

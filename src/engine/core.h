@@ -57,6 +57,7 @@ struct Replay {
   std::unique_ptr<flow::LogFlow> flow;
   std::unique_ptr<flow::JournalReader> journal;
   std::vector<flow::EpochRecord> ahead;  // read from the journal, not processed yet
+  std::vector<flow::DeadLetter> dead;    // rows that the version leaves out
 };
 
 /// A version that exists at run time.
@@ -195,7 +196,9 @@ class Core final : public Engine {
   Status Process(std::span<const flow::EpochRecord> epochs, flow::FlowChanges& changes);
   Status Publish(const flow::EpochRecord& last, flow::FlowChanges& changes);
   Status ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>& changes);
-  void AddDeadLetters(std::vector<flow::DeadLetter>& dead);
+  void AddDeadLetters(std::vector<flow::DeadLetter>& dead);    // publish_ held
+  void RemoveDeadLetters(const std::string& view);              // publish_ held: those of a version, "v$1"
+  static std::string VersionName(const VersionRuntime& runtime);
   void QueueForReplays(const flow::FlowChanges& changes);
   void QueueInjection(VersionRuntime& runtime, int scan, const data::ChangeBatch& rows);
   void NotifySubscribers(uint64_t epoch, const flow::FlowChanges& changes);  // publish_ held

@@ -21,11 +21,8 @@ constexpr int64_t kQuietUs = 2'000'000;  // after so long without an epoch, memo
 
 data::Schema DeadLetterSchema() {
   data::Schema schema;
-  schema.fields = {{"topic", data::TypeId::kText, false},
-                   {"partition", data::TypeId::kInt4, false},
-                   {"offset", data::TypeId::kInt8, false},
-                   {"reason", data::TypeId::kText, false},
-                   {"bytes", data::TypeId::kBytea, true}};
+  schema.fields = {{"topic", data::TypeId::kText, false},  {"partition", data::TypeId::kInt4, false}, {"offset", data::TypeId::kInt8, false},
+                   {"reason", data::TypeId::kText, false}, {"bytes", data::TypeId::kBytea, true},     {"view", data::TypeId::kText, true}};
   return schema;
 }
 
@@ -281,7 +278,7 @@ Status Core::ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>
 void Core::AddDeadLetters(std::vector<flow::DeadLetter>& dead) {
   if (dead.empty()) return;
   data::ColumnBuilder topic(data::TypeId::kText), partition(data::TypeId::kInt4), offset(data::TypeId::kInt8), reason(data::TypeId::kText),
-      bytes(data::TypeId::kBytea);
+      bytes(data::TypeId::kBytea), view(data::TypeId::kText);
   int64_t rows = 0;
   for (const flow::DeadLetter& letter : dead) {
     if (dead_letters_->row_count() + rows >= options_.dead_letters_max) {
@@ -292,15 +289,41 @@ void Core::AddDeadLetters(std::vector<flow::DeadLetter>& dead) {
     partition.Append<int32_t>(letter.partition);
     offset.Append<int64_t>(letter.offset);
     reason.AppendBytes(letter.reason);
-    bytes.AppendBytes(std::string_view(letter.bytes).substr(0, 64 << 10));
+    const auto left_out_by = versions_.find(letter.view);
+    if (letter.view == 0 || left_out_by == versions_.end()) {
+      bytes.AppendBytes(std::string_view(letter.bytes).substr(0, 64 << 10));
+      view.AppendNull();
+    } else {
+      bytes.AppendNull();  // the record is whole, in the log
+      view.AppendBytes(VersionName(*left_out_by->second));
+    }
     ++rows;
   }
   if (rows == 0) return;
   data::Batch batch;
   batch.rows = rows;
-  for (data::ColumnBuilder* builder : {&topic, &partition, &offset, &reason, &bytes}) batch.columns.push_back(builder->Finish());
+  for (data::ColumnBuilder* builder : {&topic, &partition, &offset, &reason, &bytes, &view}) batch.columns.push_back(builder->Finish());
   Status status = dead_letters_->Apply(data::ChangeBatch(std::move(batch)));
   KAPPA_CHECK(status.ok());
+}
+
+std::string Core::VersionName(const VersionRuntime& runtime) { return fmt::format("{}${}", runtime.view, runtime.number); }
+
+void Core::RemoveDeadLetters(const std::string& view) {
+  std::vector<int> columns(static_cast<size_t>(DeadLetterSchema().size()));
+  std::iota(columns.begin(), columns.end(), 0);
+  std::vector<data::ChangeBatch> gone;
+  dead_letters_->Snapshot().Scan(columns, 8192, [&](data::Batch batch) {
+    std::vector<int32_t> rows;
+    const data::Column& names = *batch.columns.back();
+    for (int64_t i = 0; i < batch.rows; ++i)
+      if (!names.IsNull(i) && names.bytes(i) == view) rows.push_back(static_cast<int32_t>(i));
+    data::ChangeBatch part = data::Gather(data::ChangeBatch(std::move(batch)), rows);
+    part.weights = std::make_shared<const std::vector<int64_t>>(rows.size(), -1);
+    if (!rows.empty()) gone.push_back(std::move(part));
+    return true;
+  });
+  for (data::ChangeBatch& part : gone) KAPPA_CHECK(dead_letters_->Apply(std::move(part)).ok());
 }
 
 Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes) {

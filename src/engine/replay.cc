@@ -127,7 +127,7 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
 Result<plan::NodePtr> Core::BindVersion(const catalog::ViewVersion& version, const catalog::Snapshot& snapshot) const {
   sql::BindContext context = MakeBindContext(snapshot);
   context.input_rows = version.input_rows;
-  return sql::BindViewQuery(version.query, context);
+  return sql::BindViewQuery(version.query, context, version.dead_letters);
 }
 
 void Core::QueueInjection(VersionRuntime& runtime, int scan, const data::ChangeBatch& rows) {
@@ -213,7 +213,11 @@ Status Core::ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target) 
   }
   return AdvanceTo(
       *replay.flow, *replay.journal, replay.ahead, target, options_.step_records, true,
-      [&](flow::FlowChanges& changes) { return ApplyTo(*runtime.store, changes.views[replay.version_id]); },
+      [&](flow::FlowChanges& changes) {
+        for (flow::DeadLetter& letter : changes.dead)  // records that gave no row were told when they came
+          if (letter.view != 0 && static_cast<int64_t>(replay.dead.size()) < options_.dead_letters_max) replay.dead.push_back(std::move(letter));
+        return ApplyTo(*runtime.store, changes.views[replay.version_id]);
+      },
       [&](int64_t records) { replay.progress.records_done += records; }, [&] { return replay.progress.cancelled.load(); });
 }
 
@@ -269,6 +273,8 @@ Status Core::FinishReplay(std::shared_ptr<Replay> replay) {
   KAPPA_RETURN_IF_ERROR(catalog_->Commit({view}));
   {
     std::lock_guard guard(publish_);
+    RemoveDeadLetters(VersionName(runtime));  // of an earlier replay of the same
+    AddDeadLetters(replay->dead);
     runtime.live = true;
     runtime.replay.reset();
   }
@@ -453,6 +459,7 @@ void Core::RemoveVersion(uint32_t id) {
   StopReplay(*it->second);
   flow_->RemoveView(id);
   std::lock_guard guard(publish_);
+  RemoveDeadLetters(VersionName(*it->second));
   versions_.erase(it);
   checkpoint_forced_ = true;
 }

@@ -215,9 +215,12 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                     {"durable_end", TypeId::kInt8},
                                     {"bytes", TypeId::kInt8},
                                     {"segments", TypeId::kInt4}}),
-      Relation(
-          "kappa.dead_letters",
-          {{"topic", TypeId::kText}, {"partition", TypeId::kInt4}, {"offset", TypeId::kInt8}, {"reason", TypeId::kText}, {"bytes", TypeId::kBytea}}),
+      Relation("kappa.dead_letters", {{"topic", TypeId::kText},
+                                      {"partition", TypeId::kInt4},
+                                      {"offset", TypeId::kInt8},
+                                      {"reason", TypeId::kText},
+                                      {"bytes", TypeId::kBytea},
+                                      {"view", TypeId::kText}}),
       Relation("kappa.functions", {{"kind", TypeId::kText},
                                    {"name", TypeId::kText},
                                    {"arguments", TypeId::kText},
@@ -348,7 +351,7 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
     }
   }
   if (name == "kappa.dead_letters") {
-    const int columns[] = {0, 1, 2, 3, 4};
+    const int columns[] = {0, 1, 2, 3, 4, 5};
     std::vector<data::Batch> parts;
     dead_letters_->Snapshot().Scan(columns, 8192, [&](data::Batch batch) {
       parts.push_back(std::move(batch));

@@ -441,6 +441,17 @@ int64_t Graph::errors() const {
   return total;
 }
 
+void Graph::TakeFailed(std::vector<std::pair<uint32_t, ops::FailedRow>>& out) {
+  std::vector<ops::FailedRow> rows;
+  for (Impl::Node& node : impl_->nodes) {
+    if (node.plan->kind != plan::NodeKind::kCheckErrors) continue;
+    for (auto& op : node.operators) op->TakeFailed(rows);
+    const uint32_t stream = static_cast<const plan::Scan&>(*node.plan->inputs[0]).relation_id;
+    for (ops::FailedRow& row : rows) out.emplace_back(stream, std::move(row));
+    rows.clear();
+  }
+}
+
 int64_t Graph::next_due_us() const {
   int64_t due = INT64_MAX;
   for (const Impl::Node& node : impl_->nodes) {

@@ -50,6 +50,8 @@ class Graph {
   /// True once constant sources gave their rows.
   bool started() const;
   int64_t errors() const;
+  /// Moves the rows that failed since the last call to `out`, with the id of their stream.
+  void TakeFailed(std::vector<std::pair<uint32_t, ops::FailedRow>>& out);
   /// The earliest wall time at which an operator's output changes by itself.
   int64_t next_due_us() const;
   int64_t state_rows() const;

@@ -135,6 +135,18 @@ Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in,
   return {};
 }
 
+/// Rows that the view leaves out, each once: it may read a stream at several places.
+void LogFlow::CollectFailed(uint32_t id, Graph& graph, FlowChanges& changes) const {
+  std::vector<std::pair<uint32_t, ops::FailedRow>> failed;
+  graph.TakeFailed(failed);
+  const auto key = [](const auto& row) { return std::tie(row.first, row.second.partition, row.second.offset); };
+  std::sort(failed.begin(), failed.end(),
+            [&](const auto& a, const auto& b) { return key(a) != key(b) ? key(a) < key(b) : a.second.reason < b.second.reason; });
+  failed.erase(std::unique(failed.begin(), failed.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }), failed.end());
+  for (auto& [stream, row] : failed)
+    changes.dead.push_back({streams_.at(stream)->spec().topic, row.partition, row.offset, std::move(row.reason), "", id});
+}
+
 Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end,
                          FlowChanges& changes) {
   for (uint32_t id : Order()) {
@@ -186,6 +198,7 @@ Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& str
     }
     std::vector<data::ChangeBatch> out;
     KAPPA_RETURN_IF_ERROR(view.graph->Step(pool_, end ? &context : nullptr, out));
+    CollectFailed(id, *view.graph, changes);
     std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
     if (!out.empty()) changes.views[id] = std::move(out);
   }

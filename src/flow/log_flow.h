@@ -115,6 +115,7 @@ class LogFlow {
   void NeedColumns(const View& view);
   Status RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end, FlowChanges& changes);
   std::vector<uint32_t> Order() const;
+  void CollectFailed(uint32_t id, Graph& graph, FlowChanges& changes) const;
   Status RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes);
 
   FlowOptions options_;

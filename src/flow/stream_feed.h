@@ -39,13 +39,14 @@ struct JudgedBatch {
   std::vector<uint8_t> late;  // one byte a row, 1 for late; empty when no row is
 };
 
-/// A record that no row came of.
+/// A record that no row came of, or whose row a view leaves out.
 struct DeadLetter {
   std::string topic;
   int32_t partition = 0;
   log::Offset offset = 0;
   std::string reason;
   std::string bytes;
+  uint32_t view = 0;  // id of the view that leaves the row out (then `bytes` is empty); 0: the record gave no row
 };
 
 /// The columns of `spec.schema` that a feed gives may be any, and the hidden ones after them (plan::kHiddenStreamColumns):

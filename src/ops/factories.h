@@ -6,6 +6,7 @@
 namespace kappa::ops {
 
 std::unique_ptr<Operator> MakeFilter(const plan::Filter& node, const OperatorOptions& options);
+std::unique_ptr<Operator> MakeCheckErrors(const plan::CheckErrors& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeTemporalFilter(const plan::TemporalFilter& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeProject(const plan::Project& node, const OperatorOptions& options);
 std::unique_ptr<Operator> MakeWindow(const plan::Window& node, const OperatorOptions& options);

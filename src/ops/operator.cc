@@ -51,6 +51,7 @@ Distribution RequiredDistribution(const plan::Node& node, int port) {
 Result<std::unique_ptr<Operator>> MakeOperator(const plan::Node& node, const OperatorOptions& options) {
   switch (node.kind) {
     case plan::NodeKind::kFilter: return MakeFilter(static_cast<const plan::Filter&>(node), options);
+    case plan::NodeKind::kCheckErrors: return MakeCheckErrors(static_cast<const plan::CheckErrors&>(node), options);
     case plan::NodeKind::kTemporalFilter: return MakeTemporalFilter(static_cast<const plan::TemporalFilter&>(node), options);
     case plan::NodeKind::kProject: return MakeProject(static_cast<const plan::Project&>(node), options);
     case plan::NodeKind::kWindow: return MakeWindow(static_cast<const plan::Window&>(node), options);

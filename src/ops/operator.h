@@ -17,7 +17,7 @@ namespace kappa::ops {
 
 /// The layout of all operators' state (payloads of tables, rows, root words). Raise it with any change to one of them: a
 /// checkpoint of another layout is not read, the views are rebuilt from the log instead.
-inline constexpr uint32_t kStateLayout = 3;
+inline constexpr uint32_t kStateLayout = 4;
 
 using Output = std::vector<data::ChangeBatch>;
 
@@ -30,6 +30,13 @@ struct EpochContext {
   /// false in the middle of a bulk step: windows that the watermark closed are emitted and dropped, but updating operators
   /// go on collecting; their net changes come with the OnEpochEnd that has flush = true.
   bool flush = true;
+};
+
+/// A row of a stream that a view leaves out because an expression fails for it.
+struct FailedRow {
+  int32_t partition = 0;
+  int64_t offset = 0;
+  std::string reason;
 };
 
 /// Lifecycle: Make, [state pages loaded, OnRestored], then epochs: OnBatch* for each port, one OnEpochEnd. An updating
@@ -55,6 +62,8 @@ class Operator {
   virtual int64_t held_bytes() const { return 0; }
   /// The evaluation context whose error counts are reported for the view.
   virtual int64_t errors() const { return 0; }
+  /// Moves the rows that failed since the last call to `out`.
+  virtual void TakeFailed(std::vector<FailedRow>&) {}
 };
 
 /// How rows must be split over the shards for an input port: by these key expressions (over the input), or not at all.

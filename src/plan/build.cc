@@ -61,6 +61,17 @@ NodePtr MakeFilter(NodePtr input, ExprPtr predicate) {
   return node;
 }
 
+NodePtr MakeCheckErrors(NodePtr scan, std::vector<CheckErrors::Step> steps) {
+  KAPPA_CHECK(scan->schema.fields.size() >= 2);
+  auto node = std::make_shared<CheckErrors>();
+  node->schema = scan->schema;
+  node->schema.fields.resize(node->schema.fields.size() - 2);
+  node->append_only = scan->append_only;
+  node->steps = std::move(steps);
+  node->inputs = {std::move(scan)};
+  return node;
+}
+
 NodePtr MakeTemporalFilter(NodePtr input, std::vector<TemporalFilter::Bound> bounds) {
   auto node = std::make_shared<TemporalFilter>();
   node->schema = input->schema;
@@ -336,6 +347,7 @@ std::shared_ptr<Node> Clone(const Node& node) {
     case NodeKind::kTableFunction: return std::make_shared<TableFunction>(static_cast<const TableFunction&>(node));
     case NodeKind::kOver: return std::make_shared<OverWindow>(static_cast<const OverWindow&>(node));
     case NodeKind::kTopN: return std::make_shared<TopN>(static_cast<const TopN&>(node));
+    case NodeKind::kCheckErrors: return std::make_shared<CheckErrors>(static_cast<const CheckErrors&>(node));
     case NodeKind::kAsOfJoin: return std::make_shared<AsOfJoin>(static_cast<const AsOfJoin&>(node));
     case NodeKind::kRecursive: return std::make_shared<Recursive>(static_cast<const Recursive&>(node));
   }
@@ -429,6 +441,9 @@ template <typename NodeType, typename Change> void EachExpression(NodeType& node
       for (auto& key : top.order) slot(key.expression);
       break;
     }
+    case NodeKind::kCheckErrors:
+      for (auto& step : as(static_cast<CheckErrors*>(nullptr)).steps) slot(step.expression);
+      break;
     case NodeKind::kAsOfJoin: {
       auto& join = as(static_cast<AsOfJoin*>(nullptr));
       for (auto& e : join.left_keys) slot(e);

@@ -15,6 +15,8 @@ std::shared_ptr<Scan> MakeScan(RelationKind kind, uint32_t id, std::string name,
 /// Rows of constants; `schema` names and types the columns.
 NodePtr MakeValues(data::Schema schema, std::vector<std::vector<expr::ExprPtr>> rows);
 NodePtr MakeFilter(NodePtr input, expr::ExprPtr predicate);
+/// `scan` ends in the partition and the offset of its records, which are not passed on.
+NodePtr MakeCheckErrors(NodePtr scan, std::vector<CheckErrors::Step> steps);
 NodePtr MakeTemporalFilter(NodePtr input, std::vector<TemporalFilter::Bound> bounds);
 NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::vector<std::string> names);
 NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop,

@@ -127,6 +127,12 @@ std::string JoinText(const plan::Join& join) {
   return text;
 }
 
+std::string CheckErrorsText(const CheckErrors& check, const std::vector<std::string>& names) {
+  std::vector<std::string> parts;
+  for (const CheckErrors::Step& step : check.steps) parts.push_back((step.filter ? "where " : "") + step.expression->ToString(names));
+  return "CheckErrors " + Join(parts);
+}
+
 std::string AsOfJoinText(const AsOfJoin& join) {
   static constexpr const char* kMatches[] = {" >= ", " > ", " <= ", " < "};
   const std::vector<std::string> left = DistinctNames(join.inputs[0]->schema);
@@ -282,6 +288,7 @@ std::string TextOf(const Node& node) {
     }
     case NodeKind::kAggregate: return AggregateText(static_cast<const Aggregate&>(node), names);
     case NodeKind::kJoin: return JoinText(static_cast<const plan::Join&>(node));
+    case NodeKind::kCheckErrors: return CheckErrorsText(static_cast<const CheckErrors&>(node), names);
     case NodeKind::kAsOfJoin: return AsOfJoinText(static_cast<const AsOfJoin&>(node));
     case NodeKind::kUnion: return "Union all";
     case NodeKind::kSort: return "Sort by " + KeysText(static_cast<const Sort&>(node).keys, names);

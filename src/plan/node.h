@@ -33,7 +33,8 @@ enum class NodeKind : uint8_t {
   kOver,
   kTopN,
   kAsOfJoin,
-  kRecursive
+  kRecursive,
+  kCheckErrors
 };
 
 /// Base of all nodes. `schema` describes the output columns.
@@ -67,7 +68,7 @@ struct Scan final : Node {
 /// processing time (timestamptz): the wall time of the epoch that took the record, as the journal has it.
 /// `stream$late` shows the first three as _partition, _offset, _timestamp; PROCTIME() is the last.
 inline constexpr int kHiddenStreamColumns = 4;
-inline constexpr int kProcessingTimeColumn = 3;  // among the hidden ones
+inline constexpr int kPartitionColumn = 0, kOffsetColumn = 1, kTimestampColumn = 2, kProcessingTimeColumn = 3;  // among the hidden ones
 
 struct Values final : Node {
   Values() : Node(NodeKind::kValues) {}
@@ -91,6 +92,17 @@ struct TemporalFilter final : Node {
     bool inclusive = false;
   };
   std::vector<Bound> bounds;
+};
+
+/// WITH (on_error = 'dead_letter'), over a scan of a stream whose last two columns are the record's partition and offset: the scan's other
+/// columns of the rows for which no step fails. A row that fails gives a dead letter instead.
+struct CheckErrors final : Node {
+  CheckErrors() : Node(NodeKind::kCheckErrors) {}
+  struct Step {
+    expr::ExprPtr expression;  // over the output
+    bool filter = false;       // later steps, and the output, are about the rows for which it is true
+  };
+  std::vector<Step> steps;
 };
 
 struct Project final : Node {

@@ -152,7 +152,7 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
     if (version == nullptr) version = &view.versions.front();
     explain.view = view.name;
     explain.version = version->number;
-    KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_));
+    KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_, version->dead_letters));
     return BoundStatement(std::move(explain));
   }
   if (query.node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
@@ -210,13 +210,13 @@ Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& co
   }
 }
 
-Result<NodePtr> BindViewQuery(std::string_view query, const BindContext& context) {
+Result<NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters) {
   KAPPA_ASSIGN_OR_RETURN(const std::vector<RawStatement> statements, SplitStatements(query));
   if (statements.size() != 1) return Error(sqlstate::kSyntaxError, "a view's query must be one statement");
   KAPPA_ASSIGN_OR_RETURN(const ParseTree tree, ParseTree::Parse(statements[0]));
   if (tree.root().node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Error(sqlstate::kSyntaxError, "a view's query must be a SELECT");
   Binder binder(tree, context);
-  return binder.ViewQuery(tree.root());
+  return binder.ViewQuery(tree.root(), dead_letters);
 }
 
 }  // namespace kappa::sql

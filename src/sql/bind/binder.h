@@ -10,7 +10,7 @@
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
 //   with.cc, recursion.cc  WITH, WITH RECURSIVE
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
-//   as_of.cc       ASOF JOIN, JOIN .. FOR SYSTEM_TIME AS OF
+//   as_of.cc       ASOF JOIN, FOR SYSTEM_TIME  on_error.cc    rows that become dead letters
 #pragma once
 
 #include <functional>
@@ -126,7 +126,7 @@ class Binder {
 
   Result<BoundStatement> Statement();
   /// The defining query of a view.
-  Result<NodePtr> ViewQuery(const PgQuery__Node& query);
+  Result<NodePtr> ViewQuery(const PgQuery__Node& query, bool dead_letters);
   /// Parameter types as given and inferred, valid after binding.
   const std::vector<data::Type>& parameter_types() const { return parameter_types_; }
   /// True when binding left parameters without a type that their use tells: bind again with parameter_types().
@@ -347,6 +347,9 @@ class Binder {
   NodePtr BoundJoins(const NodePtr& node) const;
   NodePtr BoundJoin(const NodePtr& join) const;
   NodePtr BoundAsOfJoin(const NodePtr& join) const;
+
+  // ---- on_error.cc
+  NodePtr CheckErrors(const NodePtr& node, std::vector<plan::CheckErrors::Step> above) const;
 
   // ---- emit.cc
   Result<NodePtr> CloseWindows(const NodePtr& plan);

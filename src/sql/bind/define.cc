@@ -361,23 +361,25 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   create.or_replace = tree_.statement().or_replace;
   create.if_not_exists = statement.if_not_exists != 0;
   if (create.or_replace && create.if_not_exists) return Error(sqlstate::kSyntaxError, "OR REPLACE and IF NOT EXISTS exclude each other").At(position);
-  static const std::vector<std::string> kOptions = {"promote"};
+  static const std::vector<std::string> kOptions = {"promote", "on_error"};
   for (size_t i = 0; i < into.n_options; ++i) {
     const PgQuery__DefElem& option = *into.options[i]->def_elem;
     const int at = At(option.location);
     if (std::find(kOptions.begin(), kOptions.end(), option.defname) == kOptions.end()) return UnknownOption(option.defname, kOptions, at);
     KAPPA_ASSIGN_OR_RETURN(const std::string value, OptionText(option));
-    if (value != "manual" && value != "auto")
-      return Error(sqlstate::kInvalidParameterValue, "invalid value for parameter \"promote\": \"" + value + "\"")
-          .Hint("Write 'manual' or 'auto'.")
+    const bool promote = std::string_view(option.defname) == "promote";
+    const char *first = promote ? "auto" : "null", *second = promote ? "manual" : "dead_letter";
+    if (value != first && value != second)
+      return Error(sqlstate::kInvalidParameterValue, std::string("invalid value for parameter \"") + option.defname + "\": \"" + value + "\"")
+          .Hint(std::string("Write '") + first + "' or '" + second + "'.")
           .At(at);
-    create.promote_manual = value == "manual";
+    (promote ? create.promote_manual : create.dead_letters) = value == second;
     create.options[option.defname] = value;
   }
   const RawStatement& raw = tree_.statement();
   KAPPA_CHECK(raw.query_at >= 0 && raw.query_at <= static_cast<int>(raw.source.size()));
   create.query = raw.source.substr(static_cast<size_t>(raw.query_at));
-  KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query));
+  KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query, create.dead_letters));
   create.key_columns = KeyColumns(*create.plan);
   create.depends_on = depends_on_;
   for (const std::string& name : depends_on_) {

@@ -14,7 +14,7 @@ using plan::NodeKind;
 
 }  // namespace
 
-Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
+Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query, bool dead_letters) {
   for_view_ = true;
   const int start = tree_.statement().offset + 1;
   if (query.node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Error(sqlstate::kSyntaxError, "a view's query must be a SELECT").At(start);
@@ -32,6 +32,7 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query) {
   KAPPA_ASSIGN_OR_RETURN(plan, Finish(std::move(plan)));
   plan = BoundJoins(plan);
   KAPPA_RETURN_IF_ERROR(CheckView(*plan));
+  if (dead_letters) plan = CheckErrors(plan, {});
   return plan;
 }
 

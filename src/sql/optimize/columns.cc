@@ -305,6 +305,7 @@ Pruned Prune(const NodePtr& node, Columns used) {
     }
     case NodeKind::kRecursive:
       return {plan::WithInputs(node, {PruneColumns(node->inputs[0]), PruneColumns(node->inputs[1])}), Identity(node->schema.size())};
+    case NodeKind::kCheckErrors:  // made after pruning
     case NodeKind::kValues:
     case NodeKind::kTableFunction: return {node, Identity(node->schema.size())};
   }

@@ -296,6 +296,7 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       });
       return Filtered(plan::WithInputs(node, {Push(node->inputs[0], std::move(down))}), std::move(stay));
     }
+    case NodeKind::kCheckErrors:  // made after this
     case NodeKind::kSessionAggregate: return Filtered(plan::WithInputs(node, {Push(node->inputs[0], {})}), std::move(conjuncts));
     case NodeKind::kAggregate: {
       const auto& aggregate = static_cast<const plan::Aggregate&>(*node);
