@@ -35,7 +35,7 @@ ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|
 CHANGES_ROWS = re.compile(r"^\s*(INSERT|UPDATE|DELETE|CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED)\b", re.I)
 VIEW = re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED\s+VIEW\s+(IF\s+NOT\s+EXISTS\s+)?(\w+|\"[^\"]+\")(\s+WITH\s*\([^)]*\))?\s+AS\s+(.*)$", re.I | re.S)
 AS_OF = re.compile(r"\b(?:ASOF\s+(LEFT\s+)?JOIN\s+(\w+)|(LEFT\s+)?JOIN\s+(\w+)\s+FOR\s+SYSTEM_TIME\s+AS\s+OF\s+(\w+\.\w+))\s+(?:AS\s+)?(\w+)\s+ON\s+(.*?)"
-                   r"(?=\)|\s+(?:WHERE|GROUP|ORDER|LEFT|JOIN|ASOF|UNION|LIMIT)\b|\s*$)", re.I | re.S)
+                   r"(?=\)|\s+(?:WHERE|GROUP|HAVING|ORDER|LEFT|RIGHT|FULL|CROSS|JOIN|ASOF|UNION|INTERSECT|EXCEPT|LIMIT|OFFSET|FETCH|WINDOW)\b|\s*$)", re.I | re.S)
 WINDOW = re.compile(r"\b(TUMBLE|HOP)\s*\(", re.I)
 FLOATS, NUMERIC, INTERVAL, JSONB, VARCHAR = {700, 701}, 1700, 1186, 3802, {1043: 25, 1015: 1009}
 
