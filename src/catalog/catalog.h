@@ -39,6 +39,7 @@ struct Table {
   std::string name;
   data::Schema schema;
   std::vector<int> primary_key;    // at least one
+  int version_time = -1;           // column that says from when on a row is valid (FOR SYSTEM_TIME AS OF); -1: none
   std::string topic;
   std::string sql;
   int64_t created_us = 0;

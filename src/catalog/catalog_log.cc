@@ -11,7 +11,8 @@
 namespace kappa::catalog {
 namespace {
 
-constexpr uint8_t kFormat = 4;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do
+constexpr uint8_t kFormat =
+    5;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -99,8 +100,9 @@ void Encode(ByteWriter& out, const Table& t) {
   Put(out, t.topic);
   Put(out, t.sql);
   out.ZigZag(t.created_us);
+  out.ZigZag(t.version_time);
 }
-Table DecodeTable(ByteReader& in) {
+Table DecodeTable(ByteReader& in, uint8_t format) {
   Table t;
   t.id = static_cast<uint32_t>(in.Varint());
   t.name = Text(in);
@@ -109,6 +111,7 @@ Table DecodeTable(ByteReader& in) {
   t.topic = Text(in);
   t.sql = Text(in);
   t.created_us = in.ZigZag();
+  if (format >= 5) t.version_time = static_cast<int>(in.ZigZag());
   return t;
 }
 
@@ -214,7 +217,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
   Change change;
   switch (in.Little<uint8_t>()) {
     case 0: change = DecodeStream(in, format); break;
-    case 1: change = DecodeTable(in); break;
+    case 1: change = DecodeTable(in, format); break;
     case 2: change = DecodeView(in, format); break;
     case 3: {
       Dropped dropped;

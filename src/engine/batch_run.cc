@@ -183,7 +183,7 @@ class BatchRun {
       return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", table.name));
     }
     table.id = next_id_++;
-    KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key}, nullptr));
+    KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key, table.version_time}, nullptr));
     catalog_.tables[table.name] = std::move(table);
     return {};
   }
@@ -200,7 +200,9 @@ class BatchRun {
     for (const plan::Scan* scan : scans) {
       switch (scan->relation_kind) {
         case plan::RelationKind::kStream: inputs.push_back({flow::ViewInput::Kind::kStream, scan->relation_id}); break;
-        case plan::RelationKind::kTable: inputs.push_back({flow::ViewInput::Kind::kTable, scan->relation_id}); break;
+        case plan::RelationKind::kTable:
+          inputs.push_back({scan->changelog ? flow::ViewInput::Kind::kChangelog : flow::ViewInput::Kind::kTable, scan->relation_id});
+          break;
         case plan::RelationKind::kView: {
           const catalog::View* view = catalog_.FindView(scan->name);
           const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(scan->version != 0 ? scan->version : view->serving);

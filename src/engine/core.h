@@ -210,6 +210,7 @@ class Core final : public Engine {
   Status AddStreamRuntime(const catalog::Stream& stream);
   Status AddTableRuntime(const catalog::Table& table);
   flow::StreamSpec SpecOf(const catalog::Stream& stream) const;
+  static flow::TableSpec SpecOf(const catalog::Table& table);
   flow::FlowOptions ViewFlowOptions() const;
   Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets);
   Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation,

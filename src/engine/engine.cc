@@ -464,10 +464,12 @@ Status Core::AddStreamRuntime(const catalog::Stream& stream) {
   return {};
 }
 
+flow::TableSpec Core::SpecOf(const catalog::Table& table) { return {table.id, table.name, table.schema, table.primary_key, table.version_time}; }
+
 Status Core::AddTableRuntime(const catalog::Table& table) {
   auto topic = log_->FindTopic(table.topic);
   if (!topic) return Error(sqlstate::kDataCorrupted, fmt::format("topic \"{}\" of table \"{}\" is missing", table.topic, table.name));
-  KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key}, std::move(topic)));
+  KAPPA_RETURN_IF_ERROR(flow_->AddTable(SpecOf(table), std::move(topic)));
   auto runtime = std::make_unique<TableRuntime>();
   runtime->id = table.id;
   runtime->name = table.name;

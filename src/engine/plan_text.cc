@@ -69,7 +69,8 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
         table->table.id = next_id++;
         snapshot.tables[row.name] = table->table;
       } else {
-        const bool same = SameSchema(existing->schema, table->table.schema) && existing->primary_key == table->table.primary_key;
+        const bool same = SameSchema(existing->schema, table->table.schema) && existing->primary_key == table->table.primary_key &&
+                          existing->version_time == table->table.version_time;
         row.action = same ? "unchanged" : "refused";
         row.detail = same ? "" : "a table of this name exists with another definition";
       }

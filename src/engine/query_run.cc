@@ -139,6 +139,15 @@ Status QueryRun::Open(const plan::NodePtr& plan) {
   CollectScans(*plan_, scans_);
   std::vector<flow::ViewInput> inputs;
   for (const plan::Scan* scan : scans_) {
+    if (scan->changelog) {
+      inputs.push_back({flow::ViewInput::Kind::kChangelog, scan->relation_id});
+      log_needed_ = true;
+      const catalog::Table* table = query_.reads.catalog->FindTable(scan->name);
+      if (table == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("relation \"{}\" does not exist", scan->name));
+      if (!flow_->HasRelation(scan->relation_id))
+        KAPPA_RETURN_IF_ERROR(flow_->AddTable(Core::SpecOf(*table), core.log_->FindTopic(table->topic), /*changelog_only=*/true));
+      continue;
+    }
     if (scan->relation_kind != plan::RelationKind::kStream) {
       inputs.push_back({flow::ViewInput::Kind::kInjected, 0});
       continue;
@@ -196,6 +205,7 @@ Status QueryRun::PushStored() {
         continue;
       }
       case plan::RelationKind::kTable: {
+        if (scan.changelog) continue;
         const auto it = reads.tables.find(scan.name);
         if (it != reads.tables.end()) snapshot = &it->second;
         break;

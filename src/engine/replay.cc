@@ -105,7 +105,9 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
   for (const plan::Scan* scan : scans) {
     switch (scan->relation_kind) {
       case plan::RelationKind::kStream: inputs.push_back({flow::ViewInput::Kind::kStream, scan->relation_id}); break;
-      case plan::RelationKind::kTable: inputs.push_back({flow::ViewInput::Kind::kTable, scan->relation_id}); break;
+      case plan::RelationKind::kTable:
+        inputs.push_back({scan->changelog ? flow::ViewInput::Kind::kChangelog : flow::ViewInput::Kind::kTable, scan->relation_id});
+        break;
       case plan::RelationKind::kView: {
         const catalog::View* view = snapshot.FindView(scan->name);
         const catalog::ViewVersion* version = view == nullptr ? nullptr : view->FindVersion(scan->version != 0 ? scan->version : view->serving);
@@ -163,6 +165,14 @@ Status Core::StartReplay(const catalog::View& view, const catalog::ViewVersion& 
         if (!topic) return Error(sqlstate::kDataCorrupted, fmt::format("topic \"{}\" is missing", stream.topic));
         for (int32_t p = 0; p < stream.partitions; ++p) total += positions_.ends[{stream.id, p}] - topic->partition(p).start_offset();
         replay->flow->AddStream(SpecOf(stream), std::move(topic));
+      }
+    } else if (input.kind == flow::ViewInput::Kind::kChangelog) {
+      // Its whole history is in the log, and what a row was then must not depend on when the replay began.
+      if (replay->flow->HasRelation(input.id)) continue;
+      for (const auto& [name, table] : snapshot->tables) {
+        if (table.id != input.id) continue;
+        total += positions_.ends[{table.id, 0}];
+        KAPPA_RETURN_IF_ERROR(replay->flow->AddTable(SpecOf(table), log_->FindTopic(table.topic), /*changelog_only=*/true));
       }
     } else {
       input.kind = flow::ViewInput::Kind::kInjected;
@@ -543,11 +553,10 @@ Result<Core::Verification> Core::Verify(const std::string& name, int number, con
             flow->AddStream(SpecOf(stream), std::move(topic));
           }
         }
-        if (input.kind == flow::ViewInput::Kind::kTable && !flow->HasRelation(input.id)) {
+        const bool table_read = input.kind == flow::ViewInput::Kind::kTable || input.kind == flow::ViewInput::Kind::kChangelog;
+        if (table_read && !flow->HasRelation(input.id)) {
           for (const auto& [table_name, table] : snapshot->tables) {
-            if (table.id == input.id) {
-              KAPPA_RETURN_IF_ERROR(flow->AddTable({table.id, table.name, table.schema, table.primary_key}, log_->FindTopic(table.topic)));
-            }
+            if (table.id == input.id) { KAPPA_RETURN_IF_ERROR(flow->AddTable(SpecOf(table), log_->FindTopic(table.topic))); }
           }
         }
       }

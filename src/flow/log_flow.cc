@@ -14,9 +14,10 @@ void LogFlow::AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic) {
   streams_[id] = std::make_unique<StreamFeed>(std::move(spec), std::move(topic), std::vector<int>{}, options_.batch_rows);
 }
 
-Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic) {
+Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool changelog_only) {
   Table table;
-  table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key);
+  if (!changelog_only) table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key);
+  table.version_time = spec.version_time;
   table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, std::move(topic)) : nullptr;
   tables_[spec.id] = std::move(table);
   return {};
@@ -122,10 +123,44 @@ std::vector<uint32_t> LogFlow::Order() const {
   return order;
 }
 
+std::map<uint32_t, std::vector<data::ChangeBatch>> LogFlow::VersionRows(const std::map<uint32_t, std::vector<data::ChangeBatch>>& tables,
+                                                                        const std::map<uint32_t, std::vector<ChangeOrigin>>& origins) {
+  std::map<uint32_t, std::vector<data::ChangeBatch>> versions;
+  for (const auto& [id, batches] : tables) {
+    const bool read = std::any_of(views_.begin(), views_.end(), [id = id](const auto& view) {
+      return std::any_of(view.second.inputs.begin(), view.second.inputs.end(),
+                         [&](const ViewInput& input) { return input.kind == ViewInput::Kind::kChangelog && input.id == id; });
+    });
+    const auto table = tables_.find(id);
+    if (!read || table == tables_.end()) continue;
+    const auto from = origins.find(id);
+    for (size_t i = 0; i < batches.size(); ++i) {
+      const data::ChangeBatch& changes = batches[i];
+      data::ChangeBatch rows(changes.AsBatch());
+      auto deleted = std::make_shared<data::Column>(data::TypeId::kBool, changes.rows);
+      auto number = std::make_shared<data::Column>(data::TypeId::kInt8, changes.rows);
+      const data::Column& declared = *changes.columns[static_cast<size_t>(table->second.version_time)];
+      auto valid_from = std::make_shared<data::Column>(declared.type(), changes.rows);
+      for (int64_t row = 0; row < changes.rows; ++row) {
+        const bool gone = changes.weight(row) < 0;
+        deleted->mutable_data<uint8_t>()[row] = gone ? 1 : 0;
+        number->mutable_data<int64_t>()[row] = from != origins.end() ? from->second[i].offsets[static_cast<size_t>(row)] : table->second.given++;
+        if (gone)
+          valid_from->mutable_data<int64_t>()[row] = from != origins.end() ? from->second[i].timestamps_us[static_cast<size_t>(row)] : wall_us_;
+        else if (declared.IsNull(row)) valid_from->SetNull(row);
+        else valid_from->mutable_data<int64_t>()[row] = declared.data<int64_t>()[row];
+      }
+      rows.columns.insert(rows.columns.end(), {std::move(deleted), std::move(valid_from), std::move(number)});
+      versions[id].push_back(std::move(rows));
+    }
+  }
+  return versions;
+}
+
 Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes) {
   for (auto& [id, batches] : in) {
     auto table = tables_.find(id);
-    if (table == tables_.end()) continue;
+    if (table == tables_.end() || !table->second.upsert) continue;
     ops::Output out;
     for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(table->second.upsert->OnBatch(0, std::move(batch), out));
     KAPPA_RETURN_IF_ERROR(table->second.upsert->OnEpochEnd(context, out));
@@ -147,7 +182,8 @@ void LogFlow::CollectFailed(uint32_t id, Graph& graph, FlowChanges& changes) con
     changes.dead.push_back({streams_.at(stream)->spec().topic, row.partition, row.offset, std::move(row.reason), "", id});
 }
 
-Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end,
+Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams,
+                         const std::map<uint32_t, std::vector<data::ChangeBatch>>& versions, const ops::EpochContext& context, bool end,
                          FlowChanges& changes) {
   for (uint32_t id : Order()) {
     View& view = views_.at(id);
@@ -176,8 +212,11 @@ Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& str
           break;
         }
         case ViewInput::Kind::kTable:
+        case ViewInput::Kind::kChangelog:
         case ViewInput::Kind::kView: {
-          const auto& source = input.kind == ViewInput::Kind::kTable ? changes.tables : changes.views;
+          const auto& source = input.kind == ViewInput::Kind::kTable       ? changes.tables
+                               : input.kind == ViewInput::Kind::kChangelog ? versions
+                                                                           : changes.views;
           auto rows = source.find(input.id);
           if (rows == source.end()) break;
           for (const data::ChangeBatch& batch : rows->second) {
@@ -208,6 +247,7 @@ Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& str
 Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowChanges& changes) {
   std::map<uint32_t, std::vector<JudgedBatch>> streams;
   std::map<uint32_t, std::vector<data::ChangeBatch>> tables;
+  std::map<uint32_t, std::vector<ChangeOrigin>> origins;
   for (auto& [id, feed] : streams_) {
     if (!epochs.empty()) {
       std::vector<JudgedBatch> rows;
@@ -219,7 +259,7 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
   for (auto& [id, table] : tables_) {
     if (epochs.empty() || !table.feed) continue;
     std::vector<data::ChangeBatch> rows;
-    KAPPA_RETURN_IF_ERROR(table.feed->Advance(epochs, rows, changes.dead));
+    KAPPA_RETURN_IF_ERROR(table.feed->Advance(epochs, rows, changes.dead, table.version_time >= 0 ? &origins[id] : nullptr));
     if (!rows.empty()) tables[id] = std::move(rows);
   }
   if (!epochs.empty()) {
@@ -227,8 +267,9 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
     PassTime(epochs.back().wall_us);
   }
   ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush};
+  const auto versions = VersionRows(tables, origins);
   KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
-  return RunViews(streams, context, true, changes);
+  return RunViews(streams, versions, context, true, changes);
 }
 
 Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams, std::map<uint32_t, std::vector<data::ChangeBatch>> tables,
@@ -237,8 +278,9 @@ Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams
     for (auto& [id, watermark] : watermarks_) watermark = std::numeric_limits<int64_t>::max();
   }
   ops::EpochContext context{++epoch_, wall_us_, &watermarks_, flush};
+  const auto versions = VersionRows(tables, {});
   KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
-  return RunViews(streams, context, true, changes);
+  return RunViews(streams, versions, context, true, changes);
 }
 
 void LogFlow::VisitTableState(uint32_t id, const std::function<void(std::string_view, state::Arena&)>& visit) {

@@ -21,12 +21,13 @@ struct TableSpec {
   std::string name;
   data::Schema schema;
   std::vector<int> primary_key;
+  int version_time = -1;
 };
 
 /// A view (version) to run. `inputs[i]` says what feeds scan i of the plan, in Graph::scans() order.
 struct ViewInput {
-  enum class Kind : uint8_t { kStream, kTable, kView, kInjected } kind = Kind::kStream;
-  uint32_t id = 0;  // of the stream, the table, or the view version; unused when kInjected
+  enum class Kind : uint8_t { kStream, kTable, kChangelog, kView, kInjected } kind = Kind::kStream;
+  uint32_t id = 0;  // of the stream, the table (kChangelog: whose changes are rows), or the view version; unused when kInjected
 };
 
 struct FlowOptions {
@@ -51,7 +52,8 @@ class LogFlow {
   ~LogFlow();
 
   void AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic);
-  Status AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic);
+  /// `changelog_only`: its rows are not kept, only kChangelog inputs read it.
+  Status AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool changelog_only = false);
   void RemoveRelation(uint32_t id);
   bool HasRelation(uint32_t id) const { return streams_.contains(id) || tables_.contains(id); }
 
@@ -110,12 +112,18 @@ class LogFlow {
   };
   struct Table {
     std::unique_ptr<TableFeed> feed;
-    std::unique_ptr<ops::Operator> upsert;
+    std::unique_ptr<ops::Operator> upsert;  // null: changelog only
+    int version_time = -1;
+    int64_t given = 0;  // changes that came from elsewhere than the log: they are numbered here
   };
   void NeedColumns(const View& view);
-  Status RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const ops::EpochContext& context, bool end, FlowChanges& changes);
+  Status RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const std::map<uint32_t, std::vector<data::ChangeBatch>>& versions,
+                  const ops::EpochContext& context, bool end, FlowChanges& changes);
   std::vector<uint32_t> Order() const;
   void CollectFailed(uint32_t id, Graph& graph, FlowChanges& changes) const;
+  /// The changes of tables that views read as rows.
+  std::map<uint32_t, std::vector<data::ChangeBatch>> VersionRows(const std::map<uint32_t, std::vector<data::ChangeBatch>>& tables,
+                                                                 const std::map<uint32_t, std::vector<ChangeOrigin>>& origins);
   Status RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes);
 
   FlowOptions options_;

@@ -378,17 +378,18 @@ TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::ve
           }(),
           {}) {}
 
-Status TableFeed::Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead) {
+Status TableFeed::Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
+                          std::vector<ChangeOrigin>* origins) {
   log::Offset end = position_;
   for (const EpochRecord& epoch : epochs) {
     for (const PartitionEnd& e : epoch.ends) {
       if (e.relation == id_) end = std::max(end, e.end);
     }
   }
-  return Read(end, out, dead);
+  return Read(end, out, dead, origins);
 }
 
-Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead) {
+Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead, std::vector<ChangeOrigin>* origins) {
   log::Partition& partition = topic_->partition(0);
   position_ = std::max(position_, partition.start_offset());
   std::vector<std::string_view> run;
@@ -425,6 +426,14 @@ Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std
                         std::string(run[static_cast<size_t>(b.index)])});
       }
       if (rows.rows == 0) continue;
+      if (origins != nullptr) {
+        ChangeOrigin& origin = origins->emplace_back();
+        for (const int32_t i : good) {
+          const log::Record& record = raw.records[static_cast<size_t>(run_records[static_cast<size_t>(i)])];
+          origin.offsets.push_back(record.offset);
+          origin.timestamps_us.push_back(record.timestamp_ms * 1000);
+        }
+      }
       data::ChangeBatch changes;
       changes.rows = rows.rows;
       if (upsert) {

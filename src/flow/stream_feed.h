@@ -94,18 +94,25 @@ class StreamFeed {
   std::vector<std::unique_ptr<format::JsonDecoder>> decoders_;  // idle ones
 };
 
+/// Of a batch of a table's changes: the offset and the timestamp of each row's record.
+struct ChangeOrigin {
+  std::vector<int64_t> offsets, timestamps_us;
+};
+
 /// Reads a table's topic: value JSON = upsert, no value = delete by the key's JSON object of primary key columns.
 class TableFeed {
  public:
   TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::shared_ptr<log::Topic> topic);
   /// Appends batches in arrival order for ops::MakeUpsert: weight +1 upserts, -1 deletes by key.
-  Status Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead);
+  /// With `origins`, also where the changes of each batch come from.
+  Status Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
+                 std::vector<ChangeOrigin>* origins = nullptr);
   uint32_t id() const { return id_; }
   log::Offset position() const { return position_; }
   void set_position(log::Offset offset) { position_ = offset; }
 
  private:
-  Status Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead);
+  Status Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead, std::vector<ChangeOrigin>* origins);
 
   uint32_t id_;
   std::string name_;

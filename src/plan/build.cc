@@ -219,7 +219,7 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr
 }
 
 NodePtr MakeAsOfJoin(bool outer, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys, ExprPtr left_time,
-                     ExprPtr right_time, AsOfJoin::Match match) {
+                     ExprPtr right_time, AsOfJoin::Match match, ExprPtr right_tie) {
   KAPPA_CHECK(left_keys.size() == right_keys.size());
   auto node = std::make_shared<AsOfJoin>();
   node->schema = left->schema;
@@ -233,6 +233,7 @@ NodePtr MakeAsOfJoin(bool outer, NodePtr left, NodePtr right, std::vector<ExprPt
   node->left_time = std::move(left_time);
   node->right_time = std::move(right_time);
   node->match = match;
+  node->right_tie = std::move(right_tie);
   node->inputs = {std::move(left), std::move(right)};
   return node;
 }
@@ -450,6 +451,7 @@ template <typename NodeType, typename Change> void EachExpression(NodeType& node
       for (auto& e : join.right_keys) slot(e);
       slot(join.left_time);
       slot(join.right_time);
+      slot(join.right_tie);
       break;
     }
     case NodeKind::kWindow:

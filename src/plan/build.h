@@ -34,7 +34,7 @@ NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::E
                  expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// An ASOF JOIN whose inputs promise nothing.
 NodePtr MakeAsOfJoin(bool outer, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
-                     expr::ExprPtr left_time, expr::ExprPtr right_time, AsOfJoin::Match match);
+                     expr::ExprPtr left_time, expr::ExprPtr right_time, AsOfJoin::Match match, expr::ExprPtr right_tie = nullptr);
 /// Takes names from the first input.
 NodePtr MakeUnion(std::vector<NodePtr> inputs);
 NodePtr MakeSort(NodePtr input, std::vector<SortKey> keys);

@@ -76,7 +76,7 @@ struct Line {
 };
 
 std::string ScanText(const Scan& scan) {
-  std::string text = std::string("Scan ") + RelationName(scan.relation_kind) + " " + scan.name;
+  std::string text = std::string("Scan ") + (scan.changelog ? "changelog of " : "") + RelationName(scan.relation_kind) + " " + scan.name;
   if (scan.version > 0) text += "$" + std::to_string(scan.version);
   text += " [" + Join(ColumnNames(scan.schema)) + "]";
   if (scan.late == LateRows::kDrop) text += " late=drop";
@@ -141,6 +141,7 @@ std::string AsOfJoinText(const AsOfJoin& join) {
   for (size_t i = 0; i < join.left_keys.size(); ++i)
     text += "left." + join.left_keys[i]->ToString(left) + " = right." + join.right_keys[i]->ToString(right) + " AND ";
   text += "left." + join.left_time->ToString(left) + kMatches[static_cast<size_t>(join.match)] + "right." + join.right_time->ToString(right);
+  if (join.right_tie) text += " latest right." + join.right_tie->ToString(right);
   const auto at = [](const ExprPtr& time, const std::vector<std::string>& names, int64_t lag_us) {
     return " at " + time->ToString(names) + (lag_us != 0 ? " + " + Duration(lag_us) : "");
   };

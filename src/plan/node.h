@@ -63,12 +63,17 @@ struct Scan final : Node {
   std::vector<int> columns;         // indexes into the relation's schema, in output order
   LateRows late = LateRows::kKeep;  // streams only
   expr::ExprPtr predicate;          // pushed down, over the output columns; may be null
+  bool changelog = false;           // tables only: each change as a row, with the hidden columns below
 };
 /// Hidden columns of a stream, after its declared ones: kafka partition (int4), offset (int8), timestamp (timestamptz), and the
 /// processing time (timestamptz): the wall time of the epoch that took the record, as the journal has it.
 /// `stream$late` shows the first three as _partition, _offset, _timestamp; PROCTIME() is the last.
 inline constexpr int kHiddenStreamColumns = 4;
 inline constexpr int kPartitionColumn = 0, kOffsetColumn = 1, kTimestampColumn = 2, kProcessingTimeColumn = 3;  // among the hidden ones
+
+/// Hidden columns of a table's changelog, after its declared ones: whether the change is a deletion (bool; then the columns are NULL but
+/// for the key), from when on it is valid (type of the version time; of a deletion the record's timestamp), its offset (int8).
+inline constexpr int kDeletedColumn = 0, kValidFromColumn = 1, kChangeColumn = 2;
 
 struct Values final : Node {
   Values() : Node(NodeKind::kValues) {}
@@ -206,6 +211,7 @@ struct AsOfJoin final : Node {
   std::vector<expr::ExprPtr> right_keys;
   expr::ExprPtr left_time;  // of one type with right_time
   expr::ExprPtr right_time;
+  expr::ExprPtr right_tie;  // int8, never NULL: of right rows of one time the one with the greatest counts; null: the smallest bytes
   Match match = Match::kAtOrBefore;
   /// Rows of an input that come after the watermark W of `stream` have no time before W - lag. Where the right input promises it, left rows
   /// go from the state when no right row can reach them any more; where both do, right rows that a later one hides.

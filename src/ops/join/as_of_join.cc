@@ -22,6 +22,7 @@ using Match = plan::AsOfJoin::Match;
 
 constexpr int kLeft = 0, kRight = 1;
 constexpr int64_t kEmitRows = 65536;
+constexpr size_t kTieBytes = 9;  // of an int8 in an order key
 
 /// What a key carries: its rows of both sides, and when the watermarks let the next of them go.
 struct KeyHead {
@@ -47,8 +48,8 @@ class AsOfJoin final : public Operator {
       : outer_(node.outer),
         strict_(node.match == Match::kBefore || node.match == Match::kAfter),
         descending_(node.match == Match::kAtOrBefore || node.match == Match::kBefore),
-        inputs_{{node.left_keys, node.left_time, node.inputs[0]->schema, node.inputs[0]->append_only},
-                {node.right_keys, node.right_time, node.inputs[1]->schema, node.inputs[1]->append_only}},
+        inputs_{{node.left_keys, node.left_time, nullptr, node.inputs[0]->schema, node.inputs[0]->append_only},
+                {node.right_keys, node.right_time, node.right_tie, node.inputs[1]->schema, node.inputs[1]->append_only}},
         left_progress_(node.left_progress),
         right_progress_(node.right_progress),
         context_(options.context),
@@ -98,6 +99,7 @@ class AsOfJoin final : public Operator {
   struct Input {
     std::vector<expr::ExprPtr> keys;
     expr::ExprPtr time;
+    expr::ExprPtr tie;  // may be null
     data::Schema schema;
     bool append_only;
     std::vector<data::ChangeBatch> pending;
@@ -127,7 +129,9 @@ class AsOfJoin final : public Operator {
   Result<Changes> Take(int side);
   void SetBounds(const EpochContext& epoch);
   Ref FirstFrom(const RowTree& tree, std::string_view key) const;
-  std::string TimeOf(Ref record);
+  /// The time of an order key, which a tie may follow.
+  std::string_view TimePart(int side, std::string_view order) const { return order.substr(0, order.size() - (inputs_[side].tie ? kTieBytes : 0)); }
+  std::string TimeOf(int side, Ref record);
   int64_t MicrosOf(Ref record);
   bool SameRow(Ref a, Ref b);
   Status Change(RowTree& tree, std::string_view time, std::string_view row, int64_t weight);
@@ -184,8 +188,12 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
     (null ? changes.without : changes.select).push_back(static_cast<int32_t>(i));
   }
   changes.keys = std::make_unique<data::RowKeys>(keys, changes.batch.rows);
-  const SortColumn order{time, descending_, false};
-  changes.times = std::make_unique<OrderKeys>(std::span(&order, 1), changes.batch.rows);
+  std::vector<SortColumn> order = {{time, descending_, false}};
+  if (input.tie) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr tie, input.tie->Evaluate(changes.batch.AsBatch(), context_));
+    order.push_back({std::move(tie), /*descending=*/true, false});
+  }
+  changes.times = std::make_unique<OrderKeys>(order, changes.batch.rows);
   return changes;
 }
 
@@ -208,7 +216,9 @@ Ref AsOfJoin::FirstFrom(const RowTree& tree, std::string_view key) const {
   return at < tree.rows ? rows_.At(tree, at) : 0;
 }
 
-std::string AsOfJoin::TimeOf(Ref record) { return std::string(rows_.Key(record, scratch_a_).substr(0, rows_.OrderSize(record))); }
+std::string AsOfJoin::TimeOf(int side, Ref record) {
+  return std::string(TimePart(side, rows_.Key(record, scratch_a_).substr(0, rows_.OrderSize(record))));
+}
 
 /// The time of a record as microseconds: where rows expire it is a timestamp, in descending order.
 int64_t AsOfJoin::MicrosOf(Ref record) { return static_cast<int64_t>(~OrderPrefix(rows_.Key(record, scratch_a_)) ^ 1ULL << 63); }
@@ -262,20 +272,20 @@ Status AsOfJoin::ApplyRight(Output& out) {
 Status AsOfJoin::ChangeKey(Ref key, const Changes& changes, const data::RowKeys& bytes, std::span<const size_t> rows, Pairs& pairs, Output& out) {
   KeyHead* head = Head(key);
   touched_.push_back(key);
-  const auto time_of = [&](size_t row) { return changes.times->key(changes.select[row]); };
+  const auto time_of = [&](size_t row) { return TimePart(kRight, changes.times->key(changes.select[row])); };
   std::vector<Instant> instants;
   const bool left_rows = head->sides[kLeft].rows > 0;
   for (const size_t row : rows) {
     if (!left_rows || (!instants.empty() && instants.back().time == time_of(row))) continue;
     const RowTree& right = head->sides[kRight];
     const int64_t at = rows_.LowerBound(right, time_of(row));
-    Instant instant{time_of(row), at > 0 ? TimeOf(rows_.At(right, at - 1)) : "", at < right.rows ? rows_.At(right, at) : 0};
+    Instant instant{time_of(row), at > 0 ? TimeOf(kRight, rows_.At(right, at - 1)) : "", at < right.rows ? rows_.At(right, at) : 0};
     if (!instants.empty() && instants.back().time > instant.before) instant.before = instants.back().time;
     instants.push_back(std::move(instant));
   }
   for (const size_t row : rows) {
     const int32_t i = changes.select[row];
-    KAPPA_RETURN_IF_ERROR(Change(head->sides[kRight], time_of(row), bytes.key(i), changes.batch.weight(i)));
+    KAPPA_RETURN_IF_ERROR(Change(head->sides[kRight], changes.times->key(i), bytes.key(i), changes.batch.weight(i)));
   }
   std::vector<Ref> left;
   for (const Instant& instant : instants) {
@@ -385,7 +395,7 @@ void AsOfJoin::Settle() {
     const RowTree &left = head.sides[kLeft], &right = head.sides[kRight];
     if (right_progress_ && left.rows > 0) due[kLeft] = MicrosOf(rows_.At(left, left.rows - 1));
     if (right_progress_ && left_progress_ && right.rows > 0) {
-      const int64_t oldest = rows_.LowerBound(right, TimeOf(rows_.At(right, right.rows - 1)));
+      const int64_t oldest = rows_.LowerBound(right, TimeOf(kRight, rows_.At(right, right.rows - 1)));
       if (oldest > 0) due[kRight] = MicrosOf(rows_.At(right, oldest - 1));  // the row that hides the oldest
     }
     for (const int side : {kLeft, kRight})
@@ -402,7 +412,7 @@ void AsOfJoin::Expire() {
       const Ref key = due_[side].begin()->second;
       RowTree& tree = Head(key)->sides[side];
       // The rows of the oldest time go.
-      const int64_t oldest = rows_.LowerBound(tree, TimeOf(rows_.At(tree, tree.rows - 1)));
+      const int64_t oldest = rows_.LowerBound(tree, TimeOf(side, rows_.At(tree, tree.rows - 1)));
       while (tree.rows > oldest) {
         rows_.FreeRecord(rows_.EraseAt(tree, tree.rows - 1));
         --kept_rows_;

@@ -168,6 +168,52 @@ TEST(AsOfJoinTest, StateGoesWithTheWatermarks) {
   }
 }
 
+// Changes of a table have numbers: of those with one time the last counts, in whatever order they come.
+TEST(AsOfJoinTest, OfOneTimeTheGreatestTieCounts) {
+  const data::Schema left_schema = LeftSchema(), right_schema{{{"k", TypeId::kInt4}, {"t", TypeId::kTimestamp}, {"n", TypeId::kInt8}}};
+  data::Schema both = left_schema;
+  for (const data::Field& field : right_schema.fields) both.fields.push_back(field);
+  for (const Match match : {Match::kAtOrBefore, Match::kBefore, Match::kAtOrAfter, Match::kAfter}) {
+    for (const bool bounded : {false, true}) {
+      SCOPED_TRACE(testing::Message() << "match " << static_cast<int>(match) << (bounded ? ", bounded" : ""));
+      std::mt19937_64 random(static_cast<uint64_t>(match) * 2 + bounded);
+      const plan::NodePtr node =
+          plan::MakeAsOfJoin(/*outer=*/false, TestInput(left_schema, true), TestInput(right_schema, true), {Col(left_schema, "k")},
+                             {Col(right_schema, "k")}, Col(left_schema, "t"), Col(right_schema, "t"), match, Col(right_schema, "n"));
+      TestRun run([&] { return MakeOrDie(*node, bounded); });
+      std::vector<TestRow> left, right;
+      for (int step = 0; step < 30; ++step) {
+        left.push_back(RandomLeft(random, static_cast<int64_t>(random() % 6)));
+        right.push_back({Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 3)), Time(static_cast<int64_t>(random() % 6)),
+                         Value::Int8(static_cast<int64_t>((step * 7) % 30) - 300)});
+        run.Batch(0, MakeBatch(left_schema, {left.back()}));
+        run.Batch(1, MakeBatch(right_schema, {right.back()}));
+        if (bounded && step < 29) continue;
+        run.End();
+        std::vector<TestRow> wanted;
+        for (TestRow row : left) {
+          const TestRow* best = nullptr;
+          for (const TestRow& candidate : right) {
+            if (row[0].null || row[1].null || !(row[0] == candidate[0])) continue;
+            const auto at = candidate[1].As<int64_t>(), time = row[1].As<int64_t>();
+            const bool before = match == Match::kAtOrBefore || match == Match::kBefore;
+            const bool inclusive = match == Match::kAtOrBefore || match == Match::kAtOrAfter;
+            if (before ? (inclusive ? at > time : at >= time) : (inclusive ? at < time : at <= time)) continue;
+            const auto known = best == nullptr ? 0 : (*best)[1].As<int64_t>();
+            const bool nearer = best == nullptr || (before ? at > known : at < known);
+            if (nearer || (at == known && candidate[2].As<int64_t>() > (*best)[2].As<int64_t>())) best = &candidate;
+          }
+          if (best == nullptr) continue;
+          row.insert(row.end(), best->begin(), best->end());
+          wanted.push_back(std::move(row));
+        }
+        ASSERT_EQ(run.contents(), ToMultiset(both, wanted)) << "step " << step;
+        if (!bounded && step % 5 == 4) run.Restart();
+      }
+    }
+  }
+}
+
 // A right row that comes between a left row and its match takes the left row over.
 TEST(AsOfJoinTest, ALaterArrivalCorrectsThePair) {
   const plan::NodePtr node = Node(/*outer=*/false, Match::kAtOrBefore, true, true, true);

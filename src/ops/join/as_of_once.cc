@@ -51,6 +51,7 @@ class AsOfOnce final : public Operator {
         descending_(node.match == Match::kAtOrBefore || node.match == Match::kBefore),
         keys_{node.left_keys, node.right_keys},
         times_{node.left_time, node.right_time},
+        right_tie_(node.right_tie),
         right_schema_(node.inputs[1]->schema),
         right_append_only_(node.inputs[1]->append_only),
         context_(options.context),
@@ -93,6 +94,7 @@ class AsOfOnce final : public Operator {
   bool descending_;
   std::vector<expr::ExprPtr> keys_[2];
   expr::ExprPtr times_[2];
+  expr::ExprPtr right_tie_;  // may be null
   data::Schema right_schema_;
   bool right_append_only_;
   expr::EvalContext context_;
@@ -124,8 +126,12 @@ Result<Keyed> AsOfOnce::Evaluate(int side, const data::ChangeBatch& batch) {
     (null ? keyed.without : keyed.select).push_back(static_cast<int32_t>(i));
   }
   keyed.keys = std::make_unique<data::RowKeys>(keys, batch.rows);
-  const SortColumn order{time, descending_, false};
-  keyed.times = std::make_unique<OrderKeys>(std::span(&order, 1), batch.rows);
+  std::vector<SortColumn> order = {{time, descending_, false}};
+  if (side == 1 && right_tie_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr tie, right_tie_->Evaluate(batch.AsBatch(), context_));
+    order.push_back({std::move(tie), /*descending=*/true, false});
+  }
+  keyed.times = std::make_unique<OrderKeys>(order, batch.rows);
   return keyed;
 }
 
@@ -212,7 +218,7 @@ Status AsOfOnce::Probe(const data::ChangeBatch& batch, Output& out) {
       const uint64_t prefix = OrderPrefix(time);
       const auto found = std::partition_point(first, last, [&](const Candidate& candidate) {
         if (!strict_ || candidate.prefix != prefix) return Below(candidate, prefix, time);
-        return right_times_->key(candidate.row) <= time;
+        return right_times_->key(candidate.row).substr(0, time.size()) <= time;
       });
       if (found != last) match = found->row;
     }

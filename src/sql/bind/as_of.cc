@@ -1,5 +1,6 @@
 // ASOF JOIN, and joins with a versioned relation FOR SYSTEM_TIME AS OF a time.
 #include <algorithm>
+#include <numeric>
 
 #include "sql/bind/nodes.h"
 
@@ -205,19 +206,41 @@ Result<FromResult> Binder::TemporalItem(FromResult left, const PgQuery__JoinExpr
   KAPPA_ASSIGN_OR_RETURN(FromResult right, Relation(*sample.relation->range_var));
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
   const auto* scan = right.plan->kind == plan::NodeKind::kScan ? static_cast<const plan::Scan*>(right.plan.get()) : nullptr;
+  const catalog::Table* table =
+      scan != nullptr && scan->relation_kind == plan::RelationKind::kTable ? context_.catalog->FindTable(scan->name) : nullptr;
   const catalog::Stream* stream = scan != nullptr && scan->relation_kind == plan::RelationKind::kStream && scan->late != plan::LateRows::kOnly
                                       ? context_.catalog->FindStream(scan->name)
                                       : nullptr;
-  if (stream == nullptr || stream->event_time < 0)
+  if ((stream == nullptr || stream->event_time < 0) && (table == nullptr || table->version_time < 0))
     return Error(sqlstate::kFeatureNotSupported, std::string("\"") + sample.relation->range_var->relname + "\" has no versions by time")
-        .Detail("FOR SYSTEM_TIME AS OF reads a stream with a watermark: each of its rows is a version from its event time on.")
+        .Detail(
+            "FOR SYSTEM_TIME AS OF reads a stream with a watermark, or a table with the option version_time: each of its rows is a version from that "
+            "time on.")
         .Hint("For other relations write ASOF JOIN .. ON s.key = r.key AND s.ts >= r.ts; a plain JOIN with a table joins its rows as they are now.")
         .At(position);
 
   const int width = left.plan->schema.size();
-  const NodePtr left_plan = left.plan, right_plan = right.plan;
-  ExprPtr version = expr::MakeColumn(stream->event_time, stream->schema.fields[static_cast<size_t>(stream->event_time)].type,
-                                     stream->schema.fields[static_cast<size_t>(stream->event_time)].name);
+  const NodePtr left_plan = left.plan;
+  NodePtr right_plan = right.plan;
+  ExprPtr version, change, exists;  // over the right side: its time; of a table the change's number; over both: that it is no deletion
+  if (table != nullptr) {
+    // The table's changes, with what they are after its columns.
+    data::Schema schema = table->schema;
+    const data::Type type = schema.fields[static_cast<size_t>(table->version_time)].type;
+    schema.fields.insert(schema.fields.end(), {{"_deleted", TypeId::kBool, false}, {"_valid_from", type, true}, {"_change", TypeId::kInt8, false}});
+    std::vector<int> columns(static_cast<size_t>(schema.size()));
+    std::iota(columns.begin(), columns.end(), 0);
+    auto changes = plan::MakeScan(plan::RelationKind::kTable, table->id, table->name, schema, std::move(columns));
+    changes->changelog = changes->append_only = true;
+    right_plan = changes;
+    const int first = table->schema.size();
+    version = expr::MakeColumn(first + plan::kValidFromColumn, type, "_valid_from");
+    change = expr::MakeColumn(first + plan::kChangeColumn, TypeId::kInt8, "_change");
+    KAPPA_ASSIGN_OR_RETURN(exists, expr::MakeNot(expr::MakeColumn(width + first + plan::kDeletedColumn, TypeId::kBool, "_deleted"), position));
+  } else {
+    const data::Field& field = stream->schema.fields[static_cast<size_t>(stream->event_time)];
+    version = expr::MakeColumn(stream->event_time, field.type, field.name);
+  }
   KAPPA_RETURN_IF_ERROR(CheckTimeOrder(time, version, position));
   FromResult result = Combine(std::move(left), std::move(right), type);
   KAPPA_ASSIGN_OR_RETURN(const ExprPtr condition, Condition(*join.quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
@@ -225,10 +248,36 @@ Result<FromResult> Binder::TemporalItem(FromResult left, const PgQuery__JoinExpr
   if (sided.left_keys.empty())
     return Unsupported("FOR SYSTEM_TIME AS OF without an equality of both sides",
                        "Write ON s.key = versions.key: the versions of a key follow each other.", position);
-  result.plan = plan::MakeAsOfJoin(type == JoinType::kLeft, left_plan, right_plan, std::move(sided.left_keys), std::move(sided.right_keys),
-                                   std::move(time), std::move(version), AsOfJoin::Match::kAtOrBefore);
-  // Other conditions are about the version that was found: a version that fails is no match, and no older one takes its place.
   std::vector<ExprPtr> rest = std::move(sided.others);
+  if (table != nullptr) {
+    // The versions of a row are those of its primary key; other equalities are conditions on the version.
+    std::vector<ExprPtr> left_keys, right_keys;
+    std::vector<bool> found(table->primary_key.size());
+    for (size_t i = 0; i < sided.left_keys.size(); ++i) {
+      const expr::ColumnRef* column =
+          sided.right_keys[i]->kind() == expr::Expression::Kind::kColumn ? static_cast<const expr::ColumnRef*>(sided.right_keys[i].get()) : nullptr;
+      const auto at = column == nullptr ? table->primary_key.end() : std::find(table->primary_key.begin(), table->primary_key.end(), column->index());
+      if (at != table->primary_key.end() && !found[static_cast<size_t>(at - table->primary_key.begin())]) {
+        found[static_cast<size_t>(at - table->primary_key.begin())] = true;
+        left_keys.push_back(sided.left_keys[i]);
+        right_keys.push_back(sided.right_keys[i]);
+        continue;
+      }
+      std::vector<int> shift(static_cast<size_t>(right_plan->schema.size()));
+      std::iota(shift.begin(), shift.end(), width);
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr equal, expr::MakeOperator("=", {sided.left_keys[i], expr::RemapColumns(sided.right_keys[i], shift)}, position));
+      rest.push_back(std::move(equal));
+    }
+    if (std::find(found.begin(), found.end(), false) != found.end())
+      return Unsupported("FOR SYSTEM_TIME AS OF on other columns than the primary key",
+                         "Join on equality with each column of the table's primary key.", position);
+    sided.left_keys = std::move(left_keys);
+    sided.right_keys = std::move(right_keys);
+    rest.push_back(std::move(exists));
+  }
+  result.plan = plan::MakeAsOfJoin(type == JoinType::kLeft, left_plan, right_plan, std::move(sided.left_keys), std::move(sided.right_keys),
+                                   std::move(time), std::move(version), AsOfJoin::Match::kAtOrBefore, std::move(change));
+  // Other conditions are about the version that was found: a version that fails is no match, and no older one takes its place.
   rest.insert(rest.end(), sided.left.begin(), sided.left.end());
   rest.insert(rest.end(), sided.right.begin(), sided.right.end());
   if (rest.empty()) return result;

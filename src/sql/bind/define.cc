@@ -189,7 +189,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   std::map<std::string, std::pair<std::string, int>> options;
   static const std::vector<std::string> kStreamOptions = {"topic",           "partitions",   "key",          "format", "retention",
                                                           "json_timestamps", "idle_timeout", "future_limit", "late",   "allowed_lateness"};
-  static const std::vector<std::string> kTableOptions = {"topic"};
+  static const std::vector<std::string> kTableOptions = {"topic", "version_time"};
   const std::vector<std::string>& known = stream ? kStreamOptions : kTableOptions;
   for (size_t i = 0; i < statement.n_options; ++i) {
     const PgQuery__DefElem& option = *statement.options[i]->def_elem;
@@ -229,6 +229,23 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     create.table.name = name;
     create.table.schema = std::move(schema);
     create.table.primary_key = std::move(primary_key);
+    if (const auto value = take("version_time")) {
+      const int column = create.table.schema.Find(value->first);
+      if (column < 0) {
+        std::vector<std::string> names;
+        for (const data::Field& field : create.table.schema.fields) names.push_back(field.name);
+        const std::string near = NearestName(value->first, names);
+        return Error(sqlstate::kUndefinedColumn, "column \"" + value->first + "\" named in option version_time does not exist")
+            .Hint(near.empty() ? "It is the column that says from when on a row is valid." : "Perhaps you meant \"" + near + "\".")
+            .At(value->second);
+      }
+      const data::Type& type = create.table.schema.fields[static_cast<size_t>(column)].type;
+      if (type.id != TypeId::kTimestamp && type.id != TypeId::kTimestamptz)
+        return Error(sqlstate::kDatatypeMismatch,
+                     "the version_time of a table must be of type timestamp or timestamp with time zone, not " + type.ToString())
+            .At(value->second);
+      create.table.version_time = column;
+    }
     create.table.topic = std::move(topic);
     create.table.sql = tree_.statement().source;
     return BoundStatement(std::move(create));

@@ -86,6 +86,7 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
     }
     case NodeKind::kScan: {
       const auto& scan = static_cast<const plan::Scan&>(plan);
+      if (scan.changelog) return {};
       std::vector<int> source;
       if (scan.relation_kind == plan::RelationKind::kTable) {
         if (const catalog::Table* table = context_.catalog->FindTable(scan.name)) source = table->primary_key;

@@ -134,12 +134,13 @@ Pruned PruneAsOfJoin(const plan::AsOfJoin& join, const Columns& used) {
   for (const ExprPtr& key : join.right_keys) Use(key, right);
   Use(join.left_time, left);
   Use(join.right_time, right);
+  Use(join.right_tie, right);
   const Pruned a = Prune(join.inputs[0], left), b = Prune(join.inputs[1], right);
   Pruned result{nullptr, a.mapping};
   const int new_width = a.node->schema.size();
   for (const int index : b.mapping) result.mapping.push_back(index < 0 ? -1 : index + new_width);
   result.node = plan::MakeAsOfJoin(join.outer, a.node, b.node, Moved(join.left_keys, a.mapping), Moved(join.right_keys, b.mapping),
-                                   Moved(join.left_time, a.mapping), Moved(join.right_time, b.mapping), join.match);
+                                   Moved(join.left_time, a.mapping), Moved(join.right_time, b.mapping), join.match, Moved(join.right_tie, b.mapping));
   return result;
 }
 
