@@ -302,15 +302,15 @@ Result<Numeric> Numeric::ApplyModifier(int32_t modifier) const {
   if (modifier < 4 || is_nan()) return *this;
   int precision = NumericPrecision(modifier);
   int scale = NumericScale(modifier);
-  std::string field = "A field with precision " + std::to_string(precision) + ", scale " + std::to_string(scale);
-  if (is_infinite()) { return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field + " cannot hold an infinite value."); }
+  const auto field = [&] { return "A field with precision " + std::to_string(precision) + ", scale " + std::to_string(scale); };
+  if (is_infinite()) { return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field() + " cannot hold an infinite value."); }
   KAPPA_ASSIGN_OR_RETURN(Numeric rounded, Rescale(*this, scale, Rounding::kHalfAway));
   int digits = rounded.is_small() ? DigitCount(rounded.small_) : DigitCount(rounded.big_->value);
   // With a negative scale the coefficient holds the rounded-off zeros too: precision - scale digits before the point.
   if (digits > precision + std::max(-scale, 0)) {
     int before_point = precision - scale;
     return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow")
-        .Detail(field + " must round to an absolute value less than " +
+        .Detail(field() + " must round to an absolute value less than " +
                 (before_point != 0 ? "10^" + std::to_string(before_point) : std::string("1")) + ".");
   }
   return rounded;

@@ -259,12 +259,82 @@ Kernel DirectKernel(const Type& from, const Type& to) {
   return nullptr;
 }
 
+/// A value with a 64-bit coefficient rounded to numeric(precision, scale); false where that is not the common case.
+inline bool RoundNarrow(std::string_view bytes, int precision, int scale, data::StringView& out) {
+  static constexpr int64_t kPowers[] = {1,
+                                        10,
+                                        100,
+                                        1'000,
+                                        10'000,
+                                        100'000,
+                                        1'000'000,
+                                        10'000'000,
+                                        100'000'000,
+                                        1'000'000'000,
+                                        10'000'000'000,
+                                        100'000'000'000,
+                                        1'000'000'000'000,
+                                        10'000'000'000'000,
+                                        100'000'000'000'000,
+                                        1'000'000'000'000'000,
+                                        10'000'000'000'000'000,
+                                        100'000'000'000'000'000,
+                                        1'000'000'000'000'000'000};
+  constexpr int kPowerMax = 18;
+  if (bytes.size() != 10) return false;
+  int128_t wide;
+  int has = 0;
+  if (!data::DecodeSmallNumeric(bytes, wide, has)) return false;
+  auto value = static_cast<int64_t>(wide);
+  if (scale < 0 || std::abs(has - scale) > kPowerMax) return false;
+  if (has < scale && __builtin_mul_overflow(value, kPowers[scale - has], &value)) return false;
+  if (has > scale) {  // halves away from zero
+    const int64_t power = kPowers[has - scale], rest = value % power;
+    value /= power;
+    if (rest >= power - rest && rest > 0) ++value;
+    if (-rest >= power + rest && rest < 0) --value;
+  }
+  if (precision <= kPowerMax && (value >= kPowers[precision] || value <= -kPowers[precision])) return false;  // an error
+  out = NarrowNumeric(value, scale);
+  return true;
+}
+
+Kernel NumericModifier(int32_t modifier) {
+  return [modifier, precision = data::NumericPrecision(modifier), scale = data::NumericScale(modifier)](KernelCall& call) -> Result<ColumnPtr> {
+    auto out = MakeOutput(call);
+    auto* values = out->mutable_data<data::StringView>();
+    const Argument& argument = call.arguments[0];
+    const bool nulls = call.HasNulls();
+    ViewHeap heap;
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (nulls && call.AnyNull(row)) {
+        values[row] = data::StringView();
+        continue;
+      }
+      const std::string_view bytes = argument.bytes(row);
+      if (RoundNarrow(bytes, precision, scale, values[row])) [[likely]]
+        continue;
+      const Result<Numeric> rounded = Numeric::FromBytes(bytes).ApplyModifier(modifier);
+      if (rounded.ok()) {
+        values[row] = heap.Store(rounded->ToBytes());
+        continue;
+      }
+      if (!call.Tolerate(rounded.error())) return rounded.error();
+      values[row] = data::StringView();
+      out->SetNull(row);
+    }
+    heap.KeepAlive(*out);
+    FinishNulls(call, *out);
+    return ColumnPtr(std::move(out));
+  };
+}
+
 /// Applies the modifier to values that already have the type; null when there is nothing to do.
 Kernel ModifierKernel(const Type& to) {
   if (to.modifier < 0) return nullptr;
   const int32_t modifier = to.modifier;
   switch (to.id) {
-    case TypeId::kNumeric: return Rowwise([modifier](Numeric value) { return value.ApplyModifier(modifier); });
+    case TypeId::kNumeric: return NumericModifier(modifier);
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return Rowwise([modifier](int64_t time) { return data::RoundTimestamp(time, modifier); });
     case TypeId::kInterval: return Rowwise([modifier](data::Interval interval) { return data::ApplyIntervalModifier(interval, modifier); });
