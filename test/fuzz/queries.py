@@ -6,7 +6,6 @@ from fuzz import values
 from fuzz.expressions import EXTREMA, LOOSE, Column, Expressions
 from fuzz.tree import List, Node
 
-AS_OF_KEYS, AS_OF_TIMES = ["bool", "i2", "i4", "i8", "text", "uuid", "date"], ["ts", "tz", "date", "i4", "i8", "text"]
 HASHED = ["bool", "i2", "i4", "i8", "num", "text", "uuid", "date", "ts", "tz", "iv", "f8", "bytea", "json", "i4s"]
 
 
@@ -82,12 +81,6 @@ class Queries:
         node, scope = self.source(depth)
         joins = []
         for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
-            if rng.random() < 0.12:
-                joined = self.as_of(scope)
-                if joined:
-                    joins.append(joined[0])
-                    scope = scope + joined[1]
-                continue
             right, columns = self.source(depth - 1)
             pairs = [(a, b) for a in scope for b in columns if a.type == b.type and a.type in HASHED]
             kind = rng.choice(["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"])
@@ -104,22 +97,6 @@ class Queries:
                 joins.append(Node(None, f" {kind} ", right, " ON ", condition, more, optional=True))
             scope = scope + columns
         return Node(None, node, *joins), scope
-
-    def as_of(self, scope):
-        """An as-of join of what is in scope with a relation: (node, columns). Of rows with one time any may be taken, so only what these share is read."""
-        rng, alias = self.rng, self.alias()
-        relation = rng.choice(self.relations)
-        columns = [c for c in relation.scope(alias) if "::" not in c.sql]
-        pairs = lambda types: [(a, b) for a in scope for b in columns if a.type == b.type and a.type in types and "::" not in a.sql]  # noqa: E731
-        times, keys = pairs(AS_OF_TIMES), pairs(AS_OF_KEYS)
-        if not times:
-            return None
-        (left, right), key = rng.choice(times), rng.choice(keys) if keys and rng.random() < 0.8 else None
-        condition = f"{left.sql} {rng.choice(['>=', '>=', '>', '<=', '<'])} {right.sql}"
-        if key:
-            condition = f"{key[0].sql} = {key[1].sql} AND {condition}"
-        return (Node(None, f" ASOF {rng.choice(['', 'LEFT '])}JOIN {relation.name} {alias} ON {condition}", optional=True),
-                [right] + ([key[1]] if key and key[1].sql != right.sql else []))
 
     # ---- SELECT
 
