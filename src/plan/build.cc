@@ -320,7 +320,7 @@ NodePtr MakeRecursive(std::string name, uint32_t id, bool distinct, NodePtr base
   node->id = id;
   node->distinct = distinct;
   node->schema = base->schema;
-  for (data::Field& field : node->schema.fields) field.nullable = true;
+  for (data::Field& field : node->schema.fields) field = {field.name, field.type.WithoutModifier(), true};
   node->append_only = true;
   node->inputs = {std::move(base), std::move(step)};
   return node;

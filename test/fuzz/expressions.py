@@ -13,6 +13,8 @@ TEMPLATES = {
              "({text} ILIKE '_B%')", "({text} NOT LIKE '%b')", "starts_with({text}, {text})", "({text} ~ '^[a-c]+$')", "({text} ~* 'B')", "({json} @> {json})", "({json} ? 'a')", "({json} <@ {json})",
              "({i4s} @> {i4s})", "({i4s} && {i4s})", "({i4} = ANY ({i4s}))", "({i4} <> ALL ({i4s}))", "({text} = ANY ({texts}))", "({i4} BETWEEN {i4} AND {i4})", "({i4} NOT BETWEEN SYMMETRIC {i4} AND {i4})",
              "({i4} IN ({i4}, {i4}, 3))", "({text} IN ('a', 'b', {text}))", "({text} NOT IN ('a', {text}))", "isfinite({ts})", "isfinite({date})", "({i4}::boolean)",
+             "(({i4}, {text}) = ({i4}, {text}))", "(({i4}, {text}) <> ({i4}, {text}))", "(({text}, {i4}) < ({text}, {i4}))", "(({i8}, {date}) >= ({i8}, {date}))", "(({i4}, {text}) IN (({i4}, {text}), (1, 'a')))",
+             "(({i4}, {text}) IS NULL)", "(({i4}, {num}) IS NOT NULL)", "(({i4}, {text}) IS DISTINCT FROM ({i4}, {text}))", "(({i4}, {i4}, {text}) BETWEEN ({i4}, 0, 'a') AND ({i4}, 3, {text}))",
              "COALESCE({bool}, {bool})", "CASE WHEN {bool} THEN {bool} ELSE {bool} END", "({date} < {ts})", "({i4} < {i8})", "({i8} >= {num})", "({f8} > {num})", "({i2} = {i4})", "({f4} = {f8})"],
     "i2": ["{i2}", "({i2} & {i2})", "(- {i2})", "({bool}::integer::smallint)", "abs({i2})"],
     "i4": ["({i4} + {i4})", "({i4} - {i4})", "({i4} * {i4})", "({i4} / nullif({i4}, 0))", "({i4} % nullif({i4}, 0))", "(- {i4})", "abs({i4})", "length({text})", "octet_length({text})", "octet_length({bytea})",
@@ -58,7 +60,7 @@ AGGREGATES = {
     "num": [("sum({num})", None), ("avg({num})", None), ("avg({i4})", None), ("sum({i8})", None), ("sum(DISTINCT {num})", None), ("avg({i8})", None), ("variance({i4})", None), ("stddev_pop({num})", None), ("var_pop({i4})", None), ("stddev({i8})", None)],
     "f8": [("sum({f8})", None), ("avg({f8})", None), ("avg({f4})", None), ("stddev_samp({f8})", None), ("var_pop({f8})", None), ("corr({f8}, {f8})", None), ("covar_pop({f8}, {f8})", None), ("regr_slope({f8}, {f8})", None),
            ("percentile_cont(0.5) WITHIN GROUP (ORDER BY {f8})", None)],
-    "f4": [("sum({f4})", None)],
+    "f4": [("max({f4})", None)],  # a sum of many is rounded at each step there
     "bool": [("bool_and({bool})", None), ("bool_or({bool})", None), ("every({bool})", None)],
     "iv": [("sum({iv})", None), ("avg({iv})", None)],
     "i4": [("bit_or({i4})", None), ("bit_and({i4})", None), ("mode() WITHIN GROUP (ORDER BY {i4})", None), ("percentile_disc(0.5) WITHIN GROUP (ORDER BY {i4})", None)],
@@ -88,7 +90,7 @@ class Expressions:
             if columns and rng.random() < 0.85:
                 return Node(type_, rng.choice(columns).sql)
             return Node(type_, values.constant(rng, type_))
-        if self.subquery and rng.random() < 0.03:
+        if self.subquery and rng.random() < (0.1 if type_ in ("i4s", "texts") else 0.03):
             node = self.subquery(type_, scope)
             if node is not None:
                 return node

@@ -68,7 +68,11 @@ class Queries:
     def window(self, relation, column, type_, alias):
         rng = self.rng
         size = rng.choice(["1 hour", "1 day", "15 minutes", "7 days", "30 seconds"])
-        if rng.random() < 0.6:
+        if rng.random() < 0.25:
+            keys = [name for name, kind, _ in relation.columns if kind in HASHED and kind not in LOOSE and name != column]
+            by = f" PARTITION BY {rng.choice(keys)}" if keys and rng.random() < 0.7 else ""
+            text = f"SESSION({relation.name}{by}, {column}, INTERVAL '{size}')"
+        elif rng.random() < 0.6:
             offset = rng.choice(["", "", "", ", INTERVAL '10 minutes'", ", INTERVAL '-1 hour'"])
             text = f"TUMBLE({relation.name}, {column}, INTERVAL '{size}'{offset})"
         else:
@@ -83,6 +87,12 @@ class Queries:
         for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
             right, columns = self.source(depth - 1)
             pairs = [(a, b) for a in scope for b in columns if a.type == b.type and a.type in HASHED]
+            if rng.random() < 0.1 and self.plain(scope):
+                lateral, more = self.lateral(scope)
+                if lateral is not None:
+                    joins.append(lateral)
+                    scope = scope + more
+                    continue
             kind = rng.choice(["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"])
             if kind == "CROSS JOIN" or not pairs:
                 if kind != "CROSS JOIN" and rng.random() < 0.7:
@@ -92,11 +102,38 @@ class Queries:
                 a, b = rng.choice(pairs)
                 more = Node(None, " AND ", self.expressions.any("bool", scope + columns, 1), optional=True) if rng.random() < 0.25 and kind != "FULL JOIN" else ""
                 condition = Node("bool", f"{a.sql} = {b.sql}")
+                times = [(x, y) for x in scope for y in columns if x.type == y.type and x.type in ("ts", "tz")]
+                if times and rng.random() < 0.25:
+                    x, y = rng.choice(times)
+                    before, after = rng.choice([("1 hour", "0 seconds"), ("15 minutes", "15 minutes"), ("0 seconds", "1 day"), ("2 days", "1 hour")])
+                    condition = Node("bool", condition, Node(None, f" AND {x.sql} BETWEEN {y.sql} - INTERVAL '{before}' AND {y.sql} + INTERVAL '{after}'", optional=True))
                 if rng.random() < 0.08 and kind != "FULL JOIN":
                     condition = self.expressions.any("bool", scope + columns, 1)
                 joins.append(Node(None, f" {kind} ", right, " ON ", condition, more, optional=True))
             scope = scope + columns
         return Node(None, node, *joins), scope
+
+    def lateral(self, scope):
+        """A sub-select of each row: an aggregate, or its first rows in an order over all that it shows."""
+        rng = self.rng
+        relation, inner_alias, alias = rng.choice(self.relations), self.alias(), self.alias()
+        inner = relation.scope(inner_alias)
+        pairs = [(a, b) for a in scope for b in inner if a.type == b.type and a.type in HASHED]
+        columns = self.plain(inner)
+        if not pairs or not columns:
+            return None, None
+        a, b = rng.choice(pairs)
+        where = Node(None, f" WHERE {b.sql} {rng.choice(['=', '=', '=', '<>', '>='])} {a.sql}")
+        shown = [rng.choice(columns) for _ in range(rng.randint(1, 3))]
+        if rng.random() < 0.4:
+            body = Node(None, f"SELECT count(*) AS c0, max({shown[0].sql}) AS c1" if shown[0].type in EXTREMA else "SELECT count(*) AS c0", f" FROM {relation.name} {inner_alias}", where)
+            kinds = ["i8", shown[0].type] if shown[0].type in EXTREMA else ["i8"]
+        else:
+            kinds = [column.type for column in shown]
+            order = Node(None, " ORDER BY " + ", ".join(f"{n + 1}{rng.choice(['', ' DESC'])}" for n in range(len(shown))) + rng.choice([" LIMIT 1", " LIMIT 2", " LIMIT 2 OFFSET 1"]), optional=True)
+            body = Node(None, "SELECT " + ", ".join(f"{column.sql} AS c{n}" for n, column in enumerate(shown)) + f" FROM {relation.name} {inner_alias}", where, order)
+        kind, on = rng.choice([(" CROSS JOIN LATERAL", ""), (" LEFT JOIN LATERAL", " ON true"), (" JOIN LATERAL", " ON true")])
+        return Node(None, f"{kind} (", body, f") {alias}{on}", optional=True), [Column(f"{alias}.c{n}", type_, type_ not in LOOSE) for n, type_ in enumerate(kinds)]
 
     # ---- SELECT
 
@@ -107,13 +144,18 @@ class Queries:
         try:
             if depth > 0 and rng.random() < 0.15:
                 return self.set_operation(depth, width)
-            return self.select(depth, width)
+            node, types = self.select(depth, width)
+            if rng.random() < 0.04 and " ORDER BY " not in str(node):
+                keys = ", ".join(f"{n + 1}{rng.choice(['', ' DESC', ' NULLS FIRST'])}" for n in range(rng.randint(1, len(types))))
+                node = Node(node.type, node, Node(None, f" ORDER BY {keys} FETCH FIRST {rng.randint(1, 4)} ROWS WITH TIES", optional=True))
+            return node, types
         finally:
             self.nesting -= 1
 
     def set_operation(self, depth, width):
         rng = self.rng
         left, types = self.select(depth - 1, width)
+        left = Node(left.type, "(", left, ")") if " ORDER BY " in str(left) else left
         right, _ = self.select(depth - 1, len(types), types)
         operator = rng.choice(["UNION ALL", "UNION ALL", "UNION", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"])
         return Node(f"query{len(types)}", left, f" {operator} ", right), types
@@ -128,6 +170,8 @@ class Queries:
             body, kinds = self.aggregated(scope, width, types)
         elif form < 0.54 and types is None:
             body, kinds = self.over(scope, width)
+        elif form < 0.58 and types is None and self.plain(scope):
+            body, kinds = self.distinct_on(scope, width)
         else:
             kinds = types or [self.expressions.present(scope, values.ORDERED) for _ in range(width)]
             items = [self.expressions.any(type_, scope, rng.choice([0, 1, 2, 3])) for type_ in kinds]
@@ -135,6 +179,21 @@ class Queries:
             body = ("SELECT ", distinct, self.items(items, kinds), None, "")
         head, distinct, items, _, tail = body
         return Node(f"query{len(kinds)}", head, distinct, items, " FROM ", source, where, tail), kinds
+
+    def plain(self, scope):
+        """Columns whose equal values look alike."""
+        return [column for column in scope if column.type in HASHED and column.type not in LOOSE and column.certain]
+
+    def distinct_on(self, scope, width):
+        """The first row of each key; the order is over all that is shown, so that it does not matter which of two equal rows it is."""
+        rng = self.rng
+        columns = self.plain(scope)
+        chosen = [rng.choice(columns) for _ in range(width)]
+        keys = [chosen[0]] + ([chosen[-1]] if rng.random() < 0.3 else [])
+        order = List(", ", [Node(None, column.sql) for column in keys] + [Node(None, column.sql + rng.choice(["", " DESC", " NULLS FIRST"])) for column in chosen], least=len(keys) + width)
+        kinds = [column.type for column in chosen]
+        items = self.items([Node(column.type, column.sql) for column in chosen], kinds)
+        return (f"SELECT DISTINCT ON ({', '.join(dict.fromkeys(column.sql for column in keys))}) ", "", items, None, Node(None, " ORDER BY ", order)), kinds
 
     def items(self, nodes, types):
         return List(", ", [Node(None, cast(node, type_), f" AS c{i}") for i, (node, type_) in enumerate(zip(nodes, types))])
@@ -157,6 +216,10 @@ class Queries:
         no = rng.choice(["", "NOT "])
         if rng.random() < 0.5:
             where = Node(None, " WHERE ", self.expressions.any("bool", inner, 1), optional=True) if rng.random() < 0.5 else ""
+            if len(pairs) > 1 and rng.random() < 0.3:
+                c, d = rng.choice(pairs)
+                how = rng.choice(["IN", "NOT IN", "< ANY", ">= ALL", "= ANY"])
+                return Node("bool", f"(({a.sql}, {c.sql}) {how} (SELECT {b.sql}, {d.sql} FROM {relation.name} {alias}", where, "))")
             return Node("bool", f"({a.sql} {no}IN (SELECT {b.sql} FROM {relation.name} {alias}", where, "))")
         more = Node(None, " AND ", self.expressions.any("bool", inner + scope, 1), optional=True) if rng.random() < 0.4 else ""
         return Node("bool", f"({no}EXISTS (SELECT 1 FROM {relation.name} {alias} WHERE {b.sql} = {a.sql}", more, "))")
@@ -173,6 +236,11 @@ class Queries:
             call = f"{rng.choice(['min', 'max'])}({rng.choice(argument).sql})"
         elif type_ == "i8":
             call = "count(*)"
+        elif type_ in ("i4s", "texts"):
+            element = [column for column in inner if column.type == {"i4s": "i4", "texts": "text"}[type_]]
+            if not element:
+                return None
+            call = rng.choice(element).sql
         else:
             return None
         pairs = [(a, b) for a in scope for b in inner if a.type == b.type and a.type in HASHED]
@@ -180,6 +248,8 @@ class Queries:
         if pairs and rng.random() < 0.6:
             a, b = rng.choice(pairs)
             where = Node(None, f" WHERE {b.sql} = {a.sql}", optional=True)
+        if type_ in ("i4s", "texts"):
+            return Node(type_, f"ARRAY(SELECT {rng.choice(['', 'DISTINCT '])}{call} FROM {relation.name} {alias}", where, f" ORDER BY 1{rng.choice(['', ' DESC', ' LIMIT 2'])})")
         return Node(type_, f"(SELECT {call} FROM {relation.name} {alias}", where, ")")
 
     def aggregated(self, scope, width, types):
@@ -212,7 +282,7 @@ class Queries:
             items.append(node)
         having = Node(None, " HAVING ", self.aggregate_of("bool", scope, groups), optional=True) if rng.random() < 0.2 else ""
         unique = list(dict.fromkeys(sql for sql, _ in keys))
-        if unique and rng.random() < 0.05 and len(unique) > 1:
+        if len(unique) > 1 and rng.random() < 0.06 and all(re.fullmatch(r"r\d+\.\w+(::text)?", sql) for sql in unique):  # of a key that is a constant in disguise PostgreSQL makes no NULL
             tail = Node(None, f" GROUP BY {rng.choice(['ROLLUP', 'CUBE'])} (", List(", ", unique), ")", having)
         elif unique:
             tail = Node(None, " GROUP BY ", List(", ", [Node("key", sql) for sql in unique]), having)
@@ -260,6 +330,8 @@ class Queries:
                 # every row its own peer, so that the one that comes before is the same everywhere
                 keys = List(", ", [Node(None, column.sql) for column in scope if column.type not in ("json", "bytea")] or [Node(None, "1")])
                 call, type_ = rng.choice([("row_number()", "i8"), ("ntile(3)", "i4"), (f"count(*)", "i8")])
+                if any(column.type in LOOSE or column.type == "bytea" for column in scope):
+                    call, type_ = "rank()", "i8"
                 frame = rng.choice(["", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"]) if call == "count(*)" else ""
             items.append(Node(type_, f"{call} OVER ({by}ORDER BY ", keys, frame, ")"))
             kinds.append(type_)
@@ -295,6 +367,9 @@ class Cases:
         base = list(self.relations)
         views = [self.view(i) for i in range(rng.choice([1, 2, 2, 3]))]
         late = [] if rng.random() < 0.8 else [views.pop()]
+        timed = [relation for relation in base if relation.event_time]
+        if timed and rng.random() < 0.5:
+            views.append(self.closing(len(views) + len(late), rng.choice(timed)))
         statements += views
         for epoch in range(rng.randint(3, 5)):
             for _ in range(rng.choice([1, 1, 2])):
@@ -344,9 +419,70 @@ class Cases:
         self.relations.append(Relation(name, "view", [(f"c{n}", type_, type_ not in LOOSE) for n, type_ in enumerate(types)]))
         return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS ", query), name)
 
+    def recursive(self):
+        """WITH RECURSIVE: a relation's columns to begin with, expressions over them in at most three rounds, some with a join."""
+        rng = self.rng
+        queries = Queries(rng, self.relations)
+        relation = rng.choice(self.relations)
+        scope = [column for column in relation.scope("r1") if column.type not in ("json",) and column.certain]
+        if not scope:
+            return None
+        base = [rng.choice(scope) for _ in range(rng.randint(1, 3))]
+        kinds = [column.type for column in base]
+        names = ", ".join(f"c{n}" for n in range(len(base)))
+        working = [Column(f"w.c{n}", type_) for n, type_ in enumerate(kinds)]
+        union, joined, inner = rng.choice(["UNION", "UNION", "UNION ALL"]), "", working
+        if rng.random() < 0.5:
+            other = rng.choice(self.relations)
+            pairs = [(a, b) for a in working for b in other.scope("r2") if a.type == b.type and a.type in HASHED]
+            if pairs:
+                a, b = rng.choice(pairs)
+                union, joined, inner = "UNION", f" {rng.choice(['JOIN', 'LEFT JOIN'])} {other.name} r2 ON {b.sql} = {a.sql}", working + other.scope("r2")
+        loose = Expressions(rng)
+        step = [loose.any(type_, inner, rng.choice([0, 0, 1])) for type_ in kinds]
+        where = Node(None, " AND ", loose.any("bool", inner, 1), optional=True) if rng.random() < 0.4 else ""
+        first = Node(None, " WHERE ", queries.expressions.any("bool", scope, 1), optional=True) if rng.random() < 0.5 else ""
+        items = ", ".join(f"{column.sql}::{values.TYPES[column.type]}" for column in base)
+        steps = List(", ", [Node(None, node, f"::{values.TYPES[type_]}") for node, type_ in zip(step, kinds)], least=len(kinds))
+        depth = 2 if joined else 3
+        body = Node("query", f"WITH RECURSIVE w(n, {names}) AS (SELECT 0, {items} FROM {relation.name} r1", first, f" {union} SELECT w.n + 1, ", steps, f" FROM w{joined} WHERE w.n < {depth}", where, f") SELECT n, {names} FROM w")
+        if LOOSE & set(kinds):  # which look an equal value has is open
+            return Statement("query", Node(None, body))
+        order = ", ".join(str(n + 1) for n in range(len(kinds) + 1))
+        return Statement("query", Node(None, body, Node(None, f" ORDER BY {order}{rng.choice(['', ' LIMIT 5'])}", optional=True)))
+
+    def closing(self, i, relation):
+        """A view that gives windows when they close: PostgreSQL has none, so that its replay alone is compared."""
+        rng = self.rng
+        queries = Queries(rng, [relation])
+        at = relation.event_time[0]
+        window, scope = None, relation.scope("r1")
+        form, size = rng.random(), rng.choice(["15 minutes", "1 hour", "1 day", "7 days"])
+        if form < 0.4:
+            window = f"TUMBLE({relation.name}, {at}, INTERVAL '{size}')"
+        elif form < 0.6:
+            window = f"HOP({relation.name}, {at}, INTERVAL '1 hour', INTERVAL '3 hours')"
+        elif form < 0.7:
+            window = f"CUMULATE({relation.name}, {at}, INTERVAL '6 hours', INTERVAL '1 day')"
+        else:
+            window = f"SESSION({relation.name}, {at}, INTERVAL '{size}')"
+        keys = [column.sql for column in scope if column.type in HASHED and column.type not in LOOSE]
+        keys = rng.sample(keys, min(len(keys), rng.choice([0, 0, 1]))) if "SESSION" not in window else []
+        calls = [queries.expressions.aggregate(scope, simple=True) for _ in range(rng.randint(1, 3))]
+        items = List(", ", [Node(None, text) for text in ["window_start", "window_end", *keys]] + [Node(None, call, f" AS a{n}") for n, call in enumerate(calls)], least=2 + len(keys))
+        where = Node(None, " WHERE ", queries.expressions.any("bool", scope, 1), optional=True) if rng.random() < 0.3 else ""
+        name = f"{self.prefix}v{i}"
+        group = ", ".join(["window_start", "window_end", *keys])
+        return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS SELECT ", items, f" FROM {window} r1", where, f" GROUP BY {group} EMIT ON WINDOW CLOSE"), name)
+
     def query(self):
         rng = self.rng
+        if rng.random() < 0.12:
+            statement = self.recursive()
+            if statement is not None:
+                return statement
         query, types = Queries(rng, self.relations).query(2)
+        query = Node(query.type, "SELECT * FROM (", query, ") q") if " ORDER BY " in str(query) else query
         order = ", ".join(f"{n + 1}{rng.choice(['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])}" for n in range(len(types)))
         limit = rng.choice(["", f" LIMIT {rng.randint(0, 5)}", f" LIMIT 3 OFFSET {rng.randint(0, 3)}", f" OFFSET {rng.randint(0, 3)}"])
         # which of two equal values a limit cuts off shows when they look different

@@ -255,7 +255,10 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
                            OrderOf(*select.sort_clause[i]->sort_by, targets, {&scope, "ORDER BY", &aggregates, nullptr, false, &windows}));
     if (order.output < 0 && distinct)
       return Error(sqlstate::kInvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list").At(order.position);
-    orders.push_back(std::move(order));
+    // A key that came before orders nothing any more, whatever its direction.
+    const auto expression = [&](const Order& key) { return key.output >= 0 ? targets[static_cast<size_t>(key.output)].expression : key.expression; };
+    const auto same = [&](const Order& other) { return plan::SameExpression(*expression(other), *expression(order)); };
+    if (std::none_of(orders.begin(), orders.end(), same)) orders.push_back(std::move(order));
   }
   std::vector<Order> distinct_keys;
   for (size_t i = 0; distinct_on && i < select.n_distinct_clause; ++i) {

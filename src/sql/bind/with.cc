@@ -61,7 +61,7 @@ Result<NodePtr> Binder::RecursiveQuery(const PgQuery__CommonTableExpr& definitio
   std::vector<int> all;
   for (int i = 0; i < base->schema.size(); ++i) all.push_back(i);
   data::Schema working = base->schema;
-  for (data::Field& field : working.fields) field.nullable = true;
+  for (data::Field& field : working.fields) field = {field.name, field.type.WithoutModifier(), true};  // the step may give values without it
   common_tables_.push_back({name, plan::MakeScan(plan::RelationKind::kWorking, id, name, working, std::move(all)), {}, true});
   KAPPA_ASSIGN_OR_RETURN(NodePtr step, Select(*select.rarg, /*keep_unknown=*/true));
   common_tables_.resize(common_tables);
@@ -81,14 +81,12 @@ Result<NodePtr> Binder::RecursiveQuery(const PgQuery__CommonTableExpr& definitio
     const auto column = static_cast<size_t>(i);
     const data::Type types[] = {base->schema.fields[column].type, step->schema.fields[column].type};
     KAPPA_ASSIGN_OR_RETURN(data::Type type, expr::CommonType(types, "UNION", position(*select.rarg, i)));
-    if (types[0] != types[1] && types[1].id != data::TypeId::kUnknown) type = type.WithoutModifier();
-    else type = types[0];
-    if (type != types[0])
+    if (!type.Same(types[0]))
       return Error(sqlstate::kDatatypeMismatch, "recursive query \"" + name + "\" column " + std::to_string(i + 1) + " has type " +
                                                     types[0].ToString() + " in non-recursive term but type " + type.ToString() + " overall")
           .Hint("Cast the output of the non-recursive term to the correct type.")
           .At(position(*select.larg, i));
-    KAPPA_ASSIGN_OR_RETURN(step, CoerceColumn(step, i, type, expr::CastContext::kImplicit, position(*select.rarg, i)));
+    KAPPA_ASSIGN_OR_RETURN(step, CoerceColumn(step, i, types[0].WithoutModifier(), expr::CastContext::kImplicit, position(*select.rarg, i)));
   }
   return plan::MakeRecursive(name, id, select.all == 0, std::move(base), std::move(step));
 }
