@@ -1,6 +1,8 @@
 // Lookups in a catalog snapshot.
 #include "catalog/catalog.h"
 
+#include "data/enum_type.h"
+
 namespace kappa::catalog {
 namespace {
 
@@ -31,6 +33,9 @@ const ViewVersion* View::FindVersion(int number) const {
 const Stream* Snapshot::FindStream(std::string_view name) const { return Find(streams, name); }
 const Table* Snapshot::FindTable(std::string_view name) const { return Find(tables, name); }
 const View* Snapshot::FindView(std::string_view name) const { return Find(views, name); }
+const EnumType* Snapshot::FindType(std::string_view name) const { return Find(types, name); }
+
+data::Type EnumType::type() const { return data::RegisterEnum({name, labels}); }
 
 bool Snapshot::Exists(std::string_view name) const { return FindStream(name) || FindTable(name) || FindView(name); }
 

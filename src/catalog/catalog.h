@@ -84,16 +84,29 @@ struct View {
   const ViewVersion* FindVersion(int number) const;
 };
 
+/// CREATE TYPE .. AS ENUM.
+struct EnumType {
+  uint32_t id = 0;
+  std::string name;
+  std::vector<std::string> labels;
+  std::string sql;
+  int64_t created_us = 0;
+
+  data::Type type() const;
+};
+
 /// An immutable state of the catalog.
 struct Snapshot {
   uint64_t change = 0;  // number of the last change applied
   std::map<std::string, Stream, std::less<>> streams;
   std::map<std::string, Table, std::less<>> tables;
   std::map<std::string, View, std::less<>> views;
+  std::map<std::string, EnumType, std::less<>> types;
 
   const Stream* FindStream(std::string_view name) const;
   const Table* FindTable(std::string_view name) const;
   const View* FindView(std::string_view name) const;
+  const EnumType* FindType(std::string_view name) const;
   bool Exists(std::string_view name) const;
   std::vector<std::string> Names() const;
 };

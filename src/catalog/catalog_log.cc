@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    5;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times
+    6;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 5: no types
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -190,6 +190,24 @@ View DecodeView(ByteReader& in, uint8_t format) {
   return view;
 }
 
+void Encode(ByteWriter& out, const EnumType& type) {
+  out.Varint(type.id);
+  Put(out, type.name);
+  out.Varint(type.labels.size());
+  for (const std::string& label : type.labels) Put(out, label);
+  Put(out, type.sql);
+  out.ZigZag(type.created_us);
+}
+EnumType DecodeType(ByteReader& in) {
+  EnumType type;
+  type.id = static_cast<uint32_t>(in.Varint());
+  type.name = Text(in);
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) type.labels.push_back(Text(in));
+  type.sql = Text(in);
+  type.created_us = in.ZigZag();
+  return type;
+}
+
 }  // namespace
 
 std::string EncodeChange(const Change& change) {
@@ -199,6 +217,7 @@ std::string EncodeChange(const Change& change) {
   if (auto* stream = std::get_if<Stream>(&change)) Encode(out, *stream);
   if (auto* table = std::get_if<Table>(&change)) Encode(out, *table);
   if (auto* view = std::get_if<View>(&change)) Encode(out, *view);
+  if (auto* type = std::get_if<EnumType>(&change)) Encode(out, *type);
   if (auto* dropped = std::get_if<Dropped>(&change)) {
     out.Little<uint8_t>(static_cast<uint8_t>(dropped->kind));
     out.Varint(dropped->id);
@@ -227,6 +246,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
       change = std::move(dropped);
       break;
     }
+    case 4: change = DecodeType(in); break;
     default: in.Fail();
   }
   if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "catalog record cannot be decoded");
@@ -239,7 +259,12 @@ Snapshot Apply(const Snapshot& snapshot, const Change& change) {
   if (auto* stream = std::get_if<Stream>(&change)) next.streams[stream->name] = *stream;
   if (auto* table = std::get_if<Table>(&change)) next.tables[table->name] = *table;
   if (auto* view = std::get_if<View>(&change)) next.views[view->name] = *view;
+  if (auto* type = std::get_if<EnumType>(&change)) {
+    next.types[type->name] = *type;
+    (void)type->type();  // known from here on: values are read by it
+  }
   if (auto* dropped = std::get_if<Dropped>(&change)) {
+    if (dropped->kind == Dropped::Kind::kType) next.types.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kStream) next.streams.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kTable) next.tables.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kView) next.views.erase(dropped->name);

@@ -1,7 +1,7 @@
-// Lookups in a snapshot.
-#include "catalog/catalog.h"
-
+// Lookups in a snapshot, and changes of types as they are stored.
 #include <gtest/gtest.h>
+
+#include "catalog/catalog_log.h"
 
 namespace kappa::catalog {
 namespace {
@@ -27,6 +27,22 @@ TEST(ViewTest, FindsVersionsByNumber) {
   view.versions[1].number = 3;
   EXPECT_EQ(view.FindVersion(3), &view.versions[1]);
   EXPECT_EQ(view.FindVersion(2), nullptr);
+}
+
+TEST(CatalogLogTest, TypesComeAndGo) {
+  EnumType mood{7, "mood", {"sad", "happy", ""}, "CREATE TYPE ..", 5};
+  const Result<Change> stored = DecodeChange(EncodeChange(mood));
+  ASSERT_TRUE(stored.ok());
+  Snapshot snapshot = Apply(Snapshot(), *stored);
+  const EnumType* found = snapshot.FindType("mood");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->labels, mood.labels);
+  EXPECT_EQ(found->id, 7u);
+  EXPECT_EQ(found->type(), mood.type());
+  const Result<Change> gone = DecodeChange(EncodeChange(Dropped{Dropped::Kind::kType, 7, "mood"}));
+  ASSERT_TRUE(gone.ok());
+  EXPECT_EQ(Apply(snapshot, *gone).FindType("mood"), nullptr);
+  EXPECT_FALSE(DecodeChange(EncodeChange(mood).substr(0, 9)).ok());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "data/array.h"
 #include "data/datetime.h"
+#include "data/enum_type.h"
 #include "data/json.h"
 #include "data/numeric.h"
 #include "data/text.h"
@@ -155,6 +156,7 @@ void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out
     case TypeId::kBytea:
     case TypeId::kUuid:
     case TypeId::kRecord: out += physical; return;
+    case TypeId::kEnum: out += EnumLabel(physical); return;
   }
 }
 
@@ -278,6 +280,7 @@ Result<Value> FromBinary(std::string_view bytes, Type type) {
       return Value::Bytes(type, std::string(bytes));
     case TypeId::kBytea: return Value::Bytes(type, std::string(bytes));
     case TypeId::kUnknown:
+    case TypeId::kEnum:
     case TypeId::kText: return FromText(bytes, type);
     case TypeId::kArray: return ReadArray(bytes, type);
     case TypeId::kRecord: break;

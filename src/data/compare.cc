@@ -64,6 +64,7 @@ RowComparator RowComparatorFor(Type type) {
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
+    case TypeId::kEnum:
     case TypeId::kRecord: break;
   }
   return CompareBytes<CompareText>;
@@ -91,6 +92,7 @@ int ComparePhysical(Type type, std::string_view a, std::string_view b) {
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
+    case TypeId::kEnum:
     case TypeId::kRecord: break;
   }
   return CompareText(a, b);

@@ -1,5 +1,6 @@
 // Text forms of all types.
 #include "data/text.h"
+#include "data/enum_type.h"
 
 #include <algorithm>
 #include <cctype>
@@ -100,6 +101,7 @@ void AppendPhysical(Type type, std::string_view physical, const TextOptions& opt
     case TypeId::kText:
     case TypeId::kJsonb:
     case TypeId::kRecord: out += physical; return;
+    case TypeId::kEnum: out += EnumLabel(physical); return;
   }
 }
 
@@ -262,6 +264,7 @@ Result<Value> FromText(std::string_view text, Type type, const TextOptions& opti
     }
     case TypeId::kUuid: return ParseUuid(text);
     case TypeId::kArray: return ParseArrayText(text, type, options);
+    case TypeId::kEnum: return EnumValue(text, type);
     case TypeId::kRecord: break;
   }
   return Error(sqlstate::kFeatureNotSupported, "input of type " + type.ToString() + " is not supported");

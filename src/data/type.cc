@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/check.h"
+#include "data/enum_type.h"
 #include "data/interval_fields.h"
 
 namespace kappa::data {
@@ -43,6 +44,7 @@ constexpr std::array kFacts = {
     TypeFacts{TypeId::kUuid, "uuid", 2950, 2951, 16, 16},
     TypeFacts{TypeId::kArray, "anyarray", 2277, 0, -1, 16},
     TypeFacts{TypeId::kRecord, "record", 2249, 2287, -1, 16},
+    TypeFacts{TypeId::kEnum, "anyenum", 3500, 0, 4, 16},
 };
 
 const TypeFacts& Facts(TypeId id) {
@@ -174,6 +176,9 @@ std::string ScalarName(TypeId id, int32_t modifier) {
     case TypeId::kText: return suffix.empty() ? "text" : "character varying" + suffix;
     case TypeId::kTimestamp: return "timestamp" + suffix + " without time zone";
     case TypeId::kTimestamptz: return "timestamp" + suffix + " with time zone";
+    case TypeId::kEnum:
+      if (const EnumDefinition* definition = FindEnum(Type(id).WithModifier(modifier))) return definition->name;
+      return Facts(id).sql_name;
     default: return Facts(id).sql_name + suffix;
   }
 }
@@ -189,7 +194,8 @@ bool Type::is_variable() const {
     case TypeId::kJsonb:
     case TypeId::kUuid:
     case TypeId::kArray:
-    case TypeId::kRecord: return true;
+    case TypeId::kRecord:
+    case TypeId::kEnum: return true;
     default: return false;
   }
 }
@@ -207,6 +213,7 @@ uint32_t Type::oid() const {
     return element == TypeId::kUnknown ? Facts(id).oid : Facts(element).array_oid;
   }
   if (id == TypeId::kText && modifier >= 0) return kVarcharOid;
+  if (id == TypeId::kEnum && modifier >= 0) return EnumOid(*this);
   return Facts(id).oid;
 }
 
@@ -285,7 +292,7 @@ Type TypeFromOid(uint32_t oid) {
     case 1003 /* name[] */: return Type::ArrayOf(TypeId::kText);
     case 114: return TypeId::kJsonb;
     case 199: return Type::ArrayOf(TypeId::kJsonb);
-    default: return TypeId::kUnknown;
+    default: return EnumFromOid(oid);
   }
 }
 

@@ -8,6 +8,7 @@
 //   timestamp timestamptz      int64_t   microseconds since 1970 UTC  INT64_MIN/MAX are -infinity/infinity
 //   interval                   Interval  months, days, microseconds
 //   text bytea jsonb numeric   StringView over bytes; numeric.h and json.h define the bytes of numeric and jsonb
+//   enums                      StringView over the label and its place (enum_type.h); the modifier tells the type
 //   arrays                     StringView over a packed array (array.h)
 #pragma once
 
@@ -41,6 +42,7 @@ enum class TypeId : uint8_t {
   kUuid /* StringView of 16 bytes */,
   kArray,
   kRecord,  // only as a pseudo-type in signatures
+  kEnum /* StringView, see enum_type.h */,
 };
 
 struct Type {
@@ -59,14 +61,16 @@ struct Type {
     t.modifier = m;
     return t;
   }
-  Type WithoutModifier() const { return WithModifier(-1); }
+  Type WithoutModifier() const { return is_enum() ? *this : WithModifier(-1); }
   bool is_array() const { return id == TypeId::kArray; }
+  /// An enum, or an array of one: then the modifier is part of which type it is.
+  bool is_enum() const { return id == TypeId::kEnum || element == TypeId::kEnum; }
   /// Values are StringViews (with bytes in heaps) rather than fixed-width numbers.
   bool is_variable() const;
   /// Bytes of one physical value: 1, 2, 4, 8 or 16.
   int width() const;
   /// Same type, modifiers aside.
-  bool Same(const Type& other) const { return id == other.id && element == other.element; }
+  bool Same(const Type& other) const { return id == other.id && element == other.element && (!is_enum() || modifier == other.modifier); }
   friend bool operator==(const Type&, const Type&) = default;
 
   /// PostgreSQL's spelling: "bigint", "timestamp with time zone", "numeric(12,2)", "text[]".

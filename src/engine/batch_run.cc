@@ -142,6 +142,10 @@ class BatchRun {
         KAPPA_RETURN_IF_ERROR(DeclareStream(create->stream, create->if_not_exists));
       } else if (auto* table = std::get_if<sql::CreateTableStatement>(&bound)) {
         KAPPA_RETURN_IF_ERROR(DeclareTable(table->table, table->if_not_exists));
+      } else if (auto* type = std::get_if<sql::CreateTypeStatement>(&bound)) {
+        if (catalog_.FindType(type->type.name) != nullptr || catalog_.Exists(type->type.name))
+          return Error("42710", fmt::format("type \"{}\" already exists", type->type.name));
+        catalog_.types[type->type.name] = type->type;
       } else if (auto* view = std::get_if<sql::CreateViewStatement>(&bound)) {
         KAPPA_RETURN_IF_ERROR(DeclareView(*view));
       } else if (auto* insert = std::get_if<sql::InsertStatement>(&bound)) {

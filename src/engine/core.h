@@ -134,12 +134,14 @@ class Core final : public Engine {
 
   Status CreateStream(const sql::CreateStreamStatement& statement, std::string* notice);
   Status CreateTable(const sql::CreateTableStatement& statement, std::string* notice);
+  Status CreateType(const sql::CreateTypeStatement& statement, std::string_view sql);
   /// Starts the replay; `version_number` is the new version's. Does not wait.
   Status CreateView(const sql::CreateViewStatement& statement, std::string_view sql, std::string* notice, int* version_number);
   /// Waits until the version can be read, or failed.
   Status WaitReady(const std::string& view, int version, const std::function<bool()>& cancelled);
   Status AlterView(const sql::AlterViewStatement& statement);
   Status Drop(const sql::DropStatement& statement, std::vector<std::string>* notices);
+  Status DropTypes(const sql::DropStatement& statement, std::vector<std::string>* notices);  // epoch thread
   /// Replays the whole log into a scratch copy of the version and compares digests.
   struct Verification {
     std::string view;

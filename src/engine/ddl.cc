@@ -1,5 +1,6 @@
 // CREATE, ALTER, DROP: catalog changes that take effect between two epochs.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -9,6 +10,11 @@ namespace kappa::engine {
 namespace {
 
 Error AlreadyExists(std::string_view name) { return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", name)); }
+Error TypeExists(std::string_view name) { return Error("42710", fmt::format("type \"{}\" already exists", name)); }
+
+bool Uses(const data::Schema& schema, const data::Type& type) {
+  return std::any_of(schema.fields.begin(), schema.fields.end(), [&](const data::Field& field) { return field.type.Same(type); });
+}
 
 }  // namespace
 
@@ -21,6 +27,7 @@ Status Core::CreateStream(const sql::CreateStreamStatement& statement, std::stri
       *notice = fmt::format("relation \"{}\" already exists, skipping", stream.name);
       return {};
     }
+    if (snapshot->FindType(stream.name) != nullptr) return TypeExists(stream.name);
     for (const auto& [name, table] : snapshot->tables) {
       if (table.topic == stream.topic) return Error(sqlstate::kObjectInUse, fmt::format("topic \"{}\" belongs to table \"{}\"", stream.topic, name));
     }
@@ -54,6 +61,7 @@ Status Core::CreateTable(const sql::CreateTableStatement& statement, std::string
       *notice = fmt::format("relation \"{}\" already exists, skipping", table.name);
       return {};
     }
+    if (snapshot->FindType(table.name) != nullptr) return TypeExists(table.name);
     table.id = catalog_->NextId();
     if (table.topic.empty()) table.topic = table.name;
     for (const auto& [name, stream] : snapshot->streams) {
@@ -76,6 +84,46 @@ Status Core::CreateTable(const sql::CreateTableStatement& statement, std::string
   });
 }
 
+Status Core::CreateType(const sql::CreateTypeStatement& statement, std::string_view sql) {
+  return AtBoundary([&]() -> Status {
+    catalog::EnumType type = statement.type;
+    const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+    // A relation is the name of its rows' type too.
+    if (snapshot->FindType(type.name) != nullptr || snapshot->Exists(type.name)) return TypeExists(type.name);
+    type.id = catalog_->NextId();
+    type.sql = std::string(sql);
+    type.created_us = clock_.WallMicros();
+    return catalog_->Commit({type});
+  });
+}
+
+Status Core::DropTypes(const sql::DropStatement& statement, std::vector<std::string>* notices) {
+  for (const std::string& name : statement.names) {
+    const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+    const catalog::EnumType* type = snapshot->FindType(name);
+    if (type == nullptr) {
+      if (!statement.if_exists) return Error(sqlstate::kUndefinedObject, fmt::format("type \"{}\" does not exist", name));
+      notices->push_back(fmt::format("type \"{}\" does not exist, skipping", name));
+      continue;
+    }
+    std::vector<std::string> users = Dependents(*snapshot, name);
+    for (const auto& [stream_name, stream] : snapshot->streams)
+      if (Uses(stream.schema, type->type())) users.push_back(stream_name);
+    for (const auto& [table_name, table] : snapshot->tables)
+      if (Uses(table.schema, type->type())) users.push_back(table_name);
+    for (const auto& [view_name, view] : snapshot->views)
+      for (const catalog::ViewVersion& version : view.versions)
+        if (Uses(version.schema, type->type()) && std::find(users.begin(), users.end(), view_name) == users.end()) users.push_back(view_name);
+    if (!users.empty()) {
+      return Error(sqlstate::kDependentObjectsStillExist, fmt::format("cannot drop type {} because other objects depend on it", name))
+          .Detail(fmt::format("These use it: {}.", fmt::join(users, ", ")))
+          .Hint("Drop them first.");
+    }
+    KAPPA_RETURN_IF_ERROR(catalog_->Commit({catalog::Dropped{catalog::Dropped::Kind::kType, type->id, name}}));
+  }
+  return {};
+}
+
 Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_view sql, std::string* notice, int* number) {
   *number = 0;
   return AtBoundary([&]() -> Status {
@@ -93,6 +141,7 @@ Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_v
       *notice = fmt::format("relation \"{}\" already exists, skipping", statement.name);
       return {};
     }
+    if (snapshot->FindType(statement.name) != nullptr) return TypeExists(statement.name);
     catalog::View view;
     if (existing != nullptr) {
       view = *existing;
@@ -213,6 +262,7 @@ Status Core::DeleteTopic(const std::string& name) {
 Status Core::Drop(const sql::DropStatement& statement, std::vector<std::string>* notices) {
   return AtBoundary([&]() -> Status {
     using Kind = sql::DropStatement::Kind;
+    if (statement.kind == Kind::kType) return DropTypes(statement, notices);
     for (const std::string& name : statement.names) {
       const catalog::SnapshotPtr snapshot = catalog_->snapshot();
       const catalog::Stream* stream = snapshot->FindStream(name);

@@ -73,8 +73,11 @@ void InformationColumns(const Source& source, PgRows& rows) {
       const PgType* type = FindPgType(oid);
       rows.Row().Set("table_catalog", database).Set("table_schema", PgNamespaceName(relation.namespace_oid)).Set("table_name", relation.name);
       rows.Set("column_name", field.name).Set("ordinal_position", i + 1).Set("is_nullable", field.nullable ? "YES" : "NO");
-      rows.Set("data_type", field.type.is_array() ? "ARRAY" : PgFormatType(oid, -1)).Set("udt_catalog", database).Set("udt_schema", "pg_catalog");
-      rows.Set("udt_name", type == nullptr ? "text" : type->name).Set("dtd_identifier", i + 1).Set("is_self_referencing", "NO");
+      rows.Set("data_type", field.type.is_array() ? "ARRAY" : field.type.is_enum() ? "USER-DEFINED" : PgFormatType(oid, -1));
+      rows.Set("udt_catalog", database).Set("udt_schema", field.type.is_enum() ? "public" : "pg_catalog");
+      rows.Set("udt_name", field.type.is_enum() ? field.type.ToString() : std::string(type == nullptr ? "text" : type->name))
+          .Set("dtd_identifier", i + 1)
+          .Set("is_self_referencing", "NO");
       rows.Set("is_identity", "NO").Set("is_generated", "NEVER");
       rows.Set("is_updatable", relation.table != nullptr || relation.stream != nullptr ? "YES" : "NO");
       SetNumberFacets(field.type, rows);

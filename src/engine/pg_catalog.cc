@@ -96,7 +96,13 @@ void Attributes(const Source& source, PgRows& rows) {
   }
 }
 
-void Types(const Source&, PgRows& rows) {
+void Types(const Source& source, PgRows& rows) {
+  for (const auto& [name, type] : source.context.catalog->types) {
+    rows.Row().Set("oid", type.type().oid()).Set("typname", name).Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid);
+    rows.Set("typlen", 4).Set("typbyval", true).Set("typtype", 'e').Set("typcategory", 'E').Set("typisdefined", true).Set("typdelim", ',');
+    rows.Set("typinput", 3506).Set("typoutput", 3507).Set("typreceive", 3532).Set("typsend", 3533).Set("typalign", 'i').Set("typstorage", 'p');
+    rows.Set("typtypmod", -1);
+  }
   for (const PgType& type : PgTypes()) {
     rows.Row().Set("oid", type.oid).Set("typname", type.name).Set("typnamespace", kPgCatalogNamespace).Set("typowner", kOwnerOid);
     rows.Set("typlen", type.length).Set("typbyval", type.by_value).Set("typtype", type.kind).Set("typcategory", type.category);
@@ -104,6 +110,16 @@ void Types(const Source&, PgRows& rows) {
     rows.Set("typarray", type.array).Set("typinput", type.input.oid).Set("typoutput", type.output.oid).Set("typreceive", type.receive.oid);
     rows.Set("typsend", type.send.oid).Set("typalign", type.alignment).Set("typstorage", type.storage).Set("typtypmod", -1);
     rows.Set("typcollation", type.collation);
+  }
+}
+
+void EnumLabels(const Source& source, PgRows& rows) {
+  for (const auto& [name, type] : source.context.catalog->types) {
+    for (size_t i = 0; i < type.labels.size(); ++i) {
+      // Labels have no other place where an oid is kept: the type's, and which of its labels.
+      rows.Row().Set("oid", static_cast<int64_t>(type.id) * 65536 + static_cast<int64_t>(i)).Set("enumtypid", type.type().oid());
+      rows.Set("enumsortorder", static_cast<int64_t>(i) + 1).Set("enumlabel", type.labels[i]);
+    }
   }
 }
 
@@ -285,6 +301,7 @@ Result<data::Batch> PgCatalogRows(std::string_view qualified_name, const PgCatal
   else if (name == "pg_class") Classes(source, rows);
   else if (name == "pg_attribute") Attributes(source, rows);
   else if (name == "pg_type") Types(source, rows);
+  else if (name == "pg_enum") EnumLabels(source, rows);
   else if (name == "pg_proc") Procedures(source, rows);
   else if (name == "pg_namespace") Namespaces(source, rows);
   else if (name == "pg_index") Indexes(source, rows);

@@ -80,8 +80,10 @@ std::optional<int64_t> FindClass(std::string_view text, const PgCatalogContext& 
   return relation == nullptr ? std::nullopt : std::optional(relation->oid);
 }
 
-std::optional<int64_t> FindType(std::string_view text, const PgCatalogContext&) {
+std::optional<int64_t> FindType(std::string_view text, const PgCatalogContext& context) {
   const auto name = ParseName(text);
+  if (name && (name->schema.empty() || name->schema == "public"))
+    if (const catalog::EnumType* type = context.catalog->FindType(name->name)) return static_cast<int64_t>(type->type().oid());
   if (!name || (!name->schema.empty() && name->schema != "pg_catalog")) return std::nullopt;
   if (const PgType* type = FindPgType(std::string_view(name->name))) return type->oid;
   const auto type = data::TypeFromName(name->name);
@@ -306,7 +308,10 @@ const std::map<std::string_view, Function>& Functions() {
       {"regclassout", [](const Arguments& a, const PgCatalogContext& c) { return Out(a, [&](int64_t oid) { return ClassName(oid, c); }); }},
       {"regtypeout",
        [](const Arguments& a, const PgCatalogContext&) {
-         return Out(a, [](int64_t oid) { return FindPgType(oid) == nullptr ? std::string() : PgFormatType(oid, -1); });
+         return Out(a, [](int64_t oid) {
+           return FindPgType(oid) == nullptr && data::TypeFromOid(static_cast<uint32_t>(oid)).id != TypeId::kEnum ? std::string()
+                                                                                                                  : PgFormatType(oid, -1);
+         });
        }},
       {"regnamespaceout",
        [](const Arguments& a, const PgCatalogContext&) { return Out(a, [](int64_t oid) { return std::string(PgNamespaceName(oid)); }); }},

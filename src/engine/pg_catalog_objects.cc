@@ -178,7 +178,10 @@ std::string PgIndexDefinition(const PgRelation& index) {
 std::string PgFormatType(int64_t oid, int32_t modifier) {
   if (oid == 0) return "-";
   const PgType* type = FindPgType(oid);
-  if (type == nullptr) return "???";
+  if (type == nullptr) {
+    const data::Type defined = data::TypeFromOid(static_cast<uint32_t>(oid));
+    return defined.id == data::TypeId::kEnum ? sql::QuoteIdentifier(defined.ToString()) : "???";
+  }
   if (type->element != 0 && type->length == -1 && type->name.starts_with('_')) return PgFormatType(type->element, modifier) + "[]";
   const std::string suffix = modifier >= 4 ? "(" + std::to_string(modifier - 4) + ")" : "";
   if (type->name == "varchar") return "character varying" + suffix;

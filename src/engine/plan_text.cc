@@ -74,6 +74,13 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
         row.action = same ? "unchanged" : "refused";
         row.detail = same ? "" : "a table of this name exists with another definition";
       }
+    } else if (auto* type = std::get_if<sql::CreateTypeStatement>(&bound)) {
+      const catalog::EnumType* existing = snapshot.FindType(type->type.name);
+      row.kind = "type";
+      row.name = type->type.name;
+      row.action = existing == nullptr ? "create" : existing->labels == type->type.labels ? "unchanged" : "refused";
+      if (existing == nullptr) snapshot.types[row.name] = type->type;
+      else if (row.action == "refused") row.detail = "a type of this name exists with other labels";
     } else if (auto* view = std::get_if<sql::CreateViewStatement>(&bound)) {
       row.kind = "view";
       row.name = view->name;
@@ -135,7 +142,10 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
     } else if (auto* insert = std::get_if<sql::InsertStatement>(&bound)) {
       row = {insert->into_stream ? "stream" : "table", insert->target, "insert", "", std::nullopt, std::nullopt};
     } else if (auto* drop = std::get_if<sql::DropStatement>(&bound)) {
-      row.kind = drop->kind == sql::DropStatement::Kind::kStream ? "stream" : drop->kind == sql::DropStatement::Kind::kTable ? "table" : "view";
+      row.kind = drop->kind == sql::DropStatement::Kind::kStream  ? "stream"
+                 : drop->kind == sql::DropStatement::Kind::kTable ? "table"
+                 : drop->kind == sql::DropStatement::Kind::kType  ? "type"
+                                                                  : "view";
       for (const std::string& name : drop->names) row.name += (row.name.empty() ? "" : ", ") + name;
       row.action = "drop";
     } else if (auto* alter = std::get_if<sql::AlterViewStatement>(&bound)) {

@@ -427,6 +427,10 @@ class SessionImpl final : public Session {
     create.table.sql = prepared.raw.source;
     return Noticed(result, [&](std::string* notice) { return core_.CreateTable(create, notice); });
   }
+  Status RunOne(const sql::CreateTypeStatement& statement, const PreparedImpl& prepared, const std::vector<data::Value>&, QueryResult& result) {
+    result.tag = "CREATE TYPE";
+    return core_.CreateType(statement, prepared.raw.source);
+  }
   Status RunOne(const sql::CreateViewStatement& statement, const PreparedImpl& prepared, const std::vector<data::Value>&, QueryResult& result) {
     result.tag = "CREATE MATERIALIZED VIEW";
     int number = 0;
@@ -440,7 +444,10 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::DropStatement& statement, const PreparedImpl&, const std::vector<data::Value>&, QueryResult& result) {
     using Kind = sql::DropStatement::Kind;
-    result.tag = statement.kind == Kind::kStream ? "DROP STREAM" : statement.kind == Kind::kTable ? "DROP TABLE" : "DROP MATERIALIZED VIEW";
+    result.tag = statement.kind == Kind::kStream  ? "DROP STREAM"
+                 : statement.kind == Kind::kTable ? "DROP TABLE"
+                 : statement.kind == Kind::kType  ? "DROP TYPE"
+                                                  : "DROP MATERIALIZED VIEW";
     return core_.Drop(statement, &result.notices);
   }
   Status RunOne(const sql::InsertStatement& statement, const PreparedImpl&, const std::vector<data::Value>& parameters, QueryResult& result) {

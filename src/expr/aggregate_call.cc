@@ -275,6 +275,8 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
     }
     case AggregateKind::kArrayAgg:
       if (type.is_array()) return Error(sqlstate::kFeatureNotSupported, "array_agg of arrays is not supported").At(position);
+      if (type.is_enum())
+        return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported").Hint("Cast the values to text.").At(position);
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
       call.type = Type::ArrayOf(arguments[0]->type().id);
       break;

@@ -170,6 +170,10 @@ class ArrayComparison final : public Node {
 }  // namespace
 
 Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr array, bool all, int position) {
+  if (left->type().is_enum() && !array->type().is_array())
+    return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported")
+        .Hint("Cast the value to text, or write IN (..).")
+        .At(position);
   if (array->type().id == TypeId::kUnknown) {
     const TypeId element = left->type().id == TypeId::kUnknown ? TypeId::kText : left->type().id;
     KAPPA_ASSIGN_OR_RETURN(array, MakeCast(std::move(array), Type::ArrayOf(element), CastContext::kImplicit, position));
@@ -207,6 +211,8 @@ Result<ExprPtr> MakeArray(std::vector<ExprPtr> elements, int position) {
   }
   KAPPA_ASSIGN_OR_RETURN(Type type, CommonType(TypesOf(elements), "ARRAY", position));
   type = type.WithoutModifier();
+  if (type.is_enum())
+    return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported").Hint("Cast the values to text.").At(position);
   for (ExprPtr& element : elements) { KAPPA_ASSIGN_OR_RETURN(element, MakeCast(std::move(element), type, CastContext::kImplicit, position)); }
   return ExprPtr(std::make_shared<ArrayConstructor>(type.is_array() ? type : Type::ArrayOf(type.id), std::move(elements)));
 }

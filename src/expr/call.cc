@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "expr/cast.h"
+#include "expr/node.h"
 
 namespace kappa::expr {
 
@@ -93,9 +95,44 @@ Result<ExprPtr> MakeCall(const Resolution& resolution, std::vector<ExprPtr> argu
   return ExprPtr(std::make_shared<Call>(resolution.signature, resolution.result, std::move(arguments)));
 }
 
+namespace {
+
+bool IsComparison(std::string_view name) { return name == "=" || name == "<>" || name == "<" || name == "<=" || name == ">" || name == ">="; }
+
+/// The bytes of an enum's values, which are ordered as its labels are.
+class EnumOrder final : public Node {
+ public:
+  explicit EnumOrder(ExprPtr value) : Node(Kind::kOther, TypeId::kBytea, {std::move(value)}) {}
+  std::string ToString(std::span<const std::string> names) const override { return children()[0]->ToString(names); }
+  ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<EnumOrder>(std::move(children[0])); }
+
+ protected:
+  Result<data::ColumnPtr> Run(const Rows& rows, EvalContext& context) const override {
+    KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr column, rows.Evaluate(*children()[0], context));
+    auto bytes = std::make_shared<data::Column>(TypeId::kBytea, column->size());
+    std::memcpy(bytes->mutable_data<data::StringView>(), column->data<data::StringView>(),
+                static_cast<size_t>(column->size()) * sizeof(data::StringView));
+    bytes->MergeNulls(*column);
+    bytes->ShareKeepalives(*column);
+    return data::ColumnPtr(std::move(bytes));
+  }
+};
+
+}  // namespace
+
 Result<ExprPtr> MakeOperator(std::string_view name, std::vector<ExprPtr> args, int position) {
   if (name == "!=") name = "<>";
   KAPPA_CHECK(args.size() == 1 || args.size() == 2);
+  if (args.size() == 2 && (args[0]->type().id == TypeId::kEnum || args[1]->type().id == TypeId::kEnum) && IsComparison(name)) {
+    // The literal takes the other side's type; values of one type are compared by their bytes.
+    const Type type = args[0]->type().id == TypeId::kEnum ? args[0]->type() : args[1]->type();
+    for (ExprPtr& arg : args)
+      if (arg->type().id == TypeId::kUnknown) { KAPPA_ASSIGN_OR_RETURN(arg, MakeCast(std::move(arg), type, CastContext::kImplicit, position)); }
+    if (args[0]->type().Same(args[1]->type())) {
+      for (ExprPtr& arg : args) arg = std::make_shared<EnumOrder>(std::move(arg));
+      return MakeOperator(name, std::move(args), position);
+    }
+  }
   const std::vector<Type> types = TypesOf(args);
   Resolution resolution;
   const ResolveFailure failure = Resolve(Functions().FindOperators(name), types, true, false, resolution);

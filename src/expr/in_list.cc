@@ -47,6 +47,7 @@ Search SearchOf(const Type& type) {
     case TypeId::kTimestamptz: return Search::kIntegers;
     case TypeId::kText:
     case TypeId::kBytea:
+    case TypeId::kEnum:
     case TypeId::kUuid: return Search::kStrings;
     default: return Search::kKeys;
   }

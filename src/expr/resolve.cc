@@ -32,6 +32,7 @@ char Category(const Type& type) {
     case TypeId::kBytea:
     case TypeId::kJsonb:
     case TypeId::kUuid: return 'U';
+    case TypeId::kEnum: return 'E';
     case TypeId::kRecord: return 'P';
   }
   return 'U';

@@ -33,6 +33,7 @@ uint64_t Prefix(const data::Column& column, int64_t row) {
     case TypeId::kFloat8: return FloatPrefix(column.data<double>()[row]);
     case TypeId::kText:
     case TypeId::kBytea:
+    case TypeId::kEnum:
     case TypeId::kUuid: {
       std::string_view bytes = column.bytes(row);
       uint64_t prefix = 0;

@@ -26,6 +26,10 @@ struct CreateTableStatement {
   catalog::Table table;
   bool if_not_exists = false;
 };
+/// CREATE TYPE .. AS ENUM.
+struct CreateTypeStatement {
+  catalog::EnumType type;
+};
 struct CreateViewStatement {
   std::string name;
   bool or_replace = false;
@@ -47,7 +51,7 @@ struct AlterViewStatement {
   int version = 0;                     // kPromote, kRetire
 };
 struct DropStatement {
-  enum class Kind : uint8_t { kStream, kTable, kView } kind = Kind::kStream;
+  enum class Kind : uint8_t { kStream, kTable, kView, kType } kind = Kind::kStream;
   std::vector<std::string> names;
   bool if_exists = false;
   bool cascade = false;
@@ -98,7 +102,7 @@ struct UtilityStatement {
 
 using BoundStatement = std::variant<SelectStatement, CreateStreamStatement, CreateTableStatement, CreateViewStatement, AlterViewStatement,
                                     DropStatement, InsertStatement, UpdateStatement, DeleteStatement, ExplainStatement, ShowStatement, SetStatement,
-                                    TransactionStatement, UtilityStatement>;
+                                    TransactionStatement, UtilityStatement, CreateTypeStatement>;
 
 /// A relation that is not in the catalog's snapshot: kappa.views, pg_catalog.pg_class, information_schema.tables ...
 struct SystemRelation {

@@ -150,6 +150,7 @@ std::string FormatType(int64_t oid, int32_t modifier) {
   }
   const Type type = data::TypeFromOid(static_cast<uint32_t>(oid));
   if (type.id == TypeId::kUnknown) return oid == 705 ? "unknown" : "???";
+  if (type.is_enum()) return type.ToString();  // its modifier is the type itself
   return type.WithModifier(modifier).ToString();
 }
 

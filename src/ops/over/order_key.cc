@@ -149,6 +149,7 @@ void PutValue(TypeId type, std::string_view bytes, std::string& out) {
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
+    case TypeId::kEnum:
     case TypeId::kRecord: return PutText(bytes, out);
   }
 }

@@ -63,6 +63,7 @@ Result<BoundStatement> Binder::Dispatch(const PgQuery__Node& node) {
       return BoundStatement(SelectStatement{std::move(plan), parameter_types_});
     }
     case PG_QUERY__NODE__NODE_CREATE_STMT: return CreateTable(*node.create_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return CreateEnum(*node.create_enum_stmt);
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return CreateView(*node.create_table_as_stmt);
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return AlterView(*node.alter_table_stmt);
     case PG_QUERY__NODE__NODE_DROP_STMT: return Drop(*node.drop_stmt);

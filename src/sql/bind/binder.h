@@ -32,6 +32,7 @@ struct PgQuery__AIndirection;
 struct PgQuery__Alias;
 struct PgQuery__ColumnDef;
 struct PgQuery__CommonTableExpr;
+struct PgQuery__CreateEnumStmt;
 struct PgQuery__CreateStmt;
 struct PgQuery__CreateTableAsStmt;
 struct PgQuery__AlterTableStmt;
@@ -361,6 +362,7 @@ class Binder {
   Result<BoundStatement> CreateTable(const PgQuery__CreateStmt& statement);
   Result<data::Field> ColumnOf(const PgQuery__ColumnDef& column, bool table, bool* primary_key);
   Result<BoundStatement> CreateView(const PgQuery__CreateTableAsStmt& statement);
+  Result<BoundStatement> CreateEnum(const PgQuery__CreateEnumStmt& statement);
   Result<BoundStatement> AlterView(const PgQuery__AlterTableStmt& statement);
   Result<BoundStatement> Drop(const PgQuery__DropStmt& statement);
   Result<std::string> OptionText(const PgQuery__DefElem& option);

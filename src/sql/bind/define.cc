@@ -476,6 +476,31 @@ Result<BoundStatement> Binder::AlterView(const PgQuery__AlterTableStmt& statemen
   return BoundStatement(std::move(alter));
 }
 
+Result<BoundStatement> Binder::CreateEnum(const PgQuery__CreateEnumStmt& statement) {
+  const int start = tree_.statement().offset + 1;
+  const std::vector<std::string> names = TextsOf(statement.type_name, statement.n_type_name);
+  if (names.size() > 2 || (names.size() == 2 && names[0] != "public"))
+    return Error(sqlstate::kInvalidSchemaName, "schema \"" + names.front() + "\" does not exist")
+        .Hint("All objects live in schema public.")
+        .At(start);
+  KAPPA_RETURN_IF_ERROR(CheckName(names.back(), start));
+  CreateTypeStatement create;
+  create.type.name = names.back();
+  if (data::TypeFromName(names.back()).ok())
+    return Unsupported("a type with the name of one that is built in", "Choose another name than \"" + names.back() + "\".", start);
+  constexpr size_t kLabelBytesMax = 63, kLabelsMax = 65535;  // the first is PostgreSQL's; a place among the labels takes two bytes
+  if (statement.n_vals > kLabelsMax) return Error(sqlstate::kProgramLimitExceeded, "enums can have at most 65535 labels").At(start);
+  std::set<std::string> seen;
+  for (size_t i = 0; i < statement.n_vals; ++i) {
+    const std::string label = TextOf(*statement.vals[i]);
+    if (label.size() > kLabelBytesMax)
+      return Error("42602", "invalid enum label \"" + label + "\"").Detail("Labels must be 63 bytes or less.").At(start);
+    if (!seen.insert(label).second) return Error("23505", "enum label \"" + label + "\" used more than once").At(start);
+    create.type.labels.push_back(label);
+  }
+  return BoundStatement(std::move(create));
+}
+
 Result<BoundStatement> Binder::Drop(const PgQuery__DropStmt& statement) {
   const int start = tree_.statement().offset + 1;
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(statement.base, {"objects", "remove_type", "behavior", "missing_ok"}, "DROP", start));
@@ -487,15 +512,18 @@ Result<BoundStatement> Binder::Drop(const PgQuery__DropStmt& statement) {
       if (!tree_.statement().stream) return Unsupported("DROP FOREIGN TABLE", "Use DROP STREAM, DROP TABLE or DROP MATERIALIZED VIEW.", start);
       drop.kind = DropStatement::Kind::kStream;
       break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: drop.kind = DropStatement::Kind::kType; break;
     case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: return Unsupported("DROP VIEW", "Use DROP MATERIALIZED VIEW.", start);
     default: return Unsupported("DROP of this kind of object", "Use DROP STREAM, DROP TABLE or DROP MATERIALIZED VIEW.", start);
   }
   drop.if_exists = statement.missing_ok != 0;
   drop.cascade = statement.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
   for (size_t i = 0; i < statement.n_objects; ++i) {
-    if (statement.objects[i]->node_case != PG_QUERY__NODE__NODE_LIST) return Unsupported("DROP of this kind of object", "", start);
-    const PgQuery__List& list = *statement.objects[i]->list;
-    const std::vector<std::string> names = TextsOf(list.items, list.n_items);
+    const PgQuery__Node& object = *statement.objects[i];
+    std::vector<std::string> names;
+    if (object.node_case == PG_QUERY__NODE__NODE_TYPE_NAME) names = TextsOf(object.type_name->names, object.type_name->n_names);
+    else if (object.node_case == PG_QUERY__NODE__NODE_LIST) names = TextsOf(object.list->items, object.list->n_items);
+    else return Unsupported("DROP of this kind of object", "", start);
     if (names.size() > 2 || (names.size() == 2 && names[0] != "public"))
       return Error(sqlstate::kInvalidSchemaName, "schema \"" + names[names.size() - 2] + "\" does not exist")
           .Hint("All objects live in schema public.")

@@ -62,6 +62,7 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
     case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: {
       const data::Type type = data::Type::ArrayOf(plan->schema.fields[0].type.id);
       if (plan->schema.fields[0].type.is_array()) return Unsupported("ARRAY(..) of arrays", "", position);
+      if (type.is_enum()) return Unsupported("an array of an enum", "Cast the values to text.", position);
       return make(Subquery::Kind::kArray, std::move(plan), nullptr, type);
     }
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
@@ -81,7 +82,7 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
       KAPPA_ASSIGN_OR_RETURN(ExprPtr needle, Expr(*link.testexpr, context));
       const data::Type column = plan->schema.fields[0].type;
       const bool member = (name == "=" && !all) || (name == "<>" && all);
-      if (!member && for_view_) {
+      if (!member && (for_view_ || column.is_enum())) {
         KAPPA_ASSIGN_OR_RETURN(plan, Quantified(std::move(plan), name, all, {std::move(needle)}, environment, position));
         return make(Subquery::Kind::kScalar, std::move(plan), nullptr, TypeId::kBool);
       }

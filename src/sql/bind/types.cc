@@ -54,7 +54,7 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(name.base, {"names", "typmods", "array_bounds", "typemod", "type_oid"}, "a type name", position));
   const std::vector<std::string> names = TextsOf(name.names, name.n_names);
   const std::string spelled = names.empty() ? "" : names.back();
-  if (names.size() > 2 || (names.size() == 2 && names[0] != "pg_catalog" && names[0] != "information_schema"))
+  if (names.size() > 2 || (names.size() == 2 && names[0] != "pg_catalog" && names[0] != "information_schema" && names[0] != "public"))
     return Error(sqlstate::kUndefinedObject, "type \"" + names.front() + "." + spelled + "\" does not exist").At(position);
 
   Type type;
@@ -67,6 +67,11 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
     type = TypeId::kInt4;
   } else if (IsRegistered(spelled)) {
     type = TypeId::kOid;
+  } else if (const catalog::EnumType* defined = context_.catalog->FindType(spelled);
+             defined != nullptr && (names.size() == 1 || names[0] == "public")) {
+    if (name.n_array_bounds > 0) return Unsupported("an array of an enum", "Use text[].", position);
+    type = defined->type();
+    if (std::find(depends_on_.begin(), depends_on_.end(), spelled) == depends_on_.end()) depends_on_.push_back(spelled);
   } else {
     Result<Type> found = data::TypeFromName(spelled);
     if (!found.ok()) {

@@ -1,0 +1,31 @@
+// Enumerated types: their labels, and how a value is laid out. A type is told by a hash of its name and labels, which is the modifier of
+// data::Type, so that equal definitions are one type wherever they were made: in this process there may be several catalogs.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/value.h"
+
+namespace kappa::data {
+
+struct EnumDefinition {
+  std::string name;
+  std::vector<std::string> labels;  // in their order
+};
+
+/// Makes the type known, for the life of the process. Threads: any.
+Type RegisterEnum(const EnumDefinition& definition);
+/// Null for a type that was never made.
+const EnumDefinition* FindEnum(const Type& type);
+uint32_t EnumOid(const Type& type);
+/// kUnknown when no enum has it.
+Type EnumFromOid(uint32_t oid);
+
+/// The label of a physical value: two bytes, the place of the label (big-endian), so that bytes are ordered as labels are; then the label.
+inline std::string_view EnumLabel(std::string_view physical) { return physical.substr(2); }
+/// Fails with invalid_text_representation.
+Result<Value> EnumValue(std::string_view label, const Type& type);
+
+}  // namespace kappa::data
