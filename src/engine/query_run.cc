@@ -18,7 +18,7 @@ constexpr int64_t kScanBatches = 16;  // batches pushed between two steps
 constexpr int64_t kSmallQuery = 8 << 20;  // bytes
 constexpr int kSubqueryDepthMax = 32;
 constexpr uint32_t kQuery = 0xffffffff;   // the plan's id in its flow
-constexpr uint32_t kParts = 0x80000000;   // ids of leaves that stand for parts; recursions count from 0
+constexpr uint32_t kParts = 1 << 20;   // ids of leaves that stand for parts; recursions count from 0
 
 using plan::JoinType;
 using plan::NodeKind;
@@ -88,11 +88,13 @@ Status QueryRun::Bounded(int64_t more) const {
 plan::NodePtr QueryRun::Cut(const plan::NodePtr& node, bool limited) {
   if (!HasRecursion(*node)) return node;
   if (node->kind == NodeKind::kRecursive || (node->kind == NodeKind::kLimit && !limited)) {
+    for (const Part& part : parts_)
+      if (part.plan == node) return part.leaf;
     std::vector<int> columns;
     for (int i = 0; i < node->schema.size(); ++i) columns.push_back(i);
-    auto leaf = plan::MakeScan(plan::RelationKind::kWorking, kParts + static_cast<uint32_t>(parts_.size()), "recursive query", node->schema, columns);
-    parts_.push_back({node, leaf.get()});
-    return leaf;
+    parts_.push_back({node, plan::MakeScan(plan::RelationKind::kWorking, kParts + static_cast<uint32_t>(parts_.size()), "recursive query",
+                                           node->schema, columns)});
+    return parts_.back().leaf;
   }
   const bool above = limited && node->kind == NodeKind::kProject;  // of the root, above its Limit
   std::vector<plan::NodePtr> inputs;
@@ -264,7 +266,7 @@ bool QueryRun::Satisfied() const { return result_rows_ >= rows_wanted_; }
 
 Status QueryRun::PushParts() {
   for (const Part& part : parts_) {
-    const auto scan = static_cast<int>(std::find(scans_.begin(), scans_.end(), part.leaf) - scans_.begin());
+    const auto scan = static_cast<int>(std::find(scans_.begin(), scans_.end(), part.leaf.get()) - scans_.begin());
     if (part.plan->kind != NodeKind::kRecursive) {
       KAPPA_ASSIGN_OR_RETURN(const data::Batch rows, RunOther(part.plan, working_));
       KAPPA_RETURN_IF_ERROR(Push(scan, rows));

@@ -35,10 +35,10 @@ class QueryRun {
   Result<data::Batch> Run(const plan::NodePtr& plan, std::vector<flow::Graph::NodeStats>* stats);
 
  private:
-  /// A part of the plan that is run on its own: a Recursive, or a Limit over one. `leaf` gives its rows in the plan.
+  /// A part of the plan that is run on its own: a Recursive, or a Limit over one. `leaf` gives its rows in the plan, wherever it stands.
   struct Part {
     plan::NodePtr plan;
-    const plan::Scan* leaf = nullptr;
+    plan::NodePtr leaf;
   };
   /// Takes rows; true when no more are wanted.
   using Sink = std::function<Result<bool>(data::Batch rows)>;

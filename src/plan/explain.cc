@@ -78,6 +78,7 @@ struct Line {
 std::string ScanText(const Scan& scan) {
   std::string text = std::string("Scan ") + (scan.changelog ? "changelog of " : "") + RelationName(scan.relation_kind) + " " + scan.name;
   if (scan.version > 0) text += "$" + std::to_string(scan.version);
+  if (scan.relation_kind == RelationKind::kWorking && scan.relation_id > 0) text += "#" + std::to_string(scan.relation_id);
   text += " [" + Join(ColumnNames(scan.schema)) + "]";
   if (scan.late == LateRows::kDrop) text += " late=drop";
   if (scan.late == LateRows::kOnly) text += " late=only";
