@@ -164,15 +164,15 @@ def strip_emit(sql):
 
 # ---- comparing rows
 
-def interval_days(text):
+def interval_seconds(text):
     """An interval as one length, as PostgreSQL compares them: 30 days a month, 24 hours a day."""
     total = decimal.Decimal(0)
     for number, unit in re.findall(r"([+-]?\d+) (year|mon|day)", text):
-        total += int(number) * {"year": 360, "mon": 30, "day": 1}[unit]
+        total += int(number) * {"year": 360, "mon": 30, "day": 1}[unit] * 86400
     clock = re.search(r"([+-]?)(\d+):(\d+):(\d+(?:\.\d+)?)", text)
     if clock:
         seconds = int(clock[2]) * 3600 + int(clock[3]) * 60 + decimal.Decimal(clock[4])
-        total += seconds / 86400 * (-1 if clock[1] == "-" else 1)
+        total += seconds * (-1 if clock[1] == "-" else 1)
     return total
 
 
@@ -189,7 +189,7 @@ def loose(value, oid):
         number = lambda text: "number " + str(decimal.Decimal(text).normalize() + 0)  # noqa: E731
         return (0, json.dumps(json.loads(value, parse_int=number, parse_float=number)))
     if oid == INTERVAL:
-        return (0, str(interval_days(value)))
+        return (0, str(interval_seconds(value)))
     return (0, value)
 
 
