@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    6;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 5: no types
+    6;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
