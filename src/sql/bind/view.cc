@@ -5,6 +5,7 @@
 
 #include "sql/bind/nodes.h"
 #include "sql/bind/window_columns.h"
+#include "sql/optimize/correlation.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
@@ -28,7 +29,12 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query, bool dead_letters)
         .Hint("Name the columns apart with AS.")
         .At(start);
   }
-  if (tree_.statement().emit == Emit::kOnWindowClose) { KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan)); }
+  if (tree_.statement().emit == Emit::kOnWindowClose) {
+    bool subquery = false;
+    plan::VisitExpressions(*plan, [&](const expr::ExprPtr& e) { subquery = subquery || (e != nullptr && HasSubquery(*e)); });
+    if (subquery) return CloseRefused("The answer of a sub-query may change when the windows that it went into have closed.");
+    KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan));
+  }
   KAPPA_ASSIGN_OR_RETURN(plan, Finish(std::move(plan)));
   plan = BoundJoins(plan);
   KAPPA_RETURN_IF_ERROR(CheckView(*plan));
