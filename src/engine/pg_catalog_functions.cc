@@ -8,6 +8,7 @@
 #include "engine/pg_catalog.h"
 #include "engine/pg_catalog_objects.h"
 #include "engine/pg_catalog_types.h"
+#include "expr/quoting.h"
 
 namespace kappa::engine {
 namespace {
@@ -157,7 +158,7 @@ std::string ClassName(int64_t oid, const PgCatalogContext& context) {
   const PgRelations relations(context);
   const PgRelation* relation = relations.Find(oid);
   if (relation == nullptr) return {};
-  const std::string name = sql::QuoteIdentifier(relation->name);
+  const std::string name = expr::QuoteIdentifier(relation->name);
   const bool visible = relation->is_user() || relation->namespace_oid == kPgCatalogNamespace;
   return visible ? name : std::string(PgNamespaceName(relation->namespace_oid)) + "." + name;
 }
@@ -200,7 +201,7 @@ Result<Value> IndexDefinition(const Arguments& arguments, const PgCatalogContext
   const int64_t column = Number(arguments, 1).value_or(0);
   if (column == 0) return Value::Text(PgIndexDefinition(*index));
   if (column < 0 || column > index->schema->size()) return NullText();
-  return Value::Text(sql::QuoteIdentifier(index->schema->fields[static_cast<size_t>(column - 1)].name));
+  return Value::Text(expr::QuoteIdentifier(index->schema->fields[static_cast<size_t>(column - 1)].name));
 }
 
 Result<Value> ConstraintDefinition(const Arguments& arguments, const PgCatalogContext& context) {

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "engine/pg_catalog_types.h"
+#include "expr/quoting.h"
 
 namespace kappa::engine {
 namespace {
@@ -162,7 +163,7 @@ std::string KeyColumns(const catalog::Table& table) {
   std::string text = "(";
   for (const int column : table.primary_key) {
     if (text.size() > 1) text += ", ";
-    text += sql::QuoteIdentifier(table.schema.fields[static_cast<size_t>(column)].name);
+    text += expr::QuoteIdentifier(table.schema.fields[static_cast<size_t>(column)].name);
   }
   return text + ")";
 }
@@ -171,7 +172,7 @@ std::string KeyColumns(const catalog::Table& table) {
 std::string PgPrimaryKeyDefinition(const catalog::Table& table) { return "PRIMARY KEY " + KeyColumns(table); }
 
 std::string PgIndexDefinition(const PgRelation& index) {
-  return "CREATE UNIQUE INDEX " + sql::QuoteIdentifier(index.name) + " ON public." + sql::QuoteIdentifier(index.table->name) + " USING btree " +
+  return "CREATE UNIQUE INDEX " + expr::QuoteIdentifier(index.name) + " ON public." + expr::QuoteIdentifier(index.table->name) + " USING btree " +
          KeyColumns(*index.table);
 }
 
@@ -180,7 +181,7 @@ std::string PgFormatType(int64_t oid, int32_t modifier) {
   const PgType* type = FindPgType(oid);
   if (type == nullptr) {
     const data::Type defined = data::TypeFromOid(static_cast<uint32_t>(oid));
-    return defined.id == data::TypeId::kEnum ? sql::QuoteIdentifier(defined.ToString()) : "???";
+    return defined.id == data::TypeId::kEnum ? expr::QuoteIdentifier(defined.ToString()) : "???";
   }
   if (type->element != 0 && type->length == -1 && type->name.starts_with('_')) return PgFormatType(type->element, modifier) + "[]";
   const std::string suffix = modifier >= 4 ? "(" + std::to_string(modifier - 4) + ")" : "";

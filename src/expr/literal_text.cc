@@ -2,17 +2,9 @@
 #include "expr/literal_text.h"
 
 #include "data/text.h"
+#include "expr/quoting.h"
 
 namespace kappa::expr {
-
-std::string QuoteLiteral(std::string_view text) {
-  std::string quoted = text.find('\\') == std::string_view::npos ? "'" : "E'";
-  for (char c : text) {
-    if (c == '\'' || c == '\\') quoted += c;
-    quoted += c;
-  }
-  return quoted + "'";
-}
 
 std::string LiteralText(const data::Value& value) {
   using data::TypeId;
