@@ -111,22 +111,27 @@ class BatchRun {
     return {};
   }
 
-  sql::BindContext Context() {
-    sql::BindContext context;
-    context.catalog = &catalog_;
-    const auto note_rows = [&](uint32_t id, const std::string& name) {
-      const auto input = options_.inputs.find(name);
-      if (input == options_.inputs.end()) return;
+  /// About how many records a stream's or table's files have; 0 without files.
+  int64_t InputRows(uint32_t relation) const {
+    for (const auto& [name, paths] : options_.inputs) {
+      const catalog::Stream* stream = catalog_.FindStream(name);
+      const catalog::Table* table = catalog_.FindTable(name);
+      if ((stream == nullptr || stream->id != relation) && (table == nullptr || table->id != relation)) continue;
       int64_t bytes = 0;
-      for (const std::string& path : input->second) {
+      for (const std::string& path : paths) {
         std::error_code unreadable;  // is told when the file is opened
         const auto size = std::filesystem::file_size(path, unreadable);
         if (!unreadable) bytes += static_cast<int64_t>(size);
       }
-      context.input_rows[id] = bytes / kRecordBytesGuess + 1;
-    };
-    for (const auto& [name, stream] : catalog_.streams) note_rows(stream.id, name);
-    for (const auto& [name, table] : catalog_.tables) note_rows(table.id, name);
+      return bytes / kRecordBytesGuess + 1;
+    }
+    return 0;
+  }
+
+  sql::BindContext Context() {
+    sql::BindContext context;
+    context.catalog = &catalog_;
+    context.input_rows = [this](uint32_t relation) { return InputRows(relation); };
     context.system_relation = [](std::string_view) -> const sql::SystemRelation* { return nullptr; };
     context.table_function = [](std::string_view name, const std::vector<data::Value>&) -> Result<data::Schema> {
       return Error(sqlstate::kFeatureNotSupported, fmt::format("function {} is not available in batch mode", name));

@@ -89,7 +89,7 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
       uint64_t hash = plan::PlanHash(*view->plan);
       if (serving != nullptr && serving->plan_hash != hash) {  // the same query, planned when the inputs had other sizes?
         sql::BindContext then = MakeBindContext(snapshot);
-        then.input_rows = serving->input_rows;
+        then.input_rows = sql::RecordedRows(serving->input_rows);
         if (auto plan = sql::BindViewQuery(view->query, then); plan.ok() && plan::PlanHash(**plan) == serving->plan_hash) hash = serving->plan_hash;
       }
       if (serving != nullptr && serving->plan_hash == hash) {

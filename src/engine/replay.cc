@@ -128,7 +128,7 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
 
 Result<plan::NodePtr> Core::BindVersion(const catalog::ViewVersion& version, const catalog::Snapshot& snapshot) const {
   sql::BindContext context = MakeBindContext(snapshot);
-  context.input_rows = version.input_rows;
+  context.input_rows = sql::RecordedRows(version.input_rows);
   return sql::BindViewQuery(version.query, context, version.dead_letters);
 }
 

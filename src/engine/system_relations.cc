@@ -234,14 +234,16 @@ sql::BindContext Core::MakeBindContext(const catalog::Snapshot& snapshot) const 
   sql::BindContext context;
   context.catalog = &snapshot;
   context.default_partitions = options_.default_partitions;
-  const auto note_rows = [&](uint32_t id, const std::string& name) {
-    const auto topic = log_->FindTopic(name);
+  context.input_rows = [this, &snapshot](uint32_t relation) {
+    const auto is_it = [&](const auto& named) { return named.second.id == relation; };
+    const auto stream = std::find_if(snapshot.streams.begin(), snapshot.streams.end(), is_it);
+    const auto table = std::find_if(snapshot.tables.begin(), snapshot.tables.end(), is_it);
     int64_t records = 0;
+    if (stream == snapshot.streams.end() && table == snapshot.tables.end()) return records;
+    const auto topic = log_->FindTopic(stream != snapshot.streams.end() ? stream->second.topic : table->second.topic);
     for (int32_t p = 0; topic && p < topic->partition_count(); ++p) records += topic->partition(p).durable_end() - topic->partition(p).start_offset();
-    if (records > 0) context.input_rows[id] = records;
+    return records;
   };
-  for (const auto& [name, stream] : snapshot.streams) note_rows(stream.id, stream.topic);
-  for (const auto& [name, table] : snapshot.tables) note_rows(table.id, table.topic);
   context.system_relation = [](std::string_view name) -> const sql::SystemRelation* {
     for (const sql::SystemRelation& relation : KappaRelations()) {
       if (relation.name == name) return &relation;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <set>
@@ -42,6 +43,11 @@ Status Scatter(const data::ChangeBatch& batch, const std::vector<expr::ExprPtr>&
   return {};
 }
 
+bool HasSeveralInputs(const plan::Node& plan) {
+  return plan.inputs.size() > 1 ||
+         std::any_of(plan.inputs.begin(), plan.inputs.end(), [](const plan::NodePtr& input) { return HasSeveralInputs(*input); });
+}
+
 }  // namespace
 
 struct Graph::Impl {
@@ -67,11 +73,13 @@ struct Graph::Impl {
   std::vector<Node> nodes;  // inputs before users
   std::vector<const plan::Scan*> scans;
   std::vector<size_t> scan_nodes;
+  bool may_share = false;               // the plan has a node of several inputs: two of its parts may be equal
   std::map<std::string, size_t> known;  // nodes by their text, while the graph is made; equal text means equal plans
   bool started = false;
 
   /// What equal plans have in common; empty for those that may give other rows when they run twice.
-  static std::string Identity(const plan::Node& plan) {
+  std::string Identity(const plan::Node& plan) const {
+    if (!may_share) return {};
     bool immutable = true;
     plan::VisitExpressions(plan,
                            [&](const expr::ExprPtr& expression) { immutable = immutable && (expression == nullptr || expression->is_immutable()); });
@@ -345,6 +353,7 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   impl->root = std::move(plan);
   impl->options = std::move(options);
   KAPPA_CHECK(!impl->options.watch || impl->options.shards == 1);
+  impl->may_share = HasSeveralInputs(*impl->root);
   KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root));
   for (Impl::Node& node : impl->nodes) node.out.assign(impl->lanes(), {});
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));

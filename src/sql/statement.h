@@ -110,6 +110,11 @@ struct SystemRelation {
   data::Schema schema;
 };
 
+/// How many rows a stream or table has, by catalog id; 0 when nobody knows. Empty: nobody knows of any.
+using InputRows = std::function<int64_t(uint32_t relation)>;
+/// What a view was planned with: a version keeps it, so that it is planned alike for ever.
+InputRows RecordedRows(std::map<uint32_t, int64_t> rows);
+
 /// What binding needs to know. All pointers are borrowed for the call.
 struct BindContext {
   const catalog::Snapshot* catalog = nullptr;
@@ -121,8 +126,7 @@ struct BindContext {
   std::vector<data::Type> parameter_types;  // given by the client; kUnknown where not
   data::TextOptions text;
   int default_partitions = 1;  // of CREATE STREAM without WITH (partitions = ..)
-  /// How many rows streams and tables have, by catalog id; the order of many-way joins follows them. Others: nobody knows.
-  std::map<uint32_t, int64_t> input_rows;
+  InputRows input_rows;                     // the order of many-way joins follows them
 };
 
 /// When a query's results are given: as they change, or once when a window closes.
@@ -155,8 +159,5 @@ Result<plan::NodePtr> BindViewQuery(std::string_view query, const BindContext& c
 
 /// The n nearest names to `name` by edit distance, for hints; empty when nothing is near.
 std::string NearestName(std::string_view name, const std::vector<std::string>& names);
-/// Quotes an identifier where PostgreSQL needs it; quotes a literal.
-std::string QuoteIdentifier(std::string_view name);
-std::string QuoteLiteral(std::string_view text);
 
 }  // namespace kappa::sql

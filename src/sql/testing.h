@@ -88,7 +88,7 @@ inline TestCatalog::TestCatalog() {
 inline BindContext TestCatalog::context() const {
   BindContext context;
   context.catalog = &snapshot;
-  context.input_rows = input_rows;
+  context.input_rows = RecordedRows(input_rows);
   context.system_relation = [this](std::string_view name) -> const SystemRelation* {
     for (const SystemRelation& relation : system)
       if (relation.name == name) return &relation;

@@ -402,8 +402,9 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   for (const std::string& name : depends_on_) {
     const catalog::Stream* stream = context_.catalog->FindStream(name);
     const catalog::Table* table = context_.catalog->FindTable(name);
-    const auto known = context_.input_rows.find(stream != nullptr ? stream->id : table != nullptr ? table->id : 0);
-    if (known != context_.input_rows.end()) create.input_rows.insert(*known);
+    const uint32_t id = stream != nullptr ? stream->id : table != nullptr ? table->id : 0;
+    const int64_t rows = context_.input_rows && id != 0 ? context_.input_rows(id) : 0;
+    if (rows > 0) create.input_rows[id] = rows;
   }
   return BoundStatement(std::move(create));
 }

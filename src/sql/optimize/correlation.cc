@@ -70,25 +70,6 @@ std::vector<int> operator+(std::vector<int> a, const std::vector<int>& b) {
   return a;
 }
 
-ExprPtr AllOf(std::vector<ExprPtr> conjuncts) {
-  if (conjuncts.empty()) return nullptr;
-  if (conjuncts.size() == 1) return conjuncts[0];
-  Result<ExprPtr> all = expr::MakeAnd(std::move(conjuncts), 0);
-  KAPPA_CHECK(all.ok());  // the parts are boolean
-  return *all;
-}
-NodePtr Filtered(NodePtr node, std::vector<ExprPtr> conjuncts) {
-  ExprPtr predicate = AllOf(std::move(conjuncts));
-  return predicate ? plan::MakeFilter(std::move(node), std::move(predicate)) : node;
-}
-void SplitConjuncts(const ExprPtr& predicate, std::vector<ExprPtr>& conjuncts) {
-  if (predicate->kind() != Expression::Kind::kAnd) {
-    conjuncts.push_back(predicate);
-    return;
-  }
-  for (const ExprPtr& child : predicate->children()) SplitConjuncts(child, conjuncts);
-}
-
 std::vector<std::string> NamesWithKeys(const plan::Aggregate& aggregate, const plan::Node& input, int first_key, int more) {
   std::vector<std::string> names = plan::ColumnNames(aggregate.schema);
   std::vector<std::string> keys;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plan/subquery_expression.h"
+#include "sql/optimize/conjuncts.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
@@ -35,10 +36,6 @@ std::vector<expr::ExprPtr> ColumnsOf(const plan::Node& node, int from, int count
 plan::NodePtr Columns(const plan::NodePtr& node, const std::vector<int>& indexes);
 std::vector<int> Range(int from, int count);
 std::vector<int> operator+(std::vector<int> a, const std::vector<int>& b);
-/// Null for no conjuncts.
-expr::ExprPtr AllOf(std::vector<expr::ExprPtr> conjuncts);
-plan::NodePtr Filtered(plan::NodePtr node, std::vector<expr::ExprPtr> conjuncts);
-void SplitConjuncts(const expr::ExprPtr& predicate, std::vector<expr::ExprPtr>& conjuncts);
 /// The names of an aggregate's output with more keys after the old ones.
 std::vector<std::string> NamesWithKeys(const plan::Aggregate& aggregate, const plan::Node& input, int first_key, int more);
 bool IsCount(const expr::AggregateCall& call);

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 
+#include "sql/optimize/conjuncts.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
@@ -52,9 +53,8 @@ double RowsOf(const plan::Node& node, const InputRows& rows) {
   switch (node.kind) {
     case NodeKind::kScan: {
       const auto& scan = static_cast<const plan::Scan&>(node);
-      const auto found = rows.find(scan.relation_id);
-      if (found == rows.end()) return 0;
-      return std::max(1.0, static_cast<double>(found->second) * (scan.predicate ? 0.3 : 1));
+      const int64_t known = rows(scan.relation_id);
+      return known == 0 ? 0 : std::max(1.0, static_cast<double>(known) * (scan.predicate ? 0.3 : 1));
     }
     case NodeKind::kValues: return std::max<double>(1, static_cast<double>(static_cast<const plan::Values&>(node).rows.size()));
     case NodeKind::kFilter: return RowsOf(*node.inputs[0], rows) * 0.3;
@@ -101,12 +101,7 @@ void TakeApart(const NodePtr& node, Tree& tree) {
   const int right = tree.width();
   TakeApart(join.inputs[1], tree);
   for (size_t i = 0; i < join.left_keys.size(); ++i) tree.equal.emplace_back(Shifted(join.left_keys[i], left), Shifted(join.right_keys[i], right));
-  if (!join.residual) return;
-  if (join.residual->kind() != expr::Expression::Kind::kAnd) {
-    tree.conditions.push_back(Shifted(join.residual, left));
-  } else {
-    for (const ExprPtr& condition : join.residual->children()) tree.conditions.push_back(Shifted(condition, left));
-  }
+  if (join.residual) SplitConjuncts(Shifted(join.residual, left), tree.conditions);
 }
 
 /// Classes of expressions that the keys make equal. False when a key is not of one leaf, or a leaf is in a class twice.
@@ -209,7 +204,7 @@ NodePtr Build(const Tree& tree, const std::vector<size_t>& order, const data::Sc
       applied[i] = true;
       residual.push_back(expr::RemapColumns(tree.conditions[i], position));
     }
-    ExprPtr condition = residual.empty() ? nullptr : residual.size() == 1 ? residual[0] : *expr::MakeAnd(residual, 0);
+    ExprPtr condition = AllOf(std::move(residual));
     const JoinType type = left_keys.empty() && !condition ? JoinType::kCross : JoinType::kInner;
     built = plan::MakeJoin(type, std::move(built), leaf.node, std::move(left_keys), std::move(right_keys), std::move(condition));
   }
@@ -237,8 +232,15 @@ NodePtr Reorder(const NodePtr& node, const InputRows& rows) {
 
 }  // namespace
 
+InputRows RecordedRows(std::map<uint32_t, int64_t> rows) {
+  return [rows = std::move(rows)](uint32_t relation) {
+    const auto found = rows.find(relation);
+    return found == rows.end() ? 0 : found->second;
+  };
+}
+
 NodePtr OrderJoins(const NodePtr& plan, const InputRows& rows) {
-  if (rows.empty()) return plan;
+  if (!rows) return plan;
   if (IsPlainInner(*plan)) {
     if (NodePtr reordered = Reorder(plan, rows)) return reordered;
   }

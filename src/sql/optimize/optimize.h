@@ -2,15 +2,10 @@
 // plans out, because a version's identity is the hash of its plan.
 #pragma once
 
-#include <map>
-
 #include "plan/build.h"
+#include "sql/statement.h"
 
 namespace kappa::sql {
-
-/// How many rows relations had when the plan was first made, by catalog id; of those that are missing nobody knows. A version keeps
-/// what it was planned with, so that it is planned alike for ever.
-using InputRows = std::map<uint32_t, int64_t>;
 
 /// All rewrites, in order: constants folded, predicates pushed towards the scans (comma joins become equi-joins on the
 /// way), many-way joins ordered, unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that

@@ -2,6 +2,7 @@
 // join become its keys; what reaches a scan becomes the scan's predicate.
 #include <algorithm>
 
+#include "sql/optimize/conjuncts.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
@@ -12,32 +13,6 @@ using expr::ExprPtr;
 using plan::JoinType;
 using plan::NodeKind;
 using plan::NodePtr;
-
-void Split(const ExprPtr& predicate, std::vector<ExprPtr>& conjuncts) {
-  if (predicate->kind() == Expression::Kind::kAnd) {
-    for (const ExprPtr& child : predicate->children()) Split(child, conjuncts);
-    return;
-  }
-  conjuncts.push_back(predicate);
-}
-
-bool IsTrue(const ExprPtr& expression) {
-  return expression->kind() == Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*expression).value() == data::Value::Bool(true);
-}
-
-ExprPtr And(std::vector<ExprPtr> conjuncts) {
-  std::erase_if(conjuncts, IsTrue);
-  if (conjuncts.empty()) return nullptr;
-  if (conjuncts.size() == 1) return conjuncts[0];
-  Result<ExprPtr> both = expr::MakeAnd(std::move(conjuncts), 0);
-  KAPPA_CHECK(both.ok());  // the parts are boolean
-  return *both;
-}
-
-NodePtr Filtered(NodePtr node, std::vector<ExprPtr> conjuncts) {
-  ExprPtr predicate = And(std::move(conjuncts));
-  return predicate ? plan::MakeFilter(std::move(node), std::move(predicate)) : node;
-}
 
 /// False for sub-queries and volatile functions, which stay where the user wrote them.
 bool IsMovable(const Expression& expression) {
@@ -105,7 +80,7 @@ void Flatten(const NodePtr& node, int first_column, JoinList& list) {
   if (!join.residual) return;
   std::vector<int> mapping(static_cast<size_t>(join.schema.size()));
   for (size_t i = 0; i < mapping.size(); ++i) mapping[i] = first_column + static_cast<int>(i);
-  Split(expr::RemapColumns(join.residual, mapping), list.conjuncts);
+  SplitConjuncts(expr::RemapColumns(join.residual, mapping), list.conjuncts);
 }
 
 /// The order in which each input but the first shares an equality with those before it, where there is such an order; else as
@@ -210,9 +185,9 @@ NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
   }
   // Conditions of ON: below the join on the side whose unmatched rows the join drops.
   std::vector<ExprPtr> on;
-  if (join.residual) Split(join.residual, on);
+  if (join.residual) SplitConjuncts(join.residual, on);
+  DropTrue(on);
   for (const ExprPtr& conjunct : on) {
-    if (IsTrue(conjunct)) continue;
     const int sides = SidesOf(*conjunct, width);
     const bool movable = IsMovable(*conjunct);
     if (movable && sides == 1 && (keeps_right || join.type == JoinType::kSemi)) left.push_back(conjunct);  // inner, right, semi
@@ -220,11 +195,12 @@ NodePtr PushIntoJoin(const plan::Join& join, std::vector<ExprPtr> above) {
     else if (sides == 3 && add_key(conjunct)) continue;
     else residual.push_back(conjunct);
   }
+  DropTrue(residual);
   JoinType type = join.type;
   if (type == JoinType::kCross && (!left_keys.empty() || !residual.empty())) type = JoinType::kInner;
   if (type == JoinType::kInner && left_keys.empty() && residual.empty()) type = JoinType::kCross;
   NodePtr result = plan::MakeJoin(type, Push(join.inputs[0], std::move(left)), Push(join.inputs[1], std::move(right)), std::move(left_keys),
-                                  std::move(right_keys), And(std::move(residual)), std::move(null_equal));
+                                  std::move(right_keys), AllOf(std::move(residual)), std::move(null_equal));
   result = plan::WithNames(result, plan::ColumnNames(join.schema));
   return Filtered(std::move(result), std::move(stay));
 }
@@ -268,7 +244,7 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
   switch (node->kind) {
     case NodeKind::kFilter: {
       std::vector<ExprPtr> all;
-      Split(static_cast<const plan::Filter&>(*node).predicate, all);
+      SplitConjuncts(static_cast<const plan::Filter&>(*node).predicate, all);
       all.insert(all.end(), conjuncts.begin(), conjuncts.end());
       return Push(node->inputs[0], std::move(all));
     }
@@ -340,7 +316,8 @@ NodePtr Push(const NodePtr& node, std::vector<ExprPtr> conjuncts) {
       if (down.empty()) return Filtered(node, std::move(stay));
       auto scan = std::make_shared<plan::Scan>(static_cast<const plan::Scan&>(*node));
       if (scan->predicate) down.insert(down.begin(), scan->predicate);
-      scan->predicate = And(std::move(down));
+      DropTrue(down);
+      scan->predicate = AllOf(std::move(down));
       return Filtered(scan, std::move(stay));
     }
     case NodeKind::kRecursive:  // its step reads what it gives: nothing may be left out

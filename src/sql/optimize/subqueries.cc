@@ -64,16 +64,7 @@ class Unnester {
       case NodeKind::kUnnest: {
         NodePtr input = result->inputs[0];
         const int width = input->schema.size();
-        Status status;
-        Shared shared;
-        NodePtr bound = plan::MapOwnExpressions(result, [&](const ExprPtr& e) -> ExprPtr {
-          if (!e || !status.ok()) return e;
-          Result<ExprPtr> replaced = Replace(e, input, shared);
-          if (replaced.ok()) return *replaced;
-          status = replaced.error();
-          return e;
-        });
-        KAPPA_RETURN_IF_ERROR(std::move(status));
+        KAPPA_ASSIGN_OR_RETURN(const NodePtr bound, WithColumns(result, input));
         if (input == result->inputs[0]) return bound;
         const int joined = input->schema.size();
         NodePtr over = plan::Over(*bound, input);
@@ -211,6 +202,21 @@ class Unnester {
     return value;
   }
 
+  /// The node with the sub-queries of all its expressions replaced so.
+  Result<NodePtr> WithColumns(const NodePtr& node, NodePtr& input) {
+    Status status;
+    Shared shared;
+    NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) -> ExprPtr {
+      if (!e || !status.ok()) return e;
+      Result<ExprPtr> replaced = Replace(e, input, shared);
+      if (replaced.ok()) return *replaced;
+      status = replaced.error();
+      return e;
+    });
+    KAPPA_RETURN_IF_ERROR(std::move(status));
+    return bound;
+  }
+
   /// A condition of an outer join decides which rows match, not which are there: its sub-queries are computed over the side whose
   /// columns they use, before the join.
   Result<NodePtr> OuterJoin(const plan::Join& join) {
@@ -274,16 +280,7 @@ class Unnester {
   Result<NodePtr> Ranked(const NodePtr& node) {
     NodePtr input = node->inputs[0];
     const int width = input->schema.size(), added = node->schema.size() - width;
-    Status status;
-    Shared shared;
-    const NodePtr bound = plan::MapOwnExpressions(node, [&](const ExprPtr& e) -> ExprPtr {
-      if (!e || !status.ok()) return e;
-      Result<ExprPtr> replaced = Replace(e, input, shared);
-      if (replaced.ok()) return *replaced;
-      status = replaced.error();
-      return e;
-    });
-    KAPPA_RETURN_IF_ERROR(std::move(status));
+    KAPPA_ASSIGN_OR_RETURN(const NodePtr bound, WithColumns(node, input));
     const int joined = input->schema.size();
     NodePtr over;
     if (node->kind == NodeKind::kTopN) {
