@@ -152,7 +152,7 @@ class Bench:
             self.counts["queries"] += 1
             if mine.columns != theirs.columns or not oracle.same_types(mine.types, theirs.types):
                 raise oracle.Difference("columns of a query", f"kappa: {mine.columns} {mine.types}, PostgreSQL: {theirs.columns} {theirs.types}\n  {sql}")
-            different = oracle.same_rows(mine.rows, theirs.rows, oracle.exact(theirs))
+            different = oracle.same_rows(mine.rows, theirs.rows, oracle.exact(mine, theirs))
             if different:
                 raise oracle.Difference("query, PostgreSQL", f"{different}\n  {sql}")
         elif kind != "setting":

@@ -225,9 +225,10 @@ def same_rows(left, right, types, ordered=False):
     return f"{len(left)} rows against {len(right)}\n  only in the first:{shown(extra)}\n  only in the second:{shown(spare)}"
 
 
-def exact(result):
-    """The types of a result's columns; a numeric with a scale has one look only, so that it is none of the types that are compared loosely."""
-    return [0 if oid == NUMERIC and modifier >= 0 else oid for oid, modifier in zip(result.types, result.modifiers)]
+def exact(mine, theirs):
+    """The types of a result's columns; a numeric with a scale has one look only, so that it is none of the types that are compared loosely.
+    (Folding CASE WHEN true, PostgreSQL finds a scale for a column that its type does not have.)"""
+    return [0 if oid == NUMERIC and min(modifiers) >= 0 else oid for oid, *modifiers in zip(theirs.types, mine.modifiers, theirs.modifiers)]
 
 
 def same_types(left, right):
@@ -305,7 +306,7 @@ class Pair:
         if live.columns != reference.columns or not same_types(live.types, reference.types):
             raise Difference("columns differ", f"view {name} has {live.columns} {live.types}, PostgreSQL's {reference.columns} {reference.types}")
         for kind, left, right in (("live view, PostgreSQL", live, reference), ("live view, the query run once", live, whole)):
-            different = None if right is None else same_rows(left.rows, right.rows, exact(reference))
+            different = None if right is None else same_rows(left.rows, right.rows, exact(live, reference))
             if different:
                 raise Difference(kind, f"view {name}: {different}\n  {query}")
 
@@ -346,7 +347,7 @@ def run_block(pair, block, everywhere):
         sort = "rowsort" in block.head
         if mine.columns != theirs.columns or not same_types(mine.types, theirs.types):
             raise Difference("columns differ", f"kappa: {mine.columns} {mine.types}, PostgreSQL: {theirs.columns} {theirs.types}\n  {block.sql}")
-        different = same_rows(mine.rows, theirs.rows, exact(theirs), ordered=not sort)
+        different = same_rows(mine.rows, theirs.rows, exact(mine, theirs), ordered=not sort)
         if different:
             raise Difference("query, PostgreSQL", f"{different}\n  {block.sql}")
     if CHANGES_ROWS.match(block.sql):

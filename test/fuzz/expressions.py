@@ -1,5 +1,5 @@
 """Random expressions by type. A template's {type} is any expression of that type; {=type} one whose look is certain, not only its value:
-a column of a base relation or a constant (which of two equal numerics, floats or intervals a group shows is nobody's promise)."""
+a column of a base relation, a constant, or for intervals an expression over such (which of two equal numerics, floats or intervals a group shows is nobody's promise)."""
 import re
 
 from fuzz import values
@@ -28,7 +28,7 @@ TEMPLATES = {
     "f8": ["({f8} + {f8})", "({f8} - {f8})", "({f8} * {f8})", "({f8} / nullif({f8}, 0))", "abs({f8})", "floor({f8})", "ceil({f8})", "round({f8})", "trunc({f8})", "sqrt(abs({f8}))", "({i4}::double precision)", "({f4}::double precision)",
            "({num}::double precision)", "({f4} * {f8})", "(- {f8})", "sign({f8})", "degrees({f8})", "({i8} * {f8})", "cbrt({f8})", "date_part('day', {ts})", "(@ {f8})"],
     "num": ["({num} + {num})", "({num} - {num})", "({num} * {num})", "({num} / nullif({num}, 0))", "({num} % nullif({num}, 0))", "round({num}, 1)", "round({num})", "trunc({num}, 2)", "abs({num})", "ceil({num})", "floor({num})",
-            "(- {num})", "({i4}::numeric)", "({i8}::numeric / 7)", "({i8} * {num})", "(extract(epoch FROM {tz}))", "(extract(second FROM {ts}))", "(extract(epoch FROM {iv}))", "(extract(quarter FROM {date}))", "({num}::numeric(12,3))",
+            "(- {num})", "({i4}::numeric)", "({i8}::numeric / 7)", "({i8} * {num})", "(extract(epoch FROM {tz}))", "(extract(second FROM {ts}))", "(extract(epoch FROM {=iv}))", "(extract(quarter FROM {date}))", "({num}::numeric(12,3))",
             "sign({num})", "sqrt(abs({num}))", "mod({i4}::numeric, 3)", "div({num}, nullif({num}, 0))", "({=f8}::numeric)", "trim_scale({num})", "(1.50 * {i4})", "power({i4}::numeric, 2)", "width_bucket({num}, 0, 100, 7)::numeric"],
     "text": ["({text} || {text})", "upper({text})", "lower({text})", "substr({text}, 2)", "substring({text} FROM 1 FOR 2)", "left({text}, {i4})", "right({text}, 2)", "replace({text}, 'a', {text})", "trim({text})", "ltrim({text}, 'a')",
              "rtrim({text})", "btrim({text}, 'ab')", "repeat({text}, 2)", "reverse({text})", "concat({text}, {i4}, {bool})", "concat_ws('-', {text}, {text})", "initcap({text})", "md5({text})", "lpad({text}, 5, 'xy')", "rpad({text}, 4)",
@@ -39,11 +39,11 @@ TEMPLATES = {
     "bytea": ["({bytea} || {bytea})", "decode(md5({text}), 'hex')", "substr({bytea}, 1, 1)", "convert_to({text}, 'UTF8')"],
     "uuid": ["(md5({text})::uuid)", "COALESCE({uuid}, {uuid})"],
     "date": ["({date} + {i4} % 1000)", "({date} - {i4} % 1000)", "({ts}::date)", "({tz}::date)", "make_date(2024, 1 + abs({i4} % 12), 28)", "date_trunc('month', {ts})::date", "GREATEST({date}, {date})"],
-    "ts": ["({ts} + {iv})", "({ts} - {iv})", "date_trunc('hour', {ts})", "date_trunc('week', {ts})", "date_trunc('quarter', {ts})", "({date}::timestamp)", "({tz} AT TIME ZONE 'Europe/Berlin')", "({tz} AT TIME ZONE 'UTC')", "({tz}::timestamp)", "({date} + {iv})",
+    "ts": ["({ts} + {=iv})", "({ts} - {=iv})", "date_trunc('hour', {ts})", "date_trunc('week', {ts})", "date_trunc('quarter', {ts})", "({date}::timestamp)", "({tz} AT TIME ZONE 'Europe/Berlin')", "({tz} AT TIME ZONE 'UTC')", "({tz}::timestamp)", "({date} + {=iv})",
            "date_bin('15 minutes', {ts}, '2024-01-01')", "make_timestamp(2024, 2, 29, abs({i4} % 24), 30, 1.5)", "LEAST({ts}, {ts})"],
-    "tz": ["({tz} + {iv})", "({tz} - {iv})", "date_trunc('day', {tz})", "date_trunc('hour', {tz})", "date_trunc('month', {tz}, 'America/New_York')", "({ts} AT TIME ZONE 'Europe/Berlin')", "({ts}::timestamptz)", "to_timestamp({i8})", "({ts} AT TIME ZONE 'Australia/Lord_Howe')",
+    "tz": ["({tz} + {=iv})", "({tz} - {=iv})", "date_trunc('day', {tz})", "date_trunc('hour', {tz})", "date_trunc('month', {tz}, 'America/New_York')", "({ts} AT TIME ZONE 'Europe/Berlin')", "({ts}::timestamptz)", "to_timestamp({i8})", "({ts} AT TIME ZONE 'Australia/Lord_Howe')",
            "({date}::timestamptz)", "date_bin('1 hour', {tz}, '2024-01-01 00:00:00+00')"],
-    "iv": ["({iv} + {iv})", "({iv} - {iv})", "({ts} - {ts})", "({tz} - {tz})", "({iv} * {i4})", "(- {iv})", "justify_hours({iv})", "justify_days({iv})", "justify_interval({iv})", "make_interval(days => {i4})", "({iv} / 2)", "date_trunc('hour', {iv})",
+    "iv": ["({iv} + {iv})", "({iv} - {iv})", "({ts} - {ts})", "({tz} - {tz})", "({iv} * {i4})", "(- {iv})", "justify_hours({iv})", "justify_days({iv})", "justify_interval({iv})", "make_interval(days => {i4})", "({iv} / 2)", "date_trunc('hour', {=iv})",
            "({iv} * 1.5)"],
     "json": ["to_jsonb({text})", "to_jsonb({i4})", "to_jsonb({=num})", "jsonb_build_object('a', {=json}, 'k', {i4})", "jsonb_build_array({text}, {bool}, {i4})", "({json} -> 'a')", "({json} -> 0)", "({json} -> 'b' -> 1)", "to_jsonb({bool})", "({json} || {json})",
              "to_jsonb({i4s})", "jsonb_strip_nulls({json})", "({json} #> ARRAY['a'])", "to_jsonb({ts})", "to_jsonb({date})", "to_jsonb({=f8})"],
@@ -55,10 +55,10 @@ COMPARISONS = ["({T} = {T})", "({T} <> {T})", "({T} < {T})", "({T} >= {T})", "({
 SLOT = re.compile(r"\{(=?)(\w+)\}")
 
 # result type -> aggregate calls; {T} is drawn from the list beside it
-AGGREGATES = {
+AGGREGATES = {  # variances of floats over what is exact: of equal ones that are not, PostgreSQL finds some that are not zero
     "i8": [("count(*)", None), ("count({T})", values.ORDERED), ("count(DISTINCT {T})", values.ORDERED), ("sum({i4})", None), ("sum({i2})", None), ("sum(DISTINCT {i4})", None), ("bit_and({i8})", None), ("bit_xor({i8})", None)],
     "num": [("sum({num})", None), ("avg({num})", None), ("avg({i4})", None), ("sum({i8})", None), ("sum(DISTINCT {num})", None), ("avg({i8})", None), ("variance({i4})", None), ("stddev_pop({num})", None), ("var_pop({i4})", None), ("stddev({i8})", None)],
-    "f8": [("sum({f8})", None), ("avg({f8})", None), ("avg({f4})", None), ("stddev_samp({f8})", None), ("var_pop({f8})", None), ("corr({f8}, {f8})", None), ("covar_pop({f8}, {f8})", None), ("regr_slope({f8}, {f8})", None),
+    "f8": [("sum({f8})", None), ("avg({f8})", None), ("avg({f4})", None), ("stddev_samp({=f8})", None), ("var_pop({=f8})", None), ("corr({=f8}, {=f8})", None), ("covar_pop({=f8}, {=f8})", None), ("regr_slope({=f8}, {=f8})", None),
            ("percentile_cont(0.5) WITHIN GROUP (ORDER BY {f8})", None)],
     "f4": [("max({f4})", None)],  # a sum of many is rounded at each step there
     "bool": [("bool_and({bool})", None), ("bool_or({bool})", None), ("every({bool})", None)],
@@ -112,6 +112,11 @@ class Expressions:
             parts.append(template[at:slot.start()])
             at = slot.end()
             if slot[1]:
+                if slot[2] == "iv" and all(column.certain or column.type not in LOOSE for column in scope):
+                    self.subquery, subquery = None, self.subquery
+                    parts.append(self.any("iv", scope, depth - 1))
+                    self.subquery = subquery
+                    continue
                 certain = [column for column in scope if column.type == slot[2] and column.certain]
                 parts.append(Node(slot[2], self.rng.choice(certain).sql if certain and self.rng.random() < 0.8 else values.constant(self.rng, slot[2])))
             else:

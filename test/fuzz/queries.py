@@ -6,6 +6,7 @@ from fuzz import values
 from fuzz.expressions import EXTREMA, LOOSE, Column, Expressions
 from fuzz.tree import List, Node
 
+AS_OF_KEYS, AS_OF_TIMES = ["bool", "i2", "i4", "i8", "text", "uuid", "date"], ["ts", "tz", "date", "i4", "i8", "text"]
 HASHED = ["bool", "i2", "i4", "i8", "num", "text", "uuid", "date", "ts", "tz", "iv", "f8", "bytea", "json", "i4s"]
 
 
@@ -85,6 +86,12 @@ class Queries:
         node, scope = self.source(depth)
         joins = []
         for _ in range(rng.choice([0, 0, 0, 1, 1, 2])):
+            if rng.random() < 0.12:
+                joined = self.as_of(scope)
+                if joined:
+                    joins.append(joined[0])
+                    scope = scope + joined[1]
+                continue
             right, columns = self.source(depth - 1)
             pairs = [(a, b) for a in scope for b in columns if a.type == b.type and a.type in HASHED]
             if rng.random() < 0.1 and self.plain(scope):
@@ -112,6 +119,25 @@ class Queries:
                 joins.append(Node(None, f" {kind} ", right, " ON ", condition, more, optional=True))
             scope = scope + columns
         return Node(None, node, *joins), scope
+
+    def as_of(self, scope):
+        """An as-of join of what is in scope with a relation: (node, columns). Of rows with one time any may be taken, so only what these share is read."""
+        rng, alias = self.rng, self.alias()
+        relation = rng.choice(self.relations)
+        columns = [c for c in relation.scope(alias) if c.certain]
+
+        def pairs(types):
+            return [(a, b) for a in scope for b in columns if a.type == b.type and a.type in types and "::" not in a.sql + b.sql]
+
+        times, keys = pairs(AS_OF_TIMES), pairs(AS_OF_KEYS)
+        if not times:
+            return None
+        (left, right), key = rng.choice(times), rng.choice(keys) if keys and rng.random() < 0.8 else None
+        condition = f"{left.sql} {rng.choice(['>=', '>=', '>', '<=', '<'])} {right.sql}"
+        if key:
+            condition = f"{key[0].sql} = {key[1].sql} AND {condition}"
+        return (Node(None, f" ASOF {rng.choice(['', 'LEFT '])}JOIN {relation.name} {alias} ON {condition}", optional=True),
+                [right] + ([key[1]] if key and key[1].sql != right.sql else []))
 
     def lateral(self, scope):
         """A sub-select of each row: an aggregate, or its first rows in an order over all that it shows."""
@@ -308,6 +334,7 @@ class Queries:
         rng, e = self.rng, self.expressions
         partition = [column for column in scope if column.type in HASHED]
         items, kinds = [], []
+        numbered = False  # rows that are equal are numbered in any order, by each window in its own
         for i in range(width):
             if i and rng.random() < 0.4:
                 type_ = e.present(scope, values.ORDERED)
@@ -330,8 +357,9 @@ class Queries:
                 # every row its own peer, so that the one that comes before is the same everywhere
                 keys = List(", ", [Node(None, column.sql) for column in scope if column.type not in ("json", "bytea")] or [Node(None, "1")])
                 call, type_ = rng.choice([("row_number()", "i8"), ("ntile(3)", "i4"), (f"count(*)", "i8")])
-                if any(column.type in LOOSE or column.type == "bytea" for column in scope):
+                if numbered or any(column.type in LOOSE or column.type == "bytea" for column in scope):
                     call, type_ = "rank()", "i8"
+                numbered = True
                 frame = rng.choice(["", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"]) if call == "count(*)" else ""
             items.append(Node(type_, f"{call} OVER ({by}ORDER BY ", keys, frame, ")"))
             kinds.append(type_)
