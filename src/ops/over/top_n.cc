@@ -216,7 +216,8 @@ Status TopN::Append(const data::ChangeBatch& batch) {
       ReplaceSingle(head, order, row);
       continue;
     }
-    for (int64_t copies = std::min(batch.weight(i), keep_); copies > 0; --copies) {
+    const int64_t weight = batch.weight(i);
+    for (int64_t copies = rank_ == Rank::kRowNumber ? std::min(weight, keep_) : weight; copies > 0; --copies) {  // copies are peers
       rows_.Insert(head->tree, rows_.NewRecord(order, row));
       ++kept_rows_;
     }
