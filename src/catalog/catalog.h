@@ -40,6 +40,7 @@ struct Table {
   data::Schema schema;
   std::vector<int> primary_key;    // at least one
   int version_time = -1;           // column that says from when on a row is valid (FOR SYSTEM_TIME AS OF); -1: none
+  int64_t ttl_us = 0;              // rows that did not change for so long go; 0: never
   std::string topic;
   std::string sql;
   int64_t created_us = 0;
@@ -62,6 +63,7 @@ struct ViewVersion {
   std::string failure;
   bool promote_when_ready = false;
   bool dead_letters = false;       // rows of streams for which an expression fails become dead letters; else it gives NULL
+  int64_t ttl_us = 0;              // rows and groups to which nothing came for so long go; 0: never
   uint64_t created_epoch = 0;
   int64_t created_us = 0;
   int64_t ready_us = 0;

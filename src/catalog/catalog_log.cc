@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    6;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types
+    7;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -101,6 +101,7 @@ void Encode(ByteWriter& out, const Table& t) {
   Put(out, t.sql);
   out.ZigZag(t.created_us);
   out.ZigZag(t.version_time);
+  out.ZigZag(t.ttl_us);
 }
 Table DecodeTable(ByteReader& in, uint8_t format) {
   Table t;
@@ -112,6 +113,7 @@ Table DecodeTable(ByteReader& in, uint8_t format) {
   t.sql = Text(in);
   t.created_us = in.ZigZag();
   if (format >= 5) t.version_time = static_cast<int>(in.ZigZag());
+  if (format >= 7) t.ttl_us = in.ZigZag();
   return t;
 }
 
@@ -142,6 +144,7 @@ void Encode(ByteWriter& out, const View& view) {
       out.ZigZag(rows);
     }
     out.Little<uint8_t>(v.dead_letters);
+    out.ZigZag(v.ttl_us);
   }
   out.ZigZag(view.serving);
   out.ZigZag(view.previous);
@@ -177,6 +180,7 @@ View DecodeView(ByteReader& in, uint8_t format) {
       v.input_rows[id] = in.ZigZag();
     }
     if (format >= 4) v.dead_letters = in.Little<uint8_t>() != 0;
+    if (format >= 7) v.ttl_us = in.ZigZag();
     view.versions.push_back(std::move(v));
   }
   view.serving = static_cast<int>(in.ZigZag());

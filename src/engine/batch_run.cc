@@ -192,7 +192,7 @@ class BatchRun {
       return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", table.name));
     }
     table.id = next_id_++;
-    KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key, table.version_time}, nullptr));
+    KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key, table.version_time, table.ttl_us}, nullptr));
     catalog_.tables[table.name] = std::move(table);
     return {};
   }

@@ -160,6 +160,7 @@ Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_v
     version.plan_hash = plan::PlanHash(*statement.plan);
     version.input_rows = statement.input_rows;
     version.dead_letters = statement.dead_letters;
+    version.ttl_us = statement.ttl_us;
     version.promote_when_ready = existing != nullptr && !statement.promote_manual;
     version.created_epoch = epoch_;
     version.created_us = clock_.WallMicros();

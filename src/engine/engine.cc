@@ -464,7 +464,9 @@ Status Core::AddStreamRuntime(const catalog::Stream& stream) {
   return {};
 }
 
-flow::TableSpec Core::SpecOf(const catalog::Table& table) { return {table.id, table.name, table.schema, table.primary_key, table.version_time}; }
+flow::TableSpec Core::SpecOf(const catalog::Table& table) {
+  return {table.id, table.name, table.schema, table.primary_key, table.version_time, table.ttl_us};
+}
 
 Status Core::AddTableRuntime(const catalog::Table& table) {
   auto topic = log_->FindTopic(table.topic);

@@ -70,7 +70,7 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
         snapshot.tables[row.name] = table->table;
       } else {
         const bool same = SameSchema(existing->schema, table->table.schema) && existing->primary_key == table->table.primary_key &&
-                          existing->version_time == table->table.version_time;
+                          existing->version_time == table->table.version_time && existing->ttl_us == table->table.ttl_us;
         row.action = same ? "unchanged" : "refused";
         row.detail = same ? "" : "a table of this name exists with another definition";
       }

@@ -129,7 +129,7 @@ Result<std::vector<flow::ViewInput>> Core::ResolveInputs(const plan::Node& plan,
 Result<plan::NodePtr> Core::BindVersion(const catalog::ViewVersion& version, const catalog::Snapshot& snapshot) const {
   sql::BindContext context = MakeBindContext(snapshot);
   context.input_rows = sql::RecordedRows(version.input_rows);
-  return sql::BindViewQuery(version.query, context, version.dead_letters);
+  return sql::BindViewQuery(version.query, context, version.dead_letters, version.ttl_us);
 }
 
 void Core::QueueInjection(VersionRuntime& runtime, int scan, const data::ChangeBatch& rows) {

@@ -16,7 +16,8 @@ void LogFlow::AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic) {
 
 Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool changelog_only) {
   Table table;
-  if (!changelog_only) table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key);
+  if (!changelog_only) table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key, spec.ttl_us);
+  table.expires = spec.ttl_us > 0;
   table.version_time = spec.version_time;
   table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, std::move(topic)) : nullptr;
   tables_[spec.id] = std::move(table);
@@ -94,6 +95,8 @@ std::map<std::pair<uint32_t, int32_t>, log::Offset> LogFlow::positions() const {
 
 int64_t LogFlow::next_due_us() const {
   int64_t due = std::numeric_limits<int64_t>::max();
+  for (const auto& [id, table] : tables_)
+    if (table.upsert) due = std::min(due, table.upsert->next_due_us());
   for (const auto& [id, view] : views_) due = std::min(due, view.graph->next_due_us());
   return due;
 }
@@ -157,13 +160,24 @@ std::map<uint32_t, std::vector<data::ChangeBatch>> LogFlow::VersionRows(const st
   return versions;
 }
 
-Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes) {
-  for (auto& [id, batches] : in) {
-    auto table = tables_.find(id);
-    if (table == tables_.end() || !table->second.upsert) continue;
+Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const std::map<uint32_t, std::vector<ChangeOrigin>>& origins,
+                          const ops::EpochContext& context, FlowChanges& changes) {
+  for (auto& [id, table] : tables_) {
+    if (!table.upsert || (!table.expires && !in.contains(id))) continue;
+    std::vector<data::ChangeBatch>& batches = in[id];
+    const auto from = origins.find(id);
     ops::Output out;
-    for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(table->second.upsert->OnBatch(0, std::move(batch), out));
-    KAPPA_RETURN_IF_ERROR(table->second.upsert->OnEpochEnd(context, out));
+    for (size_t i = 0; i < batches.size(); ++i) {
+      data::ChangeBatch& batch = batches[i];
+      if (table.expires) {
+        auto times = std::make_shared<data::Column>(data::TypeId::kTimestamptz, batch.rows);
+        for (int64_t row = 0; row < batch.rows; ++row)
+          times->mutable_data<int64_t>()[row] = from == origins.end() ? wall_us_ : from->second[i].processed_us[static_cast<size_t>(row)];
+        batch.columns.push_back(std::move(times));
+      }
+      KAPPA_RETURN_IF_ERROR(table.upsert->OnBatch(0, std::move(batch), out));
+    }
+    KAPPA_RETURN_IF_ERROR(table.upsert->OnEpochEnd(context, out));
     std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
     if (!out.empty()) changes.tables[id] = std::move(out);
   }
@@ -259,7 +273,7 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
   for (auto& [id, table] : tables_) {
     if (epochs.empty() || !table.feed) continue;
     std::vector<data::ChangeBatch> rows;
-    KAPPA_RETURN_IF_ERROR(table.feed->Advance(epochs, rows, changes.dead, table.version_time >= 0 ? &origins[id] : nullptr));
+    KAPPA_RETURN_IF_ERROR(table.feed->Advance(epochs, rows, changes.dead, table.version_time >= 0 || table.expires ? &origins[id] : nullptr));
     if (!rows.empty()) tables[id] = std::move(rows);
   }
   if (!epochs.empty()) {
@@ -268,7 +282,7 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
   }
   ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush};
   const auto versions = VersionRows(tables, origins);
-  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
+  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), origins, context, changes));
   return RunViews(streams, versions, context, true, changes);
 }
 
@@ -279,7 +293,7 @@ Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams
   }
   ops::EpochContext context{++epoch_, wall_us_, &watermarks_, flush};
   const auto versions = VersionRows(tables, {});
-  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), context, changes));
+  KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), {}, context, changes));
   return RunViews(streams, versions, context, true, changes);
 }
 

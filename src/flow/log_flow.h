@@ -22,6 +22,7 @@ struct TableSpec {
   data::Schema schema;
   std::vector<int> primary_key;
   int version_time = -1;
+  int64_t ttl_us = 0;  // 0: none
 };
 
 /// A view (version) to run. `inputs[i]` says what feeds scan i of the plan, in Graph::scans() order.
@@ -84,7 +85,7 @@ class LogFlow {
   void EndTables();
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
-  /// The earliest wall time at which a view changes by itself; INT64_MAX: none does.
+  /// The earliest wall time at which a table or a view changes by itself; INT64_MAX: none does.
   int64_t next_due_us() const;
   /// The wall time is at least this from the next Advance on: of epochs that are not handed in, or of all rows in batch mode.
   void PassTime(int64_t wall_us) { wall_us_ = std::max(wall_us_, wall_us); }
@@ -114,6 +115,7 @@ class LogFlow {
     std::unique_ptr<TableFeed> feed;
     std::unique_ptr<ops::Operator> upsert;  // null: changelog only
     int version_time = -1;
+    bool expires = false;
     int64_t given = 0;  // changes that came from elsewhere than the log: they are numbered here
   };
   void NeedColumns(const View& view);
@@ -124,7 +126,8 @@ class LogFlow {
   /// The changes of tables that views read as rows.
   std::map<uint32_t, std::vector<data::ChangeBatch>> VersionRows(const std::map<uint32_t, std::vector<data::ChangeBatch>>& tables,
                                                                  const std::map<uint32_t, std::vector<ChangeOrigin>>& origins);
-  Status RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const ops::EpochContext& context, FlowChanges& changes);
+  Status RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in, const std::map<uint32_t, std::vector<ChangeOrigin>>& origins,
+                   const ops::EpochContext& context, FlowChanges& changes);
 
   FlowOptions options_;
   ThreadPool& pool_;

@@ -380,16 +380,19 @@ TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::ve
 
 Status TableFeed::Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
                           std::vector<ChangeOrigin>* origins) {
-  log::Offset end = position_;
+  std::vector<Cut> cuts;
   for (const EpochRecord& epoch : epochs) {
     for (const PartitionEnd& e : epoch.ends) {
-      if (e.relation == id_) end = std::max(end, e.end);
+      if (e.relation == id_ && e.end > (cuts.empty() ? position_ : cuts.back().end)) cuts.push_back({e.end, epoch.wall_us});
     }
   }
-  return Read(end, out, dead, origins);
+  return cuts.empty() ? Status() : Read(cuts, out, dead, origins);
 }
 
-Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead, std::vector<ChangeOrigin>* origins) {
+Status TableFeed::Read(std::span<const Cut> cuts, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
+                       std::vector<ChangeOrigin>* origins) {
+  const log::Offset end = cuts.back().end;
+  auto cut = cuts.begin();  // of the record that is read
   log::Partition& partition = topic_->partition(0);
   position_ = std::max(position_, partition.start_offset());
   std::vector<std::string_view> run;
@@ -432,6 +435,8 @@ Status TableFeed::Read(log::Offset end, std::vector<data::ChangeBatch>& out, std
           const log::Record& record = raw.records[static_cast<size_t>(run_records[static_cast<size_t>(i)])];
           origin.offsets.push_back(record.offset);
           origin.timestamps_us.push_back(record.timestamp_ms * 1000);
+          while (record.offset >= cut->end) ++cut;
+          origin.processed_us.push_back(cut->wall_us);
         }
       }
       data::ChangeBatch changes;

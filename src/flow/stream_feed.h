@@ -94,9 +94,9 @@ class StreamFeed {
   std::vector<std::unique_ptr<format::JsonDecoder>> decoders_;  // idle ones
 };
 
-/// Of a batch of a table's changes: the offset and the timestamp of each row's record.
+/// Of a batch of a table's changes: the offset and the timestamp of each row's record, and the time of the epoch that took it.
 struct ChangeOrigin {
-  std::vector<int64_t> offsets, timestamps_us;
+  std::vector<int64_t> offsets, timestamps_us, processed_us;
 };
 
 /// Reads a table's topic: value JSON = upsert, no value = delete by the key's JSON object of primary key columns.
@@ -112,7 +112,12 @@ class TableFeed {
   void set_position(log::Offset offset) { position_ = offset; }
 
  private:
-  Status Read(log::Offset end, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead, std::vector<ChangeOrigin>* origins);
+  /// What of its topic an epoch ends with, and the epoch's time.
+  struct Cut {
+    log::Offset end;
+    int64_t wall_us;
+  };
+  Status Read(std::span<const Cut> cuts, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead, std::vector<ChangeOrigin>* origins);
 
   uint32_t id_;
   std::string name_;

@@ -286,5 +286,47 @@ TEST(Upsert, GivesTheChangesOfAChangelog) {
   }
 }
 
+TEST(Upsert, RowsThatDoNotChangeForTheirTimeToLiveAreDeleted) {
+  constexpr int64_t kTtl = 20;
+  data::Schema timed = TestSchema();
+  timed.fields.push_back({"changed", TypeId::kTimestamptz});
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    std::mt19937_64 random(seed);
+    TestRun run([] { return MakeUpsert(TestSchema(), {0}, kTtl); });
+    std::map<int32_t, std::pair<TestRow, int64_t>> model;  // and when it changed
+    int64_t now = 0;
+    for (int epoch = 0; epoch < 150; ++epoch) {
+      for (size_t batch = 0; batch < random() % 3; ++batch) {  // a step of several epochs has batches of several times
+        std::vector<TestRow> rows;
+        std::vector<int64_t> weights;
+        for (size_t i = 0; i < random() % 5; ++i) {
+          now += static_cast<int64_t>(random() % 4);
+          const auto key = static_cast<int32_t>(random() % 15);
+          TestRow row = Row(key, random() % 2 ? "short" : "a string that does not fit inline", static_cast<int64_t>(random() % 3));
+          const bool insert = random() % 4 != 0;
+          if (insert) model[key] = {row, now};
+          else model.erase(key);
+          row.push_back(Value::Fixed<int64_t>(TypeId::kTimestamptz, now));
+          rows.push_back(row);
+          weights.push_back(insert ? 1 : -1);
+        }
+        run.Batch(0, MakeBatch(timed, rows, weights));
+      }
+      now += static_cast<int64_t>(random() % (epoch % 15 == 0 ? 40 : 4));
+      run.End(INT64_MIN, true, now);
+      std::vector<TestRow> expected;
+      std::erase_if(model, [&](const auto& entry) { return now - entry.second.second > kTtl; });
+      for (const auto& [key, entry] : model) expected.push_back(entry.first);
+      ASSERT_EQ(run.contents(), ToMultiset(TestSchema(), expected)) << "seed " << seed << " epoch " << epoch;
+      ASSERT_EQ(run.op().state_rows(), static_cast<int64_t>(expected.size()));
+      ASSERT_GT(run.op().next_due_us(), now);
+      if (epoch % 10 == 5) run.Restart();
+    }
+    run.End(INT64_MIN, true, now + kTtl + 1);
+    EXPECT_TRUE(run.contents().empty());
+    EXPECT_EQ(run.op().next_due_us(), INT64_MAX);
+  }
+}
+
 }  // namespace
 }  // namespace kappa::ops

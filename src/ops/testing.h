@@ -106,9 +106,9 @@ class TestRun {
 
   void Batch(int port, data::ChangeBatch batch) { Check(op_->OnBatch(port, std::move(batch), epoch_output_)); }
   /// Ends the epoch and returns what it emitted.
-  Output End(int64_t watermark = INT64_MIN, bool flush = true) {
+  Output End(int64_t watermark = INT64_MIN, bool flush = true, int64_t wall_us = 0) {
     absl::flat_hash_map<uint32_t, int64_t> watermarks{{7, watermark}};
-    Check(op_->OnEpochEnd({++epoch_, 0, &watermarks, flush}, epoch_output_));
+    Check(op_->OnEpochEnd({++epoch_, wall_us, &watermarks, flush}, epoch_output_));
     for (const data::ChangeBatch& batch : epoch_output_) AddTo(contents_, batch);
     return std::exchange(epoch_output_, {});
   }

@@ -112,7 +112,7 @@ NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t siz
   return node;
 }
 
-NodePtr MakeSession(NodePtr input, std::vector<ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream) {
+NodePtr MakeSession(NodePtr input, std::vector<ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream, bool expires) {
   auto node = std::make_shared<Session>();
   node->schema = input->schema;
   const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
@@ -123,13 +123,14 @@ NodePtr MakeSession(NodePtr input, std::vector<ExprPtr> keys, int time_column, i
   node->gap_us = gap_us;
   node->closes = closes;
   node->close_stream = close_stream;
+  node->expires = expires;
   node->append_only = closes;
   node->inputs = {std::move(input)};
   return node;
 }
 
 NodePtr MakeSessionAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
-                             int time_column, int64_t gap_us, bool closes, uint32_t close_stream) {
+                             int time_column, int64_t gap_us, bool closes, uint32_t close_stream, bool expires) {
   KAPPA_CHECK(names.size() == keys.size() + 2 + aggregates.size());
   auto node = std::make_shared<SessionAggregate>();
   const data::Type time = input->schema.fields[static_cast<size_t>(time_column)].type;
@@ -149,6 +150,7 @@ NodePtr MakeSessionAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vect
   node->gap_us = gap_us;
   node->closes = closes;
   node->close_stream = close_stream;
+  node->expires = expires;
   node->append_only = closes;
   node->inputs = {std::move(input)};
   return node;

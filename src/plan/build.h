@@ -21,15 +21,17 @@ NodePtr MakeTemporalFilter(NodePtr input, std::vector<TemporalFilter::Bound> bou
 NodePtr MakeProject(NodePtr input, std::vector<expr::ExprPtr> expressions, std::vector<std::string> names);
 NodePtr MakeWindow(NodePtr input, int time_column, int64_t slide_us, int64_t size_us, int64_t offset_us, Window::Shape shape = Window::Shape::kHop,
                    bool merges = false);
-NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
+NodePtr MakeSession(NodePtr input, std::vector<expr::ExprPtr> keys, int time_column, int64_t gap_us, bool closes, uint32_t close_stream,
+                    bool expires = false);
 /// `names` are those of the keys, of window_start and window_end, and of the aggregates.
 NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates,
-                             std::vector<std::string> names, int time_column, int64_t gap_us, bool closes, uint32_t close_stream);
+                             std::vector<std::string> names, int time_column, int64_t gap_us, bool closes, uint32_t close_stream,
+                             bool expires = false);
 /// The element column is called `name`, the ordinality "ordinality".
 NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<expr::ExprPtr> more = {},
                    const std::vector<std::string>& more_names = {});
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
-                      int close_key, uint32_t close_stream);
+                      int close_key = -1, uint32_t close_stream = 0);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
                  expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// An ASOF JOIN whose inputs promise nothing.

@@ -242,6 +242,7 @@ std::string SessionText(const Session& session, const std::vector<std::string>& 
   std::string text = "Session " + names[static_cast<size_t>(session.time_column)] + " gap " + Duration(session.gap_us);
   if (!session.keys.empty()) text += " by " + Join(Texts(session.keys, names));
   if (session.closes) text += " emit on close";
+  if (session.expires) text += " until idle for the gap";
   return text;
 }
 
@@ -252,6 +253,7 @@ std::string SessionAggregateText(const SessionAggregate& sessions, const std::ve
   if (!sessions.keys.empty()) text += " by " + Join(Texts(sessions.keys, names));
   if (!calls.empty()) text += ": " + Join(calls);
   if (sessions.closes) text += " emit on close";
+  if (sessions.expires) text += " until idle for the gap";
   return text;
 }
 

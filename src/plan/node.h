@@ -142,6 +142,8 @@ struct Session final : Node {
   /// EMIT ON WINDOW CLOSE: rows are given once, when the watermark of `close_stream` is past the end of their session.
   bool closes = false;
   uint32_t close_stream = 0;
+  /// Of a view with a ttl, over processing time: the rows of a session are taken back, and forgotten, when the epochs' time is past its end.
+  bool expires = false;
 };
 
 /// GROUP BY keys, window_start, window_end over SESSION of append-only input, in one: no row is kept. Output: the keys,
@@ -154,6 +156,7 @@ struct SessionAggregate final : Node {
   int64_t gap_us = 0;
   bool closes = false;  // as in Session
   uint32_t close_stream = 0;
+  bool expires = false;
 };
 
 /// unnest(array) and friends in FROM or in the select list: the input's columns, then the element (and the ordinality).

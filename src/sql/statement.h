@@ -36,6 +36,7 @@ struct CreateViewStatement {
   bool if_not_exists = false;
   bool promote_manual = false;              // WITH (promote = 'manual')
   bool dead_letters = false;                // WITH (on_error = 'dead_letter')
+  int64_t ttl_us = 0;                       // WITH (ttl = ..); 0: none
   std::map<std::string, std::string> options;
   std::string query;                        // the defining query's text, with EMIT
   plan::NodePtr plan;                       // optimized
@@ -155,7 +156,7 @@ Result<std::vector<RawStatement>> SplitStatements(std::string_view text);
 /// Parses, binds and optimizes one statement. Error positions are in the user's whole text.
 Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& context);
 /// Binds the query of a stored view version again (for replay and restart).
-Result<plan::NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters = false);
+Result<plan::NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters = false, int64_t ttl_us = 0);
 
 /// The n nearest names to `name` by edit distance, for hints; empty when nothing is near.
 std::string NearestName(std::string_view name, const std::vector<std::string>& names);

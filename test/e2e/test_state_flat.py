@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Goal: what the watermark, the clock or a rank bounds stays bounded: state does not grow with the length of the stream.
+"""Goal: what the watermark, the clock, a ttl or a rank bounds stays bounded: state does not grow with the length of the stream.
 Method: rounds of events with keys that never come again; the state of every view after each round, beside one that must grow."""
 import json
 import time
@@ -15,6 +15,7 @@ SCHEMA = """
 CREATE STREAM a (k text, g int, v int, ts timestamptz, seen timestamptz, WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (late = 'drop');
 CREATE STREAM b (k text, g int, v int, ts timestamptz, seen timestamptz, WATERMARK FOR ts AS ts - INTERVAL '5 seconds') WITH (late = 'drop');
 """
+TTL = "WITH (ttl = '1 second')"
 # None of them keeps many rows in the view itself: state is what the operators keep.
 VIEWS = {
     "closing": "SELECT k, window_start, count(*) AS n, max(v) AS m FROM TUMBLE(a, ts, INTERVAL '10 seconds') GROUP BY k, window_start, window_end HAVING count(*) > 1000000 EMIT ON WINDOW CLOSE",
@@ -25,6 +26,9 @@ VIEWS = {
     "windows_of_last_second": "SELECT k, window_start, count(*) AS n FROM TUMBLE(a, ts, INTERVAL '10 seconds') WHERE seen > now() - INTERVAL '1 second' GROUP BY k, window_start",
     "top": "SELECT g, k, v FROM (SELECT *, row_number() OVER (PARTITION BY g ORDER BY v DESC, k) AS r FROM a) x WHERE r <= 3",
     "latest": "SELECT DISTINCT ON (g) g, k, v FROM a ORDER BY g, ts DESC, k",
+    "idle_groups": "SELECT k, count(*) AS n, max(v) AS m FROM a GROUP BY k HAVING count(*) > 1000000",
+    "idle_lists": "SELECT k, count(DISTINCT v) AS n, array_agg(v) AS all_v FROM b GROUP BY k HAVING count(*) > 1000000",
+    "idle_join": "SELECT a.k, b.v FROM a JOIN b ON a.k = b.k",
     "growing": "SELECT k, count(*) AS n FROM a GROUP BY k HAVING count(*) > 1000000",
 }
 
@@ -53,7 +57,7 @@ def test_state_stays_flat(scratch):
     """Nine minutes of events whose keys never come again, in closing windows, sessions, joins, filters on now() and ranks."""
     instance = scratch.server("data", "--threads", "1").start()
     connection = instance.connect()
-    connection.query(SCHEMA + "".join(f"CREATE MATERIALIZED VIEW {name} AS {query};\n" for name, query in VIEWS.items()))
+    connection.query(SCHEMA + "".join(f"CREATE MATERIALIZED VIEW {name} {TTL if name.startswith('idle') else ''} AS {query};\n" for name, query in VIEWS.items()))
     seen = {name: [] for name in VIEWS}
     for number in range(ROUNDS):
         begin = time.monotonic()

@@ -1,4 +1,6 @@
 // Session: gives each row the session that it lies in, and the rows of a session new bounds when it grows, merges or splits.
+#include <absl/container/flat_hash_set.h>
+
 #include <set>
 
 #include "data/row_key.h"
@@ -28,13 +30,14 @@ struct InstantNode : TimeNode {
 /// What a partition key carries.
 struct PartitionEntry {
   state::Ref root;  // of its instants
-  int64_t bound;    // no session of it ends before (where sessions close)
+  int64_t bound;    // no session of it ends before (where sessions close or expire)
 };
 
 // Input        changes of any weight; append-only where sessions close. Rows with NULL or infinite time are dropped.
 // State        every row with its count and the window it was last given with; by partition key a tree of the instants.
 // Watermark    updating: passed by. With `closes`: a session whose end lies before the watermark can get no more rows (those at
 //              exactly its end would still belong to it), so its rows are given once and dropped.
+// Time         with `expires`: rows of a session whose end lies before the epochs' time are taken back and dropped.
 // Retractions  at the end of an epoch, rows whose session changed are given again: the old window with -1, the new with +1.
 // Cost         O(log n) for a row; the end of an epoch walks the sessions that the epoch changed.
 // Threads      one at a time.
@@ -45,6 +48,7 @@ class Session final : public Operator {
         time_(static_cast<size_t>(node.time_column)),
         gap_(node.gap_us),
         closes_(node.closes),
+        expires_(node.expires),
         close_stream_(node.close_stream),
         schema_(node.inputs[0]->schema),
         time_type_(schema_.fields[time_].type),
@@ -85,8 +89,9 @@ class Session final : public Operator {
       if (epoch.watermarks == nullptr) return {};
       const auto watermark = epoch.watermarks->find(close_stream_);
       if (watermark != epoch.watermarks->end()) KAPPA_RETURN_IF_ERROR(Close(watermark->second, emission));
-    } else if (epoch.flush) {
-      KAPPA_RETURN_IF_ERROR(Flush(emission));
+    } else {
+      if (expires_) Expire(epoch.wall_us, emission);
+      if (epoch.flush) KAPPA_RETURN_IF_ERROR(Flush(emission));
     }
     if (emission.rows.rows() > 0) out.push_back(emission.Finish(time_type_));
     return {};
@@ -98,9 +103,10 @@ class Session final : public Operator {
     KAPPA_RETURN_IF_ERROR(rows_.Attach());
     KAPPA_RETURN_IF_ERROR(partitions_.Attach());
     closing_.clear();
-    if (closes_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
+    if (closes_ || expires_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
     return {};
   }
+  int64_t next_due_us() const override { return !expires_ || closing_.empty() ? INT64_MAX : closing_.begin()->first + 1; }
   int64_t state_rows() const override { return rows_.rows(); }
   int64_t errors() const override { return context_.errors; }
 
@@ -149,7 +155,7 @@ class Session final : public Operator {
     if (instant->head != 0) MutableRow(instant->head)->previous = ref;
     instant->head = ref;
     instant->key = key;
-    if (closes_ && (fresh || time + gap_ < partition->bound)) SetBound(key, time + gap_, !fresh);
+    if ((closes_ || expires_) && (fresh || time + gap_ < partition->bound)) SetBound(key, time + gap_, !fresh);
   }
   void SetBound(state::Ref key, int64_t bound, bool known) {
     PartitionEntry* partition = MutablePartition(key);
@@ -261,10 +267,41 @@ class Session final : public Operator {
     return {};
   }
 
+  /// Takes back the rows of sessions that ended before `now`: time does not go back, so that no row can join them.
+  void Expire(int64_t now, Emission& emission) {
+    std::string scratch;
+    absl::flat_hash_set<state::Ref> gone;  // of those in touched_
+    while (!closing_.empty() && closing_.begin()->first < now) {
+      const state::Ref key = closing_.begin()->second;
+      closing_.erase(closing_.begin());
+      PartitionEntry* partition = MutablePartition(key);
+      while (partition->root != 0) {
+        const Span span = SessionAt(partition->root, tree_.First(partition->root));
+        const int64_t end = span.last + gap_;
+        if (end >= now) {
+          SetBound(key, end, /*known=*/false);
+          break;
+        }
+        for (state::Ref at = span.first; at != 0 && Instant(at)->time <= span.last; at = tree_.First(partition->root)) {
+          for (state::Ref ref = Instant(at)->head; ref != 0;) {
+            const SessionRow row = *Row(ref);
+            if (row.emitted > 0) emission.Add(rows_.Key(ref, scratch), row.start, row.end, -row.emitted);
+            if (row.touched != 0) gone.insert(ref);
+            Unlink(ref);  // with the last one the instant goes
+            ref = row.next;
+          }
+        }
+      }
+      if (partition->root == 0) partitions_.Erase(key);
+    }
+    if (!gone.empty()) std::erase_if(touched_, [&](state::Ref ref) { return gone.contains(ref); });
+  }
+
   std::vector<expr::ExprPtr> keys_;
   size_t time_;
   int64_t gap_;
   bool closes_;
+  bool expires_;
   uint32_t close_stream_;
   data::Schema schema_;
   data::Type time_type_;
@@ -274,7 +311,7 @@ class Session final : public Operator {
   state::KeyedTable partitions_;
   TimeTree tree_;
   std::vector<state::Ref> touched_;                   // rows, of the epoch
-  std::set<std::pair<int64_t, state::Ref>> closing_;  // bound and key of every partition, where sessions close
+  std::set<std::pair<int64_t, state::Ref>> closing_;  // bound and key of every partition, where sessions close or expire
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ struct SessionNode : TimeNode {
 struct PartitionEntry {
   state::Ref root;    // of its sessions
   state::Ref newest;  // the last of them: most rows belong there
-  int64_t bound;      // no session of it ends before (where sessions close)
+  int64_t bound;      // no session of it ends before (where sessions close or expire)
 };
 
 constexpr size_t kEmitSessions = 65536;  // that are finished at once
@@ -35,6 +35,7 @@ constexpr uint32_t kNodeBytesMax = 8192;
 // State        by partition key a tree of disjoint sessions with their accumulators; no rows.
 // Watermark    updating: passed by, sessions are kept for ever. With `closes`: a session whose end lies before the watermark can
 //              get no more rows (those at exactly its end would still belong to it): it is emitted once and dropped.
+// Time         with `expires`: a session whose end lies before the epochs' time is taken back and dropped.
 // Retractions  a session that an epoch changed emits its old row (-1) and its new row (+1) at the end of the epoch, nothing when they
 //              are the same; of sessions that merged, all old rows and one new row.
 // Cost         one probe per row, and for rows that are not in the newest session O(log n); one pass per accumulator.
@@ -46,6 +47,7 @@ class SessionAggregate final : public Operator {
         time_(static_cast<size_t>(node.time_column)),
         gap_(node.gap_us),
         closes_(node.closes),
+        expires_(node.expires),
         close_stream_(node.close_stream),
         time_type_(node.inputs[0]->schema.fields[time_].type),
         context_(options.context),
@@ -56,7 +58,7 @@ class SessionAggregate final : public Operator {
     AccumulatorSetup setup;
     setup.blobs = &arena_;
     setup.append_only = true;
-    setup.drops_groups = closes_;
+    setup.drops_groups = closes_ || expires_;
     setup.max_payload_bytes = kNodeBytesMax;
     KAPPA_RETURN_IF_ERROR(calls_.Make(node.aggregates, setup, sizeof(SessionNode)));
     tree_ = std::make_unique<TimeTree>(arena_, calls_.payload_bytes());
@@ -78,19 +80,13 @@ class SessionAggregate final : public Operator {
     sessions_.resize(static_cast<size_t>(batch.rows));
     payloads_.resize(static_cast<size_t>(batch.rows));
     absorbed_.clear();
-    old_payloads_.clear();
     const auto* times = time.data<int64_t>();
     for (size_t i = 0; i < select.size(); ++i) {
       const auto row = static_cast<size_t>(select[i]);
       sessions_[row] = Assign(partition_refs_[i], times[row]);
       payloads_[row] = arena_.Mutable(sessions_[row]);
     }
-    if (!old_payloads_.empty()) {
-      expr::EvalContext context = context_;  // its errors were counted when the results were new
-      KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, calls_.Finish(old_payloads_, context));
-      old_results_.resize(columns.size());
-      for (size_t c = 0; c < columns.size(); ++c) old_results_[c].push_back(std::move(columns[c]));
-    }
+    KAPPA_RETURN_IF_ERROR(KeepOldResults());
     KAPPA_RETURN_IF_ERROR(calls_.Update(batch, select, payloads_.data(), sessions_.data(), context_));
     for (const auto& [from, into] : absorbed_) {
       calls_.Merge(arena_.Mutable(into), arena_.Mutable(from));
@@ -101,6 +97,7 @@ class SessionAggregate final : public Operator {
   }
 
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
+    if (expires_) KAPPA_RETURN_IF_ERROR(Expire(epoch.wall_us));
     if (!closes_) return epoch.flush ? Flush(out) : Status();
     if (epoch.watermarks == nullptr) return {};
     const auto watermark = epoch.watermarks->find(close_stream_);
@@ -112,9 +109,10 @@ class SessionAggregate final : public Operator {
     KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
     KAPPA_RETURN_IF_ERROR(partitions_.Attach());
     closing_.clear();
-    if (closes_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
+    if (closes_ || expires_) partitions_.ForEach([&](state::Ref key) { closing_.emplace(Partition(key)->bound, key); });
     return {};
   }
+  int64_t next_due_us() const override { return !expires_ || closing_.empty() ? INT64_MAX : closing_.begin()->first + 1; }
   int64_t state_rows() const override { return partitions_.rows(); }
   int64_t errors() const override { return context_.errors; }
 
@@ -180,7 +178,7 @@ class SessionAggregate final : public Operator {
     node->key = key;
     if (newest == 0 || time > Get(newest)->time) owner->newest = session;
     Touch(session);
-    if (closes_ && (fresh || time + gap_ < owner->bound)) SetBound(key, time + gap_, !fresh);
+    if ((closes_ || expires_) && (fresh || time + gap_ < owner->bound)) SetBound(key, time + gap_, !fresh);
     return session;
   }
   /// `after` becomes a part of `before`. It lives on until the batch's rows have reached its accumulators.
@@ -203,6 +201,16 @@ class SessionAggregate final : public Operator {
     if (node->known == 0) return;
     old_.push_back({node->key, node->time, node->last});
     old_payloads_.push_back(reinterpret_cast<char*>(node));
+  }
+  /// The results of the sessions that Touch has met, before they change.
+  Status KeepOldResults() {
+    if (old_payloads_.empty()) return {};
+    expr::EvalContext context = context_;  // its errors were counted when the results were new
+    KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, calls_.Finish(old_payloads_, context));
+    old_results_.resize(columns.size());
+    for (size_t c = 0; c < columns.size(); ++c) old_results_[c].push_back(std::move(columns[c]));
+    old_payloads_.clear();
+    return {};
   }
   void SetBound(state::Ref key, int64_t bound, bool known) {
     PartitionEntry* partition = MutablePartition(key);
@@ -249,6 +257,11 @@ class SessionAggregate final : public Operator {
       out.push_back(emission.Finish(time_type_, std::move(results)));
     }
     EmitOld(old_results, unchanged, out);
+    std::sort(emptied_.begin(), emptied_.end());
+    emptied_.erase(std::unique(emptied_.begin(), emptied_.end()), emptied_.end());
+    for (const state::Ref key : emptied_)
+      if (Partition(key)->root == 0) partitions_.Erase(key);
+    emptied_.clear();
     touched_.clear();
     old_.clear();
     old_results_.clear();
@@ -280,6 +293,37 @@ class SessionAggregate final : public Operator {
     data::ChangeBatch batch = emission.Finish(time_type_, std::move(results));
     batch.weights = std::make_shared<const std::vector<int64_t>>(deleted.size(), -1);
     out.push_back(std::move(batch));
+  }
+
+  /// Drops the sessions that ended before `now`: time does not go back, so that no row can join them. The next flush takes their rows back.
+  Status Expire(int64_t now) {
+    std::vector<state::Ref> expired;
+    while (!closing_.empty() && closing_.begin()->first < now) {
+      const state::Ref key = closing_.begin()->second;
+      closing_.erase(closing_.begin());
+      PartitionEntry* partition = MutablePartition(key);
+      while (partition->root != 0) {
+        const state::Ref first = tree_->First(partition->root);
+        const int64_t end = Get(first)->last + gap_;
+        if (end >= now) {
+          SetBound(key, end, /*known=*/false);
+          break;
+        }
+        Touch(first);
+        touched_[Get(first)->touched - 1].session = 0;
+        tree_->Detach(partition->root, first);
+        expired.push_back(first);
+      }
+      if (partition->root != 0) continue;
+      partition->newest = 0;
+      emptied_.push_back(key);
+    }
+    KAPPA_RETURN_IF_ERROR(KeepOldResults());
+    for (const state::Ref session : expired) {
+      calls_.Drop(arena_.Mutable(session));
+      arena_.Free(session, calls_.payload_bytes());
+    }
+    return {};
   }
 
   Status Close(int64_t watermark, Output& out) {
@@ -320,6 +364,7 @@ class SessionAggregate final : public Operator {
   size_t time_;
   int64_t gap_;
   bool closes_;
+  bool expires_;
   uint32_t close_stream_;
   data::Type time_type_;
   expr::EvalContext context_;
@@ -327,11 +372,12 @@ class SessionAggregate final : public Operator {
   state::Arena arena_;
   state::KeyedTable partitions_;
   std::unique_ptr<TimeTree> tree_;
-  std::set<std::pair<int64_t, state::Ref>> closing_;  // bound and key of every partition, where sessions close
+  std::set<std::pair<int64_t, state::Ref>> closing_;  // bound and key of every partition, where sessions close or expire
 
   // Of the epoch.
   std::vector<Touched> touched_;
   std::vector<Old> old_;
+  std::vector<state::Ref> emptied_;  // partitions whose last session expired
   std::vector<std::vector<data::ColumnPtr>> old_results_;  // per call: parts
 
   // Of the batch.

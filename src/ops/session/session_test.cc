@@ -52,10 +52,10 @@ Value Time(int64_t t) { return Value::Fixed<int64_t>(TypeId::kTimestamp, t); }
 
 std::vector<expr::ExprPtr> Keys(bool keyed) { return keyed ? std::vector<expr::ExprPtr>{Col(InputSchema(), "k")} : std::vector<expr::ExprPtr>{}; }
 
-plan::NodePtr SessionPlan(bool append_only, bool keyed, bool closes) {
-  return plan::MakeSession(TestInput(InputSchema(), append_only), Keys(keyed), 1, kGap, closes, 7);
+plan::NodePtr SessionPlan(bool append_only, bool keyed, bool closes, bool expires = false) {
+  return plan::MakeSession(TestInput(InputSchema(), append_only), Keys(keyed), 1, kGap, closes, 7, expires);
 }
-plan::NodePtr AggregatePlan(bool keyed, bool closes) {
+plan::NodePtr AggregatePlan(bool keyed, bool closes, bool expires = false) {
   auto call = [](AggregateKind kind, std::string_view argument, data::Type type) {
     expr::AggregateCall call{.kind = kind, .arguments = {}, .distinct = false, .filter = nullptr, .order_by = {}, .type = type, .name = "a"};
     if (!argument.empty()) call.arguments.push_back(Col(InputSchema(), argument));
@@ -67,13 +67,15 @@ plan::NodePtr AggregatePlan(bool keyed, bool closes) {
                                     {call(AggregateKind::kCountStar, "", TypeId::kInt8), call(AggregateKind::kCount, "v", TypeId::kInt8),
                                      call(AggregateKind::kSum, "v", TypeId::kNumeric), call(AggregateKind::kMin, "v", TypeId::kInt8),
                                      call(AggregateKind::kMax, "s", TypeId::kText)},
-                                    names, 1, kGap, closes, 7);
+                                    names, 1, kGap, closes, 7, expires);
 }
 
-Multiset ExpectedRows(const data::Schema& schema, const std::vector<TestRow>& rows, bool keyed, int64_t watermark = INT64_MAX) {
+/// Of the sessions that end before the watermark, or not before `now`.
+Multiset ExpectedRows(const data::Schema& schema, const std::vector<TestRow>& rows, bool keyed, int64_t watermark = INT64_MAX,
+                      int64_t now = INT64_MIN) {
   std::vector<TestRow> out;
   for (const ModelSession& session : Sessions(rows, keyed)) {
-    if (session.end >= watermark) continue;
+    if (session.end >= watermark || session.end < now) continue;
     for (TestRow row : session.rows) {
       row.push_back(Time(session.start));
       row.push_back(Time(session.end));
@@ -82,10 +84,11 @@ Multiset ExpectedRows(const data::Schema& schema, const std::vector<TestRow>& ro
   }
   return ToMultiset(schema, out);
 }
-Multiset ExpectedResults(const data::Schema& schema, const std::vector<TestRow>& rows, bool keyed, int64_t watermark = INT64_MAX) {
+Multiset ExpectedResults(const data::Schema& schema, const std::vector<TestRow>& rows, bool keyed, int64_t watermark = INT64_MAX,
+                         int64_t now = INT64_MIN) {
   std::vector<TestRow> out;
   for (const ModelSession& session : Sessions(rows, keyed)) {
-    if (session.end >= watermark) continue;
+    if (session.end >= watermark || session.end < now) continue;
     int64_t count = 0, sum = 0, least = INT64_MAX;
     std::string longest;
     for (const TestRow& row : session.rows) {
@@ -160,6 +163,44 @@ TEST(Session, ClosedSessionsComeOnceAndLeaveNoState) {
 }
 TEST(SessionAggregate, ClosedSessionsComeOnceAndLeaveNoState) {
   for (uint64_t seed = 1; seed <= 8; ++seed) RunClosing(seed, AggregatePlan(true, true));
+}
+
+/// Rows whose time is that of their epoch, as processing time is; several epochs may be one step, whose rows come in any order. Sessions that
+/// are over are taken back and leave nothing behind.
+void RunExpiring(uint64_t seed, const plan::NodePtr& plan) {
+  TestRun run([&] { return MakeOrDie(*plan); });
+  std::mt19937_64 random(seed);
+  std::vector<TestRow> rows;
+  int64_t now = 0, most = 0;
+  for (int step = 0; step < 120; ++step) {
+    const int64_t before = now;
+    now += static_cast<int64_t>(random() % (step % 10 == 0 ? 40 : 12));
+    TestStream stream(InputSchema(), true, [&](std::mt19937_64& r) { return RandomRow(r, before, now - before + 1); });
+    for (auto& batch : stream.Epoch(random, random() % 6)) run.Batch(0, std::move(batch));
+    rows.insert(rows.end(), stream.rows().begin(), stream.rows().end());
+    const bool flush = random() % 3 != 0;
+    run.End(INT64_MIN, flush, now);
+    most = std::max(most, run.op().state_rows());
+    if (!flush) continue;
+    const bool of_rows = plan->kind == plan::NodeKind::kSession;
+    ASSERT_EQ(run.contents(),
+              of_rows ? ExpectedRows(plan->schema, rows, true, INT64_MAX, now) : ExpectedResults(plan->schema, rows, true, INT64_MAX, now))
+        << "seed " << seed << " step " << step;
+    ASSERT_GE(run.op().next_due_us(), now);
+    if (step % 7 == 3) run.Restart();
+  }
+  EXPECT_LT(most, 60);
+  run.End(INT64_MIN, /*flush=*/true, now + kGap + 1);
+  EXPECT_TRUE(run.contents().empty());
+  EXPECT_EQ(run.op().state_rows(), 0);
+  EXPECT_EQ(run.op().next_due_us(), INT64_MAX);
+}
+
+TEST(Session, IdleSessionsAreTakenBackAndLeaveNoState) {
+  for (uint64_t seed = 1; seed <= 16; ++seed) RunExpiring(seed, SessionPlan(true, true, false, true));
+}
+TEST(SessionAggregate, IdleSessionsAreTakenBackAndLeaveNoState) {
+  for (uint64_t seed = 1; seed <= 16; ++seed) RunExpiring(seed, AggregatePlan(true, false, true));
 }
 
 TEST(SessionAggregate, RowsAtTheGapBelongTogetherAndKeepTheSessionOpen) {

@@ -102,6 +102,7 @@ Result<NodePtr> Binder::Finish(NodePtr plan) {
     return error;
   }
   KAPPA_ASSIGN_OR_RETURN(plan, TemporalFilters(*unnested));
+  if (ttl_us_ > 0) plan = Expiring(plan);
   return Optimize(plan, context_.input_rows);
 }
 
@@ -153,7 +154,7 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
     if (version == nullptr) version = &view.versions.front();
     explain.view = view.name;
     explain.version = version->number;
-    KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_, version->dead_letters));
+    KAPPA_ASSIGN_OR_RETURN(explain.plan, BindViewQuery(version->query, context_, version->dead_letters, version->ttl_us));
     return BoundStatement(std::move(explain));
   }
   if (query.node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
@@ -211,13 +212,13 @@ Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& co
   }
 }
 
-Result<NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters) {
+Result<NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters, int64_t ttl_us) {
   KAPPA_ASSIGN_OR_RETURN(const std::vector<RawStatement> statements, SplitStatements(query));
   if (statements.size() != 1) return Error(sqlstate::kSyntaxError, "a view's query must be one statement");
   KAPPA_ASSIGN_OR_RETURN(const ParseTree tree, ParseTree::Parse(statements[0]));
   if (tree.root().node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Error(sqlstate::kSyntaxError, "a view's query must be a SELECT");
   Binder binder(tree, context);
-  return binder.ViewQuery(tree.root(), dead_letters);
+  return binder.ViewQuery(tree.root(), dead_letters, ttl_us);
 }
 
 }  // namespace kappa::sql

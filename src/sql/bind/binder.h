@@ -10,6 +10,7 @@
 //   grouping_sets.cc  GROUPING SETS, ROLLUP, CUBE, GROUPING()   window.cc      TUMBLE, HOP, CUMULATE, SESSION
 //   with.cc, recursion.cc  WITH, WITH RECURSIVE
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
+//   time_to_live.cc  WITH (ttl = ..) of views
 //   as_of.cc       ASOF JOIN, FOR SYSTEM_TIME  on_error.cc    rows that become dead letters
 #pragma once
 
@@ -127,7 +128,7 @@ class Binder {
 
   Result<BoundStatement> Statement();
   /// The defining query of a view.
-  Result<NodePtr> ViewQuery(const PgQuery__Node& query, bool dead_letters);
+  Result<NodePtr> ViewQuery(const PgQuery__Node& query, bool dead_letters, int64_t ttl_us);
   /// Parameter types as given and inferred, valid after binding.
   const std::vector<data::Type>& parameter_types() const { return parameter_types_; }
   /// True when binding left parameters without a type that their use tells: bind again with parameter_types().
@@ -349,6 +350,10 @@ class Binder {
   NodePtr BoundJoin(const NodePtr& join) const;
   NodePtr BoundAsOfJoin(const NodePtr& join) const;
 
+  // ---- time_to_live.cc
+  NodePtr WithArrival(const NodePtr& node) const;
+  NodePtr Expiring(const NodePtr& node);
+
   // ---- on_error.cc
   NodePtr CheckErrors(const NodePtr& node, std::vector<plan::CheckErrors::Step> above) const;
 
@@ -390,6 +395,8 @@ class Binder {
   bool inferred_ = false;
   int parameters_max_ = 0;             // the highest $n of the text: outer columns are numbered after it
   bool for_view_ = false;
+  int64_t ttl_us_ = 0;                 // of the view; 0: none
+  bool expires_ = false;               // something in the view's plan leaves after ttl_us_
   bool rows_as_text_ = false;          // the next SELECT's output is shown: a row value may stand in it
   bool ordered_ = false;               // the next SELECT is ARRAY(..)'s: its ORDER BY counts in a view too
   int depth_ = 0;

@@ -50,6 +50,14 @@ Result<int64_t> Length(const std::string& name, const std::string& value, int64_
   return us;
 }
 
+Result<int64_t> TimeToLive(const std::string& value, int position) {
+  KAPPA_ASSIGN_OR_RETURN(const int64_t us, Length("ttl", value, 1000, position));
+  constexpr int64_t kYearsMaxUs = int64_t{1000} * 366 * 86'400'000'000;  // so that it can be added to any time of an epoch
+  if (us == 0 || us > kYearsMaxUs)
+    return Error(sqlstate::kInvalidParameterValue, "value of \"ttl\" is out of range").Hint("Write an interval such as '1 day'.").At(position);
+  return us;
+}
+
 Status CheckName(const std::string& name, int position) {
   if (name.find('$') != std::string::npos)
     return Error(sqlstate::kFeatureNotSupported, "the name \"" + name + "\" with a $ is not supported")
@@ -189,7 +197,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   std::map<std::string, std::pair<std::string, int>> options;
   static const std::vector<std::string> kStreamOptions = {"topic",           "partitions",   "key",          "format", "retention",
                                                           "json_timestamps", "idle_timeout", "future_limit", "late",   "allowed_lateness"};
-  static const std::vector<std::string> kTableOptions = {"topic", "version_time"};
+  static const std::vector<std::string> kTableOptions = {"topic", "version_time", "ttl"};
   const std::vector<std::string>& known = stream ? kStreamOptions : kTableOptions;
   for (size_t i = 0; i < statement.n_options; ++i) {
     const PgQuery__DefElem& option = *statement.options[i]->def_elem;
@@ -245,6 +253,13 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
                      "the version_time of a table must be of type timestamp or timestamp with time zone, not " + type.ToString())
             .At(value->second);
       create.table.version_time = column;
+    }
+    if (const auto value = take("ttl")) {
+      KAPPA_ASSIGN_OR_RETURN(create.table.ttl_us, TimeToLive(value->first, value->second));
+      if (create.table.version_time >= 0)
+        return Error(sqlstate::kFeatureNotSupported, "ttl of a table with version_time is not supported")
+            .Hint("Versions are in the log for ever; a row of the table that has no value is no version.")
+            .At(value->second);
     }
     create.table.topic = std::move(topic);
     create.table.sql = tree_.statement().source;
@@ -378,12 +393,17 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   create.or_replace = tree_.statement().or_replace;
   create.if_not_exists = statement.if_not_exists != 0;
   if (create.or_replace && create.if_not_exists) return Error(sqlstate::kSyntaxError, "OR REPLACE and IF NOT EXISTS exclude each other").At(position);
-  static const std::vector<std::string> kOptions = {"promote", "on_error"};
+  static const std::vector<std::string> kOptions = {"promote", "on_error", "ttl"};
   for (size_t i = 0; i < into.n_options; ++i) {
     const PgQuery__DefElem& option = *into.options[i]->def_elem;
     const int at = At(option.location);
     if (std::find(kOptions.begin(), kOptions.end(), option.defname) == kOptions.end()) return UnknownOption(option.defname, kOptions, at);
     KAPPA_ASSIGN_OR_RETURN(const std::string value, OptionText(option));
+    create.options[option.defname] = value;
+    if (std::string_view(option.defname) == "ttl") {
+      KAPPA_ASSIGN_OR_RETURN(create.ttl_us, TimeToLive(value, at));
+      continue;
+    }
     const bool promote = std::string_view(option.defname) == "promote";
     const char *first = promote ? "auto" : "null", *second = promote ? "manual" : "dead_letter";
     if (value != first && value != second)
@@ -391,12 +411,11 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
           .Hint(std::string("Write '") + first + "' or '" + second + "'.")
           .At(at);
     (promote ? create.promote_manual : create.dead_letters) = value == second;
-    create.options[option.defname] = value;
   }
   const RawStatement& raw = tree_.statement();
   KAPPA_CHECK(raw.query_at >= 0 && raw.query_at <= static_cast<int>(raw.source.size()));
   create.query = raw.source.substr(static_cast<size_t>(raw.query_at));
-  KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query, create.dead_letters));
+  KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query, create.dead_letters, create.ttl_us));
   create.key_columns = KeyColumns(*create.plan);
   create.depends_on = depends_on_;
   for (const std::string& name : depends_on_) {

@@ -13,10 +13,17 @@ namespace {
 
 using plan::NodeKind;
 
+/// The start of a session that goes before another of its keys begins: it tells no rows apart.
+bool IsExpiringStart(const plan::Node& input, const expr::Expression& key) {
+  return input.kind == NodeKind::kSession && static_cast<const plan::Session&>(input).expires && key.kind() == expr::Expression::Kind::kColumn &&
+         static_cast<const expr::ColumnRef&>(key).index() == input.schema.size() - 2;
+}
+
 }  // namespace
 
-Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query, bool dead_letters) {
+Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query, bool dead_letters, int64_t ttl_us) {
   for_view_ = true;
+  ttl_us_ = ttl_us;
   const int start = tree_.statement().offset + 1;
   if (query.node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return Error(sqlstate::kSyntaxError, "a view's query must be a SELECT").At(start);
   KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*query.select_stmt, /*keep_unknown=*/false));
@@ -30,12 +37,18 @@ Result<NodePtr> Binder::ViewQuery(const PgQuery__Node& query, bool dead_letters)
         .At(start);
   }
   if (tree_.statement().emit == Emit::kOnWindowClose) {
+    if (ttl_us > 0)
+      return Unsupported("ttl with EMIT ON WINDOW CLOSE", "A group that was given once stays, and its state goes when its window closes.", start);
     bool subquery = false;
     plan::VisitExpressions(*plan, [&](const expr::ExprPtr& e) { subquery = subquery || (e != nullptr && HasSubquery(*e)); });
     if (subquery) return CloseRefused("The answer of a sub-query may change when the windows that it went into have closed.");
     KAPPA_ASSIGN_OR_RETURN(plan, CloseWindows(plan));
   }
   KAPPA_ASSIGN_OR_RETURN(plan, Finish(std::move(plan)));
+  if (ttl_us > 0 && !expires_)
+    return Error(sqlstate::kInvalidObjectDefinition, "the view reads no stream that its ttl could be about")
+        .Hint("Rows of tables have a ttl of their own: CREATE TABLE .. WITH (ttl = '1 day').")
+        .At(start);
   plan = BoundJoins(plan);
   KAPPA_RETURN_IF_ERROR(CheckView(*plan));
   if (dead_letters) plan = CheckErrors(plan, {});
@@ -54,11 +67,14 @@ std::vector<int> Binder::KeyColumns(const plan::Node& plan) const {
   switch (plan.kind) {
     case NodeKind::kAggregate: {
       std::vector<int> keys;
-      for (size_t i = 0; i < static_cast<const plan::Aggregate&>(plan).keys.size(); ++i) keys.push_back(static_cast<int>(i));
+      const auto& aggregate = static_cast<const plan::Aggregate&>(plan);
+      for (size_t i = 0; i < aggregate.keys.size(); ++i)
+        if (!IsExpiringStart(*plan.inputs[0], *aggregate.keys[i])) keys.push_back(static_cast<int>(i));
       return keys;
     }
     case NodeKind::kSessionAggregate: {  // sessions of one key begin at different times
-      std::vector<int> keys(static_cast<const plan::SessionAggregate&>(plan).keys.size() + 1);
+      const auto& sessions = static_cast<const plan::SessionAggregate&>(plan);
+      std::vector<int> keys(sessions.keys.size() + (sessions.expires ? 0 : 1));
       std::iota(keys.begin(), keys.end(), 0);
       return keys;
     }

@@ -256,7 +256,7 @@ Pruned Prune(const NodePtr& node, Columns used) {
       for (const ExprPtr& key : session.keys) Use(key, own);
       return PrunePassing(*node, std::move(used), own, [&](const Pruned& input) {
         return plan::MakeSession(input.node, Moved(session.keys, input.mapping), input.mapping[static_cast<size_t>(session.time_column)],
-                                 session.gap_us, session.closes, session.close_stream);
+                                 session.gap_us, session.closes, session.close_stream, session.expires);
       });
     }
     case NodeKind::kSessionAggregate: return {node, Identity(node->schema.size())};  // made after pruning

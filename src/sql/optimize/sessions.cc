@@ -76,7 +76,7 @@ NodePtr Fused(const plan::Aggregate& aggregate) {
   names.insert(names.end(), {"window_start", "window_end"});
   for (size_t i = aggregate.keys.size(); i < aggregate.schema.fields.size(); ++i) names.push_back(aggregate.schema.fields[i].name);
   NodePtr fused = plan::MakeSessionAggregate(input, session.keys, aggregate.aggregates, std::move(names), session.time_column, session.gap_us,
-                                             session.closes, session.close_stream);
+                                             session.closes, session.close_stream, session.expires);
   for (size_t i = 0; i < aggregate.aggregates.size(); ++i) places.push_back(static_cast<int>(session.keys.size() + 2 + i));
   std::vector<ExprPtr> columns;
   for (const int place : places) {
