@@ -1,13 +1,13 @@
 // UTF-8 scanning.
 #include "data/utf8.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstring>
 #include <string>
+
+#include "data/byte_blocks.h"
 
 namespace kappa::data {
 namespace {
@@ -71,16 +71,19 @@ Status CheckUtf8(std::string_view text) {
 }
 
 int64_t CharacterCount(std::string_view text) {
-  const char* at = text.data();
-  const char* end = at + text.size();
   int64_t count = 0;
   const __m256i last_continuation = _mm256_set1_epi8(static_cast<char>(0xBF));
-  for (; end - at >= 32; at += 32) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
-    count += std::popcount(static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpgt_epi8(bytes, last_continuation))));
-  }
-  for (; at < end; ++at) count += static_cast<int64_t>(!IsContinuation(static_cast<unsigned char>(*at)));
+  ForEachBlock(text, [&](__m256i bytes, size_t, uint32_t valid) {
+    count += std::popcount(static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpgt_epi8(bytes, last_continuation))) & valid);
+    return true;
+  });
   return count;
+}
+
+bool IsAscii(std::string_view text) {
+  bool ascii = true;
+  ForEachBlock(text, [&](__m256i bytes, size_t, uint32_t) { return ascii = _mm256_movemask_epi8(bytes) == 0; });
+  return ascii;
 }
 
 std::string_view FirstCharacters(std::string_view text, int64_t count) {

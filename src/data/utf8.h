@@ -11,6 +11,7 @@ namespace kappa::data {
 /// Fails with character_not_in_repertoire (invalid byte sequence for encoding "UTF8": 0x..); the byte 0 is invalid too.
 Status CheckUtf8(std::string_view text);
 bool IsUtf8(std::string_view text);
+bool IsAscii(std::string_view text);
 /// Characters of valid UTF-8.
 int64_t CharacterCount(std::string_view text);
 /// The first `count` characters of valid UTF-8.

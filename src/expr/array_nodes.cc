@@ -4,6 +4,8 @@
 #include "expr/call.h"
 #include "expr/cast.h"
 #include "expr/functions/arrays.h"
+#include "expr/functions/regex.h"
+#include "expr/rowwise.h"
 
 namespace kappa::expr {
 
@@ -89,11 +91,10 @@ class Subscript final : public Node {
 
  protected:
   Result<ColumnPtr> Run(const Rows& rows, EvalContext& context) const override {
+    if (const Expression& array = *children()[0]; array.call_name() == "regexp_match" && children().size() == 2)
+      return MatchedGroup(array, rows, context);
     KernelCall call{{}, rows.count(), type(), context};
-    for (const ExprPtr& child : children()) {
-      KAPPA_ASSIGN_OR_RETURN(Argument argument, rows.EvaluateArgument(*child, context));
-      call.arguments.push_back(std::move(argument));
-    }
+    KAPPA_RETURN_IF_ERROR(AddArguments(children(), rows, context, call));
     data::ColumnBuilder builder(type(), call.rows);
     for (int64_t row = 0; row < call.rows; ++row) {
       const int32_t element = call.AnyNull(row) ? -1 : IndexOf(call, row);
@@ -110,6 +111,25 @@ class Subscript final : public Node {
   }
 
  private:
+  static Status AddArguments(const std::vector<ExprPtr>& expressions, const Rows& rows, EvalContext& context, KernelCall& call) {
+    for (const ExprPtr& expression : expressions) {
+      KAPPA_ASSIGN_OR_RETURN(Argument argument, rows.EvaluateArgument(*expression, context));
+      call.arguments.push_back(std::move(argument));
+    }
+    return {};
+  }
+
+  /// (regexp_match(..))[n], which is how one part of a text is asked for: the array is not made.
+  Result<ColumnPtr> MatchedGroup(const Expression& match, const Rows& rows, EvalContext& context) const {
+    using View = std::string_view;
+    KernelCall call{{}, rows.count(), type(), context};
+    KAPPA_RETURN_IF_ERROR(AddArguments(match.children(), rows, context, call));
+    KAPPA_RETURN_IF_ERROR(AddArguments({children()[1]}, rows, context, call));
+    if (call.arguments.size() == 3)
+      return Rowwise([](View text, View pattern, int32_t element) { return RegexMatchElement(text, pattern, "", element); })(call);
+    return Rowwise([](View text, View pattern, View options, int32_t element) { return RegexMatchElement(text, pattern, options, element); })(call);
+  }
+
   static int32_t IndexOf(const KernelCall& call, int64_t row) {
     const ArrayView array(call.arguments[0].bytes(row));
     if (array.dimensions() != static_cast<int>(call.arguments.size()) - 1) return -1;

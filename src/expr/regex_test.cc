@@ -9,7 +9,7 @@ namespace kappa::expr {
 namespace {
 
 TEST(Regex, TextsWithoutWhatEveryMatchHolds) {
-  const char* pieces[] = {"abc",   "ab",           "a",   "b",    "c",   ".",   "*",   "+", "?", "|", "(", ")",  "(?:", "[ab]",
+  const char* pieces[] = {"abc",   "ab",           "a",   "b",    "c",   ".",   "*",   "+", "?", "|", "(", ")",  "(?:", "[ab]", "(a|^)", "abcabc",
                           "[^]a]", "[[:alpha:]|]", "{2}", "{1,}", "\\.", "\\d", "\\(", "^", "$", "é", "=", "[(]"};
   std::mt19937 random(11);
   int compiled = 0, matched = 0;
@@ -22,10 +22,17 @@ TEST(Regex, TextsWithoutWhatEveryMatchHolds) {
     ++compiled;
     for (int k = 0; k < 5; ++k) {
       std::string text;
-      for (unsigned n = random() % 8; n > 0; --n) text += std::string(1, "abc.=(1"[random() % 7]);
+      for (unsigned n = random() % 8; n > 0; --n) text += random() % 3 == 0 ? "abc" : std::string(1, "abc.=(1"[random() % 7]);
       ASSERT_EQ(plain->Matches(text), grouped->Matches(text)) << pattern << " on " << text;
       std::vector<RegexSpan> a, b;
       ASSERT_EQ(plain->Find(text, 0, a), grouped->Find(text, 0, b)) << pattern << " on " << text;
+      ASSERT_EQ(a.size(), b.size());
+      for (size_t i = 0; i < a.size(); ++i) {
+        ASSERT_TRUE(a[i].matched == b[i].matched && a[i].at == b[i].at && a[i].size == b[i].size) << pattern << " on " << text << ", group " << i;
+        const auto group = plain->FindGroup(text, static_cast<int>(i));
+        ASSERT_EQ(group.has_value(), a[i].matched) << pattern << " on " << text << ", group " << i;
+        if (group) { ASSERT_EQ(*group, std::string_view(text).substr(a[i].at, a[i].size)) << pattern << " on " << text << ", group " << i; }
+      }
       matched += plain->Matches(text) ? 1 : 0;
     }
   }

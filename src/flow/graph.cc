@@ -58,11 +58,15 @@ struct Graph::Impl {
     std::vector<ops::Distribution> distribution;            // per port
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
     Lanes out;
+    std::vector<int64_t> lane_rows;  // of a scan: pushed since the last step
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
     int64_t scan_errors = 0;  // rows for which the scan's predicate failed
     int users = 0, served = 0;  // nodes that read this one, and how many of them took its output in this step
     size_t user = SIZE_MAX;     // the only one that reads it; SIZE_MAX for the root and where several do
     int user_port = 0;
+    // Where the only user takes its rows by hash: the output of each lane, parted for the user's shards, and how many rows and batches that is.
+    bool parts_for_user = false;
+    std::vector<Lanes> parts;
     // For the watch: what is known of the only lane and of the state.
     size_t counted_batches = 0;
     int64_t out_rows = 0, out_bytes = 0, state_bytes = 0;
@@ -71,6 +75,9 @@ struct Graph::Impl {
   plan::NodePtr root;
   GraphOptions options;
   std::vector<Node> nodes;  // inputs before users
+  /// Nodes that a lane goes through without a look at the others: each but the first reads the one before it, lane by lane. In the order in
+  /// which they run.
+  std::vector<std::vector<size_t>> pipelines;
   std::vector<const plan::Scan*> scans;
   std::vector<size_t> scan_nodes;
   bool may_share = false;               // the plan has a node of several inputs: two of its parts may be equal
@@ -207,27 +214,33 @@ struct Graph::Impl {
 
   size_t lanes() const { return static_cast<size_t>(options.shards); }
 
-  /// Pushed rows to the shards' lanes, through the scan's predicate.
-  Status RunScan(Node& node, ThreadPool& pool) {
+  /// Rows of a batch when so many are pushed: within the limit, equal, and as many batches as fill all lanes when that is worth it.
+  int64_t PieceRows(int64_t rows) const {
+    constexpr int64_t kWorthSharing = 1024;
+    const auto limit = static_cast<int64_t>(options.batch_rows), shares = rows >= kWorthSharing ? static_cast<int64_t>(options.shards) : 1;
+    const int64_t pieces = ((rows + limit - 1) / limit + shares - 1) / shares * shares;
+    return (rows + pieces - 1) / pieces;
+  }
+
+  /// The pushed rows of a lane through the scan's predicate.
+  Status FilterScan(Node& node, size_t lane, int64_t& errors) {
     const expr::Expression* predicate = scans[static_cast<size_t>(node.scan)]->predicate.get();
-    std::vector<Status> status(lanes());
-    std::vector<int64_t> errors(lanes());
-    if (predicate != nullptr) {
-      pool.ParallelFor(static_cast<int>(lanes()), [&](int lane) {
-        expr::EvalContext context = options.operators.context;
-        for (data::ChangeBatch& batch : node.out[static_cast<size_t>(lane)]) {
-          auto rows = expr::SelectTrue(*predicate, batch.AsBatch(), context);
-          if (!rows.ok()) {
-            status[static_cast<size_t>(lane)] = rows.error();
-            return;
-          }
-          if (static_cast<int64_t>(rows->size()) < batch.rows) batch = data::Gather(batch, *rows);
-        }
-        errors[static_cast<size_t>(lane)] = context.errors - options.operators.context.errors;
-      });
+    if (predicate == nullptr) return {};
+    expr::EvalContext context = options.operators.context;
+    for (data::ChangeBatch& batch : node.out[lane]) {
+      KAPPA_ASSIGN_OR_RETURN(const std::vector<int32_t> rows, expr::SelectTrue(*predicate, batch.AsBatch(), context));
+      if (static_cast<int64_t>(rows.size()) < batch.rows) batch = data::Gather(batch, rows);
     }
-    for (const int64_t count : errors) node.scan_errors += count;
-    for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
+    errors += context.errors - options.operators.context.errors;
+    return {};
+  }
+
+  Status RunTableFunction(Node& node) {
+    if (started) return {};
+    KAPPA_ASSIGN_OR_RETURN(data::Batch rows, options.table_function(static_cast<const plan::TableFunction&>(*node.plan)));
+    const data::ChangeBatch all(std::move(rows));
+    const auto limit = static_cast<int64_t>(options.batch_rows);
+    for (int64_t at = 0; at < all.rows; at += limit) node.out[0].push_back(data::Slice(all, at, std::min(limit, all.rows - at)));
     return {};
   }
 
@@ -250,42 +263,48 @@ struct Graph::Impl {
     return {};
   }
 
+  /// A batch, parted by the hash of keys.
+  Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, Lanes& parts) {
+    expr::EvalContext context = options.operators.context;
+    std::vector<std::vector<int32_t>> rows;
+    KAPPA_RETURN_IF_ERROR(Scatter(batch, keys, context, static_cast<int>(parts.size()), rows));
+    for (size_t shard = 0; shard < parts.size(); ++shard) {
+      if (rows[shard].empty()) continue;
+      const bool all = static_cast<int64_t>(rows[shard].size()) == batch.rows;
+      parts[shard].push_back(all ? std::move(batch) : data::Gather(batch, rows[shard]));
+      if (all) break;
+    }
+    return {};
+  }
+
+  /// The lanes of all parts, in order.
+  static Lanes Joined(std::vector<Lanes> parts, size_t shards) {
+    Lanes out(shards);
+    for (Lanes& part : parts)
+      for (size_t shard = 0; shard < part.size(); ++shard) std::move(part[shard].begin(), part[shard].end(), std::back_inserter(out[shard]));
+    return out;
+  }
+
   /// The input of a port as lanes in the shape that the operator asks for.
-  Status Distribute(const ops::Distribution& distribution, Lanes in, size_t shards, ThreadPool& pool, Lanes& out) {
-    out.assign(shards, {});
+  Result<Lanes> Distribute(const ops::Distribution& distribution, Lanes in, size_t shards, ThreadPool& pool) {
     if (shards == 1) {
+      Lanes out(1);
       for (auto& lane : in) std::move(lane.begin(), lane.end(), std::back_inserter(out[0]));
-      return {};
+      return out;
     }
-    if (distribution.kind != ops::Distribution::Kind::kHash) {
-      out = std::move(in);
-      return {};
-    }
+    if (distribution.kind != ops::Distribution::Kind::kHash) return in;
     std::vector<data::ChangeBatch*> batches;
     for (auto& lane : in) {
       for (data::ChangeBatch& batch : lane) batches.push_back(&batch);
     }
-    std::vector<std::vector<std::vector<int32_t>>> rows(batches.size());
-    std::vector<std::vector<data::ChangeBatch>> parts(batches.size(), std::vector<data::ChangeBatch>(shards));
+    std::vector<Lanes> parts(batches.size(), Lanes(shards));
     std::vector<Status> status(batches.size());
     pool.ParallelFor(static_cast<int>(batches.size()), [&](int i) {
       const auto at = static_cast<size_t>(i);
-      expr::EvalContext context = options.operators.context;
-      status[at] = Scatter(*batches[at], distribution.keys, context, static_cast<int>(shards), rows[at]);
-      if (!status[at].ok()) return;
-      for (size_t shard = 0; shard < shards; ++shard) {
-        if (rows[at][shard].empty()) continue;
-        parts[at][shard] =
-            static_cast<int64_t>(rows[at][shard].size()) == batches[at]->rows ? *batches[at] : data::Gather(*batches[at], rows[at][shard]);
-      }
+      status[at] = Part(std::move(*batches[at]), distribution.keys, parts[at]);
     });
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
-    for (auto& part : parts) {
-      for (size_t shard = 0; shard < shards; ++shard) {
-        if (part[shard].rows > 0) out[shard].push_back(std::move(part[shard]));
-      }
-    }
-    return {};
+    return Joined(std::move(parts), shards);
   }
 
   /// The node's output for one of its users.
@@ -302,46 +321,157 @@ struct Graph::Impl {
     return {};
   }
 
-  Status RunOperator(Node& node, ThreadPool& pool, const ops::EpochContext* end) {
-    const size_t shards = node.operators.size();
-    std::vector<Lanes> ports(node.inputs.size());
-    bool any = false;
-    for (size_t port = 0; port < ports.size(); ++port) {
-      Lanes in = TakeOutput(nodes[node.inputs[port]]);
-      for (const auto& lane : in) {
-        for (const data::ChangeBatch& batch : lane) {
-          node.rows_in += batch.rows;
-          ++node.batches;
-          any = true;
-        }
-      }
-      KAPPA_RETURN_IF_ERROR(Distribute(node.distribution[port], std::move(in), shards, pool, ports[port]));
+  /// What a lane did in a node.
+  struct Work {
+    int64_t rows_in = 0, rows_out = 0, batches = 0, errors = 0, nanos = 0;
+    void Count(const data::ChangeBatch& batch) {
+      rows_in += batch.rows;
+      ++batches;
     }
-    if (!any && end == nullptr) return {};
-    std::vector<Status> status(shards);
-    auto run = [&](int shard) {
-      const auto at = static_cast<size_t>(shard);
-      ops::Operator& op = *node.operators[at];
-      ops::Output& out = node.out[at];
+  };
+
+  /// The input of a pipeline's first node by port; its own rows are in its output.
+  Result<std::vector<Lanes>> TakeInput(Node& head, ThreadPool& pool, Work& work) {
+    if (head.plan->kind == plan::NodeKind::kValues) KAPPA_RETURN_IF_ERROR(RunValues(head));
+    if (head.plan->kind == plan::NodeKind::kTableFunction) KAPPA_RETURN_IF_ERROR(RunTableFunction(head));
+    std::vector<Lanes> ports;
+    for (size_t port = 0; port < head.inputs.size(); ++port) {
+      Node& input = nodes[head.inputs[port]];
+      if (input.parts_for_user) {
+        std::vector<Lanes> empty(input.parts.size(), Lanes(head.operators.size()));
+        ports.push_back(Joined(std::exchange(input.parts, std::move(empty)), head.operators.size()));
+        for (const auto& lane : ports.back())
+          for (const data::ChangeBatch& batch : lane) work.Count(batch);
+        continue;
+      }
+      Lanes in = TakeOutput(input);
+      for (const auto& lane : in)
+        for (const data::ChangeBatch& batch : lane) work.Count(batch);
+      KAPPA_ASSIGN_OR_RETURN(Lanes lanes, Distribute(head.distribution[port], std::move(in), head.operators.size(), pool));
+      ports.push_back(std::move(lanes));
+    }
+    return ports;
+  }
+
+  /// One node of a pipeline, in one lane.
+  Status RunNode(Node& node, size_t lane, std::vector<Lanes>& ports, const ops::EpochContext* end, Work& work) {
+    ops::Output& out = node.out[lane];
+    if (node.scan >= 0) KAPPA_RETURN_IF_ERROR(FilterScan(node, lane, work.errors));
+    if (!node.operators.empty()) {
+      ops::Operator& op = *node.operators[lane];
       for (size_t port = 0; port < ports.size(); ++port) {
-        for (data::ChangeBatch& batch : ports[port][at]) {
-          status[at] = RunBatch(op, static_cast<int>(port), std::move(batch), out);
-          if (status[at].ok() && options.watch) status[at] = Watch(static_cast<size_t>(&node - nodes.data()));
-          if (!status[at].ok()) return;
+        for (data::ChangeBatch& batch : ports[port][lane]) {
+          KAPPA_RETURN_IF_ERROR(RunBatch(op, static_cast<int>(port), std::move(batch), out));
+          if (options.watch) KAPPA_RETURN_IF_ERROR(Watch(IndexOf(node)));
         }
       }
-      if (end != nullptr) status[at] = op.OnEpochEnd(*end, out);
+      if (end != nullptr) KAPPA_RETURN_IF_ERROR(op.OnEpochEnd(*end, out));
+    }
+    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
+    for (const data::ChangeBatch& batch : out) work.rows_out += batch.rows;
+    if (!options.watch) return {};
+    for (const size_t input : node.inputs) CountOutput(nodes[input]);
+    return Watch(IndexOf(node));
+  }
+
+  Status RunLane(const std::vector<size_t>& pipeline, size_t lane, std::vector<Lanes>& ports, const ops::EpochContext* end, std::vector<Work>& work) {
+    auto begin = std::chrono::steady_clock::now();
+    for (size_t i = 0; i < pipeline.size(); ++i) {
+      Node& node = nodes[pipeline[i]];
+      if (i == 0) {
+        KAPPA_RETURN_IF_ERROR(RunNode(node, lane, ports, end, work[i]));
+      } else {
+        std::vector<Lanes> input(1, Lanes(node.operators.size()));
+        input[0][lane] = std::exchange(nodes[pipeline[i - 1]].out[lane], {});
+        for (const data::ChangeBatch& batch : input[0][lane]) work[i].Count(batch);
+        KAPPA_RETURN_IF_ERROR(RunNode(node, lane, input, end, work[i]));
+      }
+      const auto now = std::chrono::steady_clock::now();
+      work[i].nanos = std::chrono::nanoseconds(now - begin).count();
+      begin = now;
+    }
+    Node& tail = nodes[pipeline.back()];
+    if (!tail.parts_for_user) return {};
+    const Node& user = nodes[tail.user];
+    for (data::ChangeBatch& batch : tail.out[lane])
+      KAPPA_RETURN_IF_ERROR(Part(std::move(batch), user.distribution[static_cast<size_t>(tail.user_port)].keys, tail.parts[lane]));
+    tail.out[lane].clear();
+    return {};
+  }
+
+  Status RunPipeline(const std::vector<size_t>& pipeline, ThreadPool& pool, const ops::EpochContext* end) {
+    Node& head = nodes[pipeline.front()];
+    const auto begin = std::chrono::steady_clock::now();
+    Work taken;
+    KAPPA_ASSIGN_OR_RETURN(std::vector<Lanes> ports, TakeInput(head, pool, taken));
+    taken.nanos = std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+    const auto has_rows = [](const Lanes& lanes) { return std::any_of(lanes.begin(), lanes.end(), [](const auto& lane) { return !lane.empty(); }); };
+    const bool any = has_rows(head.out) || std::any_of(ports.begin(), ports.end(), has_rows);
+    if (!any && end == nullptr) return {};
+    const size_t count = head.operators.empty() ? lanes() : head.operators.size();
+    std::vector<std::vector<Work>> work(count, std::vector<Work>(pipeline.size()));
+    std::vector<Status> status(count);
+    const auto run = [&](int lane) {
+      const auto at = static_cast<size_t>(lane);
+      status[at] = RunLane(pipeline, at, ports, end, work[at]);
     };
-    if (any) {
-      pool.ParallelFor(static_cast<int>(shards), run);
+    if (any || WorthSharing(pipeline)) {
+      pool.ParallelFor(static_cast<int>(count), run);
     } else {
-      for (size_t shard = 0; shard < shards; ++shard) run(static_cast<int>(shard));  // too little to share out
+      for (size_t lane = 0; lane < count; ++lane) run(static_cast<int>(lane));
     }
-    if (options.watch) {
-      for (const size_t input : node.inputs) CountOutput(nodes[input]);
+    for (size_t i = 0; i < pipeline.size(); ++i) {
+      Node& node = nodes[pipeline[i]];
+      int64_t longest = 0;
+      for (const std::vector<Work>& lane : work) {
+        node.rows_in += lane[i].rows_in;
+        node.rows_out += lane[i].rows_out;
+        node.batches += lane[i].batches;
+        node.scan_errors += lane[i].errors;
+        longest = std::max(longest, lane[i].nanos);
+      }
+      node.nanos += longest;
     }
+    head.rows_in += taken.rows_in;
+    head.batches += taken.batches;
+    head.nanos += taken.nanos;
+    head.lane_rows.assign(lanes(), 0);
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
     return {};
+  }
+
+  /// The end of an epoch without rows: mostly there is nothing to do, but large states may have much to give.
+  bool WorthSharing(const std::vector<size_t>& pipeline) const {
+    constexpr int64_t kRowsMin = 16 * 1024;
+    int64_t rows = 0;
+    for (const size_t index : pipeline)
+      for (const auto& op : nodes[index].operators) rows += op->state_rows();
+    return rows >= kRowsMin;
+  }
+
+  size_t IndexOf(const Node& node) const { return static_cast<size_t>(&node - nodes.data()); }
+
+  /// True when a lane of the node needs nothing but the same lane of its input.
+  bool FollowsInLane(const Node& node) const {
+    return node.inputs.size() == 1 && nodes[node.inputs[0]].user != SIZE_MAX && node.operators.size() == lanes() &&
+           (lanes() == 1 || node.distribution[0].kind == ops::Distribution::Kind::kAny);
+  }
+
+  void MakePipelines() {
+    std::vector<size_t> pipeline_of(nodes.size());
+    for (size_t n = 0; n < nodes.size(); ++n) {
+      Node& node = nodes[n];
+      const size_t before = FollowsInLane(node) ? pipeline_of[node.inputs[0]] : SIZE_MAX;
+      const bool follows = before != SIZE_MAX && (nodes[node.inputs[0]].operators.empty() || nodes[node.inputs[0]].operators.size() == lanes());
+      pipeline_of[n] = follows ? before : pipelines.size();
+      if (!follows) pipelines.emplace_back();
+      pipelines[pipeline_of[n]].push_back(n);
+      if (node.user == SIZE_MAX) continue;
+      const Node& user = nodes[node.user];
+      node.parts_for_user =
+          user.operators.size() > 1 && user.distribution[static_cast<size_t>(node.user_port)].kind == ops::Distribution::Kind::kHash;
+      if (node.parts_for_user) node.parts.assign(lanes(), Lanes(user.operators.size()));
+    }
   }
 };
 
@@ -355,7 +485,11 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   KAPPA_CHECK(!impl->options.watch || impl->options.shards == 1);
   impl->may_share = HasSeveralInputs(*impl->root);
   KAPPA_ASSIGN_OR_RETURN([[maybe_unused]] size_t root, impl->Add(*impl->root));
-  for (Impl::Node& node : impl->nodes) node.out.assign(impl->lanes(), {});
+  for (Impl::Node& node : impl->nodes) {
+    node.out.assign(impl->lanes(), {});
+    node.lane_rows.assign(impl->lanes(), 0);
+  }
+  impl->MakePipelines();
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
 }
 
@@ -366,14 +500,13 @@ void Graph::Push(int index, data::ChangeBatch rows) {
   const size_t at_node = impl_->scan_nodes[static_cast<size_t>(index)];
   if (at_node == SIZE_MAX) return;
   Impl::Node& node = impl_->nodes[at_node];
-  const auto limit = static_cast<int64_t>(impl_->options.batch_rows);
-  for (int64_t at = 0; at < rows.rows; at += limit) {
-    const int64_t count = std::min(limit, rows.rows - at);
-    // The shortest lane takes the batch, so that shards begin with equal shares.
-    size_t lane = 0;
-    for (size_t i = 1; i < node.out.size(); ++i) {
-      if (node.out[i].size() < node.out[lane].size()) lane = i;
-    }
+  if (rows.rows == 0) return;
+  const int64_t piece = impl_->PieceRows(rows.rows);
+  for (int64_t at = 0; at < rows.rows; at += piece) {
+    const int64_t count = std::min(piece, rows.rows - at);
+    // The lane with the fewest rows takes the batch, so that shards begin with equal shares.
+    const size_t lane = static_cast<size_t>(std::min_element(node.lane_rows.begin(), node.lane_rows.end()) - node.lane_rows.begin());
+    node.lane_rows[lane] += count;
     node.rows_in += count;
     ++node.batches;
     if (count == rows.rows) {
@@ -390,29 +523,7 @@ void Graph::EndScan(int index) {
 }
 
 Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<data::ChangeBatch>& out) {
-  for (Impl::Node& node : impl_->nodes) {
-    const auto begin = std::chrono::steady_clock::now();
-    switch (node.plan->kind) {
-      case plan::NodeKind::kScan: KAPPA_RETURN_IF_ERROR(impl_->RunScan(node, pool)); break;
-      case plan::NodeKind::kValues: KAPPA_RETURN_IF_ERROR(impl_->RunValues(node)); break;
-      case plan::NodeKind::kTableFunction:
-        if (!impl_->started) {
-          KAPPA_ASSIGN_OR_RETURN(data::Batch rows, impl_->options.table_function(static_cast<const plan::TableFunction&>(*node.plan)));
-          const data::ChangeBatch all(std::move(rows));
-          for (int64_t at = 0; at < all.rows; at += static_cast<int64_t>(impl_->options.batch_rows)) {
-            node.out[0].push_back(data::Slice(all, at, std::min(static_cast<int64_t>(impl_->options.batch_rows), all.rows - at)));
-          }
-        }
-        break;
-      default: KAPPA_RETURN_IF_ERROR(impl_->RunOperator(node, pool, end));
-    }
-    for (auto& lane : node.out) {
-      std::erase_if(lane, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
-      for (const data::ChangeBatch& batch : lane) node.rows_out += batch.rows;
-    }
-    if (impl_->options.watch) KAPPA_RETURN_IF_ERROR(impl_->Watch(static_cast<size_t>(&node - impl_->nodes.data())));
-    node.nanos += (std::chrono::steady_clock::now() - begin).count();
-  }
+  for (const std::vector<size_t>& pipeline : impl_->pipelines) KAPPA_RETURN_IF_ERROR(impl_->RunPipeline(pipeline, pool, end));
   impl_->started = true;
   Impl::Node& root = impl_->nodes.back();
   for (auto& lane : root.out) {

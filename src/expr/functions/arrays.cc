@@ -306,13 +306,17 @@ Kernel FromText() {
 
 // ---- Regular expressions
 
-Result<Bytes> RegexMatch(View text, View pattern, View options) {
+Result<Regex> CompileForMatch(View pattern, View options) {
   KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
   if (flags.global) {
     return Error(sqlstate::kInvalidParameterValue, "regexp_match() does not support the \"global\" option")
         .Hint("Use the regexp_matches function instead.");
   }
-  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  return Regex::Compile(pattern, flags);
+}
+
+Result<Bytes> RegexMatch(View text, View pattern, View options) {
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, CompileForMatch(pattern, options));
   std::vector<RegexSpan> groups;
   if (!regex.Find(text, 0, groups)) return Bytes();
   ArrayBuilder builder(TypeId::kText);
@@ -404,6 +408,13 @@ Result<Bytes> Fill(KernelCall& call, int64_t row) {
 }
 
 }  // namespace
+
+Result<std::optional<View>> RegexMatchElement(View text, View pattern, View options, int32_t element) {
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, CompileForMatch(pattern, options));
+  if (element < 1) return std::optional<View>();
+  const int group = regex.group_count() == 0 ? element - 1 : element;
+  return regex.FindGroup(text, group);
+}
 
 void RegisterArrays(Registry& registry) {
   RegisterMeasures(registry);

@@ -257,9 +257,15 @@ bool HasNonGreedy(std::string_view pattern) {
 
 }  // namespace
 
+/// What every match of a pattern holds, and how many bytes of the match can come before its first place; -1: any number.
+struct RequiredText {
+  std::string text;  // empty: nothing is known
+  int before = -1;
+};
+
 struct CompiledRegex {
   RE2 re;
-  std::string required;  // every match holds it; empty: nothing is known
+  RequiredText required;
   CompiledRegex(const std::string& pattern, const RE2::Options& options) : re(pattern, options) {}
 };
 
@@ -284,15 +290,50 @@ size_t ClassEnd(std::string_view pattern, size_t at) {
   return pattern.size();
 }
 
+/// At most so many bytes are matched by what stands before the end of `pattern`; -1: nobody knows.
+int WidthMax(std::string_view pattern) {
+  constexpr int kCharacterBytesMax = 4;
+  int width = 0;
+  for (size_t at = 0; at < pattern.size(); ++at) {
+    switch (const char c = pattern[at]; c) {
+      case '*':
+      case '+':
+      case '{': return -1;
+      case '(':
+      case ')':
+      case '|':  // the sum of the alternatives is no less than the longest
+      case '?':
+      case '^':
+      case '$': break;
+      case '\\':
+        ++at;
+        width += kCharacterBytesMax;
+        break;
+      case '[':
+        at = ClassEnd(pattern, at);
+        width += kCharacterBytesMax;
+        break;
+      case '.': width += kCharacterBytesMax; break;
+      default: ++width;
+    }
+  }
+  return width;
+}
+
 /// The longest text that every match of a pattern must hold, as far as a look at its top level tells: texts without it, mostly many, need
 /// not be given to RE2. Groups, classes and what may be left out tell nothing.
-std::string RequiredText(std::string_view pattern) {
+RequiredText FindRequiredText(std::string_view pattern) {
   constexpr size_t kWorthMin = 3;
   if (pattern.starts_with("***")) return {};
   std::string best, run;
+  size_t run_at = 0, best_at = 0;
   const auto end_run = [&] {
-    if (run.size() > best.size()) best = run;
+    if (run.size() > best.size()) best = run, best_at = run_at;
     run.clear();
+  };
+  const auto add = [&](size_t at, char c) {
+    if (run.empty()) run_at = at;
+    run.push_back(c);
   };
   for (size_t at = 0; at < pattern.size(); ++at) {
     const char c = pattern[at];
@@ -318,7 +359,7 @@ std::string RequiredText(std::string_view pattern) {
           end_run();
           break;
         }
-        run.push_back(pattern[at]);
+        add(at - 1, pattern[at]);
         break;
       case '*':
       case '?':
@@ -337,11 +378,12 @@ std::string RequiredText(std::string_view pattern) {
       case '$': end_run(); break;
       default:
         if (static_cast<signed char>(c) < 0) return {};
-        run.push_back(c);
+        add(at, c);
     }
   }
   end_run();
-  return best.size() >= kWorthMin ? best : std::string();
+  if (best.size() < kWorthMin) return {};
+  return {best, WidthMax(pattern.substr(0, best_at))};
 }
 
 }  // namespace
@@ -399,31 +441,62 @@ Result<Regex> Regex::Compile(std::string_view pattern, RegexFlags flags) {
   options.set_case_sensitive(!flags.ignore_case);
   auto compiled = std::make_shared<CompiledRegex>(translated, options);
   if (!compiled->re.ok()) return Error(sqlstate::kInvalidRegularExpression, "invalid regular expression: " + compiled->re.error());
-  if (!flags.ignore_case && !flags.literal) compiled->required = RequiredText(body);
+  if (!flags.ignore_case && !flags.literal) compiled->required = FindRequiredText(body);
   if (cache.size() >= kCachedMax) cache.clear();
   cache.emplace(std::move(key), compiled);
   return Regex(std::move(compiled));
 }
 
-bool Regex::Matches(std::string_view text) const {
-  if (!MayMatch(text)) return false;
-  return compiled_->re.Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, nullptr, 0);
+namespace {
+
+/// The first match from byte `from` on. Where the required text is, and how little can come before it, tell where a match can start: there
+/// RE2 need not look for the start, which costs it as much as the rest.
+bool Search(const CompiledRegex& compiled, std::string_view text, size_t from, re2::StringPiece* pieces, int count) {
+  constexpr int kStartsMax = 4;  // places tried for one required text,
+  constexpr int kTextsMax = 3;   // and required texts: many matches that fail late would cost more than one search
+  if (from > text.size()) return false;
+  const auto& [required, before] = compiled.required;
+  const re2::StringPiece whole(text.data(), text.size());
+  size_t start = from;
+  for (int n = 0; !required.empty(); ++n) {
+    const void* found = memmem(text.data() + start, text.size() - start, required.data(), required.size());
+    if (found == nullptr) return false;
+    if (before < 0 || before >= kStartsMax || n == kTextsMax) break;
+    const auto at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
+    for (start = std::max(start, at - std::min(at, static_cast<size_t>(before))); start <= at; ++start) {
+      const bool inside_character = (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80;
+      if (!inside_character && compiled.re.Match(whole, start, text.size(), RE2::ANCHOR_START, pieces, count)) return true;
+    }
+  }
+  return compiled.re.Match(whole, start, text.size(), RE2::UNANCHORED, pieces, count);
 }
 
-bool Regex::MayMatch(std::string_view text) const {
-  const std::string& required = compiled_->required;
-  return required.empty() || memmem(text.data(), text.size(), required.data(), required.size()) != nullptr;
-}
+}  // namespace
+
+bool Regex::Matches(std::string_view text) const { return Search(*compiled_, text, 0, nullptr, 0); }
 
 int Regex::group_count() const { return compiled_->re.NumberOfCapturingGroups(); }
 
+std::optional<std::string_view> Regex::FindGroup(std::string_view text, int group) const {
+  constexpr int kPiecesMax = 10;
+  if (group > group_count() || group < 0) return std::nullopt;
+  if (group >= kPiecesMax) {
+    std::vector<RegexSpan> groups;
+    if (!Find(text, 0, groups) || !groups[static_cast<size_t>(group)].matched) return std::nullopt;
+    const RegexSpan& span = groups[static_cast<size_t>(group)];
+    return text.substr(span.at, span.size);
+  }
+  re2::StringPiece pieces[kPiecesMax];
+  if (!Search(*compiled_, text, 0, pieces, group + 1)) return std::nullopt;
+  const re2::StringPiece& piece = pieces[group];
+  if (piece.data() == nullptr) return std::nullopt;
+  return std::string_view(piece.data(), piece.size());
+}
+
 bool Regex::Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const {
-  if (!MayMatch(text)) return false;
   thread_local std::vector<re2::StringPiece> pieces;
   pieces.assign(static_cast<size_t>(group_count()) + 1, {});
-  if (from > text.size() ||
-      !compiled_->re.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, pieces.data(), static_cast<int>(pieces.size())))
-    return false;
+  if (!Search(*compiled_, text, from, pieces.data(), static_cast<int>(pieces.size()))) return false;
   groups.clear();
   for (const re2::StringPiece& piece : pieces) {
     if (piece.data() == nullptr) groups.push_back({});
@@ -494,11 +567,7 @@ Result<std::string> RegexReplace(std::string_view text, std::string_view pattern
 /// substring(text from pattern): the first group, or the whole match when there is none.
 Result<std::optional<std::string_view>> RegexSubstring(std::string_view text, std::string_view pattern) {
   KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
-  std::vector<RegexSpan> groups;
-  if (!regex.Find(text, 0, groups)) return std::optional<std::string_view>();
-  const RegexSpan& span = groups.size() > 1 ? groups[1] : groups[0];
-  if (!span.matched) return std::optional<std::string_view>();
-  return std::optional(text.substr(span.at, span.size));
+  return regex.FindGroup(text, std::min(regex.group_count(), 1));
 }
 
 Result<int32_t> RegexCount(std::string_view text, std::string_view pattern, int32_t start, std::string_view options) {
@@ -559,9 +628,7 @@ void RegisterPatterns(Registry& registry) {
                     "number of matches from a character on");
   registry.Function("regexp_substr", "text, text -> text", Rowwise([](View text, View pattern) -> Result<std::optional<View>> {
                       KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
-                      std::vector<RegexSpan> groups;
-                      if (!regex.Find(text, 0, groups)) return std::optional<View>();
-                      return std::optional(text.substr(groups[0].at, groups[0].size));
+                      return regex.FindGroup(text, 0);
                     }),
                     "the part that matches a regular expression");
   registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }),

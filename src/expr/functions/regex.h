@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct RegexSpan {
 
 struct CompiledRegex;
 
+/// One element of regexp_match's array: its groups, or the whole match of a pattern without groups. nullopt where the element, or the
+/// array, is NULL.
+Result<std::optional<std::string_view>> RegexMatchElement(std::string_view text, std::string_view pattern, std::string_view options, int32_t element);
+
 class Regex {
  public:
   /// Cached by thread, so that a pattern is compiled once. Fails with invalid_regular_expression, or feature_not_supported
@@ -35,10 +40,11 @@ class Regex {
   bool Matches(std::string_view text) const;
   /// The first match that starts at byte `from` or later: the whole match, then the groups.
   bool Find(std::string_view text, size_t from, std::vector<RegexSpan>& groups) const;
+  /// The bytes that a group (0: the whole pattern) covers in the first match; nullopt without a match, or when it took no part.
+  std::optional<std::string_view> FindGroup(std::string_view text, int group) const;
   int group_count() const;
 
  private:
-  bool MayMatch(std::string_view text) const;
   explicit Regex(std::shared_ptr<const CompiledRegex> compiled) : compiled_(std::move(compiled)) {}
   std::shared_ptr<const CompiledRegex> compiled_;
 };

@@ -2,6 +2,9 @@
 #include <absl/container/flat_hash_map.h>
 #include <fmt/format.h>
 
+#include <bit>
+
+#include "data/byte_blocks.h"
 #include "expr/functions/failures.h"
 #include "expr/functions/register.h"
 #include "expr/functions/utf8.h"
@@ -127,6 +130,53 @@ std::string Reverse(std::string_view text) {
   return out;
 }
 
+/// True when there is a letter of the 26 from `first` on, or anything that is not ASCII.
+bool HasLetterOf(std::string_view text, char first) {
+  const __m256i below = _mm256_set1_epi8(static_cast<char>(first - 1)), above = _mm256_set1_epi8(static_cast<char>(first + 26));
+  bool has = false;
+  data::ForEachBlock(text, [&](__m256i bytes, size_t, uint32_t) {
+    const __m256i letters = _mm256_and_si256(_mm256_cmpgt_epi8(bytes, below), _mm256_cmpgt_epi8(above, bytes));
+    has = _mm256_movemask_epi8(_mm256_or_si256(letters, bytes)) != 0;
+    return !has;
+  });
+  return has;
+}
+
+/// lower and upper: texts without a letter to change are borrowed.
+template <char kFirst, std::string (*kChange)(std::string_view)> Result<data::ColumnPtr> WithCase(KernelCall& call) {
+  const data::Column& texts = *call.arguments[0].column;
+  data::ColumnBuilder builder(call.type, call.rows);
+  builder.ShareKeepalives(texts);
+  for (int64_t row = 0; row < call.rows; ++row) {
+    const data::StringView text = texts.data<data::StringView>()[row];
+    if (texts.IsNull(row)) builder.AppendNull();
+    else if (HasLetterOf(text, kFirst)) builder.AppendBytes(kChange(text));
+    else builder.AppendBorrowed(text);
+  }
+  return builder.Finish();
+}
+
+/// The n-th field (n > 0) of a text between bytes; empty when there are fewer.
+std::string_view FieldBetween(std::string_view text, char byte, int32_t n) {
+  size_t begin = n == 1 ? 0 : std::string_view::npos, end = text.size();
+  int32_t missing = n - 1;  // places until the field begins
+  data::ForEachBlock(text, [&](__m256i bytes, size_t at, uint32_t valid) {
+    uint32_t places = data::Equal(bytes, byte) & valid;
+    if (begin == std::string_view::npos) {
+      const int here = std::popcount(places);
+      missing -= here;
+      if (missing > 0) return true;
+      const uint32_t last = _pdep_u32(uint32_t{1} << (missing + here - 1), places);
+      begin = at + static_cast<size_t>(std::countr_zero(last)) + 1;
+      places &= ~(last | (last - 1));
+    }
+    if (places == 0) return true;
+    end = at + static_cast<size_t>(std::countr_zero(places));
+    return false;
+  });
+  return begin == std::string_view::npos ? text.substr(0, 0) : text.substr(begin, end - begin);
+}
+
 Result<std::string_view> SplitPart(std::string_view text, std::string_view delimiter, int32_t field) {
   if (field == 0) return Error(sqlstate::kInvalidParameterValue, "field position must not be zero");
   if (text.empty()) return text;
@@ -139,23 +189,27 @@ Result<std::string_view> SplitPart(std::string_view text, std::string_view delim
       text = text.substr(0, at);
     }
   }
-  if (delimiter.size() == 1) {  // fields are short: a call for each costs more than looking at every byte
-    const char* at = text.data();
-    const char* end = at + text.size();
-    for (; field > 1; --field) {
-      while (at < end && *at != delimiter[0]) ++at;
-      if (at++ == end) return text.substr(0, 0);
-    }
-    const char* begin = at;
-    while (at < end && *at != delimiter[0]) ++at;
-    return std::string_view(begin, static_cast<size_t>(at - begin));
-  }
+  if (delimiter.size() == 1) return FieldBetween(text, delimiter[0], field);
   for (;;) {
     const size_t at = text.find(delimiter);
     if (--field == 0) return text.substr(0, at);
     if (at == std::string_view::npos) return text.substr(0, 0);
     text = text.substr(at + delimiter.size());
   }
+}
+
+Result<data::ColumnPtr> SplitParts(KernelCall& call) {
+  const Argument &text = call.arguments[0], &delimiter = call.arguments[1], &field = call.arguments[2];
+  const bool plain = delimiter.constant && field.constant && delimiter.bytes(0).size() == 1 && field.Get<int32_t>(0) > 0;
+  if (!plain) return Rowwise([](std::string_view t, std::string_view d, int32_t n) { return SplitPart(t, d, n); })(call);
+  const char byte = delimiter.bytes(0)[0];
+  const auto n = field.Get<int32_t>(0);
+  auto out = MakeOutput(call);
+  auto* values = out->mutable_data<data::StringView>();
+  for (int64_t row = 0; row < call.rows; ++row) values[row] = data::StringView(FieldBetween(text.bytes(row), byte, n));
+  out->ShareKeepalives(*text.column);
+  FinishNulls(call, *out);
+  return data::ColumnPtr(std::move(out));
 }
 
 std::string Translate(std::string_view text, std::string_view from, std::string_view to) {
@@ -223,8 +277,8 @@ void RegisterText(Registry& registry) {
     registry.Function("bit_length", fmt::format("{} -> int4", type), Rowwise([](View text) { return static_cast<int32_t>(text.size() * 8); }),
                       "number of bits");
   }
-  registry.Function("lower", "text -> text", Rowwise([](View text) { return Lower(text); }), "in lower case");
-  registry.Function("upper", "text -> text", Rowwise([](View text) { return Upper(text); }), "in upper case");
+  registry.Function("lower", "text -> text", WithCase<'A', Lower>, "in lower case");
+  registry.Function("upper", "text -> text", WithCase<'a', Upper>, "in upper case");
   registry.Function("initcap", "text -> text", Rowwise([](View text) { return InitialCapitals(text); }),
                     "first letter of each word in upper case, the rest in lower case");
   registry.Function("ltrim", "text -> text", Rowwise([](View text) { return TrimLeft(text, " "); }), "without spaces at the start");
@@ -276,9 +330,7 @@ void RegisterText(Registry& registry) {
   registry.Function("replace", "text, text, text -> text", Rowwise([](View text, View from, View to) { return Replace(text, from, to); }),
                     "all occurrences of the second text replaced by the third");
   registry.Function("reverse", "text -> text", Rowwise([](View text) { return Reverse(text); }), "characters in reverse order");
-  registry.Function("split_part", "text, text, int4 -> text",
-                    Rowwise([](View text, View delimiter, int32_t n) { return SplitPart(text, delimiter, n); }),
-                    "the n-th field between delimiters; from the end for negative n");
+  registry.Function("split_part", "text, text, int4 -> text", SplitParts, "the n-th field between delimiters; from the end for negative n");
   registry
       .Function("starts_with", "text, text -> bool", Rowwise([](View text, View prefix) { return text.starts_with(prefix); }),
                 "whether the text starts with a prefix")

@@ -11,13 +11,8 @@ namespace kappa::expr {
 
 inline bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
-inline bool IsAscii(std::string_view text) {
-  uint8_t all = 0;
-  for (char c : text) all |= static_cast<uint8_t>(c);
-  return all < 0x80;
-}
-
 using data::CharacterCount;
+using data::IsAscii;
 
 /// Bytes of the character that starts at `at`, at least 1, never past the end.
 inline size_t CharacterSize(std::string_view text, size_t at) {
