@@ -10,10 +10,10 @@
 #include <numeric>
 
 #include "connect/file_source.h"
-#include "data/compare.h"
 #include "engine/core.h"
 #include "format/decoder.h"
 #include "io/folder.h"
+#include "ops/sort_order.h"
 #include "state/memory.h"
 
 namespace kappa::engine {
@@ -46,18 +46,9 @@ Error InFile(const Error& error, const std::string& path, std::string_view text)
 data::Batch Sorted(const data::Batch& rows) {
   std::vector<int32_t> order(static_cast<size_t>(rows.rows));
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    for (const data::ColumnPtr& column : rows.columns) {
-      const bool null_a = column->IsNull(a), null_b = column->IsNull(b);
-      if (null_a || null_b) {
-        if (null_a != null_b) return null_b;
-        continue;
-      }
-      const int order_ab = data::CompareRows(*column, a, *column, b);
-      if (order_ab != 0) return order_ab < 0;
-    }
-    return false;
-  });
+  std::vector<ops::SortColumn> columns;
+  for (const data::ColumnPtr& column : rows.columns) columns.push_back({column});
+  ops::SortRows(columns, order);
   return data::Gather(data::ChangeBatch(rows), order).AsBatch();
 }
 

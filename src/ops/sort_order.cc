@@ -1,9 +1,10 @@
-// Sorting: by eight bytes of the first column that order like its values, then by the values.
+// Sorting: by eight bytes of the first column that order like its values (behind what all of them begin with), then by the values.
 #include "ops/sort_order.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "data/compare.h"
 
@@ -19,8 +20,29 @@ uint64_t FloatPrefix(double value) {
   return (bits & kSignBit) != 0 ? ~bits : bits | kSignBit;
 }
 
-/// If a < b then Prefix(a) <= Prefix(b).
-uint64_t Prefix(const data::Column& column, int64_t row) {
+bool ComparesBytes(data::TypeId id) {
+  using data::TypeId;
+  return id == TypeId::kText || id == TypeId::kBytea || id == TypeId::kEnum || id == TypeId::kUuid;
+}
+
+/// How many bytes all values begin with alike: names are often numbered.
+size_t CommonBytes(const data::Column& column, std::span<const int32_t> rows) {
+  if (!ComparesBytes(column.type().id)) return 0;
+  std::optional<std::string_view> common;
+  for (const int32_t row : rows) {
+    if (column.IsNull(row)) continue;
+    const std::string_view bytes = column.bytes(row);
+    if (!common) common = bytes;
+    if (bytes.starts_with(*common)) continue;
+    const auto differ = std::mismatch(bytes.begin(), bytes.end(), common->begin(), common->end()).first;
+    common = common->substr(0, static_cast<size_t>(differ - bytes.begin()));
+    if (common->empty()) break;
+  }
+  return common ? common->size() : 0;
+}
+
+/// If a < b then Prefix(a) <= Prefix(b). All values begin with the same `common` bytes.
+uint64_t Prefix(const data::Column& column, int64_t row, size_t common) {
   using data::TypeId;
   switch (column.type().id) {
     case TypeId::kInt2: return static_cast<uint64_t>(static_cast<int64_t>(column.data<int16_t>()[row])) ^ kSignBit;
@@ -35,7 +57,7 @@ uint64_t Prefix(const data::Column& column, int64_t row) {
     case TypeId::kBytea:
     case TypeId::kEnum:
     case TypeId::kUuid: {
-      std::string_view bytes = column.bytes(row);
+      const std::string_view bytes = column.bytes(row).substr(common);
       uint64_t prefix = 0;
       std::memcpy(&prefix, bytes.data(), std::min<size_t>(bytes.size(), 8));
       return __builtin_bswap64(prefix);
@@ -65,9 +87,10 @@ void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows) {
   const SortColumn& first = columns[0];
   std::vector<data::RowComparator> comparators;
   for (const SortColumn& by : columns) comparators.push_back(data::RowComparatorFor(by.column->type()));
+  const size_t common = CommonBytes(*first.column, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
     bool null = first.column->IsNull(rows[i]);
-    uint64_t prefix = null ? 0 : Prefix(*first.column, rows[i]);
+    uint64_t prefix = null ? 0 : Prefix(*first.column, rows[i], common);
     items[i] = {first.descending ? ~prefix : prefix, static_cast<uint32_t>(i), rows[i], static_cast<uint8_t>(null ? (first.nulls_first ? 0 : 2) : 1)};
   }
   std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
