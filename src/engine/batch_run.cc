@@ -313,7 +313,7 @@ class BatchRun {
       auto it = changes.views.find(view.id);
       if (it == changes.views.end()) continue;
       for (const data::ChangeBatch& batch : it->second) view.changes += batch.rows;
-      if (view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second.size() == 1 ? it->second[0] : data::Concatenate(it->second)));
+      if (view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
     }
     return {};
   }

@@ -197,7 +197,6 @@ class Core final : public Engine {
   std::optional<flow::EpochRecord> CutEpoch();
   Status Process(std::span<const flow::EpochRecord> epochs, flow::FlowChanges& changes);
   Status Publish(const flow::EpochRecord& last, flow::FlowChanges& changes);
-  Status ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>& changes);
   void AddDeadLetters(std::vector<flow::DeadLetter>& dead);    // publish_ held
   void RemoveDeadLetters(const std::string& view);              // publish_ held: those of a version, "v$1"
   static std::string VersionName(const VersionRuntime& runtime);

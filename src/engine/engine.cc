@@ -268,13 +268,6 @@ Status Core::Process(std::span<const flow::EpochRecord> epochs, flow::FlowChange
   return {};
 }
 
-Status Core::ApplyTo(ops::ViewStore& store, const std::vector<data::ChangeBatch>& changes) {
-  if (changes.empty()) return {};
-  if (changes.size() == 1) return store.Apply(changes[0]);
-  // One batch, so that a row's deletion and its new copy meet whatever shard they come from.
-  return store.Apply(data::Concatenate(changes));
-}
-
 void Core::AddDeadLetters(std::vector<flow::DeadLetter>& dead) {
   if (dead.empty()) return;
   data::ColumnBuilder topic(data::TypeId::kText), partition(data::TypeId::kInt4), offset(data::TypeId::kInt8), reason(data::TypeId::kText),
@@ -330,13 +323,13 @@ Status Core::Publish(const flow::EpochRecord& last, flow::FlowChanges& changes) 
   std::lock_guard guard(publish_);
   for (auto& [id, batches] : changes.tables) {
     for (auto& [name, table] : tables_) {
-      if (table->id == id) KAPPA_RETURN_IF_ERROR(ApplyTo(*table->store, batches));
+      if (table->id == id) KAPPA_RETURN_IF_ERROR(table->store->Apply(batches));
     }
   }
   for (auto& [id, batches] : changes.views) {
     auto version = versions_.find(id);
     if (version == versions_.end() || !version->second->live) continue;
-    KAPPA_RETURN_IF_ERROR(ApplyTo(*version->second->store, batches));
+    KAPPA_RETURN_IF_ERROR(version->second->store->Apply(batches));
   }
   AddDeadLetters(changes.dead);
   for (const auto& [key, end] : positions_.ends) visible_[key] = end;

@@ -226,7 +226,7 @@ Status Core::ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target) 
       [&](flow::FlowChanges& changes) {
         for (flow::DeadLetter& letter : changes.dead)  // records that gave no row were told when they came
           if (letter.view != 0 && static_cast<int64_t>(replay.dead.size()) < options_.dead_letters_max) replay.dead.push_back(std::move(letter));
-        return ApplyTo(*runtime.store, changes.views[replay.version_id]);
+        return runtime.store->Apply(changes.views[replay.version_id]);
       },
       [&](int64_t records) { replay.progress.records_done += records; }, [&] { return replay.progress.cancelled.load(); });
 }
@@ -575,7 +575,7 @@ Result<Core::Verification> Core::Verify(const std::string& name, int number, con
   flow::JournalReader journal(journal_->partition(0), journal_->partition(0).start_offset());
   std::vector<flow::EpochRecord> ahead;
   KAPPA_RETURN_IF_ERROR(AdvanceTo(
-      *flow, journal, ahead, result.epoch, options_.step_records, true, [&](flow::FlowChanges& changes) { return ApplyTo(store, changes.views[id]); },
+      *flow, journal, ahead, result.epoch, options_.step_records, true, [&](flow::FlowChanges& changes) { return store.Apply(changes.views[id]); },
       [&](int64_t records) { result.records += records; }, [&] { return closing_.load() || cancelled(); }));
   result.rows = store.row_count();
   result.replayed_digest = store.digest().ToString();

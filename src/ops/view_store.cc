@@ -19,6 +19,9 @@ constexpr int kRowCountWord = 4;
 /// Rows of a batch where pages may be out of memory: its strings lie in them, and should still be there when they are looked at.
 constexpr int64_t kSpillingRows = 1024;
 
+/// Rows are fetched into the cache so many before their use.
+constexpr uint64_t kAhead = 8;
+
 RowMultimap::Layout LayoutFor(const std::vector<int>& index_columns) {
   return index_columns.empty() ? RowMultimap::Layout::kRowsOnly : RowMultimap::Layout::kIndexed;
 }
@@ -45,7 +48,6 @@ void ViewSnapshot::Scan(std::span<const int> columns, int64_t batch_rows, const 
   RowDecoder decoder(*impl_->schema, columns);
   data::Keepalive keepalive = impl_->arena.keepalive();
   std::string scratch;
-  constexpr uint64_t kAhead = 8;
   for (uint64_t i = 0; i < rows.slot_count(); ++i) {
     rows.FetchAhead(i);
     if (i + kAhead < rows.slot_count()) {
@@ -95,6 +97,74 @@ struct ViewStore::Impl {
     std::memcpy(&row_count, arena.root() + 8 * kRowCountWord, sizeof row_count);
   }
 
+  /// Adds the weights to the rows' counts and gives the rows; 0 where the weight is 0.
+  std::vector<state::Ref> Count(const data::ChangeBatch& changes) {
+    KAPPA_CHECK(changes.columns.size() == schema->fields.size());
+    std::vector<state::Ref> refs(static_cast<size_t>(changes.rows));
+    if (changes.rows == 0) return refs;
+    const data::RowKeys keys(changes.columns, changes.rows, /*canonical=*/false);
+    std::vector<int32_t> select;
+    select.reserve(refs.size());
+    for (int64_t i = 0; i < changes.rows; ++i) {
+      if (changes.weight(i) != 0) select.push_back(static_cast<int32_t>(i));
+    }
+    std::vector<state::Ref> found(select.size());
+    const size_t step = StepRows(select.size());
+    for (size_t from = 0; from < select.size(); from += step) {
+      const size_t to = std::min(from + step, select.size());
+      map.rows().FindOrInsertBatch(keys, std::span(select).subspan(from, to - from), found.data() + from);
+      for (size_t j = from; j < to; ++j) {
+        const int64_t weight = changes.weight(select[j]);
+        map.MutableRow(found[j])->count += weight;
+        row_count += weight;
+        digest.Add(HashBytes128(keys.key(select[j])), weight);
+        refs[static_cast<size_t>(select[j])] = found[j];
+      }
+    }
+    return refs;
+  }
+
+  /// Rows that are there for the first time go into the index; those that are there no more, to `empty`.
+  Status IndexNew(const data::ChangeBatch& changes, const std::vector<state::Ref>& refs, std::vector<state::Ref>& empty) {
+    std::vector<state::Ref> fresh;
+    std::vector<int32_t> fresh_rows;
+    const size_t step = StepRows(refs.size());
+    for (size_t from = 0; from < refs.size(); from += step) {
+      fresh.clear();
+      fresh_rows.clear();
+      for (size_t i = from; i < std::min(from + step, refs.size()); ++i) {
+        map.rows().FetchAhead(refs, i);
+        if (i + kAhead < refs.size() && refs[i + kAhead] != 0) __builtin_prefetch(map.Row(refs[i + kAhead]));
+        if (refs[i] == 0) continue;
+        const RowEntry* entry = map.Row(refs[i]);
+        if (entry->count < 0) {
+          return Error(sqlstate::kInternalError, "a change deletes a row that the view does not have")
+              .Detail(fmt::format("The row's count would be {}.", entry->count));
+        }
+        if (entry->count == 0) {
+          empty.push_back(refs[i]);
+        } else if (entry->owner == 0 && !index_columns.empty()) {
+          fresh.push_back(refs[i]);
+          fresh_rows.push_back(static_cast<int32_t>(i));
+        }
+      }
+      if (fresh.empty()) continue;
+      std::vector<data::ColumnPtr> columns;
+      for (const int column : index_columns) columns.push_back(data::Gather(*changes.columns[static_cast<size_t>(column)], fresh_rows));
+      const data::RowKeys keys(columns, static_cast<int64_t>(fresh_rows.size()));
+      std::vector<int32_t> all(fresh.size());
+      std::iota(all.begin(), all.end(), 0);
+      std::vector<state::Ref> owners(fresh.size());
+      map.keys().FindOrInsertBatch(keys, all, owners.data());
+      for (size_t j = 0; j < fresh.size(); ++j) {
+        if (map.Row(fresh[j])->owner == 0) map.Link(fresh[j], owners[j]);
+      }
+    }
+    return {};
+  }
+
+  static size_t StepRows(size_t rows) { return state::Spilling() ? static_cast<size_t>(kSpillingRows) : std::max<size_t>(rows, 1); }
+
   std::shared_ptr<const data::Schema> schema;
   std::vector<int> index_columns;
   state::Arena arena;
@@ -107,62 +177,15 @@ ViewStore::ViewStore(data::Schema schema, std::vector<int> index_columns)
     : impl_(std::make_unique<Impl>(std::move(schema), std::move(index_columns))) {}
 ViewStore::~ViewStore() = default;
 
-Status ViewStore::Apply(const data::ChangeBatch& changes) {
-  Impl& impl = *impl_;
-  KAPPA_CHECK(changes.columns.size() == impl.schema->fields.size());
-  if (changes.rows == 0) return {};
-  data::RowKeys rows(changes.columns, changes.rows, /*canonical=*/false);
-  std::vector<int32_t> select;
-  select.reserve(static_cast<size_t>(changes.rows));
-  for (int64_t i = 0; i < changes.rows; ++i) {
-    if (changes.weight(i) != 0) select.push_back(static_cast<int32_t>(i));
-  }
-  std::vector<state::Ref> refs(select.size());
-  const size_t step = state::Spilling() ? static_cast<size_t>(kSpillingRows) : std::max<size_t>(select.size(), 1);
-  // Counts first, so that the order within the batch does not matter; then what is new is indexed and what is empty goes.
-  for (size_t from = 0; from < select.size(); from += step) {
-    const size_t to = std::min(from + step, select.size());
-    impl.map.rows().FindOrInsertBatch(rows, std::span(select).subspan(from, to - from), refs.data() + from);
-    for (size_t j = from; j < to; ++j) {
-      int64_t weight = changes.weight(select[j]);
-      impl.map.MutableRow(refs[j])->count += weight;
-      impl.row_count += weight;
-      impl.digest.Add(HashBytes128(rows.key(select[j])), weight);
-    }
-  }
-  std::vector<state::Ref> empty, fresh;
-  std::vector<int32_t> fresh_rows;
-  for (size_t from = 0; from < select.size(); from += step) {
-    fresh.clear();
-    fresh_rows.clear();
-    for (size_t j = from; j < std::min(from + step, select.size()); ++j) {
-      impl.map.rows().FetchAhead(refs, j);
-      const RowEntry* entry = impl.map.Row(refs[j]);
-      if (entry->count < 0) {
-        return Error(sqlstate::kInternalError, "a change deletes a row that the view does not have")
-            .Detail(fmt::format("The row's count would be {}.", entry->count));
-      }
-      if (entry->count == 0) {
-        empty.push_back(refs[j]);
-      } else if (entry->owner == 0 && !impl.index_columns.empty()) {
-        fresh.push_back(refs[j]);
-        fresh_rows.push_back(select[j]);
-      }
-    }
-    if (fresh.empty()) continue;
-    std::vector<data::ColumnPtr> columns;
-    for (int column : impl.index_columns) columns.push_back(data::Gather(*changes.columns[static_cast<size_t>(column)], fresh_rows));
-    data::RowKeys keys(columns, static_cast<int64_t>(fresh_rows.size()));
-    std::vector<int32_t> all(fresh.size());
-    std::iota(all.begin(), all.end(), 0);
-    std::vector<state::Ref> owners(fresh.size());
-    impl.map.keys().FindOrInsertBatch(keys, all, owners.data());
-    for (size_t j = 0; j < fresh.size(); ++j) {
-      if (impl.map.Row(fresh[j])->owner == 0) impl.map.Link(fresh[j], owners[j]);
-    }
-  }
-  impl.map.EraseEmpty(std::move(empty));
-  impl.SaveTotals();
+Status ViewStore::Apply(std::span<const data::ChangeBatch> changes) {
+  // Counts first, so that the order of changes does not matter: a row's deletion and its new copy meet whatever batch they are in. Then what is
+  // new is indexed and what is empty goes.
+  std::vector<std::vector<state::Ref>> refs;
+  for (const data::ChangeBatch& batch : changes) refs.push_back(impl_->Count(batch));
+  std::vector<state::Ref> empty;
+  for (size_t i = 0; i < changes.size(); ++i) KAPPA_RETURN_IF_ERROR(impl_->IndexNew(changes[i], refs[i], empty));
+  impl_->map.EraseEmpty(std::move(empty));
+  impl_->SaveTotals();
   return {};
 }
 

@@ -53,8 +53,9 @@ class ViewStore {
   /// `index_columns`: the columns that point reads use (a view's group keys, a table's primary key); may be empty.
   ViewStore(data::Schema schema, std::vector<int> index_columns);
   ~ViewStore();
-  /// Fails with internal_error when a row's count would go below zero: the law would be broken.
-  Status Apply(const data::ChangeBatch& changes);
+  /// All changes of an epoch at once. Fails with internal_error when a row's count would go below zero: the law would be broken.
+  Status Apply(std::span<const data::ChangeBatch> changes);
+  Status Apply(const data::ChangeBatch& changes) { return Apply(std::span(&changes, 1)); }
   ViewSnapshot Snapshot();
   int64_t row_count() const;
   Digest digest() const;

@@ -37,7 +37,7 @@ class RowCount final : public Accumulator {
 };
 
 /// Groups that are finished at once: few where they must be fetched first.
-size_t EmitRows() { return state::Spilling() ? 1024 : 65536; }
+size_t EmitRows() { return state::Spilling() ? 1024 : 16384; }
 
 /// Keys lie without trailing zeros, so that equal ones are the same bytes. Where the type says how many digits follow the point, they are
 /// shown with them again.
