@@ -91,7 +91,7 @@ int Serve(const ServeOptions& options) {
   kafka_options.insecure = options.insecure;
   kafka_options.auto_create_config.partitions = options.default_partitions;
   kafka_options.delete_topic = [&](const std::string& name) { return (*engine)->DeleteTopic(name); };
-  auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), io::RealClock());
+  auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), (*engine)->groups(), io::RealClock());
   if (!kafka.ok()) return Fail(kafka.error());
   serve::PgServerOptions pg_options;
   pg_options.address = options.pg;

@@ -11,6 +11,7 @@
 #include "cli/topic_consume.h"
 #include "cli/topic_produce.h"
 #include "cli/topic_reader.h"
+#include "group/group_testing.h"
 #include "log/log_testing.h"
 #include "serve/kafka/server.h"
 
@@ -53,12 +54,14 @@ class TopicCommandTest : public testing::Test {
     GTEST_SKIP() << "librdkafka starts its threads with C11's thrd_create, which the thread sanitizer of GCC 12 does not know";
 #endif
     log_ = log::OpenLog(folder_.path() + "/log");
-    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, io::RealClock());
+    groups_ = group::OpenGroups(*log_);
+    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void TearDown() override {
     server_.reset();
+    groups_.reset();
     if (log_) log_->Close();
   }
   std::string File(const std::string& name, const std::string& content) {
@@ -84,6 +87,7 @@ class TopicCommandTest : public testing::Test {
 
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
+  std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<serve::KafkaServer> server_;
 };
 

@@ -117,6 +117,7 @@ class Core final : public Engine {
   std::unique_ptr<Session> NewSession() override;
   Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) override;
   log::Log& log() override { return *log_; }
+  group::Groups& groups() override { return *groups_; }
   Status DeleteTopic(const std::string& name) override;
   io::Clock& clock() override { return clock_; }
   std::string StatusJson() override;
@@ -130,6 +131,7 @@ class Core final : public Engine {
   sql::BindContext MakeBindContext(const catalog::Snapshot& snapshot) const;
   /// Runs `work` on the epoch thread between two epochs and waits for it.
   Status AtBoundary(std::function<Status()> work);
+  Status DropTopic(const std::string& name);
   uint64_t visible_epoch() const { return visible_epoch_.load(); }
 
   Status CreateStream(const sql::CreateStreamStatement& statement, std::string* notice);
@@ -246,6 +248,7 @@ class Core final : public Engine {
 
   std::unique_ptr<io::FolderLock> lock_;
   std::unique_ptr<log::Log> log_;
+  std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<catalog::CatalogLog> catalog_;
   std::shared_ptr<log::Topic> journal_;
   std::unique_ptr<state::CheckpointStore> checkpoints_;

@@ -242,6 +242,13 @@ Status Core::AlterView(const sql::AlterViewStatement& statement) {
   });
 }
 
+/// The topic, and what groups have committed for it.
+Status Core::DropTopic(const std::string& name) {
+  KAPPA_RETURN_IF_ERROR(log_->DeleteTopic(name));
+  groups_->Do([&](group::Coordinator& coordinator) { coordinator.ForgetTopic(name); });
+  return {};
+}
+
 Status Core::DeleteTopic(const std::string& name) {
   return AtBoundary([&]() -> Status {
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
@@ -256,7 +263,7 @@ Status Core::DeleteTopic(const std::string& name) {
       return Error(sqlstate::kDependentObjectsStillExist, fmt::format("topic \"{}\" cannot be deleted because {} reads it", name, reader))
           .Hint("Drop that first.");
     }
-    return log_->DeleteTopic(name);
+    return DropTopic(name);
   });
 }
 
@@ -322,7 +329,7 @@ Status Core::Drop(const sql::DropStatement& statement, std::vector<std::string>*
       if (stream != nullptr)
         notices->push_back(
             fmt::format("topic \"{}\" and its records are kept; \"kappa topic delete {}\" removes them", stream->topic, stream->topic));
-      if (table != nullptr) KAPPA_RETURN_IF_ERROR(log_->DeleteTopic(table->topic));
+      if (table != nullptr) KAPPA_RETURN_IF_ERROR(DropTopic(table->topic));
     }
     return {};
   });

@@ -48,6 +48,7 @@ Status Core::Start() {
   KAPPA_RETURN_IF_ERROR(
       state::SetMemoryLimit(options_.state_memory_bytes > 0 ? options_.state_memory_bytes : state::DefaultMemoryLimit(), options_.folder));
   KAPPA_ASSIGN_OR_RETURN(log_, log::Log::Open(options_.folder + "/log", options_.log, clock_));
+  KAPPA_ASSIGN_OR_RETURN(groups_, group::Groups::Open(options_.groups, *log_, clock_));
   KAPPA_ASSIGN_OR_RETURN(catalog_, catalog::CatalogLog::Open(*log_));
   KAPPA_ASSIGN_OR_RETURN(journal_, flow::OpenJournal(*log_));
   pool_ = std::make_unique<flow::ThreadPool>(shards_);
@@ -103,6 +104,7 @@ Status Core::Close() {
     std::lock_guard guard(publish_);
     visible_changed_.notify_all();
   }
+  groups_.reset();
   if (log_) {
     if (listener_ >= 0) log_->RemoveDurableListener(listener_);
     log_->Close();

@@ -12,6 +12,7 @@
 #include "data/batch.h"
 #include "data/text.h"
 #include "data/value.h"
+#include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
 
@@ -33,6 +34,7 @@ struct EngineOptions {
   int64_t step_records = 32'000;
   int default_partitions = 1;                 // of streams that do not say
   log::LogOptions log;
+  group::GroupOptions groups;
 };
 
 /// What a statement gave.
@@ -115,6 +117,7 @@ class Engine {
   /// version 0: whatever serves. `with_snapshot`: first the current rows.
   virtual Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) = 0;
   virtual log::Log& log() = 0;
+  virtual group::Groups& groups() = 0;
   /// Deletes a topic unless a stream or table reads it (dependent_objects_still_exist).
   virtual Status DeleteTopic(const std::string& name) = 0;
   virtual io::Clock& clock() = 0;

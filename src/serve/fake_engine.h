@@ -83,6 +83,7 @@ class FakeEngine final : public engine::Engine {
     if (!subscription) return Error(sqlstate::kUndefinedTable, "view \"" + std::string(view) + "\" does not exist");
     return std::unique_ptr<engine::Subscription>(std::move(subscription));
   }
+  group::Groups& groups() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no groups"); }
   log::Log& log() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no log"); }
   Status DeleteTopic(const std::string&) override { return {}; }
   io::Clock& clock() override { return io::RealClock(); }

@@ -6,12 +6,16 @@
 
 namespace kappa::serve::kafka {
 
-Broker::Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics)
-    : options_(options), log_(log), runtime_(runtime), metrics_(metrics), waiters_(FetchWaiters::Make(log, runtime)) {}
+Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, Runtime& runtime, KafkaMetrics& metrics)
+    : options_(options), log_(log), groups_(groups), runtime_(runtime), metrics_(metrics), waiters_(FetchWaiters::Make(log, runtime)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 
-void Broker::StopWaiting() { waiters_->Stop(); }
+void Broker::StopWaiting() {
+  waiters_->Stop();
+  stopping_ = true;
+  groups_.Do([](group::Coordinator& coordinator) { coordinator.AnswerWaiting(); });
+}
 
 Frame ApiVersionsFrame(RequestHeader header) {
   ApiVersionsResponse response;
@@ -32,7 +36,8 @@ template <class Request> bool Broker::Decode(const RequestHeader& header, std::s
   return false;
 }
 
-Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply reply) {
+Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
+  const Endpoint& advertised = client.advertised;
   metrics_.requests.fetch_add(1, std::memory_order_relaxed);
   std::string_view body;
   Result<RequestHeader> decoded = DecodeHeader(frame, body);
@@ -66,6 +71,13 @@ Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply re
     });
     return Pace::kWait;
   };
+  // Decodes, then hands over a function that takes the response, whenever it comes.
+  auto later = [&]<class Request>(Request request, auto handle) {
+    if (Decode(header, body, request, reply)) {
+      handle(request, [header, reply](auto response) { reply({.frame = EncodeFrame(header, response)}); });
+    }
+    return Pace::kGoOn;
+  };
   switch (header.api->key) {
     case ApiKey::kProduce: {
       ProduceRequest request;
@@ -86,13 +98,29 @@ Pace Broker::Handle(std::string_view frame, const Endpoint& advertised, Reply re
     case ApiKey::kDeleteTopics: return answer(DeleteTopicsRequest(), true, [this](const auto& request) { return DeleteTopics(request); });
     case ApiKey::kDescribeConfigs: return answer(DescribeConfigsRequest(), false, [this](const auto& request) { return DescribeConfigs(request); });
     case ApiKey::kFindCoordinator:
-      return answer(FindCoordinatorRequest(), false, [](const FindCoordinatorRequest& request) {
-        FindCoordinatorResponse response;
-        response.error = request.key_type == 1 ? Code::kTransactionalIdAuthorizationFailed : Code::kUnsupportedVersion;
-        response.message =
-            request.key_type == 1 ? "transactions are not supported yet" : "consumer groups are not supported yet: assign partitions instead";
-        return response;
+      return answer(FindCoordinatorRequest(), false, [this, &advertised](const auto& request) { return FindCoordinator(request, advertised); });
+    case ApiKey::kJoinGroup:
+      return later(JoinGroupRequest(), [&](auto& request, Respond<JoinGroupResponse> respond) {
+        JoinGroup(header, std::move(request), client.host, std::move(respond));
       });
+    case ApiKey::kSyncGroup:
+      return later(SyncGroupRequest(), [&](auto& request, Respond<SyncGroupResponse> respond) { SyncGroup(std::move(request), std::move(respond)); });
+    case ApiKey::kHeartbeat: return answer(HeartbeatRequest(), false, [this](const auto& request) { return Heartbeat(request); });
+    case ApiKey::kLeaveGroup:
+      return later(LeaveGroupRequest(),
+                   [&](auto& request, Respond<LeaveGroupResponse> respond) { LeaveGroup(header.version, request, std::move(respond)); });
+    case ApiKey::kOffsetCommit:
+      return later(OffsetCommitRequest(),
+                   [&](auto& request, Respond<OffsetCommitResponse> respond) { OffsetCommit(std::move(request), std::move(respond)); });
+    case ApiKey::kOffsetFetch:
+      return later(OffsetFetchRequest(),
+                   [&](auto& request, Respond<OffsetFetchResponse> respond) { OffsetFetch(header.version, std::move(request), std::move(respond)); });
+    case ApiKey::kOffsetDelete:
+      return later(OffsetDeleteRequest(), [&](auto& request, Respond<OffsetDeleteResponse> respond) { OffsetDelete(request, std::move(respond)); });
+    case ApiKey::kListGroups: return answer(ListGroupsRequest(), false, [this](const auto& request) { return ListGroups(request); });
+    case ApiKey::kDescribeGroups: return answer(DescribeGroupsRequest(), false, [this](const auto& request) { return DescribeGroups(request); });
+    case ApiKey::kDeleteGroups:
+      return later(DeleteGroupsRequest(), [&](auto& request, Respond<DeleteGroupsResponse> respond) { DeleteGroups(request, std::move(respond)); });
     case ApiKey::kDescribeCluster:
       return answer(DescribeClusterRequest(), false, [this, &advertised](const DescribeClusterRequest& request) {
         DescribeClusterResponse response;

@@ -1,15 +1,18 @@
 // Broker: answers decoded requests from the log. Knows nothing of sockets; see server.cc for those.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
 #include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/server.h"
@@ -44,6 +47,13 @@ struct Endpoint {
   std::string host;
   int32_t port = 0;
 };
+/// Who asks.
+struct Client {
+  std::string host;     // its address
+  Endpoint advertised;  // where it is told that the server is
+};
+/// Takes the response to one request, now or later.
+template <class Response> using Respond = std::function<void(Response)>;
 
 inline constexpr int32_t kNodeId = 0;  // of the one broker
 
@@ -52,12 +62,12 @@ class FetchWaiters;
 /// Thread-safe.
 class Broker {
  public:
-  Broker(const KafkaServerOptions& options, log::Log& log, Runtime& runtime, KafkaMetrics& metrics);
+  Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, Runtime& runtime, KafkaMetrics& metrics);
   ~Broker();
 
   /// Handles one frame (without its length). `frame` need not outlive the call.
-  Pace Handle(std::string_view frame, const Endpoint& advertised, Reply reply);
-  /// Answers all waiting fetches with what they have, and from now on waits for none.
+  Pace Handle(std::string_view frame, const Client& client, Reply reply);
+  /// Answers all waiting fetches with what they have and all members that wait for their group, and from now on lets none wait.
   void StopWaiting();
 
  private:
@@ -73,16 +83,32 @@ class Broker {
   DeleteTopicsResponse DeleteTopics(const DeleteTopicsRequest& request);
   DescribeConfigsResponse DescribeConfigs(const DescribeConfigsRequest& request);
 
+  // groups.cc
+  FindCoordinatorResponse FindCoordinator(const FindCoordinatorRequest& request, const Endpoint& advertised);
+  void JoinGroup(const RequestHeader& header, JoinGroupRequest request, const std::string& host, Respond<JoinGroupResponse> respond);
+  void SyncGroup(SyncGroupRequest request, Respond<SyncGroupResponse> respond);
+  HeartbeatResponse Heartbeat(const HeartbeatRequest& request);
+  void LeaveGroup(int16_t version, const LeaveGroupRequest& request, Respond<LeaveGroupResponse> respond);
+  void OffsetCommit(OffsetCommitRequest request, Respond<OffsetCommitResponse> respond);
+  void OffsetFetch(int16_t version, OffsetFetchRequest request, Respond<OffsetFetchResponse> respond);
+  void OffsetDelete(const OffsetDeleteRequest& request, Respond<OffsetDeleteResponse> respond);
+  ListGroupsResponse ListGroups(const ListGroupsRequest& request);
+  DescribeGroupsResponse DescribeGroups(const DescribeGroupsRequest& request);
+  void DeleteGroups(const DeleteGroupsRequest& request, Respond<DeleteGroupsResponse> respond);
+
   Status MakeTopic(const std::string& name, const log::TopicConfig& config);
+  Status RemoveTopic(const std::string& name);
   /// The topic and partition that a client may use; null with the error set otherwise.
   std::shared_ptr<log::Topic> FindTopic(const std::string& name, Code& error) const;
   log::Partition* FindPartition(const std::string& name, int32_t index, std::shared_ptr<log::Topic>& topic, Code& error) const;
 
   const KafkaServerOptions& options_;
   log::Log& log_;
+  group::Groups& groups_;
   Runtime& runtime_;
   KafkaMetrics& metrics_;
   const std::shared_ptr<FetchWaiters> waiters_;
+  std::atomic<bool> stopping_{false};
 };
 
 /// Encodes a response; consumes it.

@@ -130,29 +130,53 @@ struct MetadataResponse {
 };
 
 struct FindCoordinatorRequest {
-  std::string key;
-  int8_t key_type = 0;  // 0 group, 1 transaction
+  std::string key;                // before version 4
+  int8_t key_type = 0;            // 0 group, 1 transaction
+  std::vector<std::string> keys;  // since version 4
   template <class C> void Fields(C& c) {
-    c(key);
+    if (!c.Since(4)) c(key);
     if (c.Since(1)) c(key_type);
+    if (c.Since(4)) c(keys);
     c.Tags();
   }
 };
 
 struct FindCoordinatorResponse {
+  struct Coordinator {
+    std::string key;
+    int32_t node_id = -1;
+    std::string host;
+    int32_t port = -1;
+    Code error = Code::kNone;
+    std::optional<std::string> message;
+    template <class C> void Fields(C& c) {
+      c(key);
+      c(node_id);
+      c(host);
+      c(port);
+      c(error);
+      c(message);
+      c.Tags();
+    }
+  };
   int32_t throttle_ms = 0;
   Code error = Code::kNone;
   std::optional<std::string> message;
   int32_t node_id = -1;
   std::string host;
   int32_t port = -1;
+  std::vector<Coordinator> coordinators;  // since version 4, instead of the above
   template <class C> void Fields(C& c) {
     if (c.Since(1)) c(throttle_ms);
-    c(error);
-    if (c.Since(1)) c(message);
-    c(node_id);
-    c(host);
-    c(port);
+    if (c.Since(4)) {
+      c(coordinators);
+    } else {
+      c(error);
+      if (c.Since(1)) c(message);
+      c(node_id);
+      c(host);
+      c(port);
+    }
     c.Tags();
   }
 };

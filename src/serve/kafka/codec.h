@@ -27,6 +27,12 @@ struct Records {
   bool operator==(const Records&) const = default;
 };
 
+/// Bytes that are never null.
+struct Blob {
+  std::string bytes;
+  bool operator==(const Blob&) const = default;
+};
+
 /// Reads from borrowed bytes. Never allocates more than the bytes at hand justify; check ok() at the end.
 class Decoder {
  public:
@@ -62,6 +68,11 @@ class Decoder {
   void operator()(std::optional<std::string_view>& value) {
     std::optional<size_t> length = Length(/*wide=*/true);
     value = length ? std::optional<std::string_view>(reader_.Bytes(*length)) : std::nullopt;
+  }
+  void operator()(Blob& value) {
+    std::optional<size_t> length = Length(/*wide=*/true);
+    if (!length) return reader_.Fail();
+    value.bytes = reader_.Bytes(*length);
   }
   void operator()(Records& value) {
     std::optional<std::string_view> bytes;
@@ -158,6 +169,7 @@ class Encoder {
     Length(value->size(), /*wide=*/true);
     writer_.Bytes(*value);
   }
+  void operator()(const Blob& value) { (*this)(std::optional<std::string_view>(value.bytes)); }
   void operator()(Records& value) {
     constexpr size_t kCopyMax = 4096;  // below it a copy is cheaper than one more buffer in the gather list
     if (!value.bytes || value.bytes->size() <= kCopyMax) {

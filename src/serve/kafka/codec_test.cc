@@ -4,6 +4,7 @@
 
 #include "serve/kafka/broker.h"
 #include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/wire_client.h"
@@ -77,6 +78,34 @@ TEST(KafkaCodecTest, ProduceRequestVersion9) {
   EXPECT_EQ(request.topics.at(0).name, "t");
   EXPECT_EQ(request.topics[0].partitions.at(0).index, 5);
   EXPECT_EQ(request.topics[0].partitions[0].records, Bytes({1, 2, 3}));
+}
+
+TEST(KafkaCodecTest, JoinGroupRequestVersion6) {
+  std::string body = Bytes({2, 'g', 0, 0, 0x27, 0x10, 0, 0, 0xea, 0x60, 1, 0, 9}) + "consumer" + Bytes({2, 6}) + "range" + Bytes({3, 7, 8, 0, 0});
+  Decoder decoder(body, 6, true);
+  JoinGroupRequest request;
+  request.Fields(decoder);
+  ASSERT_TRUE(decoder.AtEnd());
+  EXPECT_EQ(request.group, "g");
+  EXPECT_EQ(request.session_timeout_ms, 10'000);
+  EXPECT_EQ(request.rebalance_timeout_ms, 60'000);
+  EXPECT_EQ(request.member_id, "");
+  EXPECT_FALSE(request.instance_id.has_value());
+  EXPECT_EQ(request.protocols.at(0).metadata.bytes, Bytes({7, 8}));
+}
+
+TEST(KafkaCodecTest, OffsetCommitRequestVersion2) {
+  std::string body = Bytes({0, 1, 'g', 0, 0, 0, 5, 0, 1, 'm'}) + std::string(8, '\xff') +
+                     Bytes({0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0xff, 0xff});
+  Decoder decoder(body, 2, false);
+  OffsetCommitRequest request;
+  request.Fields(decoder);
+  ASSERT_TRUE(decoder.AtEnd());
+  EXPECT_EQ(request.generation, 5);
+  EXPECT_EQ(request.retention_ms, -1);
+  EXPECT_EQ(request.topics.at(0).partitions.at(0).index, 3);
+  EXPECT_EQ(request.topics[0].partitions[0].offset, 9);
+  EXPECT_FALSE(request.topics[0].partitions[0].metadata.has_value());
 }
 
 TEST(KafkaCodecTest, ProduceResponseVersion3) {
@@ -158,6 +187,44 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
   ThereAndBack(ApiKey::kDescribeConfigs, DescribeConfigsRequest{.resources = {{2, "a", {{"k"}}}}});
   ThereAndBack(ApiKey::kDescribeConfigs,
                DescribeConfigsResponse{.resources = {{.name = "a", .entries = {{.name = "k", .synonyms = {{"k", "v", 1}}}}}}});
+  ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorRequest{.keys = {"g", "h"}});
+  ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorResponse{.host = "h", .coordinators = {{"g", 0, "h", 1, Code::kNone, "m"}}});
+  ThereAndBack(ApiKey::kJoinGroup, JoinGroupRequest{.group = "g",
+                                                    .member_id = "m",
+                                                    .instance_id = "i",
+                                                    .protocol_type = "consumer",
+                                                    .protocols = {{"range", {"xyz"}}, {"sticky", {""}}},
+                                                    .reason = "r"});
+  ThereAndBack(ApiKey::kJoinGroup, JoinGroupResponse{.protocol_type = "consumer",
+                                                     .protocol = "range",
+                                                     .leader = "l",
+                                                     .skip_assignment = true,
+                                                     .member_id = "m",
+                                                     .members = {{"m", "i", {"xyz"}}, {"n", std::nullopt, {""}}}});
+  ThereAndBack(
+      ApiKey::kSyncGroup,
+      SyncGroupRequest{
+          .group = "g", .member_id = "m", .instance_id = "i", .protocol_type = "consumer", .protocol = "range", .assignments = {{"m", {"xyz"}}}});
+  ThereAndBack(ApiKey::kSyncGroup, SyncGroupResponse{.protocol_type = "consumer", .protocol = "range", .assignment = {"xyz"}});
+  ThereAndBack(ApiKey::kHeartbeat, HeartbeatRequest{.group = "g", .generation = 3, .member_id = "m", .instance_id = "i"});
+  ThereAndBack(ApiKey::kHeartbeat, HeartbeatResponse{.error = Code::kRebalanceInProgress});
+  ThereAndBack(ApiKey::kLeaveGroup, LeaveGroupRequest{.group = "g", .member_id = "m", .members = {{"m", "i", "r"}, {"n", std::nullopt, {}}}});
+  ThereAndBack(ApiKey::kLeaveGroup, LeaveGroupResponse{.members = {{"m", "i", Code::kUnknownMemberId}}});
+  ThereAndBack(ApiKey::kOffsetCommit,
+               OffsetCommitRequest{.group = "g", .member_id = "m", .instance_id = "i", .topics = {{"t", {{1, 7, 2, "x"}, {2, 8, 2, {}}}}}});
+  ThereAndBack(ApiKey::kOffsetCommit, OffsetCommitResponse{.topics = {{"t", {{1, Code::kNone}}}}});
+  ThereAndBack(ApiKey::kOffsetFetch,
+               OffsetFetchRequest{.group = "g", .topics = {{{"t", {1, 2}}}}, .groups = {{"g", "m", 3, {{{"t", {1}}}}}, {"h", {}, 0, {}}}});
+  ThereAndBack(ApiKey::kOffsetFetch, OffsetFetchResponse{.topics = {{"t", {{1, 7, 2, "x"}}}}, .groups = {{"g", {{"t", {{1, 7, 2, "x"}}}}}}});
+  ThereAndBack(ApiKey::kOffsetDelete, OffsetDeleteRequest{.group = "g", .topics = {{"t", {{1}, {2}}}}});
+  ThereAndBack(ApiKey::kOffsetDelete, OffsetDeleteResponse{.topics = {{"t", {{1, Code::kNone}}}}});
+  ThereAndBack(ApiKey::kListGroups, ListGroupsRequest{.states = {"Stable"}, .types = {"classic"}});
+  ThereAndBack(ApiKey::kListGroups, ListGroupsResponse{.groups = {{"g", "consumer", "Stable"}}});
+  ThereAndBack(ApiKey::kDescribeGroups, DescribeGroupsRequest{.groups = {"g"}, .include_operations = true});
+  ThereAndBack(ApiKey::kDescribeGroups,
+               DescribeGroupsResponse{.groups = {{.id = "g", .state = "Stable", .members = {{"m", "i", "c", "/h", {"x"}, {"y"}}}}}});
+  ThereAndBack(ApiKey::kDeleteGroups, DeleteGroupsRequest{.groups = {"g"}});
+  ThereAndBack(ApiKey::kDeleteGroups, DeleteGroupsResponse{.groups = {{"g", Code::kNonEmptyGroup}}});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterRequest{});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterResponse{.cluster_id = "c", .brokers = {{0, "h", 1, std::nullopt}}});
 }

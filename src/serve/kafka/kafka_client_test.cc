@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "group/group_testing.h"
 #include "log/log_testing.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/server.h"
@@ -75,12 +76,14 @@ class KafkaClientTest : public testing::Test {
     GTEST_SKIP() << "librdkafka starts its threads with C11's thrd_create, which the thread sanitizer of GCC 12 does not know";
 #endif
     log_ = log::OpenLog(folder_.path());
-    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, io::RealClock());
+    groups_ = group::OpenGroups(*log_);
+    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void TearDown() override {
     server_.reset();
+    groups_.reset();
     if (log_) log_->Close();
   }
   void Produce(const std::string& topic, const std::vector<Message>& messages, const Settings& settings) {
@@ -134,6 +137,7 @@ class KafkaClientTest : public testing::Test {
 
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
+  std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<KafkaServer> server_;
 };
 
@@ -185,7 +189,7 @@ TEST_F(KafkaClientTest, AnIdempotentProducerWhoseConnectionsBreakStoresEachMessa
     if (i % 1000 != 999) continue;
     while (producer.delivered < i - 500) rd_kafka_poll(producer.handle, 10);
     server_.reset();
-    auto again = KafkaServer::Start({.address = address}, *log_, io::RealClock());
+    auto again = KafkaServer::Start({.address = address}, *log_, *groups_, io::RealClock());
     ASSERT_TRUE(again.ok()) << again.error().ToString();
     server_ = std::move(*again);
   }

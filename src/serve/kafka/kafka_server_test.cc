@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "group/group_testing.h"
 #include "log/log_testing.h"
 #include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/group_messages.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/wire_client.h"
 
@@ -21,16 +23,18 @@ class KafkaServerTest : public testing::Test {
   void Serve(KafkaServerOptions options = {}) {
     server_.reset();
     options.address = "127.0.0.1:0";
-    auto server = KafkaServer::Start(std::move(options), *log_, io::RealClock());
+    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void SetUp() override {
     log_ = log::OpenLog(folder_.path());
+    groups_ = group::OpenGroups(*log_);
     Serve();
   }
   void TearDown() override {
     server_.reset();
+    groups_.reset();
     log_->Close();
   }
   /// The server still takes and answers requests.
@@ -49,20 +53,21 @@ class KafkaServerTest : public testing::Test {
 
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
+  std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<KafkaServer> server_;
 };
 
 TEST_F(KafkaServerTest, APortInUseIsSaidClearly) {
-  auto second = KafkaServer::Start({.address = server_->address()}, *log_, io::RealClock());
+  auto second = KafkaServer::Start({.address = server_->address()}, *log_, *groups_, io::RealClock());
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().message(), "could not listen on \"" + server_->address() + "\": address already in use");
   EXPECT_THAT(second.error().hint(), HasSubstr("--kafka"));
 }
 
 TEST_F(KafkaServerTest, AddressesThatAreRefused) {
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, io::RealClock()).ok());
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, io::RealClock()).ok());
-  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, io::RealClock());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, *groups_, io::RealClock()).ok());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, *groups_, io::RealClock()).ok());
+  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, *groups_, io::RealClock());
   ASSERT_FALSE(open.ok());
   EXPECT_THAT(open.error().message(), HasSubstr("not a loopback address"));
 }
@@ -347,17 +352,112 @@ TEST_F(KafkaServerTest, TheEngineMayTakeOverCreationAndRefuseDeletion) {
   EXPECT_EQ(removed->topics[0].message, "stream \"s\" reads topic \"t\"");
 }
 
-TEST_F(KafkaServerTest, TransactionsAndGroupsAreRefused) {
+TEST_F(KafkaServerTest, TransactionsAreRefused) {
   WireClient client(server_->address());
   EXPECT_EQ(client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{.transactional_id = "x"})->error,
             Code::kTransactionalIdAuthorizationFailed);
-  auto coordinator = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, 2, FindCoordinatorRequest{.key = "g"});
-  EXPECT_EQ(coordinator->error, Code::kUnsupportedVersion);
-  EXPECT_THAT(coordinator->message.value_or(""), HasSubstr("consumer groups are not supported yet"));
+  auto coordinator = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, 2, FindCoordinatorRequest{.key = "x", .key_type = 1});
+  EXPECT_EQ(coordinator->error, Code::kTransactionalIdAuthorizationFailed);
   auto first = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{});
   auto second = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 0, InitProducerIdRequest{});
   EXPECT_NE(first->producer_id, second->producer_id);
   EXPECT_EQ(client.Call<DescribeClusterResponse>(ApiKey::kDescribeCluster, 1, DescribeClusterRequest{})->brokers.size(), 1u);
+}
+
+TEST_F(KafkaServerTest, AGroupInEveryVersionOfItsRequests) {
+  log::CreateOne(*log_, "t", {.partitions = 2});
+  for (int16_t version = 0; version <= 9; ++version) {
+    SCOPED_TRACE(version);
+    const std::string group = "g" + std::to_string(version);
+    const auto at_most = [&](int16_t max) { return std::min(version, max); };
+    WireClient client(server_->address());
+    auto found = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, at_most(4), FindCoordinatorRequest{.key = group, .keys = {group}});
+    EXPECT_EQ(version < 4 ? found->node_id : found->coordinators.at(0).node_id, 0);
+    JoinGroupRequest join{
+        .group = group, .session_timeout_ms = 10'000, .rebalance_timeout_ms = 10'000, .protocol_type = "consumer", .protocols = {{"range", {"sub"}}}};
+    auto joined = client.Call<JoinGroupResponse>(ApiKey::kJoinGroup, version, join);
+    if (version >= 4) {
+      EXPECT_EQ(joined->error, Code::kMemberIdRequired);
+      join.member_id = joined->member_id;
+      joined = client.Call<JoinGroupResponse>(ApiKey::kJoinGroup, version, join);
+    }
+    ASSERT_EQ(joined->error, Code::kNone);
+    EXPECT_EQ(joined->leader, joined->member_id);
+    EXPECT_EQ(joined->protocol, "range");
+    ASSERT_EQ(joined->members.size(), 1u);
+    EXPECT_EQ(joined->members[0].metadata.bytes, "sub");
+    const std::string id = joined->member_id;
+    auto synced = client.Call<SyncGroupResponse>(ApiKey::kSyncGroup, at_most(5),
+                                                 SyncGroupRequest{.group = group, .generation = 1, .member_id = id, .assignments = {{id, {"all"}}}});
+    EXPECT_EQ(synced->assignment.bytes, "all");
+    EXPECT_EQ(client.Call<HeartbeatResponse>(ApiKey::kHeartbeat, at_most(4), HeartbeatRequest{group, 1, id, {}})->error, Code::kNone);
+    EXPECT_EQ(client.Call<HeartbeatResponse>(ApiKey::kHeartbeat, at_most(4), HeartbeatRequest{group, 0, id, {}})->error, Code::kIllegalGeneration);
+
+    OffsetCommitRequest commit{.group = group, .generation = 1, .member_id = id, .topics = {{"t", {{1, 42, 7, "note"}, {2, 1}}}, {"nope", {{0, 1}}}}};
+    const auto commit_version = static_cast<int16_t>(std::max<int>(version, 2));
+    auto committed = client.Call<OffsetCommitResponse>(ApiKey::kOffsetCommit, commit_version, commit);
+    EXPECT_EQ(committed->topics[0].partitions[0].error, Code::kNone);
+    EXPECT_EQ(committed->topics[0].partitions[1].error, Code::kUnknownTopicOrPartition);
+    EXPECT_EQ(committed->topics[1].partitions[0].error, Code::kUnknownTopicOrPartition);
+    const auto fetch_version = static_cast<int16_t>(std::max<int>(version, 1));
+    auto fetched = client.Call<OffsetFetchResponse>(ApiKey::kOffsetFetch, fetch_version,
+                                                    OffsetFetchRequest{.group = group, .topics = {{{"t", {0, 1}}}}, .groups = {{group, {}, -1, {}}}});
+    const auto& topics = version < 8 ? fetched->topics : fetched->groups.at(0).topics;
+    ASSERT_EQ(topics.size(), 1u);
+    EXPECT_EQ(topics[0].partitions.size(), version < 8 ? 2u : 1u) << "asked for, or all that are committed";
+    EXPECT_EQ(topics[0].partitions.back().offset, 42);
+    EXPECT_EQ(topics[0].partitions.back().metadata, "note") << "given back as it was";
+    if (version < 8) { EXPECT_EQ(topics[0].partitions[0].offset, -1); }
+
+    auto described = client.Call<DescribeGroupsResponse>(ApiKey::kDescribeGroups, at_most(5), DescribeGroupsRequest{.groups = {group, "none"}});
+    EXPECT_EQ(described->groups[0].state, "Stable");
+    EXPECT_EQ(described->groups[0].protocol, "range");
+    EXPECT_EQ(described->groups[0].members.at(0).assignment.bytes, "all");
+    EXPECT_EQ(described->groups[0].members[0].client_id, "test");
+    EXPECT_EQ(described->groups[0].members[0].client_host, "/127.0.0.1");
+    EXPECT_EQ(described->groups[1].state, "Dead");
+    EXPECT_EQ(client.Call<DeleteGroupsResponse>(ApiKey::kDeleteGroups, at_most(2), DeleteGroupsRequest{{group}})->groups[0].error,
+              Code::kNonEmptyGroup);
+    auto left = client.Call<LeaveGroupResponse>(ApiKey::kLeaveGroup, at_most(5),
+                                                LeaveGroupRequest{.group = group, .member_id = id, .members = {{id}, {"stranger"}}});
+    EXPECT_EQ(left->error, Code::kNone);
+    if (version >= 3) { EXPECT_EQ(left->members.at(1).error, Code::kUnknownMemberId); }
+  }
+  WireClient client(server_->address());
+  auto listed = client.Call<ListGroupsResponse>(ApiKey::kListGroups, 5, ListGroupsRequest{});
+  EXPECT_EQ(listed->groups.size(), 10u);
+  EXPECT_EQ(listed->groups[0].state, "Empty");
+  EXPECT_TRUE(client.Call<ListGroupsResponse>(ApiKey::kListGroups, 4, ListGroupsRequest{.states = {"stable"}})->groups.empty());
+  EXPECT_TRUE(client.Call<ListGroupsResponse>(ApiKey::kListGroups, 5, ListGroupsRequest{.types = {"Consumer"}})->groups.empty());
+  EXPECT_EQ(client.Call<ListGroupsResponse>(ApiKey::kListGroups, 5, ListGroupsRequest{.states = {"empty"}, .types = {"Classic"}})->groups.size(),
+            10u);
+  EXPECT_EQ(client.Call<OffsetDeleteResponse>(ApiKey::kOffsetDelete, 0, OffsetDeleteRequest{.group = "g1", .topics = {{"t", {{1}}}}})
+                ->topics[0]
+                .partitions[0]
+                .error,
+            Code::kNone);
+  EXPECT_EQ(client.Call<DeleteGroupsResponse>(ApiKey::kDeleteGroups, 2, DeleteGroupsRequest{{"g1", "none"}})->groups[1].error,
+            Code::kGroupIdNotFound);
+  client.Call<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 5, DeleteTopicsRequest{.names = {"t"}});
+  auto fetched = client.Call<OffsetFetchResponse>(ApiKey::kOffsetFetch, 8, OffsetFetchRequest{.groups = {{"g2", {}, -1, {}}, {"g3", {}, -1, {}}}});
+  EXPECT_TRUE(fetched->groups[0].topics.empty()) << "offsets go with their topic";
+  EXPECT_EQ(fetched->groups[1].id, "g3");
+}
+
+TEST_F(KafkaServerTest, MembersThatWaitDoNotHoldUpTheServersEnd) {
+  groups_.reset();
+  groups_ = group::OpenGroups(*log_, {.gather_ms = 60'000});
+  Serve();
+  WireClient client(server_->address());
+  JoinGroupRequest join{.group = "g", .session_timeout_ms = 10'000, .protocol_type = "consumer", .protocols = {{"range", {""}}}};
+  ASSERT_TRUE(client.Send(WithLength(EncodeRequest(ApiKey::kJoinGroup, 2, 1, join))));
+  while (groups_->Do([](group::Coordinator& coordinator) { return coordinator.groups().empty(); })) std::this_thread::yield();
+  const int64_t begin_us = io::RealClock().SteadyMicros();
+  server_->Stop();
+  EXPECT_LT(io::RealClock().SteadyMicros() - begin_us, 1'500'000);
+  auto answer = DecodeResponse<JoinGroupResponse>(ApiKey::kJoinGroup, 2, 1, client.ReadFrame().value_or(""));
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(static_cast<int>(answer->error), 16) << "not coordinator: the client looks for it again";
 }
 
 TEST_F(KafkaServerTest, MalformedFramesCloseTheirConnectionOnly) {
@@ -489,7 +589,7 @@ TEST_F(KafkaServerTest, StopAnswersWaitingFetches) {
 
 TEST_F(KafkaServerTest, LocalhostIsServedInBothFamilies) {
   KafkaServerOptions options{.address = "localhost:0"};
-  auto server = KafkaServer::Start(options, *log_, io::RealClock());
+  auto server = KafkaServer::Start(options, *log_, *groups_, io::RealClock());
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   EXPECT_THAT((*server)->address(), HasSubstr("127.0.0.1:"));
   WireClient client((*server)->address());

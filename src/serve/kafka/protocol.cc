@@ -9,18 +9,28 @@ namespace kappa::serve::kafka {
 namespace {
 
 // Produce is advertised from 0 because librdkafka before 2.11 leaves compression off when its minimum is above 0; 0 to 2 are
-// answered with an error for each partition. FindCoordinator is there because librdkafka takes it as the sign of an LZ4 broker.
+// answered with an error for each partition.
 constexpr std::array kApis = {
     Api{ApiKey::kProduce, "Produce", 0, 9, 9},
     Api{ApiKey::kFetch, "Fetch", 4, 12, 12},
     Api{ApiKey::kListOffsets, "ListOffsets", 1, 7, 6},
     Api{ApiKey::kMetadata, "Metadata", 0, 9, 9},
-    Api{ApiKey::kFindCoordinator, "FindCoordinator", 0, 3, 3},
+    Api{ApiKey::kOffsetCommit, "OffsetCommit", 2, 9, 8},
+    Api{ApiKey::kOffsetFetch, "OffsetFetch", 1, 9, 6},
+    Api{ApiKey::kFindCoordinator, "FindCoordinator", 0, 4, 3},
+    Api{ApiKey::kJoinGroup, "JoinGroup", 0, 9, 6},
+    Api{ApiKey::kHeartbeat, "Heartbeat", 0, 4, 4},
+    Api{ApiKey::kLeaveGroup, "LeaveGroup", 0, 5, 4},
+    Api{ApiKey::kSyncGroup, "SyncGroup", 0, 5, 4},
+    Api{ApiKey::kDescribeGroups, "DescribeGroups", 0, 5, 5},
+    Api{ApiKey::kListGroups, "ListGroups", 0, 5, 3},
     Api{ApiKey::kApiVersions, "ApiVersions", 0, 3, 3},
     Api{ApiKey::kCreateTopics, "CreateTopics", 0, 6, 5},
     Api{ApiKey::kDeleteTopics, "DeleteTopics", 0, 5, 4},
     Api{ApiKey::kInitProducerId, "InitProducerId", 0, 4, 2},
     Api{ApiKey::kDescribeConfigs, "DescribeConfigs", 0, 4, 4},
+    Api{ApiKey::kDeleteGroups, "DeleteGroups", 0, 2, 2},
+    Api{ApiKey::kOffsetDelete, "OffsetDelete", 0, 0, 1},
     Api{ApiKey::kDescribeCluster, "DescribeCluster", 0, 1, 0},
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "group/group.h"
 #include "log/log.h"
 
 namespace kappa::serve::kafka {
@@ -18,12 +19,22 @@ enum class ApiKey : int16_t {
   kFetch = 1,
   kListOffsets = 2,
   kMetadata = 3,
+  kOffsetCommit = 8,
+  kOffsetFetch = 9,
   kFindCoordinator = 10,
+  kJoinGroup = 11,
+  kHeartbeat = 12,
+  kLeaveGroup = 13,
+  kSyncGroup = 14,
+  kDescribeGroups = 15,
+  kListGroups = 16,
   kApiVersions = 18,
   kCreateTopics = 19,
   kDeleteTopics = 20,
   kInitProducerId = 22,
   kDescribeConfigs = 32,
+  kDeleteGroups = 42,
+  kOffsetDelete = 47,
   kDescribeCluster = 60,
 };
 
@@ -47,8 +58,13 @@ enum class Code : int16_t {
   kCorruptMessage = 2,
   kUnknownTopicOrPartition = 3,
   kMessageTooLarge = 10,
+  kCoordinatorNotAvailable = 15,
   kInvalidTopic = 17,
   kInvalidRequiredAcks = 21,
+  kIllegalGeneration = 22,
+  kInvalidGroupId = 24,
+  kUnknownMemberId = 25,
+  kRebalanceInProgress = 27,
   kTopicAuthorizationFailed = 29,
   kUnsupportedVersion = 35,
   kTopicAlreadyExists = 36,
@@ -60,9 +76,14 @@ enum class Code : int16_t {
   kPolicyViolation = 44,
   kTransactionalIdAuthorizationFailed = 53,
   kStorageError = 56,
+  kNonEmptyGroup = 68,
+  kGroupIdNotFound = 69,
   kFetchSessionIdNotFound = 70,
+  kMemberIdRequired = 79,
+  kFencedInstanceId = 82,
 };
 inline Code ToCode(log::KafkaError error) { return static_cast<Code>(error); }
+inline Code ToCode(group::GroupError error) { return static_cast<Code>(error); }
 /// The code that fits an error of the log or of the engine.
 Code ToCode(const Error& error);
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
 
@@ -53,6 +54,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kDeleteTopics: Check<DeleteTopicsRequest>(*header, body); break;
     case ApiKey::kInitProducerId: Check<InitProducerIdRequest>(*header, body); break;
     case ApiKey::kDescribeConfigs: Check<DescribeConfigsRequest>(*header, body); break;
+    case ApiKey::kOffsetCommit: Check<OffsetCommitRequest>(*header, body); break;
+    case ApiKey::kOffsetFetch: Check<OffsetFetchRequest>(*header, body); break;
+    case ApiKey::kJoinGroup: Check<JoinGroupRequest>(*header, body); break;
+    case ApiKey::kHeartbeat: Check<HeartbeatRequest>(*header, body); break;
+    case ApiKey::kLeaveGroup: Check<LeaveGroupRequest>(*header, body); break;
+    case ApiKey::kSyncGroup: Check<SyncGroupRequest>(*header, body); break;
+    case ApiKey::kDescribeGroups: Check<DescribeGroupsRequest>(*header, body); break;
+    case ApiKey::kListGroups: Check<ListGroupsRequest>(*header, body); break;
+    case ApiKey::kDeleteGroups: Check<DeleteGroupsRequest>(*header, body); break;
+    case ApiKey::kOffsetDelete: Check<OffsetDeleteRequest>(*header, body); break;
     case ApiKey::kDescribeCluster: Check<DescribeClusterRequest>(*header, body); break;
   }
   return 0;

@@ -77,9 +77,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     error_code error;
     socket_.set_option(tcp::no_delay(true), error);
     const tcp::endpoint peer = socket_.remote_endpoint(error);
-    peer_ = fmt::format("{}:{}", peer.address().to_string(), peer.port());
+    client_.host = peer.address().to_string();
+    peer_ = fmt::format("{}:{}", client_.host, peer.port());
     const tcp::endpoint local = socket_.local_endpoint(error);
-    advertised_ = {local.address().to_string(), local.port()};
+    client_.advertised = {local.address().to_string(), local.port()};
     server_.metrics.connections_open.fetch_add(1);
   }
   ~Connection() {
@@ -88,7 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   asio::any_io_executor executor() { return socket_.get_executor(); }
-  void Advertise(kafka::Endpoint endpoint) { advertised_ = std::move(endpoint); }
+  void Advertise(kafka::Endpoint endpoint) { client_.advertised = std::move(endpoint); }
   void Start() { Pump(); }
 
   /// Answers what is under way, then closes.
@@ -188,7 +189,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     unanswered_bytes_ += frame.size();
     waits_for_ = number;
     auto reply = [gate = gate_, self = weak_from_this(), number](Answer answer) { gate->Post(self, number, std::move(answer)); };
-    if (server_.broker->Handle(frame, advertised_, std::move(reply)) == Pace::kGoOn) waits_for_.reset();
+    if (server_.broker->Handle(frame, client_, std::move(reply)) == Pace::kGoOn) waits_for_.reset();
   }
 
   void ReadSome() {
@@ -281,7 +282,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Server& server_;
   const std::shared_ptr<Gate> gate_;
   std::string peer_;
-  kafka::Endpoint advertised_;
+  kafka::Client client_;
 
   std::unique_ptr<char[]> buffer_;  // received but not handled: [begin_, end_)
   size_t begin_ = 0, end_ = 0;
@@ -473,10 +474,10 @@ std::string KafkaServer::address() const { return impl_->address; }
 const KafkaMetrics& KafkaServer::metrics() const { return impl_->server.metrics; }
 void KafkaServer::Stop() { impl_->Stop(); }
 
-Result<std::unique_ptr<KafkaServer>> KafkaServer::Start(KafkaServerOptions options, log::Log& log, io::Clock& clock) {
+Result<std::unique_ptr<KafkaServer>> KafkaServer::Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, io::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
   KAPPA_RETURN_IF_ERROR(impl->Listen());
-  impl->broker = std::make_unique<Broker>(impl->server.options, log, *impl, impl->server.metrics);
+  impl->broker = std::make_unique<Broker>(impl->server.options, log, groups, *impl, impl->server.metrics);
   impl->Run();
   return std::unique_ptr<KafkaServer>(new KafkaServer(std::move(impl)));
 }

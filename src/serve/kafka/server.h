@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
 
@@ -56,9 +57,9 @@ struct KafkaMetrics {
 
 class KafkaServer {
  public:
-  /// Fails with invalid_parameter_value for a bad address, object_in_use when the port is taken; the hint names the flag. `log`
-  /// and `clock` must outlive the server.
-  static Result<std::unique_ptr<KafkaServer>> Start(KafkaServerOptions options, log::Log& log, io::Clock& clock);
+  /// Fails with invalid_parameter_value for a bad address, object_in_use when the port is taken; the hint names the flag. `log`,
+  /// `groups` and `clock` must outlive the server.
+  static Result<std::unique_ptr<KafkaServer>> Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, io::Clock& clock);
   ~KafkaServer();  // stops
 
   /// As bound: "127.0.0.1:9093".

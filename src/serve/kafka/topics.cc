@@ -62,6 +62,13 @@ Status Broker::MakeTopic(const std::string& name, const log::TopicConfig& config
   return options_.create_topic ? options_.create_topic(name, config) : log_.CreateTopic(name, config).status();
 }
 
+Status Broker::RemoveTopic(const std::string& name) {
+  if (options_.delete_topic) return options_.delete_topic(name);
+  KAPPA_RETURN_IF_ERROR(log_.DeleteTopic(name));
+  groups_.Do([&](group::Coordinator& coordinator) { coordinator.ForgetTopic(name); });
+  return {};
+}
+
 MetadataResponse::Topic Broker::DescribeTopic(const std::string& name, bool create) {
   MetadataResponse::Topic out;
   out.name = name;
@@ -147,7 +154,7 @@ DeleteTopicsResponse Broker::DeleteTopics(const DeleteTopicsRequest& request) {
                                                                  : fmt::format("topic \"{}\" does not exist", name);
       continue;
     }
-    Status deleted = options_.delete_topic ? options_.delete_topic(name) : log_.DeleteTopic(name);
+    Status deleted = RemoveTopic(name);
     if (!deleted.ok()) {
       out.error = ToCode(deleted.error());
       out.message = Text(deleted.error());
