@@ -44,6 +44,15 @@ class TopicOnDisk final : public Topic {
   }
 
   const std::string& name() const override { return name_; }
+  /// The same partitions under other settings, and further ones.
+  std::shared_ptr<TopicOnDisk> With(const TopicConfig& config, std::vector<std::shared_ptr<PartitionLog>> added) const {
+    auto topic = std::make_shared<TopicOnDisk>(name_, config);
+    topic->partitions_ = partitions_;
+    for (auto& partition : topic->partitions_) partition->Alter(config);
+    topic->partitions_.insert(topic->partitions_.end(), added.begin(), added.end());
+    return topic;
+  }
+
   const TopicConfig& config() const override { return config_; }
   int32_t partition_count() const override { return config_.partitions; }
   Partition& partition(int32_t index) override { return log(index); }
@@ -86,6 +95,7 @@ class LogOnDisk final : public Log {
   }
 
   Result<std::shared_ptr<Topic>> CreateTopic(const std::string& name, const TopicConfig& config) override;
+  Result<std::shared_ptr<Topic>> AlterTopic(const std::string& name, const TopicConfig& config) override;
   Status DeleteTopic(const std::string& name) override;
   std::shared_ptr<Topic> FindTopic(std::string_view name) const override {
     std::shared_lock lock(topics_mutex_);
@@ -218,6 +228,39 @@ Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, c
   std::unique_lock topics_lock(topics_mutex_);
   topics_.emplace(name, topic);
   return std::shared_ptr<Topic>(topic);
+}
+
+/// Done once the configuration is replaced: folders beyond its number of partitions are what a crash left.
+Result<std::shared_ptr<Topic>> LogOnDisk::AlterTopic(const std::string& name, const TopicConfig& config) {
+  KAPPA_RETURN_IF_ERROR(ValidateTopicConfig(config));
+  std::lock_guard lock(ddl_mutex_);
+  std::shared_ptr<TopicOnDisk> topic;
+  {
+    std::shared_lock topics_lock(topics_mutex_);
+    auto found = topics_.find(name);
+    if (found == topics_.end() || closed_) return Error(sqlstate::kUndefinedTable, "topic \"" + name + "\" does not exist");
+    topic = found->second;
+  }
+  const TopicConfig& before = topic->config();
+  if (config.unsafe != before.unsafe || config.internal != before.internal || config.partitions < before.partitions) {
+    return Error(sqlstate::kInvalidParameterValue, "topic \"" + name + "\" cannot be changed like this")
+        .Detail("Its durability stays as it was made, and its partitions can only become more.");
+  }
+  const std::string folder = Topics() + "/" + name;
+  std::vector<std::shared_ptr<PartitionLog>> added;
+  for (int32_t i = before.partitions; i < config.partitions; ++i) {
+    const std::string path = folder + "/" + std::to_string(i);
+    if (io::Exists(path)) KAPPA_RETURN_IF_ERROR(io::RemoveTree(path));
+    KAPPA_RETURN_IF_ERROR(PartitionLog::CreateFolder(path, name, i));
+    added.push_back(std::make_shared<PartitionLog>(shared_, name, i, config, path));
+    KAPPA_RETURN_IF_ERROR(added.back()->Open());
+  }
+  if (!added.empty()) KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder));
+  KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(folder + "/config", EncodeTopicConfig(name, config)));
+  std::shared_ptr<TopicOnDisk> altered = topic->With(config, std::move(added));
+  std::unique_lock topics_lock(topics_mutex_);
+  topics_[name] = altered;
+  return std::shared_ptr<Topic>(altered);
 }
 
 /// Gone once the rename is durable; the files follow.

@@ -98,7 +98,7 @@ class Partition {
   virtual ReadResult Read(Offset from, size_t max_bytes) const = 0;
   /// First offset whose record timestamp is >= this, with that timestamp.
   virtual Result<std::optional<std::pair<Offset, int64_t>>> FindTimestamp(int64_t timestamp_ms) const = 0;
-  /// Drops whole segments below `offset`.
+  /// Deletes the durable records below `offset`: they cannot be read any more; space comes back by whole segments.
   virtual Status DeleteBefore(Offset offset) = 0;
   /// Checks every CRC and index entry of all segments.
   virtual Status Verify() const = 0;
@@ -129,6 +129,10 @@ class Log {
 
   /// Fails with duplicate_table ("topic .. already exists") or invalid_parameter_value.
   virtual Result<std::shared_ptr<Topic>> CreateTopic(const std::string& name, const TopicConfig& config) = 0;
+  /// Changes settings, and adds partitions when `config` has more, atomically. The new Topic; those that are held already keep
+  /// showing what was. Fails with undefined_table, or invalid_parameter_value for what cannot change: `unsafe`, `internal`, fewer
+  /// partitions.
+  virtual Result<std::shared_ptr<Topic>> AlterTopic(const std::string& name, const TopicConfig& config) = 0;
   /// Fails with undefined_table. Appends that wait are answered with kUnknownTopicOrPartition.
   virtual Status DeleteTopic(const std::string& name) = 0;
   /// Null when there is none.

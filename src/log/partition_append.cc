@@ -53,9 +53,9 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
     auto header = ParseBatchHeader(batches);
     if (!header.ok()) return Refuse(KafkaError::kCorruptMessage, header.error().message());
     if (header->total_bytes() > batches.size()) return Refuse(KafkaError::kCorruptMessage, "record batch is cut off");
-    if (header->total_bytes() > static_cast<size_t>(config_.max_message_bytes)) {
-      return Refuse(KafkaError::kMessageTooLarge, "record batch of " + std::to_string(header->total_bytes()) +
-                                                      " bytes is larger than max_message_bytes, " + std::to_string(config_.max_message_bytes));
+    if (const int32_t most = max_message_bytes_.load(std::memory_order_relaxed); header->total_bytes() > static_cast<size_t>(most)) {
+      return Refuse(KafkaError::kMessageTooLarge,
+                    "record batch of " + std::to_string(header->total_bytes()) + " bytes is larger than max_message_bytes, " + std::to_string(most));
     }
     std::string_view batch = batches.substr(0, header->total_bytes());
     batches.remove_prefix(batch.size());

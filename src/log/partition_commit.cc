@@ -104,6 +104,15 @@ void PartitionLog::CloseFiles() {
   saved = SaveProducers(producers_.Encode(end_offset()), true);
 }
 
+void PartitionLog::Alter(const TopicConfig& config) {
+  std::lock_guard lock(append_mutex_);
+  config_.segment_bytes = config.segment_bytes;
+  config_.retention_ms = config.retention_ms;
+  config_.retention_bytes = config.retention_bytes;
+  config_.max_message_bytes = config.max_message_bytes;
+  max_message_bytes_.store(config.max_message_bytes, std::memory_order_relaxed);
+}
+
 Status PartitionLog::DeleteBefore(Offset offset) {
   std::lock_guard lock(append_mutex_);
   return DeleteBeforeLocked(offset);
@@ -113,17 +122,17 @@ Status PartitionLog::DeleteBefore(Offset offset) {
 /// is damage, one that is left over is removed at the next open. Holds append_mutex_.
 Status PartitionLog::DeleteBeforeLocked(Offset offset) {
   if (StoppedError() != KafkaError::kNone) return Error(sqlstate::kObjectNotInPrerequisiteState, "partition is closed");
+  std::shared_ptr<Segment> active = Active();
+  // A mark must not name a start beyond the end that it names.
+  const Offset start = std::min({offset, durable_end(), active->mark().durable_end});
+  if (start <= start_offset()) return {};
   SegmentList dropped;
-  Offset start;
   {
     std::lock_guard lock(segments_mutex_);
     size_t keep = 0;
-    while (keep + 1 < segments_.size() && segments_[keep + 1]->base() <= offset) ++keep;
-    if (keep == 0) return {};
+    while (keep + 1 < segments_.size() && segments_[keep + 1]->base() <= start) ++keep;
     dropped.assign(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(keep));
-    start = segments_[keep]->base();
   }
-  std::shared_ptr<Segment> active = Active();
   KAPPA_RETURN_IF_ERROR(active->MarkLogStart(start));
   io::AbortOnSyncFailure(active->Sync());
   start_offset_.store(start, std::memory_order_release);

@@ -31,7 +31,12 @@ struct LogShared {
 class PartitionLog final : public Partition, public Committable, public std::enable_shared_from_this<PartitionLog> {
  public:
   PartitionLog(std::shared_ptr<LogShared> shared, std::string topic, int32_t index, TopicConfig config, std::string folder)
-      : shared_(std::move(shared)), topic_(std::move(topic)), index_(index), config_(config), folder_(std::move(folder)) {}
+      : shared_(std::move(shared)),
+        topic_(std::move(topic)),
+        index_(index),
+        config_(config),
+        max_message_bytes_(config.max_message_bytes),
+        folder_(std::move(folder)) {}
 
   /// Makes the folder with one empty segment.
   static Status CreateFolder(const std::string& folder, const std::string& topic, int32_t index);
@@ -55,6 +60,8 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   bool Commit() override;
   Partition& committed_partition() override { return *this; }
 
+  /// Takes over settings that may change while the partition is in use.
+  void Alter(const TopicConfig& config);
   /// Deletes segments that are past the topic's retention and below `keep_from`. `now_ms` -1: by size only.
   void ApplyRetention(int64_t now_ms, Offset keep_from);
   /// Ends appends (they fail with `error` from now on) and answers those who still wait with it.
@@ -110,7 +117,8 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   const std::shared_ptr<LogShared> shared_;
   const std::string topic_;
   const int32_t index_;
-  const TopicConfig config_;
+  TopicConfig config_;                        // `unsafe` never changes; what Alter changes is guarded by append_mutex_
+  std::atomic<int32_t> max_message_bytes_;    // config_'s, for those who do not hold the mutex
   const std::string folder_;
 
   std::atomic<Offset> end_offset_{0};

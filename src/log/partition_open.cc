@@ -72,7 +72,7 @@ Status PartitionLog::CheckChain() {
                 std::to_string(segments_.front()->base()) + ".")
         .Hint("Restore the missing file from a copy.");
   }
-  start_offset_ = segments_.front()->base();
+  start_offset_ = std::max(start, segments_.front()->base());
   for (size_t i = 0; i < segments_.size(); ++i) {
     const bool active = i + 1 == segments_.size();
     Segment& segment = *segments_[i];

@@ -116,7 +116,7 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes) const {
   // Damage behind good batches is reported by the read that begins with it.
   {
     std::lock_guard lock(segments_mutex_);
-    if (place->segment->base() >= start_offset()) {
+    if (place->segment->base() >= segments_.front()->base()) {  // not one that retention has just dropped
       Hint hint{expected, place->position + used, place->segment.get()};
       if (hints_.size() < kHints) hints_.push_back(hint);
       else hints_[next_hint_++ % kHints] = hint;
@@ -127,6 +127,7 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes) const {
 
 Result<std::optional<std::pair<Offset, int64_t>>> PartitionLog::FindTimestamp(int64_t timestamp_ms) const {
   using Answer = std::optional<std::pair<Offset, int64_t>>;
+  const Offset start = start_offset();
   SegmentList list;
   {
     std::lock_guard lock(segments_mutex_);
@@ -157,7 +158,7 @@ Result<std::optional<std::pair<Offset, int64_t>>> PartitionLog::FindTimestamp(in
       records.clear();
       KAPPA_RETURN_IF_ERROR(ParseRecords(header, section, records));
       for (const Record& record : records) {
-        if (record.timestamp_ms >= timestamp_ms) return Answer(std::pair(record.offset, record.timestamp_ms));
+        if (record.timestamp_ms >= timestamp_ms && record.offset >= start) return Answer(std::pair(record.offset, record.timestamp_ms));
       }
     }
   }

@@ -52,7 +52,7 @@ static_assert(sizeof(SegmentHeader) == 288 && offsetof(SegmentHeader, crc32c) ==
 //   24      8  durable_bytes     file position after it
 //   32      8  max_timestamp     of the batches below durable_end; INT64_MIN without any
 //   40      8  last_append_ms    wall time of the newest append below durable_end; -1 without any
-//   48      8  log_start_offset  of the partition: earlier segments were deleted on purpose
+//   48      8  log_start_offset  of the partition: records below it were deleted on purpose, and the segments that held no others
 //   56      4  sealed            1: complete, a next segment exists
 //   60      4  crc32c            of bytes 0 to 59
 struct SegmentMark {

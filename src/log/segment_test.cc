@@ -225,16 +225,28 @@ TEST_F(RetentionTest, ALeapOfTheWallClockDeletesNothing) {
   EXPECT_EQ(partition_->start_offset(), 100);
 }
 
-TEST_F(RetentionTest, DeleteBeforeDropsWholeSegments) {
+TEST_F(RetentionTest, DeleteBeforeIsExactAndGivesWholeSegmentsBack) {
   Start({});
   Fill(100);
-  ASSERT_TRUE(partition_->DeleteBefore(40).ok());
-  Offset start = partition_->start_offset();
-  EXPECT_GT(start, 20);
-  EXPECT_LE(start, 40);
+  const uint64_t bytes = partition_->size_bytes();
+  ASSERT_TRUE(partition_->DeleteBefore(41).ok());
+  EXPECT_EQ(partition_->start_offset(), 41);
+  EXPECT_LT(partition_->size_bytes(), bytes);
+  EXPECT_EQ(partition_->Read(40, 1 << 20).error, KafkaError::kOffsetOutOfRange);
+  EXPECT_EQ(ReadValues(*partition_, 41).size(), 59u);
+  EXPECT_EQ((*partition_->FindTimestamp(INT64_MIN))->first, 41) << "what is deleted is not found by its time either";
+  ASSERT_TRUE(partition_->DeleteBefore(7).ok());
+  EXPECT_EQ(partition_->start_offset(), 41) << "nothing comes back";
+  Reopen();
+  EXPECT_EQ(partition_->start_offset(), 41) << "also not by a restart";
   ASSERT_TRUE(partition_->DeleteBefore(INT64_MAX).ok());
-  EXPECT_GT(partition_->start_offset(), start);
-  EXPECT_EQ(ReadValues(*partition_, partition_->start_offset()).size(), static_cast<size_t>(100 - partition_->start_offset()));
+  EXPECT_EQ(partition_->start_offset(), 100);
+  EXPECT_EQ(partition_->segments().size(), 1u);
+  Reopen();
+  EXPECT_EQ(partition_->start_offset(), 100);
+  Fill(3);
+  EXPECT_EQ(ReadValues(*partition_, 100).size(), 3u);
+  EXPECT_TRUE(partition_->Verify().ok());
 }
 
 }  // namespace
