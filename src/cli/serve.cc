@@ -90,6 +90,8 @@ int Serve(const ServeOptions& options) {
   kafka_options.advertised_address = options.advertise;
   kafka_options.insecure = options.insecure;
   kafka_options.auto_create_config.partitions = options.default_partitions;
+  kafka_options.log_folder = options.data + "/log";
+  kafka_options.change_topic = [&](const std::string& name, const std::function<Status()>& change) { return (*engine)->ChangeTopic(name, change); };
   kafka_options.delete_topic = [&](const std::string& name) { return (*engine)->DeleteTopic(name); };
   auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), (*engine)->groups(), io::RealClock());
   if (!kafka.ok()) return Fail(kafka.error());

@@ -119,6 +119,7 @@ class Core final : public Engine {
   log::Log& log() override { return *log_; }
   group::Groups& groups() override { return *groups_; }
   Status DeleteTopic(const std::string& name) override;
+  Status ChangeTopic(const std::string& name, const std::function<Status()>& change) override;
   io::Clock& clock() override { return clock_; }
   std::string StatusJson() override;
   std::string MetricsText() override;
@@ -132,6 +133,7 @@ class Core final : public Engine {
   /// Runs `work` on the epoch thread between two epochs and waits for it.
   Status AtBoundary(std::function<Status()> work);
   Status DropTopic(const std::string& name);
+  void AppendGroupMetrics(std::string& out);
   uint64_t visible_epoch() const { return visible_epoch_.load(); }
 
   Status CreateStream(const sql::CreateStreamStatement& statement, std::string* notice);

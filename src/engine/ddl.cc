@@ -250,6 +250,10 @@ Status Core::DropTopic(const std::string& name) {
 }
 
 Status Core::DeleteTopic(const std::string& name) {
+  return ChangeTopic(name, [&] { return DropTopic(name); });
+}
+
+Status Core::ChangeTopic(const std::string& name, const std::function<Status()>& change) {
   return AtBoundary([&]() -> Status {
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     std::string reader;
@@ -260,10 +264,10 @@ Status Core::DeleteTopic(const std::string& name) {
       if (table.topic == name) reader = "table \"" + table_name + "\"";
     }
     if (!reader.empty()) {
-      return Error(sqlstate::kDependentObjectsStillExist, fmt::format("topic \"{}\" cannot be deleted because {} reads it", name, reader))
+      return Error(sqlstate::kDependentObjectsStillExist, fmt::format("topic \"{}\" cannot be changed or deleted because {} reads it", name, reader))
           .Hint("Drop that first.");
     }
-    return DropTopic(name);
+    return change();
   });
 }
 

@@ -120,6 +120,8 @@ class Engine {
   virtual group::Groups& groups() = 0;
   /// Deletes a topic unless a stream or table reads it (dependent_objects_still_exist).
   virtual Status DeleteTopic(const std::string& name) = 0;
+  /// Runs `change` on the log between two epochs, unless a stream or table reads the topic (dependent_objects_still_exist).
+  virtual Status ChangeTopic(const std::string& name, const std::function<Status()>& change) = 0;
   virtual io::Clock& clock() = 0;
   /// Everything `kappa status`, the console and /v1/status show, as one JSON document (docs/http.md).
   virtual std::string StatusJson() = 0;

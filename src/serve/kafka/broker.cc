@@ -31,7 +31,7 @@ Frame ApiVersionsFrame(RequestHeader header) {
 template <class Request> bool Broker::Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply) {
   Decoder decoder(body, header.version, header.version >= header.api->flexible);
   request.Fields(decoder);
-  if (decoder.AtEnd()) return true;
+  if (decoder.ok()) return true;  // bytes after the last field are passed over, as Kafka does: librdkafka 2.0 sends some
   reply({.close = fmt::format("malformed {} request, version {}", header.api->name, header.version)});
   return false;
 }
@@ -121,6 +121,17 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
     case ApiKey::kDescribeGroups: return answer(DescribeGroupsRequest(), false, [this](const auto& request) { return DescribeGroups(request); });
     case ApiKey::kDeleteGroups:
       return later(DeleteGroupsRequest(), [&](auto& request, Respond<DeleteGroupsResponse> respond) { DeleteGroups(request, std::move(respond)); });
+    case ApiKey::kCreatePartitions: return answer(CreatePartitionsRequest(), true, [this](const auto& request) { return CreatePartitions(request); });
+    case ApiKey::kAlterConfigs: return answer(AlterConfigsRequest(), true, [this](const auto& request) { return AlterConfigs(request); });
+    case ApiKey::kIncrementalAlterConfigs:
+      return answer(IncrementalAlterConfigsRequest(), true, [this](const auto& request) { return IncrementalAlterConfigs(request); });
+    case ApiKey::kDeleteRecords: return answer(DeleteRecordsRequest(), true, [this](const auto& request) { return DeleteRecords(request); });
+    case ApiKey::kOffsetForLeaderEpoch:
+      return answer(OffsetForLeaderEpochRequest(), false, [this](const auto& request) { return OffsetForLeaderEpoch(request); });
+    case ApiKey::kDescribeLogDirs: return answer(DescribeLogDirsRequest(), true, [this](const auto& request) { return DescribeLogDirs(request); });
+    case ApiKey::kDescribeAcls: return answer(DescribeAclsRequest(), false, [this](const auto&) { return DescribeAcls(); });
+    case ApiKey::kCreateAcls: return answer(CreateAclsRequest(), false, [this](const auto& request) { return CreateAcls(request); });
+    case ApiKey::kDeleteAcls: return answer(DeleteAclsRequest(), false, [this](const auto& request) { return DeleteAcls(request); });
     case ApiKey::kDescribeCluster:
       return answer(DescribeClusterRequest(), false, [this, &advertised](const DescribeClusterRequest& request) {
         DescribeClusterResponse response;

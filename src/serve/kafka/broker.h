@@ -11,6 +11,7 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "serve/kafka/admin_messages.h"
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
@@ -96,6 +97,19 @@ class Broker {
   DescribeGroupsResponse DescribeGroups(const DescribeGroupsRequest& request);
   void DeleteGroups(const DeleteGroupsRequest& request, Respond<DeleteGroupsResponse> respond);
 
+  // admin.cc
+  CreatePartitionsResponse CreatePartitions(const CreatePartitionsRequest& request);
+  AlterConfigsResponse AlterConfigs(const AlterConfigsRequest& request);
+  AlterConfigsResponse IncrementalAlterConfigs(const IncrementalAlterConfigsRequest& request);
+  DeleteRecordsResponse DeleteRecords(const DeleteRecordsRequest& request);
+  OffsetForLeaderEpochResponse OffsetForLeaderEpoch(const OffsetForLeaderEpochRequest& request);
+  DescribeLogDirsResponse DescribeLogDirs(const DescribeLogDirsRequest& request);
+  DescribeAclsResponse DescribeAcls();
+  CreateAclsResponse CreateAcls(const CreateAclsRequest& request);
+  DeleteAclsResponse DeleteAcls(const DeleteAclsRequest& request);
+  void AlterTopicConfig(AlterConfigsResponse::Resource& out, bool validate_only, const std::function<Status(log::TopicConfig&)>& set);
+  Status ChangeUnreadTopic(const std::string& name, const std::function<Status()>& change);
+
   Status MakeTopic(const std::string& name, const log::TopicConfig& config);
   Status RemoveTopic(const std::string& name);
   /// The topic and partition that a client may use; null with the error set otherwise.
@@ -117,6 +131,11 @@ template <class Response> Frame EncodeFrame(const RequestHeader& header, Respons
   response.Fields(encoder);
   return MakeFrame(header, encoder.Take());
 }
+
+/// For a client: message and detail.
+std::string ErrorText(const Error& error);
+/// Why FindTopic gave none.
+std::string NoSuchTopic(const std::string& name, Code error);
 
 /// ApiVersions' answer for this header; to a version that is unknown, the one of version 0 with error 35.
 Frame ApiVersionsFrame(RequestHeader header);

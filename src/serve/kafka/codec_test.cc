@@ -2,6 +2,7 @@
 // Method: golden bytes written down by hand; every version of every message there and back; every prefix of a valid message.
 #include <gtest/gtest.h>
 
+#include "serve/kafka/admin_messages.h"
 #include "serve/kafka/broker.h"
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
@@ -225,6 +226,24 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
                DescribeGroupsResponse{.groups = {{.id = "g", .state = "Stable", .members = {{"m", "i", "c", "/h", {"x"}, {"y"}}}}}});
   ThereAndBack(ApiKey::kDeleteGroups, DeleteGroupsRequest{.groups = {"g"}});
   ThereAndBack(ApiKey::kDeleteGroups, DeleteGroupsResponse{.groups = {{"g", Code::kNonEmptyGroup}}});
+  ThereAndBack(ApiKey::kCreatePartitions, CreatePartitionsRequest{.topics = {{"t", 3, {{{{0}}}}}, {"u", 2, std::nullopt}}});
+  ThereAndBack(ApiKey::kCreatePartitions, CreatePartitionsResponse{.topics = {{"t", Code::kInvalidPartitions, "m"}}});
+  ThereAndBack(ApiKey::kAlterConfigs, AlterConfigsRequest{.resources = {{2, "t", {{"k", "v"}}}}});
+  ThereAndBack(ApiKey::kAlterConfigs, AlterConfigsResponse{.resources = {{Code::kInvalidConfig, "m", 2, "t"}}});
+  ThereAndBack(ApiKey::kIncrementalAlterConfigs, IncrementalAlterConfigsRequest{.resources = {{2, "t", {{"k", 0, "v"}, {"l", 1, {}}}}}});
+  ThereAndBack(ApiKey::kIncrementalAlterConfigs, AlterConfigsResponse{.resources = {{Code::kNone, {}, 2, "t"}}});
+  ThereAndBack(ApiKey::kDeleteRecords, DeleteRecordsRequest{.topics = {{"t", {{1, 5}}}}});
+  ThereAndBack(ApiKey::kDeleteRecords, DeleteRecordsResponse{.topics = {{"t", {{1, 5}}}}});
+  ThereAndBack(ApiKey::kOffsetForLeaderEpoch, OffsetForLeaderEpochRequest{.topics = {{"t", {{1, 0, 0}}}}});
+  ThereAndBack(ApiKey::kOffsetForLeaderEpoch, OffsetForLeaderEpochResponse{.topics = {{"t", {{Code::kNone, 1, 0, 9}}}}});
+  ThereAndBack(ApiKey::kDescribeLogDirs, DescribeLogDirsRequest{.topics = {{{"t", {0, 1}}}}});
+  ThereAndBack(ApiKey::kDescribeLogDirs, DescribeLogDirsResponse{.folders = {{.path = "/x", .topics = {{"t", {{0, 5}}}}}}});
+  ThereAndBack(ApiKey::kDescribeAcls, DescribeAclsRequest{.resource_name = "t", .principal = "p", .host = "h"});
+  ThereAndBack(ApiKey::kDescribeAcls, DescribeAclsResponse{.message = "m"});
+  ThereAndBack(ApiKey::kCreateAcls, CreateAclsRequest{.acls = {{2, "t", 3, "p", "h", 1, 1}}});
+  ThereAndBack(ApiKey::kCreateAcls, CreateAclsResponse{.outcomes = {{Code::kSecurityDisabled, "m"}}});
+  ThereAndBack(ApiKey::kDeleteAcls, DeleteAclsRequest{.filters = {{.resource_name = "t"}}});
+  ThereAndBack(ApiKey::kDeleteAcls, DeleteAclsResponse{.outcomes = {{Code::kSecurityDisabled, "m", {}}}});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterRequest{});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterResponse{.cluster_id = "c", .brokers = {{0, "h", 1, std::nullopt}}});
 }

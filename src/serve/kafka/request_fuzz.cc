@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "serve/kafka/admin_messages.h"
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
@@ -64,6 +65,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kListGroups: Check<ListGroupsRequest>(*header, body); break;
     case ApiKey::kDeleteGroups: Check<DeleteGroupsRequest>(*header, body); break;
     case ApiKey::kOffsetDelete: Check<OffsetDeleteRequest>(*header, body); break;
+    case ApiKey::kCreatePartitions: Check<CreatePartitionsRequest>(*header, body); break;
+    case ApiKey::kAlterConfigs: Check<AlterConfigsRequest>(*header, body); break;
+    case ApiKey::kIncrementalAlterConfigs: Check<IncrementalAlterConfigsRequest>(*header, body); break;
+    case ApiKey::kDeleteRecords: Check<DeleteRecordsRequest>(*header, body); break;
+    case ApiKey::kOffsetForLeaderEpoch: Check<OffsetForLeaderEpochRequest>(*header, body); break;
+    case ApiKey::kDescribeLogDirs: Check<DescribeLogDirsRequest>(*header, body); break;
+    case ApiKey::kDescribeAcls: Check<DescribeAclsRequest>(*header, body); break;
+    case ApiKey::kCreateAcls: Check<CreateAclsRequest>(*header, body); break;
+    case ApiKey::kDeleteAcls: Check<DeleteAclsRequest>(*header, body); break;
     case ApiKey::kDescribeCluster: Check<DescribeClusterRequest>(*header, body); break;
   }
   return 0;

@@ -15,8 +15,6 @@ struct Refusal {
   std::string message;
 };
 
-std::string Text(const Error& error) { return error.detail().empty() ? error.message() : error.message() + ". " + error.detail(); }
-
 Refusal CheckName(const std::string& name) {
   if (IsInternalTopic(name)) return {Code::kInvalidTopic, fmt::format("topic name \"{}\" is reserved: it begins with \"__\"", name)};
   if (!log::IsValidTopicName(name)) {
@@ -51,12 +49,18 @@ Refusal ReadTopic(const CreateTopicsRequest::Topic& asked, const KafkaServerOpti
     return {Code::kInvalidReplicationFactor, "replication factor must be 1: there is one broker"};
   }
   for (const auto& entry : asked.configs) {
-    if (Status set = SetTopicConfig(config, entry.name, entry.value); !set.ok()) return {Code::kInvalidConfig, Text(set.error())};
+    if (Status set = SetTopicConfig(config, entry.name, entry.value); !set.ok()) return {Code::kInvalidConfig, ErrorText(set.error())};
   }
   return {};
 }
 
 }  // namespace
+
+std::string ErrorText(const Error& error) { return error.detail().empty() ? error.message() : error.message() + ". " + error.detail(); }
+
+std::string NoSuchTopic(const std::string& name, Code error) {
+  return fmt::format("topic \"{}\" {}", name, error == Code::kTopicAuthorizationFailed ? "is internal" : "does not exist");
+}
 
 Status Broker::MakeTopic(const std::string& name, const log::TopicConfig& config) {
   return options_.create_topic ? options_.create_topic(name, config) : log_.CreateTopic(name, config).status();
@@ -125,7 +129,7 @@ CreateTopicsResponse Broker::CreateTopics(const CreateTopicsRequest& request) {
       refusal = {Code::kTopicAlreadyExists, fmt::format("topic \"{}\" already exists", asked.name)};
     }
     if (refusal.code == Code::kNone && !request.validate_only) {
-      if (Status made = MakeTopic(asked.name, config); !made.ok()) refusal = {ToCode(made.error()), Text(made.error())};
+      if (Status made = MakeTopic(asked.name, config); !made.ok()) refusal = {ToCode(made.error()), ErrorText(made.error())};
     }
     auto& out = response.topics.emplace_back();
     out.name = asked.name;
@@ -150,14 +154,13 @@ DeleteTopicsResponse Broker::DeleteTopics(const DeleteTopicsRequest& request) {
     auto& out = response.topics.emplace_back();
     out.name = name;
     if (!FindTopic(name, out.error)) {
-      out.message = out.error == Code::kTopicAuthorizationFailed ? fmt::format("topic \"{}\" is internal", name)
-                                                                 : fmt::format("topic \"{}\" does not exist", name);
+      out.message = NoSuchTopic(name, out.error);
       continue;
     }
     Status deleted = RemoveTopic(name);
     if (!deleted.ok()) {
       out.error = ToCode(deleted.error());
-      out.message = Text(deleted.error());
+      out.message = ErrorText(deleted.error());
     }
   }
   return response;
@@ -187,7 +190,7 @@ DescribeConfigsResponse Broker::DescribeConfigs(const DescribeConfigsRequest& re
           add(entry.name, std::move(entry.value), false, entry.is_default ? 5 : 1, entry.type, entry.documentation);
         }
       } else {
-        out.message = fmt::format("topic \"{}\" {}", asked.name, out.error == Code::kTopicAuthorizationFailed ? "is internal" : "does not exist");
+        out.message = NoSuchTopic(asked.name, out.error);
       }
     } else if (asked.type == kBrokerResource && (asked.name.empty() || asked.name == std::to_string(kNodeId))) {
       constexpr int8_t kStatic = 4, kBoolean = 1, kInt = 3, kLong = 5;
