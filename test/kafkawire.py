@@ -66,14 +66,22 @@ class Connection:
         assert (reader.number("i"), reader.text(), reader.number("i"), reader.number("i")) == (1, topic, 1, partition)
         return reader.number("q")
 
-    def join(self, group, session_ms=30000):
-        """JoinGroup version 1 as the only member, and its assignment; generation and member id."""
-        reader = self.call(11, 1, text(group) + struct.pack(">ii", session_ms, session_ms) + text("") + text("consumer") + struct.pack(">i", 1) + text("range") + blob(b""))
+    def join(self, group, topic, partition, session_ms=30000):
+        """JoinGroup version 1 as the only member, and one partition assigned to itself; generation and member id."""
+        subscription = struct.pack(">hi", 0, 1) + text(topic) + struct.pack(">i", -1)
+        assignment = struct.pack(">hi", 0, 1) + text(topic) + struct.pack(">iii", 1, partition, -1)
+        reader = self.call(11, 1, text(group) + struct.pack(">ii", session_ms, session_ms) + text("") + text("consumer") + struct.pack(">i", 1) + text("range") + blob(subscription))
         error, generation, _, _, member = reader.number("h"), reader.number("i"), reader.text(), reader.text(), reader.text()
         assert error == 0, error
-        reader = self.call(14, 0, text(group) + struct.pack(">i", generation) + text(member) + struct.pack(">i", 1) + text(member) + blob(b"mine"))
+        reader = self.call(14, 0, text(group) + struct.pack(">i", generation) + text(member) + struct.pack(">i", 1) + text(member) + blob(assignment))
         assert reader.number("h") == 0
         return generation, member
+
+    def grow(self, topic, count):
+        """CreatePartitions version 0; the error code and message."""
+        reader = self.call(37, 0, struct.pack(">i", 1) + text(topic) + struct.pack(">iiib", count, -1, 1000, 0))
+        assert (reader.number("i"), reader.number("i"), reader.text()) == (0, 1, topic)
+        return reader.number("h"), reader.text()
 
     def heartbeat(self, group, generation, member):
         return self.call(12, 0, text(group) + struct.pack(">i", generation) + text(member)).number("h")

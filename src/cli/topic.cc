@@ -7,18 +7,16 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/client.h"
-#include "cli/kafka_handle.h"
+#include "cli/kafka_admin.h"
 #include "cli/progress.h"
 #include "cli/topic_consume.h"
+#include "cli/topic_groups.h"
 #include "cli/topic_produce.h"
 #include "format/decoder.h"
 #include "log/log.h"
 
 namespace kappa::cli {
 namespace {
-
-constexpr int kAdminTimeoutMs = 30'000;
-constexpr unsigned kText = 25, kInt8 = 20;  // pg_type oids, for PrintRows
 
 /// What the command line said; one for all verbs, of which one runs.
 struct TopicArguments {
@@ -31,31 +29,9 @@ struct TopicArguments {
   bool if_not_exists = false, if_exists = false, unsafe = false, offline = false;
   ProduceOptions produce;
   ConsumeOptions consume;
+  GroupsOptions groups;
+  OffsetsOptions offsets;
 };
-
-int Fail(const Error& error) {
-  PrintError(error);
-  return 1;
-}
-
-struct Destroy {
-  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
-  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-  void operator()(rd_kafka_NewTopic_t* topic) const { rd_kafka_NewTopic_destroy(topic); }
-  void operator()(rd_kafka_DeleteTopic_t* topic) const { rd_kafka_DeleteTopic_destroy(topic); }
-  void operator()(rd_kafka_ConfigResource_t* resource) const { rd_kafka_ConfigResource_destroy(resource); }
-};
-template <class T> using Owned = std::unique_ptr<T, Destroy>;
-
-/// Waits for the one event that an admin request gives.
-Result<Owned<rd_kafka_event_t>> WaitFor(rd_kafka_queue_t* queue, const std::string& what) {
-  Owned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue, kAdminTimeoutMs));
-  if (!event) return KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
-  if (rd_kafka_resp_err_t error = rd_kafka_event_error(event.get()); error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return KafkaFailure(error, what, rd_kafka_event_error_string(event.get()));
-  }
-  return event;
-}
 
 Error TopicFailure(const rd_kafka_topic_result_t* result, const std::string& what) {
   const rd_kafka_resp_err_t error = rd_kafka_topic_result_error(result);
@@ -320,6 +296,24 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   consume->add_flag("--follow,-f", arguments->consume.follow, "Go on with new records until interrupted")->excludes(to);
   consume->add_option("--limit", arguments->consume.limit, "Number of records");
   consume->add_option("--format", arguments->consume.format, "value, json or table")->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case));
+
+  CLI::App* groups = verb("groups", "List consumer groups, or delete some", [](TopicArguments& given) {
+    given.groups.address = given.address;
+    given.groups.json = given.json;
+    return ShowGroups(given.groups);
+  });
+  groups->add_option("--delete", arguments->groups.remove, "Groups to delete with their offsets; they must have no members")->type_name("GROUP");
+  groups->add_flag("--json", arguments->json, "One JSON object a line");
+
+  CLI::App* offsets = verb("offsets", "Show how far a consumer group has read, or set where it goes on", [](TopicArguments& given) {
+    given.offsets.address = given.address;
+    given.offsets.json = given.json;
+    return ShowOffsets(given.offsets);
+  });
+  offsets->add_option("GROUP", arguments->offsets.group, "Name of the group")->required();
+  offsets->add_option("TOPIC", arguments->offsets.topic, "Only this topic");
+  offsets->add_option("--to", arguments->offsets.to, "earliest, latest, an offset or a time: where all partitions of the topic are set to");
+  offsets->add_flag("--json", arguments->json, "One JSON object a line");
 
   CLI::App* verify = verb("verify", "Check every checksum and offset of topics", [](TopicArguments& given) {
     return given.offline ? VerifyOffline(given) : VerifyTopics(given.address, given.names, given.json);

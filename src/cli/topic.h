@@ -1,4 +1,4 @@
-// kappa topic: create, list, describe, delete, produce, consume, verify.
+// kappa topic: create, list, describe, delete, produce, consume, groups, offsets, verify.
 #pragma once
 
 #include <functional>

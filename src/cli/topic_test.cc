@@ -9,6 +9,7 @@
 #include "cli/line_source.h"
 #include "cli/progress.h"
 #include "cli/topic_consume.h"
+#include "cli/topic_groups.h"
 #include "cli/topic_produce.h"
 #include "cli/topic_reader.h"
 #include "group/group_testing.h"
@@ -227,6 +228,30 @@ TEST(LineSourceTest, LongLinesAndManyFiles) {
   }
   EXPECT_THAT(sizes, ElementsAre(5'000'000, 2'500'000, 5'000'000, 2'500'000));
   EXPECT_EQ(source->bytes_read(), 15'000'002u);
+}
+
+TEST_F(TopicCommandTest, GroupsAndTheirOffsets) {
+  log::CreateOne(*log_, "t", {.partitions = 2});
+  for (int i = 0; i < 10; ++i) log::AppendDurably(log_->FindTopic("t")->partition(1), log::OneBatch({"a"}, 1000 * (i + 1)));
+  const BrokerAddress broker{.broker = server_->address()};
+  auto offsets = [&](const std::string& to) {
+    auto [status, text] = Run([&] { return ShowOffsets({.address = broker, .group = "g", .topic = to.empty() ? "" : "t", .to = to, .json = true}); });
+    EXPECT_EQ(status, 0);
+    return text;
+  };
+  EXPECT_EQ(offsets(""), "");
+  EXPECT_THAT(offsets("latest"), HasSubstr(R"("partition":1,"committed":10,"latest":10,"lag":0)"));
+  EXPECT_THAT(offsets("earliest"), HasSubstr(R"("partition":1,"committed":0,"latest":10,"lag":10)"));
+  EXPECT_THAT(offsets("4"), HasSubstr(R"("partition":1,"committed":4,"latest":10,"lag":6)"));
+  EXPECT_THAT(offsets("1970-01-01 00:00:07"), HasSubstr(R"("partition":1,"committed":6,"latest":10,"lag":4)"));
+  EXPECT_THAT(offsets(""), HasSubstr(R"("partition":0,"committed":0,"latest":0,"lag":0)"));
+  auto [status, text] = Run([&] { return ShowGroups({.address = broker, .json = true}); });
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(text, HasSubstr(R"("group":"g","state":"Empty")"));
+  EXPECT_EQ(ShowOffsets({.address = broker, .group = "g", .to = "latest"}), 1) << "of which topic?";
+  EXPECT_EQ(Run([&] { return ShowGroups({.address = broker, .remove = {"g"}}); }).first, 0);
+  EXPECT_EQ(ShowGroups({.address = broker, .remove = {"g"}}), 1);
+  EXPECT_EQ(offsets(""), "");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "engine/core.h"
+#include "engine/group_status.h"
 #include "format/decoder.h"
 #include "state/memory.h"
 
@@ -40,6 +41,16 @@ std::string StateMemoryJson() {
   const state::MemoryUse use = state::GetMemoryUse();
   return fmt::format(R"({{"limit_bytes":{},"used_bytes":{},"resident_bytes":{},"spill_bytes":{}}})", use.limit_bytes, use.page_bytes,
                      use.resident_bytes, use.spill_bytes);
+}
+
+/// A label's value in the Prometheus text format.
+std::string EscapeLabel(std::string_view text) {
+  std::string escaped;
+  for (char c : text) {
+    if (c == '\\' || c == '"') escaped += '\\';
+    escaped += c == '\n' ? ' ' : c;
+  }
+  return escaped;
 }
 
 }  // namespace
@@ -167,19 +178,39 @@ std::string Core::StatusJson() {
   return out;
 }
 
+/// Consumer groups, under the names that dashboards of Kafka's exporters know; -1: no commit yet.
+void Core::AppendGroupMetrics(std::string& out) {
+  auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  };
+  const auto [rebalances, commits] =
+      groups_->Do([](group::Coordinator& coordinator) { return std::pair(coordinator.rebalances(), coordinator.commits()); });
+  family("kappa_group_rebalances_total", "counter", "Rebalances of consumer groups that began.");
+  out += fmt::format("kappa_group_rebalances_total {}\n", rebalances);
+  family("kappa_group_commits_total", "counter", "Offsets that consumer groups committed.");
+  out += fmt::format("kappa_group_commits_total {}\n", commits);
+  family("kafka_consumergroup_members", "gauge", "Members of a consumer group.");
+  for (const GroupStatus& group : ListGroupStatus(*groups_)) {
+    out += fmt::format("kafka_consumergroup_members{{consumergroup=\"{}\"}} {}\n", EscapeLabel(group.name), group.members);
+  }
+  family("kafka_consumergroup_current_offset", "gauge", "Committed offset of a partition.");
+  std::string lags;
+  for (const GroupLag& lag : ListGroupLag(*groups_, *log_)) {
+    const std::string labels =
+        fmt::format("consumergroup=\"{}\",topic=\"{}\",partition=\"{}\"", EscapeLabel(lag.group), EscapeLabel(lag.topic), lag.partition);
+    out += fmt::format("kafka_consumergroup_current_offset{{{}}} {}\n", labels, lag.committed.value_or(-1));
+    lags += fmt::format("kafka_consumergroup_lag{{{}}} {}\n", labels, lag.lag().value_or(-1));
+  }
+  family("kafka_consumergroup_lag", "gauge", "Records behind the committed offset.");
+  out += lags;
+}
+
 std::string Core::MetricsText() {
   std::string out;
   auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
   };
-  auto label = [](std::string_view text) {
-    std::string escaped;
-    for (char c : text) {
-      if (c == '\\' || c == '"') escaped += '\\';
-      escaped += c == '\n' ? ' ' : c;
-    }
-    return escaped;
-  };
+  const auto label = EscapeLabel;
   auto histogram = [&](std::string_view name, const Histogram& h, std::string_view help) {
     family(name, "histogram", help);
     int64_t sum = 0;
@@ -230,6 +261,7 @@ std::string Core::MetricsText() {
   }
   family("kappa_log_bytes", "gauge", "Bytes of a partition's segments.");
   out += sizes;
+  AppendGroupMetrics(out);
   std::lock_guard guard(publish_);
   family("kappa_checkpoint_epoch", "gauge", "The epoch that the last checkpoint holds.");
   out += fmt::format("kappa_checkpoint_epoch {}\n", checkpoint_epoch_);

@@ -6,6 +6,7 @@
 #include "data/datetime.h"
 #include "data/row_key.h"
 #include "engine/core.h"
+#include "engine/group_status.h"
 #include "engine/pg_catalog.h"
 #include "format/decoder.h"
 
@@ -215,6 +216,24 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                     {"durable_end", TypeId::kInt8},
                                     {"bytes", TypeId::kInt8},
                                     {"segments", TypeId::kInt4}}),
+      Relation("kappa.groups", {{"name", TypeId::kText},
+                                {"state", TypeId::kText},
+                                {"protocol_type", TypeId::kText},
+                                {"protocol", TypeId::kText},
+                                {"generation", TypeId::kInt4},
+                                {"leader", TypeId::kText},
+                                {"members", TypeId::kInt4},
+                                {"offsets", TypeId::kInt8}}),
+      Relation("kappa.group_lag", {{"group_name", TypeId::kText},
+                                   {"topic", TypeId::kText},
+                                   {"partition", TypeId::kInt4},
+                                   {"committed_offset", TypeId::kInt8},
+                                   {"end_offset", TypeId::kInt8},
+                                   {"lag", TypeId::kInt8},
+                                   {"committed_at", TypeId::kTimestamptz},
+                                   {"metadata", TypeId::kText},
+                                   {"member", TypeId::kText},
+                                   {"client", TypeId::kText}}),
       Relation("kappa.dead_letters", {{"topic", TypeId::kText},
                                       {"partition", TypeId::kInt4},
                                       {"offset", TypeId::kInt8},
@@ -327,6 +346,33 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
             .Bool(topic->config().internal)
             .Bool(topic->config().unsafe);
       }
+    }
+    return rows.Finish();
+  }
+  if (name == "kappa.groups") {
+    for (const GroupStatus& group : ListGroupStatus(*groups_)) {
+      rows.Text(group.name)
+          .Text(group.state)
+          .Text(group.protocol_type)
+          .Text(group.protocol)
+          .Int4(group.generation)
+          .Text(group.leader)
+          .Int4(group.members)
+          .Int8(group.offsets);
+    }
+    return rows.Finish();
+  }
+  if (name == "kappa.group_lag") {
+    for (const GroupLag& lag : ListGroupLag(*groups_, *log_)) {
+      auto number = [&](std::optional<int64_t> value) { value ? rows.Int8(*value) : rows.Null(); };
+      auto text = [&](const std::string& value) { value.empty() ? rows.Null() : rows.Text(value); };
+      rows.Text(lag.group).Text(lag.topic).Int4(lag.partition);
+      number(lag.committed);
+      number(lag.end);
+      number(lag.lag());
+      rows.Time(lag.committed_ms * 1000).Text(lag.metadata);
+      text(lag.member);
+      text(lag.client);
     }
     return rows.Finish();
   }
