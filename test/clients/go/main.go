@@ -1,0 +1,167 @@
+// franz-go against a running broker: every codec, idempotence, cooperative and eager groups, commit and resume. Usage: go run . HOST:PORT
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var broker = os.Args[1]
+var run = fmt.Sprintf("franz-%d", rand.Int63())
+
+func check(err error, what string) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "franz-go: %s: %v\n", what, err)
+		os.Exit(1)
+	}
+}
+
+func eventually(condition func() bool, what string) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			check(fmt.Errorf("never"), what)
+		}
+	}
+}
+
+type member struct {
+	client   *kgo.Client
+	mutex    sync.Mutex
+	owned    map[int32]bool
+	values   map[string]int
+	stop     context.CancelFunc
+	finished chan struct{}
+}
+
+func join(group string, balancer kgo.GroupBalancer) *member {
+	m := &member{owned: map[int32]bool{}, values: map[string]int{}, finished: make(chan struct{})}
+	change := func(add bool) func(context.Context, *kgo.Client, map[string][]int32) {
+		return func(_ context.Context, _ *kgo.Client, topics map[string][]int32) {
+			m.mutex.Lock()
+			defer m.mutex.Unlock()
+			for _, partitions := range topics {
+				for _, p := range partitions {
+					if add {
+						m.owned[p] = true
+					} else {
+						delete(m.owned, p)
+					}
+				}
+			}
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup(group), kgo.ConsumeTopics(run), kgo.Balancers(balancer), kgo.SessionTimeout(10*time.Second),
+		kgo.HeartbeatInterval(500*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.OnPartitionsAssigned(change(true)),
+		kgo.OnPartitionsRevoked(change(false)), kgo.OnPartitionsLost(change(false)))
+	check(err, "client")
+	m.client = client
+	ctx, cancel := context.WithCancel(context.Background())
+	m.stop = cancel
+	go func() {
+		defer close(m.finished)
+		for ctx.Err() == nil {
+			fetches := client.PollFetches(ctx)
+			fetches.EachRecord(func(r *kgo.Record) {
+				m.mutex.Lock()
+				m.values[string(r.Value)]++
+				m.mutex.Unlock()
+			})
+			if ctx.Err() == nil && !fetches.Empty() {
+				_ = client.CommitUncommittedOffsets(ctx) // fails in the middle of a rebalance: whoever has the partition then reads again
+			}
+		}
+	}()
+	return m
+}
+
+func (m *member) count() int { m.mutex.Lock(); defer m.mutex.Unlock(); return len(m.owned) }
+
+func (m *member) leave() {
+	m.stop()
+	<-m.finished
+	m.client.Close()
+}
+
+func seen(members ...*member) int {
+	all := map[string]bool{}
+	for _, m := range members {
+		m.mutex.Lock()
+		for value := range m.values {
+			all[value] = true
+		}
+		m.mutex.Unlock()
+	}
+	return len(all)
+}
+
+func main() {
+	ctx := context.Background()
+	admin, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	check(err, "client")
+	create := kmsg.NewCreateTopicsRequest()
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = run, 4, 1
+	create.Topics = append(create.Topics, topic)
+	_, err = create.RequestWith(ctx, admin)
+	check(err, "create topic")
+
+	sent := 0
+	send := func(codec kgo.CompressionCodec, count int) {
+		producer, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerBatchCompression(codec), kgo.DefaultProduceTopic(run), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+		check(err, "producer")
+		for i := 0; i < count; i++ {
+			sent++
+			producer.Produce(ctx, &kgo.Record{Value: []byte(fmt.Sprintf("value %d of a text that compresses well, well, well", sent))}, func(_ *kgo.Record, err error) { check(err, "produce") })
+		}
+		check(producer.Flush(ctx), "flush")
+		producer.Close()
+	}
+	for _, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
+		send(codec, 200)
+	}
+	fmt.Println("ok  franz-go: idempotent producer with every codec")
+
+	for name, balancer := range map[string]func() kgo.GroupBalancer{"range": kgo.RangeBalancer, "cooperative": kgo.CooperativeStickyBalancer} {
+		group := run + "-" + name
+		a := join(group, balancer())
+		eventually(func() bool { return a.count() == 4 }, "one member has all partitions")
+		b := join(group, balancer())
+		eventually(func() bool { return a.count() == 2 && b.count() == 2 }, "two members share")
+		eventually(func() bool { return seen(a, b) == sent }, "all records are read")
+		a.leave()
+		eventually(func() bool { return b.count() == 4 }, "the one that stays takes over")
+		send(kgo.NoCompression(), 40)
+		eventually(func() bool { return seen(a, b) == sent }, "all records are read after one left")
+		b.leave()
+		fetch := kmsg.NewOffsetFetchRequest()
+		fetch.Group = group
+		one := kmsg.NewOffsetFetchRequestGroup()
+		one.Group = group
+		fetch.Groups = append(fetch.Groups, one)
+		response, err := fetch.RequestWith(ctx, admin)
+		check(err, "fetch offsets")
+		total := int64(0)
+		for _, t := range response.Groups[0].Topics {
+			for _, p := range t.Partitions {
+				total += p.Offset
+			}
+		}
+		if total != int64(sent) {
+			check(fmt.Errorf("%d, wanted %d", total, sent), "committed offsets")
+		}
+		c := join(group, balancer())
+		eventually(func() bool { return c.count() == 4 }, "a member comes back")
+		send(kgo.NoCompression(), 8)
+		eventually(func() bool { return seen(c) == 8 }, "reading goes on at what was committed")
+		c.leave()
+		fmt.Printf("ok  franz-go: %s group, rebalance, commit and resume\n", name)
+	}
+	admin.Close()
+}

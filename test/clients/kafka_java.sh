@@ -1,0 +1,93 @@
+#!/bin/bash
+# Kafka's own Java clients and command-line tools against a running broker. Usage: kafka_java.sh HOST:PORT
+# The jars come from Maven Central (test/clients/java/pom.xml) into build/kafka-java. Needs java and mvn.
+set -euo pipefail
+folder=$(cd "$(dirname "$0")/../.." && pwd)
+jars=$folder/build/kafka-java
+broker=${1:?usage: kafka_java.sh HOST:PORT}
+if [ ! -e "$jars/ready" ]; then
+  rm -rf "$jars"
+  mvn -q -B -f "$folder/test/clients/java/pom.xml" package -DoutputDirectory="$jars"
+  touch "$jars/ready"
+fi
+work=$(mktemp -d)
+trap 'jobs -p | xargs -r kill 2> /dev/null || true; rm -rf "$work"' EXIT
+run=java-$RANDOM
+tools=org.apache.kafka.tools
+
+java=(java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$jars/*")
+java_run() { "${java[@]}" "$@"; }
+ok() { echo "ok  java: $1"; }
+fail() { echo "kafka_java.sh: $1" >&2; for file in "$work"/*; do echo "--- $file" >&2; tail -n 5 "$file" >&2; done; exit 1; }
+topic() { java_run $tools.TopicCommand --bootstrap-server "$broker" "$@"; }
+group() { java_run $tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" "$@"; }
+
+# Topics and their settings.
+topic --create --topic "$run" --partitions 3 --config retention.ms=3600000 > "$work/create"
+topic --alter --topic "$run" --partitions 4 > "$work/grow"
+topic --describe --topic "$run" > "$work/describe"
+[ "$(grep -c 'Leader: 0' "$work/describe")" = 4 ] || fail "kafka-topics: the topic has not 4 partitions"
+java_run kafka.admin.ConfigCommand --bootstrap-server "$broker" --alter --entity-type topics --entity-name "$run" --add-config max.message.bytes=2000000 > "$work/alter"
+java_run kafka.admin.ConfigCommand --bootstrap-server "$broker" --describe --entity-type topics --entity-name "$run" > "$work/config"
+grep -q 'max.message.bytes=2000000' "$work/config" && grep -q 'retention.ms=3600000' "$work/config" || fail "kafka-configs: settings are not what was set"
+ok "kafka-topics and kafka-configs: create, add partitions, alter, describe"
+
+# Every codec, an idempotent producer (Java's default), a group.
+count=0
+for codec in none gzip snappy lz4 zstd; do
+  java_run $tools.VerifiableProducer --bootstrap-server "$broker" --topic "$run" --max-messages 500 --acks -1 --value-prefix $((count / 500)) \
+    --command-config <(echo "compression.type=$codec") > "$work/producer-$codec" 2>&1 || fail "verifiable producer with $codec"
+  grep -q '"acked":500' "$work/producer-$codec" || fail "verifiable producer with $codec: not all were acknowledged"
+  count=$((count + 500))
+done
+java_run $tools.VerifiableConsumer --bootstrap-server "$broker" --topic "$run" --group-id "$run" --max-messages $count --reset-policy earliest > "$work/consumer" 2>&1 ||
+  fail "verifiable consumer"
+grep -q 'offsets_committed' "$work/consumer" || fail "verifiable consumer: nothing was committed"
+ok "producer with every codec, consumer in a group"
+
+# Two members, then one; the second is cooperative as the first.
+pids=()
+for i in 1 2; do
+  "${java[@]}" $tools.VerifiableConsumer --bootstrap-server "$broker" --topic "$run" --group-id "$run-two" --session-timeout 10000 --reset-policy earliest \
+    --assignment-strategy org.apache.kafka.clients.consumer.CooperativeStickyAssignor > "$work/member-$i" 2>&1 &
+  pids+=($!)
+done
+settled() { group --describe --group "$run-two" --members 2> /dev/null | awk -v g="$run-two" '$1 == g { n[++k] = $NF } END { print k ":" n[1] ":" n[2] }'; }
+for _ in $(seq 30); do [ "$(settled)" = 2:2:2 ] && break; sleep 0.3; done
+[ "$(settled)" = 2:2:2 ] || fail "two members do not share four partitions: $(settled)"
+kill "${pids[0]}"
+for _ in $(seq 30); do [ "$(settled)" = 1:4: ] && break; sleep 0.3; done
+[ "$(settled)" = 1:4: ] || fail "the member that stays has not all partitions: $(settled)"
+kill "${pids[1]}"
+wait "${pids[@]}" 2> /dev/null || true
+ok "cooperative rebalance of two members, then one"
+
+# Offsets: describe, reset, resume, delete.
+group --describe --group "$run" > "$work/lag" 2>&1
+[ "$(awk -v t="$run" '$2 == t { read += $4; lag += $6 } END { print read ":" lag }' "$work/lag")" = "$count:0" ] || fail "kafka-consumer-groups: offsets or lag are wrong"
+group --group "$run" --topic "$run" --reset-offsets --to-earliest --execute > "$work/reset" 2>&1 || fail "offsets cannot be reset"
+java_run $tools.consumer.ConsoleConsumer --bootstrap-server "$broker" --topic "$run" --group "$run" --max-messages $count --timeout-ms 20000 > "$work/resumed" 2> "$work/console" ||
+  fail "console consumer"
+[ "$(wc -l < "$work/resumed")" = $count ] || fail "console consumer: did not begin again where the offsets were set"
+group --list --state > "$work/list" 2>&1
+grep -q "$run .*Empty" "$work/list" || fail "kafka-consumer-groups --list: the group is missing"
+group --delete-offsets --group "$run" --topic "$run" > "$work/delete-offsets" 2>&1 || fail "offsets cannot be deleted"
+group --delete --group "$run" > "$work/delete" 2>&1 || fail "the group cannot be deleted"
+ok "kafka-consumer-groups: describe, reset, resume, list, delete"
+
+# Records: offsets by time, deletion, folders.
+java_run $tools.GetOffsetShell --bootstrap-server "$broker" --topic "$run" --time -1 > "$work/ends" 2>&1
+[ "$(awk -F: '{ n += $3 } END { print n }' "$work/ends")" = $count ] || fail "kafka-get-offsets: wrong ends"
+java_run $tools.GetOffsetShell --bootstrap-server "$broker" --topic "$run" --time max-timestamp > "$work/newest" 2>&1 || fail "kafka-get-offsets by the highest timestamp"
+echo "{\"partitions\": [{\"topic\": \"$run\", \"partition\": 0, \"offset\": 5}], \"version\": 1}" > "$work/records.json"
+java_run $tools.DeleteRecordsCommand --bootstrap-server "$broker" --offset-json-file "$work/records.json" > "$work/deleted" 2>&1
+grep -q 'low_watermark: 5' "$work/deleted" || fail "kafka-delete-records"
+java_run $tools.LogDirsCommand --bootstrap-server "$broker" --describe --topic-list "$run" > "$work/folders" 2>&1
+grep -q '"partition":"\?'"$run-0" "$work/folders" || fail "kafka-log-dirs"
+ok "kafka-get-offsets, kafka-delete-records, kafka-log-dirs"
+
+java_run $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 20000 --record-size 200 --throughput -1 > "$work/producer-perf" 2>&1 || fail "producer performance test"
+java_run $tools.ConsumerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 20000 --timeout 30000 > "$work/consumer-perf" 2>&1 || fail "consumer performance test"
+ok "performance tests of producer and consumer"
+topic --delete --topic "$run" > "$work/drop"
+ok "kafka-topics: delete"

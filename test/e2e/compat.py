@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Goal: released clients of many languages work unchanged. Method: the scripts of test/clients, each against a server of its own; what a client
+needs is fetched from its registry at a pinned version, into build/. Run by ./dev compat; the Python clients are part of ./dev test too."""
+import pathlib
+import shutil
+import subprocess
+
+import harness
+
+CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
+
+
+def script(scratch, name, *tools):
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        print(f"skipped {name}: {', '.join(missing)} is not installed")
+        return
+    instance = scratch.server().start()
+    result = subprocess.run(["bash", str(CLIENTS / name), instance.endpoints["kafka"]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    print("".join(line for line in result.stdout.splitlines(keepends=True) if line.startswith("ok ")), end="", flush=True)
+    assert result.returncode == 0, f"{name} ended with {result.returncode}:\n{result.stdout[-4000:]}"
+    instance.stop()
+
+
+def test_kcat(scratch):
+    """kcat (librdkafka)."""
+    script(scratch, "kcat.sh", "kcat")
+
+
+def test_python(scratch):
+    """confluent-kafka (librdkafka), kafka-python, aiokafka."""
+    script(scratch, "kafka_clients.sh", "python3")
+
+
+def test_java(scratch):
+    """The Java client and its command-line tools."""
+    script(scratch, "kafka_java.sh", "java", "mvn")
+
+
+def test_node(scratch):
+    """KafkaJS."""
+    script(scratch, "kafkajs.sh", "node", "npm")
+
+
+def test_go(scratch):
+    """franz-go."""
+    script(scratch, "franz_go.sh", "go")
+
+
+if __name__ == "__main__":
+    harness.main(globals())
