@@ -8,6 +8,7 @@
 
 #include "base/crc32c.h"
 #include "log/log_testing.h"
+#include "log/partition_log.h"
 
 namespace kappa::log {
 namespace {
@@ -151,6 +152,42 @@ TEST(LogTest, TopicsAreCreatedListedAndDeleted) {
   EXPECT_EQ(b->config().retention_ms, 5);
   EXPECT_TRUE(b->config().unsafe);
   EXPECT_TRUE(b->config().internal);
+}
+
+// Partitions are added and settings changed at once or not at all; what a crash left of an attempt is in nobody's way.
+TEST(LogTest, TopicsGrowAndChangeAtomically) {
+  ScratchFolder folder;
+  {
+    auto log = OpenLog(folder.path());
+    AppendDurably(CreateOne(*log, "t"), OneBatch({"a"}));
+    ASSERT_TRUE(PartitionLog::CreateFolder(folder.path() + "/topics/t/1", "other", 7).ok());  // a crash before the configuration was written
+  }
+  auto log = OpenLog(folder.path());
+  const std::shared_ptr<Topic> held = log->FindTopic("t");
+  EXPECT_EQ(held->partition_count(), 1);
+  TopicConfig config = held->config();
+  config.partitions = 3;
+  config.max_message_bytes = 300;
+  auto altered = log->AlterTopic("t", config);
+  ASSERT_TRUE(altered.ok()) << altered.status().ToString();
+  EXPECT_EQ((*altered)->partition_count(), 3);
+  EXPECT_EQ(held->partition_count(), 1);
+  EXPECT_EQ(&held->partition(0), &(*altered)->partition(0));
+  EXPECT_EQ(AppendDurably((*altered)->partition(2), OneBatch({"b"})).base_offset, 0);
+  EXPECT_EQ(AppendDurably(held->partition(0), OneBatch({std::string(400, 'x')})).error, KafkaError::kMessageTooLarge);
+  EXPECT_EQ(AppendDurably((*altered)->partition(1), OneBatch({std::string(400, 'x')})).error, KafkaError::kMessageTooLarge);
+
+  config.partitions = 2;
+  EXPECT_TRUE(log->AlterTopic("t", config).status().error().Is(sqlstate::kInvalidParameterValue));
+  config.partitions = 3;
+  config.unsafe = true;
+  EXPECT_TRUE(log->AlterTopic("t", config).status().error().Is(sqlstate::kInvalidParameterValue));
+  EXPECT_TRUE(log->AlterTopic("none", TopicConfig()).status().error().Is(sqlstate::kUndefinedTable));
+  log.reset();
+  log = OpenLog(folder.path());
+  EXPECT_EQ(log->FindTopic("t")->partition_count(), 3);
+  EXPECT_EQ(log->FindTopic("t")->config().max_message_bytes, 300);
+  EXPECT_EQ(ReadValues(log->FindTopic("t")->partition(2)), std::vector<std::string>{"b"});
 }
 
 TEST(LogTest, FolderIsLocked) {
