@@ -26,7 +26,7 @@ struct GraphOptions {
 };
 
 /// Lifecycle: Make, [VisitState to load pages, Restored], then Push* and Step, again and again.
-/// A step goes through the plan bottom up; within a node the shards work side by side on the pool.
+/// A step goes through the plan bottom up, pipeline by pipeline; within one the shards work side by side on the pool.
 /// Threads: one caller at a time.
 class Graph {
  public:
