@@ -34,6 +34,7 @@ const Stream* Snapshot::FindStream(std::string_view name) const { return Find(st
 const Table* Snapshot::FindTable(std::string_view name) const { return Find(tables, name); }
 const View* Snapshot::FindView(std::string_view name) const { return Find(views, name); }
 const EnumType* Snapshot::FindType(std::string_view name) const { return Find(types, name); }
+const Domain* Snapshot::FindDomain(std::string_view name) const { return Find(domains, name); }
 
 data::Type EnumType::type() const { return data::RegisterEnum({name, labels}); }
 

@@ -29,6 +29,7 @@ struct Stream {
   int64_t idle_timeout_ms = 60'000;      // a partition without records for so long is declared idle; -1 never
   bool drop_late = false;          // late rows reach no view; else views take them like any other, unless they wait for windows to close
   int64_t allowed_lateness_us = 0; // how far behind the watermark's delay a row is still in time
+  std::map<int, std::string> domains;  // columns whose type is a domain
   int64_t future_limit_us = 86'400'000'000;  // event times further ahead of the epoch's wall time do not move the watermark
   std::string sql;                 // CREATE STREAM .. as the user wrote it
   int64_t created_us = 0;
@@ -41,6 +42,7 @@ struct Table {
   std::vector<int> primary_key;    // at least one
   int version_time = -1;           // column that says from when on a row is valid (FOR SYSTEM_TIME AS OF); -1: none
   int64_t ttl_us = 0;              // rows that did not change for so long go; 0: never
+  std::map<int, std::string> domains;  // columns whose type is a domain
   std::string topic;
   std::string sql;
   int64_t created_us = 0;
@@ -97,6 +99,16 @@ struct EnumType {
   data::Type type() const;
 };
 
+/// CREATE DOMAIN. Its constraints are read from the statement, each time that they are needed.
+struct Domain {
+  uint32_t id = 0;
+  std::string name;
+  data::Type base;
+  bool not_null = false;
+  std::string sql;
+  int64_t created_us = 0;
+};
+
 /// An immutable state of the catalog.
 struct Snapshot {
   uint64_t change = 0;  // number of the last change applied
@@ -104,11 +116,15 @@ struct Snapshot {
   std::map<std::string, Table, std::less<>> tables;
   std::map<std::string, View, std::less<>> views;
   std::map<std::string, EnumType, std::less<>> types;
+  std::map<std::string, Domain, std::less<>> domains;
 
   const Stream* FindStream(std::string_view name) const;
   const Table* FindTable(std::string_view name) const;
   const View* FindView(std::string_view name) const;
   const EnumType* FindType(std::string_view name) const;
+  const Domain* FindDomain(std::string_view name) const;
+  /// Of types and domains, which share their names.
+  bool TypeExists(std::string_view name) const { return FindType(name) != nullptr || FindDomain(name) != nullptr; }
   bool Exists(std::string_view name) const;
   std::vector<std::string> Names() const;
 };

@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    7;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl
+    8;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Schema& schema) {
@@ -50,6 +50,22 @@ std::vector<int> GetInts(ByteReader& in) {
   return values;
 }
 
+void Put(ByteWriter& out, const std::map<int, std::string>& domains) {
+  out.Varint(domains.size());
+  for (const auto& [column, name] : domains) {
+    out.ZigZag(column);
+    Put(out, name);
+  }
+}
+std::map<int, std::string> GetDomains(ByteReader& in) {
+  std::map<int, std::string> domains;
+  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
+    const auto column = static_cast<int>(in.ZigZag());
+    domains[column] = Text(in);
+  }
+  return domains;
+}
+
 void Encode(ByteWriter& out, const Stream& s) {
   out.Varint(s.id);
   Put(out, s.name);
@@ -68,6 +84,7 @@ void Encode(ByteWriter& out, const Stream& s) {
   out.ZigZag(s.created_us);
   out.Little<uint8_t>(s.drop_late);
   out.ZigZag(s.allowed_lateness_us);
+  Put(out, s.domains);
 }
 Stream DecodeStream(ByteReader& in, uint8_t format) {
   Stream s;
@@ -89,6 +106,7 @@ Stream DecodeStream(ByteReader& in, uint8_t format) {
   if (format < 2) return s;
   s.drop_late = in.Little<uint8_t>() != 0;
   s.allowed_lateness_us = in.ZigZag();
+  if (format >= 8) s.domains = GetDomains(in);
   return s;
 }
 
@@ -102,6 +120,7 @@ void Encode(ByteWriter& out, const Table& t) {
   out.ZigZag(t.created_us);
   out.ZigZag(t.version_time);
   out.ZigZag(t.ttl_us);
+  Put(out, t.domains);
 }
 Table DecodeTable(ByteReader& in, uint8_t format) {
   Table t;
@@ -114,6 +133,7 @@ Table DecodeTable(ByteReader& in, uint8_t format) {
   t.created_us = in.ZigZag();
   if (format >= 5) t.version_time = static_cast<int>(in.ZigZag());
   if (format >= 7) t.ttl_us = in.ZigZag();
+  if (format >= 8) t.domains = GetDomains(in);
   return t;
 }
 
@@ -212,6 +232,26 @@ EnumType DecodeType(ByteReader& in) {
   return type;
 }
 
+void Encode(ByteWriter& out, const Domain& domain) {
+  out.Varint(domain.id);
+  Put(out, data::Schema{{{domain.name, domain.base, !domain.not_null}}});
+  Put(out, domain.sql);
+  out.ZigZag(domain.created_us);
+}
+Domain DecodeDomain(ByteReader& in) {
+  Domain domain;
+  domain.id = static_cast<uint32_t>(in.Varint());
+  const data::Schema schema = GetSchema(in);
+  if (schema.size() != 1) in.Fail();
+  if (!in.ok()) return domain;
+  domain.name = schema.fields[0].name;
+  domain.base = schema.fields[0].type;
+  domain.not_null = !schema.fields[0].nullable;
+  domain.sql = Text(in);
+  domain.created_us = in.ZigZag();
+  return domain;
+}
+
 }  // namespace
 
 std::string EncodeChange(const Change& change) {
@@ -222,6 +262,7 @@ std::string EncodeChange(const Change& change) {
   if (auto* table = std::get_if<Table>(&change)) Encode(out, *table);
   if (auto* view = std::get_if<View>(&change)) Encode(out, *view);
   if (auto* type = std::get_if<EnumType>(&change)) Encode(out, *type);
+  if (auto* domain = std::get_if<Domain>(&change)) Encode(out, *domain);
   if (auto* dropped = std::get_if<Dropped>(&change)) {
     out.Little<uint8_t>(static_cast<uint8_t>(dropped->kind));
     out.Varint(dropped->id);
@@ -251,6 +292,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
       break;
     }
     case 4: change = DecodeType(in); break;
+    case 5: change = DecodeDomain(in); break;
     default: in.Fail();
   }
   if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "catalog record cannot be decoded");
@@ -267,7 +309,9 @@ Snapshot Apply(const Snapshot& snapshot, const Change& change) {
     next.types[type->name] = *type;
     (void)type->type();  // known from here on: values are read by it
   }
+  if (auto* domain = std::get_if<Domain>(&change)) next.domains[domain->name] = *domain;
   if (auto* dropped = std::get_if<Dropped>(&change)) {
+    if (dropped->kind == Dropped::Kind::kDomain) next.domains.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kType) next.types.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kStream) next.streams.erase(dropped->name);
     if (dropped->kind == Dropped::Kind::kTable) next.tables.erase(dropped->name);

@@ -15,11 +15,11 @@ namespace kappa::catalog {
 
 /// A change: the object's new value, or its removal.
 struct Dropped {
-  enum class Kind : uint8_t { kStream = 1, kTable = 2, kView = 3, kType = 4 } kind = Kind::kStream;
+  enum class Kind : uint8_t { kStream = 1, kTable = 2, kView = 3, kType = 4, kDomain = 5 } kind = Kind::kStream;
   uint32_t id = 0;
   std::string name;
 };
-using Change = std::variant<Stream, Table, View, Dropped, EnumType>;
+using Change = std::variant<Stream, Table, View, Dropped, EnumType, Domain>;
 
 std::string EncodeChange(const Change& change);
 /// Fails with data_corrupted, or feature_not_supported for a newer format.

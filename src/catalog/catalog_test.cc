@@ -45,5 +45,37 @@ TEST(CatalogLogTest, TypesComeAndGo) {
   EXPECT_FALSE(DecodeChange(EncodeChange(mood).substr(0, 9)).ok());
 }
 
+TEST(Changes, DomainsAreStoredWithTheColumnsThatUseThem) {
+  Domain age;
+  age.id = 9;
+  age.name = "age";
+  age.base = data::TypeId::kInt4;
+  age.not_null = true;
+  age.sql = "CREATE DOMAIN age AS int NOT NULL CHECK (VALUE > 0)";
+  Table people;
+  people.id = 10;
+  people.name = "people";
+  people.schema.fields = {{"id", data::TypeId::kInt4, false}, {"age", data::TypeId::kInt4, false}};
+  people.primary_key = {0};
+  people.domains[1] = "age";
+  Snapshot snapshot;
+  for (const Change& change : {Change(age), Change(people)}) {
+    const Result<Change> decoded = DecodeChange(EncodeChange(change));
+    ASSERT_TRUE(decoded.ok());
+    snapshot = Apply(snapshot, *decoded);
+  }
+  const Domain* found = snapshot.FindDomain("age");
+  ASSERT_NE(found, nullptr);
+  EXPECT_TRUE(found->not_null);
+  EXPECT_EQ(found->base, age.base);
+  EXPECT_EQ(found->sql, age.sql);
+  EXPECT_TRUE(snapshot.TypeExists("age"));
+  EXPECT_EQ(snapshot.FindTable("people")->domains, people.domains);
+  const Result<Change> gone = DecodeChange(EncodeChange(Dropped{Dropped::Kind::kDomain, 9, "age"}));
+  ASSERT_TRUE(gone.ok());
+  EXPECT_FALSE(Apply(snapshot, *gone).TypeExists("age"));
+  EXPECT_FALSE(DecodeChange(EncodeChange(age).substr(0, 9)).ok());
+}
+
 }  // namespace
 }  // namespace kappa::catalog

@@ -20,6 +20,7 @@ Registry& Known() {
 }
 
 constexpr uint32_t kFirstOid = 0x40000000;  // beyond those of PostgreSQL's own types and of relations
+constexpr uint32_t kFirstArrayOid = 0x10000000, kArrayOids = 0x10000000;  // of arrays of enums: clients read oids as signed numbers
 
 }  // namespace
 
@@ -41,9 +42,18 @@ const EnumDefinition* FindEnum(const Type& type) {
   return found == known.types.end() ? nullptr : found->second.get();
 }
 
-uint32_t EnumOid(const Type& type) { return kFirstOid + static_cast<uint32_t>(type.modifier); }
+uint32_t EnumOid(const Type& type) {
+  const auto id = static_cast<uint32_t>(type.modifier);
+  return type.is_array() ? kFirstArrayOid + id % kArrayOids : kFirstOid + id;
+}
 
 Type EnumFromOid(uint32_t oid) {
+  if (oid >= kFirstArrayOid && oid < kFirstArrayOid + kArrayOids) {
+    Registry& known = Known();
+    std::lock_guard lock(known.mutex);
+    for (const auto& [id, definition] : known.types)
+      if (static_cast<uint32_t>(id) % kArrayOids == oid - kFirstArrayOid) return Type::ArrayOf(TypeId::kEnum).WithModifier(id);
+  }
   if (oid < kFirstOid) return {};
   const Type type = Type(TypeId::kEnum).WithModifier(static_cast<int32_t>(oid - kFirstOid));
   return FindEnum(type) == nullptr ? Type() : type;

@@ -19,9 +19,17 @@ struct EnumDefinition {
 Type RegisterEnum(const EnumDefinition& definition);
 /// Null for a type that was never made.
 const EnumDefinition* FindEnum(const Type& type);
+/// Of an enum or an array of one.
 uint32_t EnumOid(const Type& type);
-/// kUnknown when no enum has it.
+/// kUnknown when no enum, or array of one, has it.
 Type EnumFromOid(uint32_t oid);
+
+/// The type of an array's elements, and the array of elements of a type. Modifiers are no part of either, but that which tells an enum.
+inline Type ElementType(const Type& array) { return array.is_enum() ? Type(array.element).WithModifier(array.modifier) : Type(array.element); }
+inline Type ArrayType(const Type& element) {
+  const Type array = Type::ArrayOf(element.id);
+  return element.is_enum() ? array.WithModifier(element.modifier) : array;
+}
 
 /// The label of a physical value: two bytes, the place of the label (big-endian), so that bytes are ordered as labels are; then the label.
 inline std::string_view EnumLabel(std::string_view physical) { return physical.substr(2); }

@@ -208,12 +208,12 @@ std::string Type::ToString() const {
 }
 
 uint32_t Type::oid() const {
+  if (is_enum() && modifier >= 0) return EnumOid(*this);
   if (is_array()) {
     if (element == TypeId::kText && modifier >= 0) return kVarcharArrayOid;
     return element == TypeId::kUnknown ? Facts(id).oid : Facts(element).array_oid;
   }
   if (id == TypeId::kText && modifier >= 0) return kVarcharOid;
-  if (id == TypeId::kEnum && modifier >= 0) return EnumOid(*this);
   return Facts(id).oid;
 }
 

@@ -139,9 +139,13 @@ class BatchRun {
       } else if (auto* table = std::get_if<sql::CreateTableStatement>(&bound)) {
         KAPPA_RETURN_IF_ERROR(DeclareTable(table->table, table->if_not_exists));
       } else if (auto* type = std::get_if<sql::CreateTypeStatement>(&bound)) {
-        if (catalog_.FindType(type->type.name) != nullptr || catalog_.Exists(type->type.name))
+        if (catalog_.TypeExists(type->type.name) || catalog_.Exists(type->type.name))
           return Error("42710", fmt::format("type \"{}\" already exists", type->type.name));
         catalog_.types[type->type.name] = type->type;
+      } else if (auto* domain = std::get_if<sql::CreateDomainStatement>(&bound)) {
+        if (catalog_.TypeExists(domain->domain.name) || catalog_.Exists(domain->domain.name))
+          return Error("42710", fmt::format("type \"{}\" already exists", domain->domain.name));
+        catalog_.domains[domain->domain.name] = domain->domain;
       } else if (auto* view = std::get_if<sql::CreateViewStatement>(&bound)) {
         KAPPA_RETURN_IF_ERROR(DeclareView(*view));
       } else if (auto* insert = std::get_if<sql::InsertStatement>(&bound)) {
@@ -158,6 +162,13 @@ class BatchRun {
     return {};
   }
 
+  Result<std::vector<flow::ConstrainedColumn>> ConstraintsOf(const std::map<int, std::string>& domains) {
+    KAPPA_ASSIGN_OR_RETURN(auto bound, sql::BindDomains(domains, Context()));
+    std::vector<flow::ConstrainedColumn> constraints;
+    for (auto& [column, domain] : bound) constraints.push_back({column, std::move(domain)});
+    return constraints;
+  }
+
   Status DeclareStream(catalog::Stream stream, bool if_not_exists) {
     if (catalog_.Exists(stream.name)) {
       if (if_not_exists) return {};
@@ -172,6 +183,8 @@ class BatchRun {
     spec.topic = stream.topic;
     spec.schema = stream.schema;
     spec.partitions = stream.partitions;
+    KAPPA_ASSIGN_OR_RETURN(spec.constraints, ConstraintsOf(stream.domains));
+    constraints_[stream.id] = spec.constraints;
     flow_->AddStream(std::move(spec), nullptr);
     catalog_.streams[stream.name] = std::move(stream);
     return {};
@@ -183,6 +196,7 @@ class BatchRun {
       return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", table.name));
     }
     table.id = next_id_++;
+    KAPPA_ASSIGN_OR_RETURN(constraints_[table.id], ConstraintsOf(table.domains));
     KAPPA_RETURN_IF_ERROR(flow_->AddTable({table.id, table.name, table.schema, table.primary_key, table.version_time, table.ttl_us}, nullptr));
     catalog_.tables[table.name] = std::move(table);
     return {};
@@ -318,6 +332,28 @@ class BatchRun {
     return {};
   }
 
+  /// Rows that a domain refuses count as bad records.
+  void TakeRefused(uint32_t relation, const std::vector<int>& columns, connect::FileBatch& batch) {
+    const auto found = constraints_.find(relation);
+    if (found == constraints_.end() || found->second.empty()) return;
+    const auto rows = static_cast<size_t>(batch.rows.rows);
+    std::vector<flow::RefusedRow> refused;
+    flow::TakeRefused(found->second, columns, batch.rows, refused);
+    if (refused.empty()) return;
+    if (batch.offsets.empty()) {
+      batch.offsets.resize(rows);
+      std::iota(batch.offsets.begin(), batch.offsets.end(), batch.first_offset);
+    }
+    size_t kept = 0;
+    for (size_t row = 0, at = 0; row < rows; ++row) {
+      if (at < refused.size() && refused[at].row == static_cast<int32_t>(row))
+        batch.bad.push_back({batch.offsets[row], std::move(refused[at++].reason), ""});
+      else batch.offsets[kept++] = batch.offsets[row];
+    }
+    batch.offsets.resize(kept);
+    std::sort(batch.bad.begin(), batch.bad.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+  }
+
   void CountBad(const std::string& path, const connect::FileBatch& batch) {
     stats_.dead_letters += static_cast<int64_t>(batch.bad.size());
     for (const auto& bad : batch.bad) {
@@ -340,6 +376,7 @@ class BatchRun {
           while (true) {
             KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, source->Next(kStepBytes));
             if (!batch) break;
+            TakeRefused(table.id, columns, *batch);
             CountBad(path, *batch);
             stats_.events += batch->records;
             if (batch->rows.rows > 0) changes.emplace_back(std::move(batch->rows));
@@ -414,6 +451,7 @@ class BatchRun {
           --open;
           continue;
         }
+        TakeRefused(file.stream->id, columns.at(file.stream->id), *batch);
         CountBad(file.path, *batch);
         stats_.events += batch->records;
         Judge(*file.stream, file.partition, std::move(batch->rows), batch->offsets, batch->first_offset, clocks.at(file.stream->id), streams);
@@ -502,6 +540,7 @@ class BatchRun {
   std::set<uint32_t> streams_read_;  // by some view; the others need no input
   std::map<std::string, View> views_;
   std::map<std::string, std::vector<data::Batch>> inserted_;
+  std::map<uint32_t, std::vector<flow::ConstrainedColumn>> constraints_;  // of streams and tables
   std::map<uint32_t, int64_t> inserted_rows_;  // given to their streams so far
   BatchRunStats stats_;
 };

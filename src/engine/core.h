@@ -139,6 +139,7 @@ class Core final : public Engine {
   Status CreateStream(const sql::CreateStreamStatement& statement, std::string* notice);
   Status CreateTable(const sql::CreateTableStatement& statement, std::string* notice);
   Status CreateType(const sql::CreateTypeStatement& statement, std::string_view sql);
+  Status CreateDomain(const sql::CreateDomainStatement& statement);
   /// Starts the replay; `version_number` is the new version's. Does not wait.
   Status CreateView(const sql::CreateViewStatement& statement, std::string_view sql, std::string* notice, int* version_number);
   /// Waits until the version can be read, or failed.
@@ -215,7 +216,8 @@ class Core final : public Engine {
   Status AddStreamRuntime(const catalog::Stream& stream);
   Status AddTableRuntime(const catalog::Table& table);
   flow::StreamSpec SpecOf(const catalog::Stream& stream) const;
-  static flow::TableSpec SpecOf(const catalog::Table& table);
+  flow::TableSpec SpecOf(const catalog::Table& table) const;
+  std::vector<flow::ConstrainedColumn> ConstraintsOf(const std::map<int, std::string>& domains) const;
   flow::FlowOptions ViewFlowOptions() const;
   Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets);
   Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation,

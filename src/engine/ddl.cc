@@ -27,7 +27,7 @@ Status Core::CreateStream(const sql::CreateStreamStatement& statement, std::stri
       *notice = fmt::format("relation \"{}\" already exists, skipping", stream.name);
       return {};
     }
-    if (snapshot->FindType(stream.name) != nullptr) return TypeExists(stream.name);
+    if (snapshot->TypeExists(stream.name)) return TypeExists(stream.name);
     for (const auto& [name, table] : snapshot->tables) {
       if (table.topic == stream.topic) return Error(sqlstate::kObjectInUse, fmt::format("topic \"{}\" belongs to table \"{}\"", stream.topic, name));
     }
@@ -61,7 +61,7 @@ Status Core::CreateTable(const sql::CreateTableStatement& statement, std::string
       *notice = fmt::format("relation \"{}\" already exists, skipping", table.name);
       return {};
     }
-    if (snapshot->FindType(table.name) != nullptr) return TypeExists(table.name);
+    if (snapshot->TypeExists(table.name)) return TypeExists(table.name);
     table.id = catalog_->NextId();
     if (table.topic.empty()) table.topic = table.name;
     for (const auto& [name, stream] : snapshot->streams) {
@@ -89,7 +89,7 @@ Status Core::CreateType(const sql::CreateTypeStatement& statement, std::string_v
     catalog::EnumType type = statement.type;
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     // A relation is the name of its rows' type too.
-    if (snapshot->FindType(type.name) != nullptr || snapshot->Exists(type.name)) return TypeExists(type.name);
+    if (snapshot->TypeExists(type.name) || snapshot->Exists(type.name)) return TypeExists(type.name);
     type.id = catalog_->NextId();
     type.sql = std::string(sql);
     type.created_us = clock_.WallMicros();
@@ -97,29 +97,53 @@ Status Core::CreateType(const sql::CreateTypeStatement& statement, std::string_v
   });
 }
 
+Status Core::CreateDomain(const sql::CreateDomainStatement& statement) {
+  return AtBoundary([&]() -> Status {
+    catalog::Domain domain = statement.domain;
+    const catalog::SnapshotPtr snapshot = catalog_->snapshot();
+    if (snapshot->TypeExists(domain.name) || snapshot->Exists(domain.name)) return TypeExists(domain.name);
+    domain.id = catalog_->NextId();
+    domain.created_us = clock_.WallMicros();
+    return catalog_->Commit({domain});
+  });
+}
+
 Status Core::DropTypes(const sql::DropStatement& statement, std::vector<std::string>* notices) {
   for (const std::string& name : statement.names) {
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     const catalog::EnumType* type = snapshot->FindType(name);
-    if (type == nullptr) {
+    const catalog::Domain* domain = snapshot->FindDomain(name);
+    if (type != nullptr && statement.kind == sql::DropStatement::Kind::kDomain)
+      return Error(sqlstate::kWrongObjectType, fmt::format("\"{}\" is not a domain", name));
+    if (type == nullptr && domain == nullptr) {
       if (!statement.if_exists) return Error(sqlstate::kUndefinedObject, fmt::format("type \"{}\" does not exist", name));
       notices->push_back(fmt::format("type \"{}\" does not exist, skipping", name));
       continue;
     }
     std::vector<std::string> users = Dependents(*snapshot, name);
+    const auto uses = [&](const auto& relation) {
+      const bool constrained =
+          std::any_of(relation.domains.begin(), relation.domains.end(), [&](const auto& column) { return column.second == name; });
+      return constrained || (type != nullptr && Uses(relation.schema, type->type()));
+    };
     for (const auto& [stream_name, stream] : snapshot->streams)
-      if (Uses(stream.schema, type->type())) users.push_back(stream_name);
+      if (uses(stream)) users.push_back(stream_name);
     for (const auto& [table_name, table] : snapshot->tables)
-      if (Uses(table.schema, type->type())) users.push_back(table_name);
+      if (uses(table)) users.push_back(table_name);
+    for (const auto& [domain_name, other] : snapshot->domains)
+      if (type != nullptr && other.base.Same(type->type())) users.push_back(domain_name);
     for (const auto& [view_name, view] : snapshot->views)
       for (const catalog::ViewVersion& version : view.versions)
-        if (Uses(version.schema, type->type()) && std::find(users.begin(), users.end(), view_name) == users.end()) users.push_back(view_name);
+        if (type != nullptr && Uses(version.schema, type->type()) && std::find(users.begin(), users.end(), view_name) == users.end())
+          users.push_back(view_name);
     if (!users.empty()) {
       return Error(sqlstate::kDependentObjectsStillExist, fmt::format("cannot drop type {} because other objects depend on it", name))
           .Detail(fmt::format("These use it: {}.", fmt::join(users, ", ")))
           .Hint("Drop them first.");
     }
-    KAPPA_RETURN_IF_ERROR(catalog_->Commit({catalog::Dropped{catalog::Dropped::Kind::kType, type->id, name}}));
+    const catalog::Dropped dropped = type != nullptr ? catalog::Dropped{catalog::Dropped::Kind::kType, type->id, name}
+                                                     : catalog::Dropped{catalog::Dropped::Kind::kDomain, domain->id, name};
+    KAPPA_RETURN_IF_ERROR(catalog_->Commit({dropped}));
   }
   return {};
 }
@@ -141,7 +165,7 @@ Status Core::CreateView(const sql::CreateViewStatement& statement, std::string_v
       *notice = fmt::format("relation \"{}\" already exists, skipping", statement.name);
       return {};
     }
-    if (snapshot->FindType(statement.name) != nullptr) return TypeExists(statement.name);
+    if (snapshot->TypeExists(statement.name)) return TypeExists(statement.name);
     catalog::View view;
     if (existing != nullptr) {
       view = *existing;
@@ -274,7 +298,7 @@ Status Core::ChangeTopic(const std::string& name, const std::function<Status()>&
 Status Core::Drop(const sql::DropStatement& statement, std::vector<std::string>* notices) {
   return AtBoundary([&]() -> Status {
     using Kind = sql::DropStatement::Kind;
-    if (statement.kind == Kind::kType) return DropTypes(statement, notices);
+    if (statement.kind == Kind::kType || statement.kind == Kind::kDomain) return DropTypes(statement, notices);
     for (const std::string& name : statement.names) {
       const catalog::SnapshotPtr snapshot = catalog_->snapshot();
       const catalog::Stream* stream = snapshot->FindStream(name);

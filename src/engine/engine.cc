@@ -438,6 +438,7 @@ flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {
   spec.watermark_delay_us = stream.watermark_delay_us + stream.allowed_lateness_us;
   spec.future_limit_us = stream.future_limit_us;
   spec.partitions = stream.partitions;
+  spec.constraints = ConstraintsOf(stream.domains);
   if (stream.json_timestamps == "s") spec.decode.json_timestamps = format::JsonTimestamps::kSeconds;
   if (stream.json_timestamps == "ms") spec.decode.json_timestamps = format::JsonTimestamps::kMillis;
   if (stream.json_timestamps == "us") spec.decode.json_timestamps = format::JsonTimestamps::kMicros;
@@ -459,8 +460,17 @@ Status Core::AddStreamRuntime(const catalog::Stream& stream) {
   return {};
 }
 
-flow::TableSpec Core::SpecOf(const catalog::Table& table) {
-  return {table.id, table.name, table.schema, table.primary_key, table.version_time, table.ttl_us};
+std::vector<flow::ConstrainedColumn> Core::ConstraintsOf(const std::map<int, std::string>& domains) const {
+  std::vector<flow::ConstrainedColumn> constraints;
+  if (domains.empty()) return constraints;
+  Result<std::map<int, expr::DomainPtr>> bound = sql::BindDomains(domains, MakeBindContext(*catalog_->snapshot()));
+  KAPPA_CHECK(bound.ok());  // it was bound when it was made, and a domain does not change
+  for (auto& [column, domain] : *bound) constraints.push_back({column, std::move(domain)});
+  return constraints;
+}
+
+flow::TableSpec Core::SpecOf(const catalog::Table& table) const {
+  return {table.id, table.name, table.schema, table.primary_key, table.version_time, table.ttl_us, ConstraintsOf(table.domains)};
 }
 
 Status Core::AddTableRuntime(const catalog::Table& table) {

@@ -101,7 +101,22 @@ void Types(const Source& source, PgRows& rows) {
     rows.Row().Set("oid", type.type().oid()).Set("typname", name).Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid);
     rows.Set("typlen", 4).Set("typbyval", true).Set("typtype", 'e').Set("typcategory", 'E').Set("typisdefined", true).Set("typdelim", ',');
     rows.Set("typinput", 3506).Set("typoutput", 3507).Set("typreceive", 3532).Set("typsend", 3533).Set("typalign", 'i').Set("typstorage", 'p');
-    rows.Set("typtypmod", -1);
+    rows.Set("typtypmod", -1).Set("typarray", data::Type::ArrayOf(data::TypeId::kEnum).WithModifier(type.type().modifier).oid());
+    rows.Row().Set("oid", data::Type::ArrayOf(data::TypeId::kEnum).WithModifier(type.type().modifier).oid()).Set("typname", "_" + name);
+    rows.Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid).Set("typlen", -1).Set("typtype", 'b').Set("typcategory", 'A');
+    rows.Set("typisdefined", true).Set("typdelim", ',').Set("typelem", type.type().oid()).Set("typinput", 750).Set("typoutput", 751);
+    rows.Set("typreceive", 2400).Set("typsend", 2401).Set("typalign", 'i').Set("typstorage", 'x').Set("typtypmod", -1);
+  }
+  for (const auto& [name, domain] : source.context.catalog->domains) {
+    const PgType* base = FindPgType(static_cast<int64_t>(domain.base.oid()));
+    rows.Row().Set("oid", PgDomainOid(domain)).Set("typname", name).Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid);
+    rows.Set("typlen", domain.base.length()).Set("typtype", 'd').Set("typisdefined", true).Set("typdelim", ',').Set("typnotnull", domain.not_null);
+    rows.Set("typbasetype", domain.base.oid())
+        .Set("typtypmod", domain.base.is_enum() ? -1 : domain.base.modifier)
+        .Set("typcategory", base == nullptr ? std::string_view("E") : base->category);
+    if (base == nullptr) continue;
+    rows.Set("typbyval", base->by_value).Set("typinput", 2597).Set("typoutput", base->output.oid).Set("typreceive", 2598);
+    rows.Set("typsend", base->send.oid).Set("typalign", base->alignment).Set("typstorage", base->storage).Set("typcollation", base->collation);
   }
   for (const PgType& type : PgTypes()) {
     rows.Row().Set("oid", type.oid).Set("typname", type.name).Set("typnamespace", kPgCatalogNamespace).Set("typowner", kOwnerOid);

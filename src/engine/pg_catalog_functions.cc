@@ -83,8 +83,10 @@ std::optional<int64_t> FindClass(std::string_view text, const PgCatalogContext& 
 
 std::optional<int64_t> FindType(std::string_view text, const PgCatalogContext& context) {
   const auto name = ParseName(text);
-  if (name && (name->schema.empty() || name->schema == "public"))
+  if (name && (name->schema.empty() || name->schema == "public")) {
     if (const catalog::EnumType* type = context.catalog->FindType(name->name)) return static_cast<int64_t>(type->type().oid());
+    if (const catalog::Domain* domain = context.catalog->FindDomain(name->name)) return PgDomainOid(*domain);
+  }
   if (!name || (!name->schema.empty() && name->schema != "pg_catalog")) return std::nullopt;
   if (const PgType* type = FindPgType(std::string_view(name->name))) return type->oid;
   const auto type = data::TypeFromName(name->name);
@@ -310,8 +312,7 @@ const std::map<std::string_view, Function>& Functions() {
       {"regtypeout",
        [](const Arguments& a, const PgCatalogContext&) {
          return Out(a, [](int64_t oid) {
-           return FindPgType(oid) == nullptr && data::TypeFromOid(static_cast<uint32_t>(oid)).id != TypeId::kEnum ? std::string()
-                                                                                                                  : PgFormatType(oid, -1);
+           return FindPgType(oid) == nullptr && !data::TypeFromOid(static_cast<uint32_t>(oid)).is_enum() ? std::string() : PgFormatType(oid, -1);
          });
        }},
       {"regnamespaceout",

@@ -181,7 +181,9 @@ std::string PgFormatType(int64_t oid, int32_t modifier) {
   const PgType* type = FindPgType(oid);
   if (type == nullptr) {
     const data::Type defined = data::TypeFromOid(static_cast<uint32_t>(oid));
-    return defined.id == data::TypeId::kEnum ? expr::QuoteIdentifier(defined.ToString()) : "???";
+    if (!defined.is_enum()) return "???";
+    const std::string array = defined.is_array() ? "[]" : "", spelled = defined.ToString();
+    return expr::QuoteIdentifier(spelled.substr(0, spelled.size() - array.size())) + array;
   }
   if (type->element != 0 && type->length == -1 && type->name.starts_with('_')) return PgFormatType(type->element, modifier) + "[]";
   const std::string suffix = modifier >= 4 ? "(" + std::to_string(modifier - 4) + ")" : "";

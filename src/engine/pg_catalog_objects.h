@@ -35,6 +35,8 @@ struct PgRelation {
   bool is_user() const { return namespace_oid == kPublicNamespace; }
 };
 
+/// Beyond those of relations, below those of enums.
+inline int64_t PgDomainOid(const catalog::Domain& domain) { return 0x30000000 + static_cast<int64_t>(domain.id); }
 std::string_view PgNamespaceName(int64_t oid);
 /// All relations, the user's first. Index schemas are kept by `index_schemas`.
 struct PgRelations {

@@ -56,7 +56,7 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
         snapshot.streams[row.name] = create->stream;
       } else {
         const bool same = SameSchema(existing->schema, create->stream.schema) && existing->event_time == create->stream.event_time &&
-                          existing->watermark_delay_us == create->stream.watermark_delay_us;
+                          existing->watermark_delay_us == create->stream.watermark_delay_us && existing->domains == create->stream.domains;
         row.action = same ? "unchanged" : "refused";
         row.detail = same ? "" : "a stream of this name exists with another definition; drop it first, its topic is kept";
       }
@@ -70,10 +70,18 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
         snapshot.tables[row.name] = table->table;
       } else {
         const bool same = SameSchema(existing->schema, table->table.schema) && existing->primary_key == table->table.primary_key &&
-                          existing->version_time == table->table.version_time && existing->ttl_us == table->table.ttl_us;
+                          existing->version_time == table->table.version_time && existing->domains == table->table.domains &&
+                          existing->ttl_us == table->table.ttl_us;
         row.action = same ? "unchanged" : "refused";
         row.detail = same ? "" : "a table of this name exists with another definition";
       }
+    } else if (auto* domain = std::get_if<sql::CreateDomainStatement>(&bound)) {
+      const catalog::Domain* existing = snapshot.FindDomain(domain->domain.name);
+      row.kind = "domain";
+      row.name = domain->domain.name;
+      row.action = existing == nullptr ? "create" : existing->sql == domain->domain.sql ? "unchanged" : "refused";
+      if (existing == nullptr) snapshot.domains[row.name] = domain->domain;
+      else if (row.action == "refused") row.detail = "a domain of this name exists with another definition";
     } else if (auto* type = std::get_if<sql::CreateTypeStatement>(&bound)) {
       const catalog::EnumType* existing = snapshot.FindType(type->type.name);
       row.kind = "type";
@@ -142,10 +150,11 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
     } else if (auto* insert = std::get_if<sql::InsertStatement>(&bound)) {
       row = {insert->into_stream ? "stream" : "table", insert->target, "insert", "", std::nullopt, std::nullopt};
     } else if (auto* drop = std::get_if<sql::DropStatement>(&bound)) {
-      row.kind = drop->kind == sql::DropStatement::Kind::kStream  ? "stream"
-                 : drop->kind == sql::DropStatement::Kind::kTable ? "table"
-                 : drop->kind == sql::DropStatement::Kind::kType  ? "type"
-                                                                  : "view";
+      row.kind = drop->kind == sql::DropStatement::Kind::kStream   ? "stream"
+                 : drop->kind == sql::DropStatement::Kind::kTable  ? "table"
+                 : drop->kind == sql::DropStatement::Kind::kType   ? "type"
+                 : drop->kind == sql::DropStatement::Kind::kDomain ? "domain"
+                                                                   : "view";
       for (const std::string& name : drop->names) row.name += (row.name.empty() ? "" : ", ") + name;
       row.action = "drop";
     } else if (auto* alter = std::get_if<sql::AlterViewStatement>(&bound)) {

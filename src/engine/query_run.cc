@@ -147,7 +147,7 @@ Status QueryRun::Open(const plan::NodePtr& plan) {
       const catalog::Table* table = query_.reads.catalog->FindTable(scan->name);
       if (table == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("relation \"{}\" does not exist", scan->name));
       if (!flow_->HasRelation(scan->relation_id))
-        KAPPA_RETURN_IF_ERROR(flow_->AddTable(Core::SpecOf(*table), core.log_->FindTopic(table->topic), /*changelog_only=*/true));
+        KAPPA_RETURN_IF_ERROR(flow_->AddTable(core.SpecOf(*table), core.log_->FindTopic(table->topic), /*changelog_only=*/true));
       continue;
     }
     if (scan->relation_kind != plan::RelationKind::kStream) {

@@ -431,6 +431,10 @@ class SessionImpl final : public Session {
     result.tag = "CREATE TYPE";
     return core_.CreateType(statement, prepared.raw.source);
   }
+  Status RunOne(const sql::CreateDomainStatement& statement, const PreparedImpl&, const std::vector<data::Value>&, QueryResult& result) {
+    result.tag = "CREATE DOMAIN";
+    return core_.CreateDomain(statement);
+  }
   Status RunOne(const sql::CreateViewStatement& statement, const PreparedImpl& prepared, const std::vector<data::Value>&, QueryResult& result) {
     result.tag = "CREATE MATERIALIZED VIEW";
     int number = 0;
@@ -444,10 +448,11 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::DropStatement& statement, const PreparedImpl&, const std::vector<data::Value>&, QueryResult& result) {
     using Kind = sql::DropStatement::Kind;
-    result.tag = statement.kind == Kind::kStream  ? "DROP STREAM"
-                 : statement.kind == Kind::kTable ? "DROP TABLE"
-                 : statement.kind == Kind::kType  ? "DROP TYPE"
-                                                  : "DROP MATERIALIZED VIEW";
+    result.tag = statement.kind == Kind::kStream   ? "DROP STREAM"
+                 : statement.kind == Kind::kTable  ? "DROP TABLE"
+                 : statement.kind == Kind::kType   ? "DROP TYPE"
+                 : statement.kind == Kind::kDomain ? "DROP DOMAIN"
+                                                   : "DROP MATERIALIZED VIEW";
     return core_.Drop(statement, &result.notices);
   }
   Status RunOne(const sql::InsertStatement& statement, const PreparedImpl&, const std::vector<data::Value>& parameters, QueryResult& result) {

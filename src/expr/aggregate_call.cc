@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "data/enum_type.h"
 #include "expr/call.h"
 
 namespace kappa::expr {
@@ -275,10 +276,8 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
     }
     case AggregateKind::kArrayAgg:
       if (type.is_array()) return Error(sqlstate::kFeatureNotSupported, "array_agg of arrays is not supported").At(position);
-      if (type.is_enum())
-        return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported").Hint("Cast the values to text.").At(position);
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
-      call.type = Type::ArrayOf(arguments[0]->type().id);
+      call.type = data::ArrayType(arguments[0]->type());
       break;
     case AggregateKind::kJsonbAgg: {
       KAPPA_ASSIGN_OR_RETURN(arguments[0], ToJsonb(std::move(arguments[0]), position));
@@ -337,7 +336,7 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
     if (several ? !data::IsNumber(given.element) : !data::IsNumber(given.id) && given.id != TypeId::kUnknown) return Undefined(name, all, position);
     if (several && type.is_array())
       return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of arrays with several fractions is not supported", name)).At(position);
-    if (several) call.type = Type::ArrayOf(type.id);
+    if (several) call.type = data::ArrayType(type);
     const Type fraction = several ? Type::ArrayOf(TypeId::kFloat8) : Type(TypeId::kFloat8);
     std::vector<bool> used;
     CollectColumns(*direct[0], used);

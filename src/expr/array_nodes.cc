@@ -1,6 +1,7 @@
 // ARRAY[..], subscripts, and comparisons with ANY or ALL elements of an array.
 #include <fmt/format.h>
 
+#include "data/enum_type.h"
 #include "expr/call.h"
 #include "expr/cast.h"
 #include "expr/functions/arrays.h"
@@ -81,7 +82,7 @@ class ArrayConstructor final : public Node {
 /// array[i][j]..: NULL when a subscript is NULL or out of bounds, or when there are fewer or more than dimensions.
 class Subscript final : public Node {
  public:
-  explicit Subscript(std::vector<ExprPtr> children) : Node(Kind::kOther, Type(children[0]->type().element), children) {}
+  explicit Subscript(std::vector<ExprPtr> children) : Node(Kind::kOther, data::ElementType(children[0]->type()), children) {}
   std::string ToString(std::span<const std::string> names) const override {
     std::string text = "(" + children()[0]->ToString(names) + ")";
     for (size_t i = 1; i < children().size(); ++i) text += "[" + children()[i]->ToString(names) + "]";
@@ -190,16 +191,27 @@ class ArrayComparison final : public Node {
 }  // namespace
 
 Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr array, bool all, int position) {
-  if (left->type().is_enum() && !array->type().is_array())
-    return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported")
-        .Hint("Cast the value to text, or write IN (..).")
-        .At(position);
   if (array->type().id == TypeId::kUnknown) {
-    const TypeId element = left->type().id == TypeId::kUnknown ? TypeId::kText : left->type().id;
-    KAPPA_ASSIGN_OR_RETURN(array, MakeCast(std::move(array), Type::ArrayOf(element), CastContext::kImplicit, position));
+    const Type element = left->type().id == TypeId::kUnknown ? TypeId::kText : left->type();
+    KAPPA_ASSIGN_OR_RETURN(array, MakeCast(std::move(array), data::ArrayType(element), CastContext::kImplicit, position));
   }
   if (!array->type().is_array()) return Error(sqlstate::kWrongObjectType, "op ANY/ALL (array) requires array on right side").At(position);
-  const Type element(array->type().element);
+  const Type element = data::ElementType(array->type());
+  if (element.is_enum()) {
+    // Kernels compare enums by their bytes, not as elements of arrays: constants are an IN list, others are told the other way to say it.
+    const ExprPtr constant = FoldConstants(array);
+    const bool equal = op == "=" && !all, unequal = (op == "<>" || op == "!=") && all;
+    const auto* values = dynamic_cast<const Literal*>(constant.get());
+    if (values == nullptr || values->value().null || !(equal || unequal) || ArrayView(values->value().bytes).size() == 0)
+      return Error(sqlstate::kFeatureNotSupported, "this comparison with the elements of an array of an enum is not supported")
+          .Hint("Write array @> ARRAY[value], or IN (..).")
+          .At(position);
+    const ArrayView view(values->value().bytes);
+    std::vector<ExprPtr> list;
+    for (int32_t i = 0; i < view.size(); ++i)
+      list.push_back(view.IsNull(i) ? MakeNull(element) : MakeLiteral(data::Value::Bytes(element, std::string(view.bytes(i)))));
+    return MakeIn(std::move(left), std::move(list), unequal, position);
+  }
   KAPPA_ASSIGN_OR_RETURN(ExprPtr resolved, MakeOperator(op, {left, MakeColumn(0, element, "element")}, position));
   if (resolved->type().id != TypeId::kBool)
     return Error(sqlstate::kWrongObjectType, "op ANY/ALL (array) requires operator to yield boolean").At(position);
@@ -231,10 +243,8 @@ Result<ExprPtr> MakeArray(std::vector<ExprPtr> elements, int position) {
   }
   KAPPA_ASSIGN_OR_RETURN(Type type, CommonType(TypesOf(elements), "ARRAY", position));
   type = type.WithoutModifier();
-  if (type.is_enum())
-    return Error(sqlstate::kFeatureNotSupported, "an array of an enum is not supported").Hint("Cast the values to text.").At(position);
   for (ExprPtr& element : elements) { KAPPA_ASSIGN_OR_RETURN(element, MakeCast(std::move(element), type, CastContext::kImplicit, position)); }
-  return ExprPtr(std::make_shared<ArrayConstructor>(type.is_array() ? type : Type::ArrayOf(type.id), std::move(elements)));
+  return ExprPtr(std::make_shared<ArrayConstructor>(type.is_array() ? type : data::ArrayType(type), std::move(elements)));
 }
 
 Result<ExprPtr> MakeSubscript(ExprPtr array, ExprPtr index, int position) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "data/enum_type.h"
 #include "expr/functions/cast_kernels.h"
 #include "expr/node.h"
 
@@ -18,7 +19,7 @@ std::optional<CastContext> CastLevel(const Type& from, const Type& to) {
   if (from.Same(to) || from.id == TypeId::kUnknown) return kImplicit;
   if (to.id == TypeId::kText) return kAssignment;
   if (from.id == TypeId::kText) return to.id == TypeId::kRecord || to.id == TypeId::kUnknown ? std::nullopt : std::optional(kExplicit);
-  if (from.is_array() && to.is_array()) return CastLevel(Type(from.element), Type(to.element));
+  if (from.is_array() && to.is_array()) return CastLevel(data::ElementType(from), data::ElementType(to));
   if (from.is_array() || to.is_array()) return std::nullopt;
   auto rank = [](TypeId id) {  // order of the implicit numeric casts
     switch (id) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "data/enum_type.h"
 #include "expr/cast.h"
 #include "expr/registry.h"
 
@@ -97,7 +98,7 @@ bool BindElement(std::span<const Type> types, Candidate& candidate) {
     if (IsArrayPseudo(pseudo)) {
       has_array = true;
       if (!types[i].is_array() && types[i].id != TypeId::kUnknown) return false;
-      elements.push_back(types[i].is_array() ? Type(types[i].element) : Type());
+      elements.push_back(types[i].is_array() ? data::ElementType(types[i]) : Type());
     } else {
       if (pseudo == Pseudo::kNonArray && types[i].is_array()) return false;
       elements.push_back(types[i].WithoutModifier());
@@ -121,7 +122,7 @@ bool Bind(std::span<const Type> types, Candidate& candidate) {
     const SignatureType& parameter = candidate.parameters[i];
     if (parameter.pseudo == Pseudo::kNone) candidate.bound.push_back(parameter.type);
     else if (parameter.pseudo == Pseudo::kAny) candidate.bound.push_back(types[i].id == TypeId::kUnknown ? Type(TypeId::kText) : types[i]);
-    else candidate.bound.push_back(IsArrayPseudo(parameter.pseudo) ? Type::ArrayOf(candidate.element.id) : candidate.element);
+    else candidate.bound.push_back(IsArrayPseudo(parameter.pseudo) ? data::ArrayType(candidate.element) : candidate.element);
   }
   return true;
 }
@@ -131,7 +132,7 @@ void Finish(Candidate candidate, Resolution& resolution) {
   resolution.arguments = std::move(candidate.bound);
   const SignatureType& result = candidate.signature->result;
   if (result.pseudo == Pseudo::kNone) resolution.result = result.type;
-  else resolution.result = IsArrayPseudo(result.pseudo) ? Type::ArrayOf(candidate.element.id) : candidate.element;
+  else resolution.result = IsArrayPseudo(result.pseudo) ? data::ArrayType(candidate.element) : candidate.element;
 }
 
 bool IsExact(const SignatureType& parameter, const Type& type) { return parameter.pseudo == Pseudo::kNone && parameter.type.Same(type); }

@@ -19,7 +19,7 @@ Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool
   if (!changelog_only) table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key, spec.ttl_us);
   table.expires = spec.ttl_us > 0;
   table.version_time = spec.version_time;
-  table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, std::move(topic)) : nullptr;
+  table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, spec.constraints, std::move(topic)) : nullptr;
   tables_[spec.id] = std::move(table);
   return {};
 }

@@ -23,6 +23,7 @@ struct TableSpec {
   std::vector<int> primary_key;
   int version_time = -1;
   int64_t ttl_us = 0;  // 0: none
+  std::vector<ConstrainedColumn> constraints = {};
 };
 
 /// A view (version) to run. `inputs[i]` says what feeds scan i of the plan, in Graph::scans() order.

@@ -101,6 +101,16 @@ data::ColumnPtr Int8Column(data::Type type, std::span<const int64_t> values) {
   return column;
 }
 
+/// Refused rows were good until now; the order of bad ones is made later.
+void MoveRefused(std::vector<RefusedRow>& refused, std::vector<int32_t>& good, std::vector<format::BadRecord>& bad) {
+  size_t at = 0, kept = 0;
+  for (size_t i = 0; i < good.size(); ++i) {
+    if (at < refused.size() && refused[at].row == static_cast<int32_t>(i)) bad.push_back({good[i], std::move(refused[at++].reason)});
+    else good[kept++] = good[i];
+  }
+  good.resize(kept);
+}
+
 }  // namespace
 
 /// A stretch of one partition, decoded by one task.
@@ -124,6 +134,7 @@ StreamFeed::StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::
       positions_(static_cast<size_t>(spec_.partitions), 0),
       clock_(spec_.partitions, spec_.watermark_delay_us, spec_.future_limit_us) {
   NeedColumns(columns);
+  for (const ConstrainedColumn& constraint : spec_.constraints) NeedColumns({constraint.column});
 }
 
 StreamFeed::~StreamFeed() = default;
@@ -183,6 +194,11 @@ Status StreamFeed::DecodeChunk(Chunk& chunk) {
       }
       Chunk::Part part;
       KAPPA_ASSIGN_OR_RETURN(part.rows, decoder->Decode(values, keepalive, good, bad));
+      if (!spec_.constraints.empty()) {
+        std::vector<RefusedRow> refused;
+        TakeRefused(spec_.constraints, declared, part.rows, refused);
+        MoveRefused(refused, good, bad);
+      }
       for (int32_t i : good) {
         const log::Record& record = raw.records[static_cast<size_t>(value_records[static_cast<size_t>(i)])];
         part.offsets.push_back(record.offset);
@@ -358,11 +374,13 @@ std::vector<int> AllColumns(const data::Schema& schema) {
 
 }  // namespace
 
-TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::shared_ptr<log::Topic> topic)
+TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::vector<ConstrainedColumn> constraints,
+                     std::shared_ptr<log::Topic> topic)
     : id_(id),
       name_(std::move(name)),
       schema_(std::move(schema)),
       primary_key_(std::move(primary_key)),
+      constraints_(std::move(constraints)),
       topic_(std::move(topic)),
       values_(schema_, AllColumns(schema_), {}),
       keys_(
@@ -424,6 +442,12 @@ Status TableFeed::Read(std::span<const Cut> cuts, std::vector<data::ChangeBatch>
         run_records.push_back(static_cast<int64_t>(i));
       }
       KAPPA_ASSIGN_OR_RETURN(data::Batch rows, (upsert ? values_ : keys_).Decode(run, keepalive, good, bad));
+      if (upsert && !constraints_.empty()) {
+        std::vector<RefusedRow> refused;
+        TakeRefused(constraints_, AllColumns(schema_), rows, refused);
+        MoveRefused(refused, good, bad);
+        std::sort(bad.begin(), bad.end(), [](const format::BadRecord& a, const format::BadRecord& b) { return a.index < b.index; });
+      }
       for (format::BadRecord& b : bad) {
         dead.push_back({topic_->name(), 0, raw.records[static_cast<size_t>(run_records[static_cast<size_t>(b.index)])].offset, std::move(b.reason),
                         std::string(run[static_cast<size_t>(b.index)])});

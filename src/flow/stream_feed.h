@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "flow/constraints.h"
 #include "flow/journal.h"
 #include "flow/stream_clock.h"
 #include "flow/thread_pool.h"
@@ -30,6 +31,7 @@ struct StreamSpec {
   int64_t future_limit_us = 0;
   int partitions = 1;
   format::DecodeOptions decode;
+  std::vector<ConstrainedColumn> constraints;
 };
 
 /// Rows of one partition with their verdicts. Columns: the feed's columns in order.
@@ -102,7 +104,8 @@ struct ChangeOrigin {
 /// Reads a table's topic: value JSON = upsert, no value = delete by the key's JSON object of primary key columns.
 class TableFeed {
  public:
-  TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::shared_ptr<log::Topic> topic);
+  TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::vector<ConstrainedColumn> constraints,
+            std::shared_ptr<log::Topic> topic);
   /// Appends batches in arrival order for ops::MakeUpsert: weight +1 upserts, -1 deletes by key.
   /// With `origins`, also where the changes of each batch come from.
   Status Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
@@ -123,6 +126,7 @@ class TableFeed {
   std::string name_;
   data::Schema schema_;
   std::vector<int> primary_key_;
+  std::vector<ConstrainedColumn> constraints_;
   std::shared_ptr<log::Topic> topic_;
   log::Offset position_ = 0;
   format::JsonDecoder values_;

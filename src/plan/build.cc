@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "data/enum_type.h"
 #include "plan/subquery_expression.h"
 
 namespace kappa::plan {
@@ -161,8 +162,8 @@ NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool oute
   KAPPA_CHECK(more.size() == more_names.size());
   auto node = std::make_shared<Unnest>();
   node->schema = input->schema;
-  node->schema.fields.push_back({std::move(name), data::Type(array->type().element), true});
-  for (size_t i = 0; i < more.size(); ++i) node->schema.fields.push_back({more_names[i], data::Type(more[i]->type().element), true});
+  node->schema.fields.push_back({std::move(name), data::ElementType(array->type()), true});
+  for (size_t i = 0; i < more.size(); ++i) node->schema.fields.push_back({more_names[i], data::ElementType(more[i]->type()), true});
   node->more = std::move(more);
   if (with_ordinality) node->schema.fields.push_back({"ordinality", data::TypeId::kInt8, true});
   node->array = std::move(array);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catalog/catalog.h"
+#include "expr/domain.h"
 #include "plan/node.h"
 
 namespace kappa::sql {
@@ -29,6 +30,9 @@ struct CreateTableStatement {
 /// CREATE TYPE .. AS ENUM.
 struct CreateTypeStatement {
   catalog::EnumType type;
+};
+struct CreateDomainStatement {
+  catalog::Domain domain;
 };
 struct CreateViewStatement {
   std::string name;
@@ -52,7 +56,7 @@ struct AlterViewStatement {
   int version = 0;                     // kPromote, kRetire
 };
 struct DropStatement {
-  enum class Kind : uint8_t { kStream, kTable, kView, kType } kind = Kind::kStream;
+  enum class Kind : uint8_t { kStream, kTable, kView, kType, kDomain } kind = Kind::kStream;
   std::vector<std::string> names;
   bool if_exists = false;
   bool cascade = false;
@@ -103,7 +107,7 @@ struct UtilityStatement {
 
 using BoundStatement = std::variant<SelectStatement, CreateStreamStatement, CreateTableStatement, CreateViewStatement, AlterViewStatement,
                                     DropStatement, InsertStatement, UpdateStatement, DeleteStatement, ExplainStatement, ShowStatement, SetStatement,
-                                    TransactionStatement, UtilityStatement, CreateTypeStatement>;
+                                    TransactionStatement, UtilityStatement, CreateTypeStatement, CreateDomainStatement>;
 
 /// A relation that is not in the catalog's snapshot: kappa.views, pg_catalog.pg_class, information_schema.tables ...
 struct SystemRelation {
@@ -157,6 +161,10 @@ Result<std::vector<RawStatement>> SplitStatements(std::string_view text);
 Result<BoundStatement> Bind(const RawStatement& statement, const BindContext& context);
 /// Binds the query of a stored view version again (for replay and restart).
 Result<plan::NodePtr> BindViewQuery(std::string_view query, const BindContext& context, bool dead_letters = false, int64_t ttl_us = 0);
+/// The constraints of a domain, from its statement.
+Result<expr::DomainPtr> BindDomain(const catalog::Domain& domain, const BindContext& context);
+/// The same of the columns of a stream or table.
+Result<std::map<int, expr::DomainPtr>> BindDomains(const std::map<int, std::string>& columns, const BindContext& context);
 
 /// The n nearest names to `name` by edit distance, for hints; empty when nothing is near.
 std::string NearestName(std::string_view name, const std::vector<std::string>& names);

@@ -24,6 +24,38 @@ def visible(connection, sql, wanted):
     eventually(lambda: connection.rows(sql) == wanted, f"{sql} gives {wanted}, last {connection.rows(sql)}")
 
 
+def test_domains(scratch):
+    """A record whose value breaks a constraint of a domain is a bad record, read or not read; so it is in files."""
+    schema = ("CREATE DOMAIN age AS int NOT NULL CHECK (VALUE > 0) CONSTRAINT old CHECK (1000 / (150 - VALUE) > 0);"
+              "CREATE STREAM p (id int, a age); CREATE TABLE t (id int PRIMARY KEY, a age);"
+              "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n, max(id) AS top FROM p; CREATE MATERIALIZED VIEW m AS SELECT id, a FROM t")
+    instance = scratch.server("data", "--batch-rows", "3").start()
+    connection = instance.connect()
+    connection.query(schema)
+    rows = [b'{"id":%d,"a":%s}' % (i, a) for i, a in enumerate([b"30", b"0", b"null", b"149", b"150", b"-1", b"1"])]
+    equal(produce(scratch, instance, "p", rows).returncode, 0)
+    visible(connection, "SELECT * FROM n", [["3", "6"]])
+    equal(produce(scratch, instance, "t", rows).returncode, 0)
+    visible(connection, "SELECT * FROM m ORDER BY id", [["0", "30"], ["3", "149"], ["6", "1"]])
+    letters = connection.rows("SELECT topic, \"offset\", reason FROM kappa.dead_letters ORDER BY topic, \"offset\"")
+    equal([(topic, offset) for topic, offset, _ in letters], [(topic, offset) for topic in "pt" for offset in "1245"])
+    equal(letters[0][2], 'value for domain age violates check constraint "age_check"')
+    equal([letters[2][2], letters[3][2]], ["division by zero", 'value for domain age violates check constraint "age_check"'])
+    equal([connection.rows(f"SELECT equal FROM kappa.verify('{view}', 0)") for view in "nm"], [[["t"]]] * 2)
+    connection.close()
+    instance.kill()
+    instance.start()
+    visible(instance.connect(), "SELECT * FROM n", [["3", "6"]])
+    (scratch.folder / "p.jsonl").write_bytes(b"\n".join(rows) + b"\n")
+    (scratch.folder / "run.sql").write_text(schema + ";")
+    run = subprocess.run([scratch.kappa, "run", str(scratch.folder / "run.sql"), "--input", f"p={scratch.folder}/p.jsonl", "--input", f"t={scratch.folder}/p.jsonl",
+                          "--stats", str(scratch.folder / "stats.json")], capture_output=True, text=True, timeout=60)
+    equal(run.returncode, 0, run.stderr)
+    stats = json.loads((scratch.folder / "stats.json").read_text())
+    equal(stats["dead_letters"], 8)
+    equal(stats["views"]["m"]["rows"], 3)
+
+
 def test_port_in_use(scratch):
     """A taken port is named, with the flag to change it; exit status 1; no endpoints file stays."""
     taken = socket.socket()

@@ -9,6 +9,7 @@
 
 #include "data/array.h"
 #include "data/datetime.h"
+#include "data/enum_type.h"
 #include "expr/cast.h"
 #include "expr/functions/arrays.h"
 #include "expr/functions/failures.h"
@@ -346,7 +347,7 @@ Kernel ModifierKernel(const Type& to) {
 Kernel ArrayKernel(const Type& from, const Type& to, bool is_explicit) {
   Type element(to.element);
   element.modifier = to.modifier;
-  const Kernel cast = CastKernel(Type(from.element), element, is_explicit);
+  const Kernel cast = CastKernel(data::ElementType(from), element, is_explicit);
   return [cast, element](KernelCall& call) -> Result<ColumnPtr> {
     const data::Column& arrays = *call.arguments[0].column;
     std::vector<int32_t> parents;

@@ -11,6 +11,7 @@
 //   with.cc, recursion.cc  WITH, WITH RECURSIVE
 //   emit.cc        EMIT ON WINDOW CLOSE       time.cc        now() in views; how long joins keep rows
 //   time_to_live.cc  WITH (ttl = ..) of views
+//   domain.cc      CREATE DOMAIN, constraints of domains
 //   as_of.cc       ASOF JOIN, FOR SYSTEM_TIME  on_error.cc    rows that become dead letters
 #pragma once
 
@@ -33,6 +34,7 @@ struct PgQuery__AIndirection;
 struct PgQuery__Alias;
 struct PgQuery__ColumnDef;
 struct PgQuery__CommonTableExpr;
+struct PgQuery__CreateDomainStmt;
 struct PgQuery__CreateEnumStmt;
 struct PgQuery__CreateStmt;
 struct PgQuery__CreateTableAsStmt;
@@ -129,6 +131,8 @@ class Binder {
   Result<BoundStatement> Statement();
   /// The defining query of a view.
   Result<NodePtr> ViewQuery(const PgQuery__Node& query, bool dead_letters, int64_t ttl_us);
+  /// The constraints of a domain, whose statement this is.
+  Result<expr::DomainPtr> StoredDomain(const catalog::Domain& domain);
   /// Parameter types as given and inferred, valid after binding.
   const std::vector<data::Type>& parameter_types() const { return parameter_types_; }
   /// True when binding left parameters without a type that their use tells: bind again with parameter_types().
@@ -163,6 +167,7 @@ class Binder {
   Result<data::Type> TypeOf(const PgQuery__TypeName& name);
   Result<ExprPtr> Constant(const PgQuery__AConst& constant);
   Result<ExprPtr> Cast(const PgQuery__TypeCast& cast, const ExprContext& context);
+  Result<ExprPtr> CastToBase(const PgQuery__TypeCast& cast, const ExprContext& context);
   Result<data::Value> ConstantValue(const ExprPtr& expression, int position);
   /// Microseconds of a constant interval without months; `what` names it in errors.
   Result<int64_t> ConstantInterval(const PgQuery__Node& node, const std::string& what, int position);
@@ -363,10 +368,18 @@ class Binder {
   Result<NodePtr> ClosingInput(const NodePtr& input, const plan::Node& window, uint32_t* stream_id);
   Error CloseRefused(std::string why) const;
 
+  // ---- domain.cc
+  Result<BoundStatement> CreateDomain(const PgQuery__CreateDomainStmt& statement);
+  Result<expr::Domain> DomainConstraints(const PgQuery__CreateDomainStmt& statement, const std::string& name, data::Type base);
+  /// Null when the type is no domain.
+  const catalog::Domain* DomainNamed(const PgQuery__TypeName& name) const;
+
   // ---- define.cc
   Result<BoundStatement> CreateTable(const PgQuery__CreateStmt& statement);
   Result<data::Field> ColumnOf(const PgQuery__ColumnDef& column, bool table, bool* primary_key);
   Result<BoundStatement> CreateView(const PgQuery__CreateTableAsStmt& statement);
+  /// Of a new type or domain.
+  Status CheckTypeName(const std::vector<std::string>& names, int position) const;
   Result<BoundStatement> CreateEnum(const PgQuery__CreateEnumStmt& statement);
   Result<BoundStatement> AlterView(const PgQuery__AlterTableStmt& statement);
   Result<BoundStatement> Drop(const PgQuery__DropStmt& statement);
@@ -379,6 +392,7 @@ class Binder {
     uint32_t id = 0;
     data::Schema schema;
     std::vector<int> primary_key;
+    std::map<int, expr::DomainPtr> domains;
   };
   Result<TargetRelation> ModifyTarget(const PgQuery__RangeVar& relation, const char* verb);
   Result<BoundStatement> Insert(const PgQuery__InsertStmt& statement);

@@ -96,7 +96,8 @@ Result<data::Field> Binder::ColumnOf(const PgQuery__ColumnDef& column, bool tabl
   KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*column.type_name));
   const std::string spelled = TextOf(*column.type_name->names[column.type_name->n_names - 1]);
   if (spelled == "serial" || spelled == "bigserial") return Unsupported("type " + spelled, "Use bigint and give the values.", position);
-  data::Field field{column.colname, type, true};
+  const catalog::Domain* domain = DomainNamed(*column.type_name);
+  data::Field field{column.colname, type, domain == nullptr || !domain->not_null};
   for (size_t i = 0; i < column.n_constraints; ++i) {
     const PgQuery__Constraint& constraint = *column.constraints[i]->constraint;
     const int at = At(constraint.location);
@@ -141,6 +142,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   data::Schema schema;
   std::vector<int> primary_key;
   std::vector<std::string> key_names;
+  std::map<int, std::string> domains;
   const PgQuery__Constraint* watermark = nullptr;
   int key_position = position;
   for (size_t i = 0; i < statement.n_table_elts; ++i) {
@@ -157,6 +159,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
               .At(At(element.column_def->location));
         key_names.push_back(field.name);
       }
+      if (const catalog::Domain* domain = DomainNamed(*element.column_def->type_name)) domains[schema.size()] = domain->name;
       schema.fields.push_back(std::move(field));
       continue;
     }
@@ -236,6 +239,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     create.if_not_exists = statement.if_not_exists != 0;
     create.table.name = name;
     create.table.schema = std::move(schema);
+    create.table.domains = std::move(domains);
     create.table.primary_key = std::move(primary_key);
     if (const auto value = take("version_time")) {
       const int column = create.table.schema.Find(value->first);
@@ -372,6 +376,7 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
     result.event_time = index;
   }
   result.schema = std::move(schema);
+  result.domains = std::move(domains);
   return BoundStatement(std::move(create));
 }
 
@@ -496,18 +501,23 @@ Result<BoundStatement> Binder::AlterView(const PgQuery__AlterTableStmt& statemen
   return BoundStatement(std::move(alter));
 }
 
-Result<BoundStatement> Binder::CreateEnum(const PgQuery__CreateEnumStmt& statement) {
-  const int start = tree_.statement().offset + 1;
-  const std::vector<std::string> names = TextsOf(statement.type_name, statement.n_type_name);
+Status Binder::CheckTypeName(const std::vector<std::string>& names, int position) const {
   if (names.size() > 2 || (names.size() == 2 && names[0] != "public"))
     return Error(sqlstate::kInvalidSchemaName, "schema \"" + names.front() + "\" does not exist")
         .Hint("All objects live in schema public.")
-        .At(start);
-  KAPPA_RETURN_IF_ERROR(CheckName(names.back(), start));
+        .At(position);
+  KAPPA_RETURN_IF_ERROR(CheckName(names.back(), position));
+  if (data::TypeFromName(names.back()).ok())
+    return Unsupported("a type with the name of one that is built in", "Choose another name than \"" + names.back() + "\".", position);
+  return {};
+}
+
+Result<BoundStatement> Binder::CreateEnum(const PgQuery__CreateEnumStmt& statement) {
+  const int start = tree_.statement().offset + 1;
+  const std::vector<std::string> names = TextsOf(statement.type_name, statement.n_type_name);
+  KAPPA_RETURN_IF_ERROR(CheckTypeName(names, start));
   CreateTypeStatement create;
   create.type.name = names.back();
-  if (data::TypeFromName(names.back()).ok())
-    return Unsupported("a type with the name of one that is built in", "Choose another name than \"" + names.back() + "\".", start);
   constexpr size_t kLabelBytesMax = 63, kLabelsMax = 65535;  // the first is PostgreSQL's; a place among the labels takes two bytes
   if (statement.n_vals > kLabelsMax) return Error(sqlstate::kProgramLimitExceeded, "enums can have at most 65535 labels").At(start);
   std::set<std::string> seen;
@@ -533,6 +543,7 @@ Result<BoundStatement> Binder::Drop(const PgQuery__DropStmt& statement) {
       drop.kind = DropStatement::Kind::kStream;
       break;
     case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: drop.kind = DropStatement::Kind::kType; break;
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: drop.kind = DropStatement::Kind::kDomain; break;
     case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: return Unsupported("DROP VIEW", "Use DROP MATERIALIZED VIEW.", start);
     default: return Unsupported("DROP of this kind of object", "Use DROP STREAM, DROP TABLE or DROP MATERIALIZED VIEW.", start);
   }

@@ -50,10 +50,13 @@ Result<Binder::TargetRelation> Binder::ModifyTarget(const PgQuery__RangeVar& rel
   if (const catalog::Stream* stream = context_.catalog->FindStream(name)) {
     if (std::string_view(verb) != "INSERT")
       return Unsupported(std::string(verb) + " of a stream", "A stream keeps every event. Rows that change belong into a table.", position);
-    return TargetRelation{name, true, stream->id, stream->schema, {}};
+    KAPPA_ASSIGN_OR_RETURN(auto domains, BindDomains(stream->domains, context_));
+    return TargetRelation{name, true, stream->id, stream->schema, {}, std::move(domains)};
   }
-  if (const catalog::Table* table = context_.catalog->FindTable(name))
-    return TargetRelation{name, false, table->id, table->schema, table->primary_key};
+  if (const catalog::Table* table = context_.catalog->FindTable(name)) {
+    KAPPA_ASSIGN_OR_RETURN(auto domains, BindDomains(table->domains, context_));
+    return TargetRelation{name, false, table->id, table->schema, table->primary_key, std::move(domains)};
+  }
   if (context_.catalog->FindView(name) != nullptr)
     return Error(sqlstate::kWrongObjectType, "cannot change materialized view \"" + name + "\"")
         .Hint("A view follows its streams and tables: change those.")
@@ -104,15 +107,25 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
       return Error(sqlstate::kSyntaxError, "INSERT has more target columns than expressions").At(column_positions[values]);
     return {};
   };
-  const auto null_row = [&] {
+  const auto default_row = [&] {
     std::vector<ExprPtr> row;
     for (const data::Field& field : schema.fields) row.push_back(expr::MakeNull(field.type));
+    for (const auto& [column, domain] : target.domains)
+      if (domain->default_value) row[static_cast<size_t>(column)] = domain->default_value;
     return row;
+  };
+  const auto constrain = [&](std::vector<ExprPtr>& row) {
+    for (const auto& [column, domain] : target.domains) {
+      ExprPtr& value = row[static_cast<size_t>(column)];
+      value = expr::MakeDomainCast(std::move(value), domain);
+    }
   };
 
   const PgQuery__SelectStmt* select = statement.select_stmt != nullptr ? statement.select_stmt->select_stmt : nullptr;
   if (select == nullptr) {  // DEFAULT VALUES
-    insert.plan = plan::MakeValues(schema, {null_row()});
+    std::vector<ExprPtr> row = default_row();
+    constrain(row);
+    insert.plan = plan::MakeValues(schema, {std::move(row)});
   } else if (select->n_values_lists > 0 && select->n_sort_clause == 0 && select->limit_count == nullptr && select->limit_offset == nullptr &&
              select->with_clause == nullptr) {
     const Scope empty;
@@ -124,13 +137,14 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
       if (i == 0) width = list.n_items;
       if (list.n_items != width) return Error(sqlstate::kSyntaxError, "VALUES lists must all be the same length").At(at);
       KAPPA_RETURN_IF_ERROR(check_count(list.n_items, list.n_items > columns.size() ? At(LocationOf(*list.items[columns.size()])) : at));
-      std::vector<ExprPtr> row = null_row();
+      std::vector<ExprPtr> row = default_row();
       for (size_t k = 0; k < list.n_items; ++k) {
         if (list.items[k]->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) continue;
         KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*list.items[k], {.scope = &empty, .clause = "VALUES"}));
         const auto column = static_cast<size_t>(columns[k]);
         KAPPA_ASSIGN_OR_RETURN(row[column], Assign(std::move(value), schema.fields[column], At(LocationOf(*list.items[k]))));
       }
+      constrain(row);
       rows.push_back(std::move(row));
     }
     insert.plan = plan::MakeValues(schema, std::move(rows));
@@ -146,11 +160,12 @@ Result<BoundStatement> Binder::Insert(const PgQuery__InsertStmt& statement) {
       if (!coerced.ok()) return AssignmentError(coerced.error(), field, from, location(i));
       plan = std::move(*coerced);
     }
-    std::vector<ExprPtr> row = null_row();
+    std::vector<ExprPtr> row = default_row();
     for (size_t i = 0; i < width; ++i) {
       const data::Field& field = plan->schema.fields[i];
       row[static_cast<size_t>(columns[i])] = expr::MakeColumn(static_cast<int>(i), field.type, field.name);
     }
+    constrain(row);
     insert.plan = plan::MakeProject(std::move(plan), std::move(row), plan::ColumnNames(schema));
   }
   common_tables_.clear();
@@ -247,13 +262,17 @@ Result<BoundStatement> Binder::Update(const PgQuery__UpdateStmt& statement) {
                          at);
     const data::Field& field = target.schema.fields[column];
     const PgQuery__Node& value = *assignment.val;
+    const auto domain = target.domains.find(index);
     if (value.node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {
-      row[column] = expr::MakeNull(field.type);
+      const bool given = domain != target.domains.end() && domain->second->default_value;
+      row[column] = given ? domain->second->default_value : expr::MakeNull(field.type);
+      if (domain != target.domains.end()) row[column] = expr::MakeDomainCast(row[column], domain->second);
       continue;
     }
     if (value.node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF) return Unsupported("SET (a, b) = ..", "Set each column by itself.", at);
     KAPPA_ASSIGN_OR_RETURN(ExprPtr expression, Expr(value, {.scope = &from.scope, .clause = "UPDATE"}));
     KAPPA_ASSIGN_OR_RETURN(row[column], Assign(std::move(expression), field, At(LocationOf(value))));
+    if (domain != target.domains.end()) row[column] = expr::MakeDomainCast(row[column], domain->second);
   }
   UpdateStatement update;
   update.target = target.name;

@@ -1,4 +1,5 @@
 // Queries inside expressions, and the outer columns that they refer to.
+#include "data/enum_type.h"
 #include "plan/subquery_expression.h"
 
 #include "sql/bind/nodes.h"
@@ -60,9 +61,8 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
       return make(Subquery::Kind::kScalar, std::move(plan), nullptr, type);
     }
     case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: {
-      const data::Type type = data::Type::ArrayOf(plan->schema.fields[0].type.id);
+      const data::Type type = data::ArrayType(plan->schema.fields[0].type);
       if (plan->schema.fields[0].type.is_array()) return Unsupported("ARRAY(..) of arrays", "", position);
-      if (type.is_enum()) return Unsupported("an array of an enum", "Cast the values to text.", position);
       return make(Subquery::Kind::kArray, std::move(plan), nullptr, type);
     }
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
@@ -88,7 +88,7 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
       }
       if (!member) {
         if (column.is_array()) return Unsupported("ANY and ALL over a sub-query of arrays", "", position);
-        const ExprPtr array = make(Subquery::Kind::kArray, std::move(plan), nullptr, data::Type::ArrayOf(column.id));
+        const ExprPtr array = make(Subquery::Kind::kArray, std::move(plan), nullptr, data::ArrayType(column));
         return expr::MakeArrayComparison(name, std::move(needle), array, all, position);
       }
       // The operator decides which types can be compared, then both sides take their common type.

@@ -69,9 +69,13 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
     type = TypeId::kOid;
   } else if (const catalog::EnumType* defined = context_.catalog->FindType(spelled);
              defined != nullptr && (names.size() == 1 || names[0] == "public")) {
-    if (name.n_array_bounds > 0) return Unsupported("an array of an enum", "Use text[].", position);
     type = defined->type();
     if (std::find(depends_on_.begin(), depends_on_.end(), spelled) == depends_on_.end()) depends_on_.push_back(spelled);
+  } else if (const catalog::Domain* domain = DomainNamed(name)) {
+    if (name.n_array_bounds > 0) return Unsupported("an array of a domain", "Use an array of its base type.", position);
+    if (name.n_typmods > 0) return Error(sqlstate::kSyntaxError, "type modifier is not allowed for type \"" + spelled + "\"").At(position);
+    if (std::find(depends_on_.begin(), depends_on_.end(), spelled) == depends_on_.end()) depends_on_.push_back(spelled);
+    return domain->base;
   } else {
     Result<Type> found = data::TypeFromName(spelled);
     if (!found.ok()) {
@@ -113,9 +117,7 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
   }
   if (name.n_array_bounds > 0) {
     if (type.is_array()) return type;  // int[][] is int[]: dimensions are no part of the type
-    Type array = Type::ArrayOf(type.id);
-    array.modifier = type.modifier;
-    return array;
+    return Type::ArrayOf(type.id).WithModifier(type.modifier);
   }
   return type;
 }
@@ -151,6 +153,14 @@ Result<ExprPtr> Binder::Constant(const PgQuery__AConst& constant) {
 }
 
 Result<ExprPtr> Binder::Cast(const PgQuery__TypeCast& cast, const ExprContext& context) {
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr value, CastToBase(cast, context));
+  const catalog::Domain* named = DomainNamed(*cast.type_name);
+  if (named == nullptr) return value;
+  KAPPA_ASSIGN_OR_RETURN(expr::DomainPtr domain, BindDomain(*named, context_));
+  return expr::MakeDomainCast(std::move(value), std::move(domain));
+}
+
+Result<ExprPtr> Binder::CastToBase(const PgQuery__TypeCast& cast, const ExprContext& context) {
   KAPPA_ASSIGN_OR_RETURN(const Type type, TypeOf(*cast.type_name));
   const int location = cast.location >= 0 ? cast.location : cast.type_name->location;
   const int position = At(location);
