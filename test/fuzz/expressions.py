@@ -10,7 +10,7 @@ LOOSE = {"f4", "f8", "num", "iv", "json"}  # equal values may look different
 
 TEMPLATES = {
     "bool": ["({bool} AND {bool})", "({bool} OR {bool})", "(NOT {bool})", "({bool} IS TRUE)", "({bool} IS NOT FALSE)", "({bool} IS UNKNOWN)", "({text} LIKE 'a%')", "({text} LIKE {text})",
-             "({text} ILIKE '_B%')", "({text} NOT LIKE '%b')", "starts_with({text}, {text})", "({text} ~ '^[a-c]+$')", "({text} ~* 'B')", "({json} @> {json})", "({json} ? 'a')", "({json} <@ {json})",
+             "({text} ILIKE '_B%')", "({text} NOT LIKE '%b')", "starts_with({text}, {text})", "({text} ~ '^[a-c]+$')", "({text} ~* 'B')", "({json} @> {json})", "({json} ? 'a')", "({json} <@ {json})", "({json} @? '$.a')", "({json} @? '$.**[*] ? (@ >= 1)')", "({json} @@ '$.a == 1')", "jsonb_path_exists({json}, 'strict $[1 to last]', '{}', true)",
              "({i4s} @> {i4s})", "({i4s} && {i4s})", "({i4} = ANY ({i4s}))", "({i4} <> ALL ({i4s}))", "({text} = ANY ({texts}))", "({i4} BETWEEN {i4} AND {i4})", "({i4} NOT BETWEEN SYMMETRIC {i4} AND {i4})",
              "({i4} IN ({i4}, {i4}, 3))", "({text} IN ('a', 'b', {text}))", "({text} NOT IN ('a', {text}))", "isfinite({ts})", "isfinite({date})", "({i4}::boolean)",
              "(({i4}, {text}) = ({i4}, {text}))", "(({i4}, {text}) <> ({i4}, {text}))", "(({text}, {i4}) < ({text}, {i4}))", "(({i8}, {date}) >= ({i8}, {date}))", "(({i4}, {text}) IN (({i4}, {text}), (1, 'a')))",
@@ -46,7 +46,9 @@ TEMPLATES = {
     "iv": ["({iv} + {iv})", "({iv} - {iv})", "({ts} - {ts})", "({tz} - {tz})", "({iv} * {i4})", "(- {iv})", "justify_hours({iv})", "justify_days({iv})", "justify_interval({iv})", "make_interval(days => {i4})", "({iv} / 2)", "date_trunc('hour', {=iv})",
            "({iv} * 1.5)"],
     "json": ["to_jsonb({text})", "to_jsonb({i4})", "to_jsonb({=num})", "jsonb_build_object('a', {=json}, 'k', {i4})", "jsonb_build_array({text}, {bool}, {i4})", "({json} -> 'a')", "({json} -> 0)", "({json} -> 'b' -> 1)", "to_jsonb({bool})", "({json} || {json})",
-             "to_jsonb({i4s})", "jsonb_strip_nulls({json})", "({json} #> ARRAY['a'])", "to_jsonb({ts})", "to_jsonb({date})", "to_jsonb({=f8})"],
+             "to_jsonb({i4s})", "jsonb_strip_nulls({json})", "({json} #> ARRAY['a'])", "to_jsonb({ts})", "to_jsonb({date})", "to_jsonb({=f8})",
+             "jsonb_path_query_array({json}, '$.**')", "jsonb_path_query_array({json}, '$.*')", "jsonb_path_query_first({json}, '$.b[last]')", "jsonb_path_query_array({json}, '$[*] ? (@.type() == \"string\")')",
+             "jsonb_path_query_first({json}, '$.a + 1', '{}', true)", "jsonb_path_query_array({json}, '$.b[*] ? (@ < $x)', jsonb_build_object('x', {i4}))"],
     "i4s": ["ARRAY[{i4}, {i4}]", "array_append({i4s}, {i4})", "array_prepend({i4}, {i4s})", "({i4s} || {i4s})", "array_remove({i4s}, {i4})", "array_replace({i4s}, 1, {i4})", "array_fill({i4}, ARRAY[2])"],
     "texts": ["ARRAY[{text}, {text}]", "string_to_array({text}, 'b')", "array_append({texts}, {text})", "({texts} || {texts})", "regexp_split_to_array({text}, 'a')"],
 }

@@ -17,6 +17,7 @@ void RegisterDateTime(Registry& registry);
 void RegisterToChar(Registry& registry);
 void RegisterSystem(Registry& registry);
 void RegisterJson(Registry& registry);
+void RegisterJsonPath(Registry& registry);
 void RegisterArrays(Registry& registry);
 void RegisterSets(Registry& registry);
 
@@ -33,6 +34,7 @@ inline void RegisterAll(Registry& registry) {
   RegisterToChar(registry);
   RegisterSystem(registry);
   RegisterJson(registry);
+  RegisterJsonPath(registry);
   RegisterArrays(registry);
   RegisterSets(registry);
 }

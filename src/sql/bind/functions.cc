@@ -1,6 +1,7 @@
 // Calls: scalar functions, aggregates, set-returning functions.
 #include <algorithm>
 
+#include "data/enum_type.h"
 #include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/bind/recursion.h"
@@ -12,7 +13,7 @@ using data::TypeId;
 
 /// Set-returning functions of PostgreSQL that kappa does not have.
 bool IsForeignSetFunction(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"regexp_matches", "jsonb_to_recordset", "json_to_recordset", "jsonb_path_query", "ts_stat"};
+  static constexpr std::string_view kNames[] = {"regexp_matches", "jsonb_to_recordset", "json_to_recordset", "ts_stat"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -39,6 +40,7 @@ bool IsSetFunction(std::string_view name) {
                                                 "json_each_text",
                                                 "jsonb_object_keys",
                                                 "json_object_keys",
+                                                "jsonb_path_query",
                                                 "regexp_split_to_table",
                                                 "string_to_table"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
@@ -87,6 +89,7 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
     const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements"
                            : elements                     ? "kappa_json_elements_text"
                            : kind == "jsonb_object_keys"  ? "kappa_json_object_keys"
+                           : kind == "jsonb_path_query"   ? "kappa_json_path"
                            : kind == "string_to_table"    ? "string_to_array"
                                                           : "regexp_split_to_array";
     KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
@@ -296,7 +299,7 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
       return Unsupported(name == "unnest" ? "unnest of several arrays in a select list" : "function " + name + " in a select list",
                          "Call it in FROM.", position);
     set.array = columns[0].second;
-    set.type = set.array->type().element;
+    set.type = data::ElementType(set.array->type());
   }
   for (size_t i = 0; i < context.sets->size(); ++i) {
     const SetCall& other = (*context.sets)[i];

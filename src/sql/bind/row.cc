@@ -70,6 +70,7 @@ Result<bool> Binder::IsColumn(const std::vector<std::string>& parts, int positio
 Result<ExprPtr> Binder::WholeRow(const std::vector<std::string>& parts, int position, const ExprContext& context) {
   const std::string schema = parts.size() > 1 ? parts[0] : "", &name = parts.back();
   const auto make = [&](const ScopeTable& table, const auto& field) -> Result<ExprPtr> {
+    if (table.kind.starts_with("Function") && table.columns.size() == 1) return field(table.columns[0]);  // it gives values, not rows
     if (table.optional && !table.present)
       return Unsupported("the whole row of a table that an outer join may leave out", "Name its columns: " + name + ".column.", position);
     std::vector<ExprPtr> fields;

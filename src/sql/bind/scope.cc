@@ -88,6 +88,10 @@ Result<std::optional<ExprPtr>> Scope::Find(const std::vector<std::string>& parts
       if (column.name != name) continue;
       if (found != nullptr) {
         Error error = Error(sqlstate::kAmbiguousColumn, "column reference \"" + name + "\" is ambiguous").At(position);
+        if (column.table >= 0 && column.table == found->table)
+          return std::move(error).Hint(
+              "Two columns of " + tables[static_cast<size_t>(column.table)].name +
+              " have this name, as when a window is over a relation that has window_start: name its own anew in a sub-select.");
         if (column.table >= 0 && found->table >= 0)
           return std::move(error).Hint("Write " + tables[static_cast<size_t>(found->table)].name + "." + name + " or " +
                                        tables[static_cast<size_t>(column.table)].name + "." + name + ".");
