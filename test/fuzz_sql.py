@@ -36,7 +36,7 @@ from fuzz.reducer import Reducer  # noqa: E402
 FLAGS = [["--batch-rows", "7", "--threads", "2"], ["--batch-rows", "1", "--threads", "1"], ["--threads", "2"], ["--batch-rows", "3", "--threads", "3"]]
 PREFIX = "N_"  # of every name in a case
 CHUNK = 40  # cases of one server's life and of one batch run
-UNSUPPORTED, NO_FUNCTION, TIMEOUT = "0A000", re.compile(r"function \w+\(.*\) does not exist"), "57014"
+UNSUPPORTED, NO_FUNCTION, TIMEOUT, STILL_REPLAYING = "0A000", re.compile(r"function \w+\(.*\) does not exist"), "57014", "55000"
 
 
 class Skipped(Exception):
@@ -168,13 +168,24 @@ class Bench:
             pair.check_view(name, query)
         alone = [name for kind, name in self.made if kind == "MATERIALIZED VIEW" and name not in pair.views]
         for name in [*pair.views, *alone]:
-            row = self.kappa.rows(f"SELECT equal, rows, live_digest, replayed_digest FROM kappa.verify('{name}', 0)")[0]
+            row = self.when_ready(f"SELECT equal, rows, live_digest, replayed_digest FROM kappa.verify('{name}', 0)")[0]
             self.counts["views"] += 1
             if row[0] != "t":
                 raise oracle.Difference("live view, replay", f"view {name}: {row}")
         self.counts["comparisons"] += pair.compared
         if inputs is not None and pair.views:
             inputs.append(self.batch_input(pair, case, named))
+
+    def when_ready(self, sql):
+        """The rows of a query about a view that may still be on its way after a kill."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.kappa.rows(sql)
+            except pgwire.ServerError as error:
+                if error.sqlstate != STILL_REPLAYING or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     # ---- batch mode
 

@@ -31,7 +31,7 @@ import postgres  # noqa: E402
 import server  # noqa: E402
 import slt  # noqa: E402
 
-ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|\$late\b|\w\$\d|^\s*(EXPLAIN|SHOW|ALTER)\b|\bCUMULATE\s*\(", re.I)
+ONLY_KAPPA = re.compile(r"\bEMIT\s+ON\b|\bttl = '1 second'|\bkappa\.|\b(PROMOTE|ROLLBACK|RETIRE)\b|\$late\b|\w\$\d|^\s*(EXPLAIN|SHOW|ALTER)\b|\bCUMULATE\s*\(", re.I)
 CHANGES_ROWS = re.compile(r"^\s*(INSERT|UPDATE|DELETE|CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED)\b", re.I)
 VIEW = re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?MATERIALIZED\s+VIEW\s+(IF\s+NOT\s+EXISTS\s+)?(\w+|\"[^\"]+\")(\s+WITH\s*\([^)]*\))?\s+AS\s+(.*)$", re.I | re.S)
 AS_OF = re.compile(r"\b(?:ASOF\s+(LEFT\s+)?JOIN\s+(\w+)|(LEFT\s+)?JOIN\s+(\w+)\s+FOR\s+SYSTEM_TIME\s+AS\s+OF\s+(\w+\.\w+))\s+(?:AS\s+)?(\w+)\s+ON\s+(.*?)"

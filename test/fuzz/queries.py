@@ -398,6 +398,9 @@ class Cases:
         timed = [relation for relation in base if relation.event_time]
         if timed and rng.random() < 0.5:
             views.append(self.closing(len(views) + len(late), rng.choice(timed)))
+        if rng.random() < 0.2:
+            forgetting = self.forgetting(len(views) + len(late))
+            views += [forgetting] if forgetting else []
         statements += views
         for epoch in range(rng.randint(3, 5)):
             for _ in range(rng.choice([1, 1, 2])):
@@ -445,7 +448,21 @@ class Cases:
         name = f"{self.prefix}v{i}"
         query, types = Queries(self.rng, self.relations).query(2)
         self.relations.append(Relation(name, "view", [(f"c{n}", type_, type_ not in LOOSE) for n, type_ in enumerate(types)]))
-        return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS ", query), name)
+        # What nothing comes to for so long leaves: here nothing does, so that the rows are the same.
+        ttl = Node(None, " WITH (ttl = '10000 days')", optional=True) if self.reads_stream(query) and self.rng.random() < 0.25 else ""
+        return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name}", ttl, " AS ", query), name)
+
+    def reads_stream(self, query):
+        return any(relation.kind == "stream" and re.search(rf"\b{relation.name}\b", str(query)) for relation in self.relations)
+
+    def forgetting(self, i):
+        """A view that forgets within the case: PostgreSQL has none, so that its replay alone is compared."""
+        name = f"{self.prefix}v{i}"
+        for _ in range(4):
+            query, _ = Queries(self.rng, [relation for relation in self.relations if relation.kind != "view"]).query(2)
+            if self.reads_stream(query):
+                return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} WITH (ttl = '1 second') AS ", query), name)
+        return None
 
     def recursive(self):
         """WITH RECURSIVE: a relation's columns to begin with, expressions over them in at most three rounds, some with a join."""
@@ -554,6 +571,8 @@ class Cases:
             value = own.expressions.any(values.EXPRESSION_TYPE.get(type_, type_), scope, rng.choice([0, 1, 2]))
             if type_ == "vc":
                 value = Node(None, "left(", value, ", 8)")
+            if type_ == "json":  # a JSON null is an SQL NULL once it has been through the log
+                value = Node(None, "nullif(", value, ", 'null'::jsonb)")
             return Statement("change", Node(None, f"UPDATE {relation.name} SET {name} = ", value, where))
         return Statement("change", Node(None, f"DELETE FROM {relation.name}", where))
 

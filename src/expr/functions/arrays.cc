@@ -407,6 +407,35 @@ Result<Bytes> Fill(KernelCall& call, int64_t row) {
   return Bytes(count == 0 ? builder.Finish() : builder.Finish(std::move(lengths)));
 }
 
+/// array[from:to][from:to]..: what of each dimension lies within the bounds; dimensions without bounds are taken whole.
+Result<Bytes> Slice(KernelCall& call, int64_t row) {
+  if (call.AnyNull(row)) return Bytes();
+  const ArrayView array(call.arguments[0].bytes(row));
+  ArrayBuilder builder(array.element());
+  const size_t bounded = (call.arguments.size() - 1) / 2, dimensions = static_cast<size_t>(array.dimensions());
+  std::vector<int32_t> first(dimensions), lengths(dimensions);
+  for (size_t i = 0; i < dimensions; ++i) {
+    const int32_t length = array.length(static_cast<int>(i));
+    const int32_t from = i < bounded ? std::max(call.arguments[2 * i + 1].Get<int32_t>(row), 1) : 1;
+    const int32_t to = i < bounded ? std::min(call.arguments[2 * i + 2].Get<int32_t>(row), length) : length;
+    if (from > to) return Bytes(builder.Finish());
+    first[i] = from - 1;
+    lengths[i] = to - from + 1;
+  }
+  if (dimensions == 0 || bounded > dimensions) return Bytes(builder.Finish());
+  std::vector<int32_t> at(dimensions);  // within the slice
+  while (true) {
+    int32_t index = 0;
+    for (size_t i = 0; i < dimensions; ++i) index = index * array.length(static_cast<int>(i)) + first[i] + at[i];
+    if (array.IsNull(index)) builder.AppendNull();
+    else builder.Append(array.bytes(index));
+    size_t i = dimensions;
+    while (i > 0 && ++at[i - 1] == lengths[i - 1]) at[--i] = 0;
+    if (i == 0) break;
+  }
+  return Bytes(builder.Finish(std::move(lengths)));
+}
+
 }  // namespace
 
 Result<std::optional<View>> RegexMatchElement(View text, View pattern, View options, int32_t element) {
@@ -441,6 +470,7 @@ void RegisterArrays(Registry& registry) {
       .CalledOnNull();
   registry.Function("array_positions", "anycompatiblearray, anycompatible -> int4[]", PositionsOf(), "subscripts of all elements equal to a value")
       .CalledOnNull();
+  registry.System("kappa_array_slice", "anyarray, variadic int4 -> anyarray", ByRow(Slice), "array[from:to]").CalledOnNull();
   registry.Function("array_fill", "anyelement, int4[] -> anyarray", ByRow(Fill), "array of copies of a value").CalledOnNull();
   registry.Function("trim_array", "anyarray, int4 -> anyarray", Rowwise([](View bytes, int32_t count) -> Result<std::string> {
                       const ArrayView array(bytes);

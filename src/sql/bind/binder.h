@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -183,6 +184,7 @@ class Binder {
   Result<ExprPtr> In(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Between(const PgQuery__AExpr& node, const ExprContext& context);
   Result<ExprPtr> Case(const PgQuery__Node& node, const ExprContext& context);
+  Result<ExprPtr> Slice(ExprPtr value, std::span<PgQuery__Node* const> subscripts, const ExprContext& context, int position);
   Result<ExprPtr> Indirection(const PgQuery__AIndirection& node, const ExprContext& context);
   Result<ExprPtr> ValueFunction(const PgQuery__Node& node);
   Result<ExprPtr> Parameter(int number, int position);
@@ -208,6 +210,7 @@ class Binder {
 
   // ---- functions.cc
   Result<ExprPtr> Call(const PgQuery__FuncCall& call, const ExprContext& context);
+  Result<ExprPtr> MakeInterval(const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
   /// What a set-returning function gives, as arrays side by side: name and elements of each column. Empty for other functions.

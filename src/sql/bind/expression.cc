@@ -1,5 +1,6 @@
 // Scalar expressions.
 #include <algorithm>
+#include <limits>
 
 #include "expr/row.h"
 #include "sql/bind/nodes.h"
@@ -327,6 +328,32 @@ Result<ExprPtr> Binder::Case(const PgQuery__Node& node, const ExprContext& conte
   return expr::MakeCase(std::move(operand), std::move(branches), std::move(otherwise), At(expression.location));
 }
 
+/// value[from:to]..; a bound that is left out is the array's, and a single subscript n means 1:n.
+Result<ExprPtr> Binder::Slice(ExprPtr value, std::span<PgQuery__Node* const> subscripts, const ExprContext& context, int position) {
+  if (value->type().id == TypeId::kJsonb) return Error(sqlstate::kDatatypeMismatch, "jsonb subscript does not support slices").At(position);
+  if (!value->type().is_array())
+    return Error(sqlstate::kDatatypeMismatch, "cannot subscript type " + value->type().ToString() + " because it does not support subscripting")
+        .At(position);
+  std::vector<ExprPtr> arguments = {std::move(value)};
+  const auto bound = [&](const PgQuery__Node* node, int32_t otherwise) -> Status {
+    if (node == nullptr) {
+      arguments.push_back(expr::MakeLiteral(data::Value::Fixed<int32_t>(TypeId::kInt4, otherwise)));
+      return {};
+    }
+    const int at = At(LocationOf(*node));
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr given, Expr(*node, context));
+    KAPPA_ASSIGN_OR_RETURN(given, expr::MakeCast(std::move(given), TypeId::kInt4, expr::CastContext::kAssignment, at));
+    arguments.push_back(std::move(given));
+    return {};
+  };
+  for (const PgQuery__Node* subscript : subscripts) {
+    const PgQuery__AIndices& indices = *subscript->a_indices;
+    KAPPA_RETURN_IF_ERROR(bound(indices.is_slice ? indices.lidx : nullptr, 1));
+    KAPPA_RETURN_IF_ERROR(bound(indices.uidx, std::numeric_limits<int32_t>::max()));
+  }
+  return Function("kappa_array_slice", std::move(arguments), position);
+}
+
 Result<ExprPtr> Binder::Indirection(const PgQuery__AIndirection& node, const ExprContext& context) {
   const int position = At(LocationOf(*node.arg));
   KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrExpr(*node.arg, context));
@@ -338,7 +365,15 @@ Result<ExprPtr> Binder::Indirection(const PgQuery__AIndirection& node, const Exp
     }
     if (step.node_case != PG_QUERY__NODE__NODE_A_INDICES) return Unsupported("(row).* here", "It stands alone in a select list.", position);
     if (expr::RowOf(*value) != nullptr) return RowRefused(position);
-    if (step.a_indices->is_slice) return Unsupported("an array slice", "Take single elements: a[1].", position);
+    size_t end = i;  // of the subscripts that stand together: where one is a slice, all are
+    bool slice = false;
+    for (; end < node.n_indirection && node.indirection[end]->node_case == PG_QUERY__NODE__NODE_A_INDICES; ++end)
+      slice = slice || node.indirection[end]->a_indices->is_slice;
+    if (slice) {
+      KAPPA_ASSIGN_OR_RETURN(value, Slice(std::move(value), {node.indirection + i, end - i}, context, position));
+      i = end - 1;
+      continue;
+    }
     KAPPA_ASSIGN_OR_RETURN(ExprPtr index, Expr(*step.a_indices->uidx, context));
     if (value->type().id == TypeId::kJsonb) {
       KAPPA_ASSIGN_OR_RETURN(value, expr::MakeOperator("->", {std::move(value), std::move(index)}, position));

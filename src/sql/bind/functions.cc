@@ -173,8 +173,42 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
       return arguments[0];
     return Function(name, std::move(arguments), position);
   }
+  if (name == "make_interval") return MakeInterval(call, context);
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, context));
   return Function(name, std::move(arguments), position);
+}
+
+/// make_interval(days => 5): arguments by their names; those that are left out are zero.
+Result<ExprPtr> Binder::MakeInterval(const PgQuery__FuncCall& call, const ExprContext& context) {
+  static const std::vector<std::string> kNames = {"years", "months", "weeks", "days", "hours", "mins", "secs"};
+  std::vector<ExprPtr> arguments;
+  bool named = false;
+  for (size_t i = 0; i < call.n_args; ++i) {
+    const int at = At(LocationOf(*call.args[i]));
+    if (call.args[i]->node_case != PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
+      if (named) return Error(sqlstate::kSyntaxError, "positional argument cannot follow named argument").At(at);
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*call.args[i], context));
+      arguments.push_back(std::move(value));
+      continue;
+    }
+    named = true;
+    const PgQuery__NamedArgExpr& argument = *call.args[i]->named_arg_expr;
+    const auto place = static_cast<size_t>(std::find(kNames.begin(), kNames.end(), argument.name) - kNames.begin());
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*argument.arg, context));
+    const bool given = place < arguments.size() && arguments[place] != nullptr;
+    if (place == kNames.size() || given) {
+      const std::string near = given ? "" : NearestName(argument.name, kNames);
+      return Error(sqlstate::kUndefinedFunction,
+                   "function make_interval(" + std::string(argument.name) + " => " + value->type().ToString() + ") does not exist")
+          .Hint(near.empty() ? "Arguments are years, months, weeks, days, hours, mins and secs." : "Perhaps you meant \"" + near + "\".")
+          .At(At(call.location));
+    }
+    if (arguments.size() <= place) arguments.resize(place + 1);
+    arguments[place] = std::move(value);
+  }
+  for (ExprPtr& argument : arguments)
+    if (argument == nullptr) argument = expr::MakeLiteral(data::Value::Fixed<int32_t>(TypeId::kInt4, 0));
+  return Function("make_interval", std::move(arguments), At(call.location));
 }
 
 Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context) {
