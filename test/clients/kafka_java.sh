@@ -52,15 +52,34 @@ for i in 1 2; do
     --assignment-strategy org.apache.kafka.clients.consumer.CooperativeStickyAssignor > "$work/member-$i" 2>&1 &
   pids+=($!)
 done
-settled() { group --describe --group "$run-two" --members 2> /dev/null | awk -v g="$run-two" '$1 == g { n[++k] = $NF } END { print k ":" n[1] ":" n[2] }'; }
-for _ in $(seq 30); do [ "$(settled)" = 2:2:2 ] && break; sleep 0.3; done
-[ "$(settled)" = 2:2:2 ] || fail "two members do not share four partitions: $(settled)"
+# Number of members, and of partitions that each has.
+settled() { group --describe --group "$1" --members 2> /dev/null | awk -v g="$1" '$1 == g { n[++k] = $NF } END { print k ":" n[1] ":" n[2] }'; }
+for _ in $(seq 30); do [ "$(settled "$run-two")" = 2:2:2 ] && break; sleep 0.3; done
+[ "$(settled "$run-two")" = 2:2:2 ] || fail "two members do not share four partitions: $(settled "$run-two")"
 kill "${pids[0]}"
-for _ in $(seq 30); do [ "$(settled)" = 1:4: ] && break; sleep 0.3; done
-[ "$(settled)" = 1:4: ] || fail "the member that stays has not all partitions: $(settled)"
+for _ in $(seq 30); do [ "$(settled "$run-two")" = 1:4: ] && break; sleep 0.3; done
+[ "$(settled "$run-two")" = 1:4: ] || fail "the member that stays has not all partitions: $(settled "$run-two")"
 kill "${pids[1]}"
 wait "${pids[@]}" 2> /dev/null || true
 ok "cooperative rebalance of two members, then one"
+
+# A Java consumer and kcat (librdkafka) in one group.
+if command -v kcat > /dev/null; then
+  group_two=$run-mixed
+  "${java[@]}" $tools.VerifiableConsumer --bootstrap-server "$broker" --topic "$run" --group-id "$group_two" --session-timeout 10000 --reset-policy earliest \
+    --assignment-strategy org.apache.kafka.clients.consumer.RangeAssignor > "$work/mixed-java" 2>&1 &
+  one=$!
+  kcat -b "$broker" -q -X auto.offset.reset=earliest -X partition.assignment.strategy=range -X session.timeout.ms=10000 -G "$group_two" "$run" > "$work/mixed-kcat" 2>&1 &
+  two=$!
+  for _ in $(seq 30); do [ "$(settled "$group_two")" = 2:2:2 ] && break; sleep 0.3; done
+  [ "$(settled "$group_two")" = 2:2:2 ] || fail "a Java consumer and kcat do not share four partitions: $(settled "$group_two")"
+  kill $one
+  for _ in $(seq 30); do [ "$(settled "$group_two")" = 1:4: ] && break; sleep 0.3; done
+  [ "$(settled "$group_two")" = 1:4: ] || fail "kcat does not take over from the Java consumer: $(settled "$group_two")"
+  kill $two
+  wait $one $two 2> /dev/null || true
+  ok "a Java consumer and kcat in one group"
+fi
 
 # Offsets: describe, reset, resume, delete.
 group --describe --group "$run" > "$work/lag" 2>&1
@@ -79,7 +98,8 @@ ok "kafka-consumer-groups: describe, reset, resume, list, delete"
 java_run $tools.GetOffsetShell --bootstrap-server "$broker" --topic "$run" --time -1 > "$work/ends" 2>&1
 [ "$(awk -F: '{ n += $3 } END { print n }' "$work/ends")" = $count ] || fail "kafka-get-offsets: wrong ends"
 java_run $tools.GetOffsetShell --bootstrap-server "$broker" --topic "$run" --time max-timestamp > "$work/newest" 2>&1 || fail "kafka-get-offsets by the highest timestamp"
-echo "{\"partitions\": [{\"topic\": \"$run\", \"partition\": 0, \"offset\": 5}], \"version\": 1}" > "$work/records.json"
+full=$(awk -F: '$3 >= 5 { print $2; exit }' "$work/ends")  # producers without keys may leave partitions empty
+echo "{\"partitions\": [{\"topic\": \"$run\", \"partition\": $full, \"offset\": 5}], \"version\": 1}" > "$work/records.json"
 java_run $tools.DeleteRecordsCommand --bootstrap-server "$broker" --offset-json-file "$work/records.json" > "$work/deleted" 2>&1
 grep -q 'low_watermark: 5' "$work/deleted" || fail "kafka-delete-records"
 java_run $tools.LogDirsCommand --bootstrap-server "$broker" --describe --topic-list "$run" > "$work/folders" 2>&1

@@ -71,6 +71,15 @@ produce -t "$run-idempotent" -X enable.idempotence=true -X batch.num.messages=10
 consume -t "$run-idempotent" -o beginning > "$work/out"
 same "idempotent producer" "$work/lines" "$work/out"
 
+# A group: reads all, and goes on behind what it committed.
+member() { timeout 60 kcat -b "$broker" -q -X check.crcs=true -X auto.offset.reset=earliest "$@" -G "$run-group" "$run-none" 2> /dev/null; }
+member -c 20000 > "$work/out"
+same "all records in a group" "$work/lines" "$work/out"
+printf 'a\nb\nc\n' > "$work/expected"
+produce -t "$run-none" < "$work/expected"
+member -c 3 > "$work/out"
+same "the group goes on where it was" "$work/expected" "$work/out"
+
 # Metadata: our topics and no internal one.
 kcat -b "$broker" -L > "$work/metadata"
 grep -q "topic \"$run-none\" with 1 partitions" "$work/metadata" || { echo "kcat.sh: topic missing from -L" >&2; exit 1; }
