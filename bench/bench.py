@@ -12,7 +12,7 @@
   analytics  group-by, distinct, window, top-N and join over a Parquet file, kappa run and DuckDB in turn
   disk       4 KiB write + fdatasync of this disk, the limit of everything above
 
-usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [NAME..]
+usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [--format json|parquet] [NAME..]
 """
 import argparse
 import json
@@ -41,6 +41,19 @@ VIEW = "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS events, s
 # only; it is not run here.
 FLINK_JSON = {"q0": 1.42, "q1": 1.42, "q2": 1.91, "q3": 5.38, "q4": 0.48, "q5": 0.91, "q7": 0.28, "q8": 4.06, "q9": 0.26, "q10": 0.55, "q11": 0.68, "q12": 1.15,
               "q13": 1.50, "q14": 1.26, "q15": 1.19, "q16": 0.40, "q17": 0.89, "q18": 0.53, "q19": 0.44, "q20": 0.42, "q21": 0.63, "q22": 1.21, "q23": 0.33}
+FLINK_PARQUET = {"q0": 4.4, "q3": 15.5, "q4": 0.53, "q5": 1.45, "q7": 0.32, "q9": 0.26, "q11": 1.3, "q15": 2.0, "q16": 0.40, "q17": 1.6, "q18": 0.62, "q19": 0.50,
+                 "q20": 0.38, "q21": 0.72, "q23": 0.35}
+# The JSON lines as Parquet with the same rows in the same order, times as timestamps.
+NEXMARK_PARQUET = """
+import sys, duckdb
+connection = duckdb.connect()
+connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+for path in sys.argv[1:]:
+    read = f"read_json('{path}', format = 'newline_delimited')"
+    columns = [row[0] for row in connection.execute(f"DESCRIBE FROM {read}").fetchall()]
+    chosen = ", ".join(f'make_timestamp("{name}" * 1000) AS "{name}"' if name in ("dateTime", "expires") else f'"{name}"' for name in columns)
+    connection.execute(f"COPY (SELECT {chosen} FROM {read}) TO '{path.removesuffix('.jsonl')}.parquet' (FORMAT parquet)")
+"""
 DUCKDB = """
 import sys, time, duckdb
 connection = duckdb.connect()
@@ -145,6 +158,14 @@ class Bench:
     def nexmark(self):
         folder = self.folder / "nexmark"
         subprocess.run([self.kappa, "generate", "--nexmark", str(folder), "--events", str(self.events), "--parts", "2"], check=True)
+        flink_figures = FLINK_JSON
+        if self.format == "parquet":
+            flink_figures = FLINK_PARQUET
+            lines = sorted(folder.glob("*.jsonl"))
+            subprocess.run([self.duckdb_python(), "-c", NEXMARK_PARQUET, *map(str, lines)], check=True)
+            for path in lines:
+                path.unlink()
+        suffix = "parquet" if self.format == "parquet" else "jsonl"
         queries = ROOT / "test/sql/nexmark"
         ratios = []
         for path in sorted(queries.glob("q*.sql"), key=lambda path: int(path.stem[1:])):
@@ -153,16 +174,17 @@ class Bench:
             name, text = path.stem, path.read_text().strip().rstrip(";")
             sql = self.folder / f"{name}.sql"
             sql.write_text((queries / "schema.sql").read_text() + f"CREATE MATERIALIZED VIEW {name} AS\n{text};\n")
-            inputs = [f"{kind}={folder}/{kind}-0.jsonl,{folder}/{kind}-1.jsonl" for kind in ("person", "auction", "bid") if re.search(rf"(FROM|JOIN|,|\()\s*{kind}\b", text)]
+            inputs = [f"{kind}={folder}/{kind}-0.{suffix},{folder}/{kind}-1.{suffix}" for kind in ("person", "auction", "bid") if re.search(rf"(FROM|JOIN|,|\()\s*{kind}\b", text)]
             arguments = [word for one in [*inputs, f"side_input={folder}/side_input.csv"] for word in ("--input", one)]
             figures = [self.stats_of_run(sql, *arguments, "--output", f"{name}=blackhole:", "--threads", "2") for _ in range(3)]
             rates = [self.events / one["seconds"] / 1e6 for one in figures]
-            flink = FLINK_JSON.get(name)
+            flink = flink_figures.get(name)
             if flink:
                 ratios.append(statistics.median(rates) / flink)
             self.note(f"{name:<4} median {statistics.median(rates):6.2f} M events/s (min {min(rates):.2f}, max {max(rates):.2f}), peak memory "
                       f"{max(one['peak_rss_bytes'] for one in figures) >> 20:5} MiB" + (f", {ratios[-1]:5.1f} times Flink's {flink}" if flink else ""))
-        self.note(f"geometric mean of the ratios to Flink: {statistics.geometric_mean(ratios):.1f}")
+        if ratios:
+            self.note(f"geometric mean of the ratios to Flink: {statistics.geometric_mean(ratios):.1f}")
 
     @staticmethod
     def duckdb_python():
@@ -188,6 +210,8 @@ c.execute("COPY (SELECT i::INTEGER AS id, 'region_' || (i % 20) AS region, (1 + 
         sql = folder / "query.sql"
         ratios = []
         for name, query in ANALYTICS.items():
+            if self.queries and name not in self.queries:
+                continue
             sql.write_text(f"{STREAM}\nCREATE TABLE dim (id int PRIMARY KEY, region text, rate numeric(6,2));\nCREATE MATERIALIZED VIEW result AS {query};\n")
             inputs = ["--input", f"events={folder}/events.parquet", "--input", f"dim={folder}/dim.parquet"]
             ours, kept, theirs = [], [], []
@@ -328,7 +352,8 @@ def main():
     parser = argparse.ArgumentParser(description="Measures kappa on this machine.")
     parser.add_argument("--kappa", required=True)
     parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--queries", help="of nexmark, as q0,q5; all unless given")
+    parser.add_argument("--queries", help="of nexmark, as q0,q5, or of analytics; all unless given")
+    parser.add_argument("--format", choices=["json", "parquet"], default="json", help="of nexmark's files")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "analytics", "nexmark"]
@@ -337,6 +362,7 @@ def main():
     print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)
     bench = Bench(arguments.kappa, arguments.events)
     bench.queries = arguments.queries.split(",") if arguments.queries else []
+    bench.format = arguments.format
     try:
         for name in names:
             if name not in every:

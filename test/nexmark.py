@@ -2,7 +2,7 @@
 """Goal: the Nexmark queries give the answers that PostgreSQL 15 and Flink 2.3 agreed on (test/sql/nexmark/golden.tsv), however they are run.
 
 Method: 500,000 events (seed 1, 500 a second). Batch mode with one partition and one thread is compared with the published hashes. Every
-other way must give the same digests: several partitions and threads, small batches, live through the log with a kill -9 in the middle, and
+other way must give the same digests: several partitions and threads, small batches, Parquet files, live through the log with a kill -9 in the middle, and
 a replay of each view from offset 0.
 
 usage: nexmark.py --kappa PROGRAM [--queries q1,q5] [--quick]
@@ -58,8 +58,20 @@ class Nexmark:
             subprocess.run([self.kappa, "generate", "--nexmark", str(folder), "--events", str(EVENTS), "--rate", str(RATE), "--parts", str(parts)], check=True)
         return {kind: [str(folder / (f"{kind}.jsonl" if parts == 1 else f"{kind}-{part}.jsonl")) for part in range(parts)] for kind in KINDS}, folder / "side_input.csv"
 
-    def batch(self, parts, threads, rows=8192, keep=False):
-        files, side = self.input(parts)
+    def parquet(self):
+        """One file of each kind, written by kappa: in the order of its first column, the event's time, of which no two are equal."""
+        files, side = self.input(1)
+        sql = self.folder / "parquet.sql"
+        sql.write_text((FOLDER / "schema.sql").read_text() +
+                       "".join(f'CREATE MATERIALIZED VIEW {kind}_rows AS SELECT "dateTime" AS "at", * FROM {kind};\n' for kind in KINDS))
+        command = [self.kappa, "run", str(sql)]
+        for kind in KINDS:
+            command += ["--input", f"{kind}={files[kind][0]}", "--output", f"{kind}_rows={self.folder}/{kind}.parquet"]
+        subprocess.run(command, check=True, capture_output=True)
+        return {kind: [f"{self.folder}/{kind}.parquet"] for kind in KINDS}, side
+
+    def batch(self, parts, threads, rows=8192, parquet=False):
+        files, side = self.parquet() if parquet else self.input(parts)
         command = [self.kappa, "run", str(self.sql), "--threads", str(threads), "--batch-rows", str(rows), "--stats", str(self.folder / "stats.json"),
                    "--input", f"side_input={side}"]
         for kind in KINDS:
@@ -73,7 +85,7 @@ class Nexmark:
         digests = {name: views[name]["digest"] for name in self.queries}
         if self.digests is None:
             self.digests = digests
-        self.compare(f"batch, {parts} partitions, {threads} threads, {rows} rows a batch", digests)
+        self.compare(f"batch, {parts} partitions, {threads} threads, {rows} rows a batch{', Parquet' if parquet else ''}", digests)
 
     def compare(self, how, digests):
         wrong = [name for name, digest in digests.items() if name not in NO_GOLDEN and digest != self.digests[name]]
@@ -136,7 +148,7 @@ def main():
     parser = argparse.ArgumentParser(description="Runs the Nexmark queries in every way and compares their rows.")
     parser.add_argument("--kappa", required=True)
     parser.add_argument("--queries", default="", help="only these, separated by commas")
-    parser.add_argument("--quick", action="store_true", help="batch mode in two ways, live in one")
+    parser.add_argument("--quick", action="store_true", help="batch mode in three ways, live in one")
     arguments = parser.parse_args()
     nexmark = Nexmark(arguments.kappa, set(filter(None, arguments.queries.split(","))))
     try:
@@ -144,6 +156,7 @@ def main():
         nexmark.golden()
         for parts, threads, rows in ((2, 2, 8192),) if arguments.quick else ((1, 2, 8192), (2, 1, 8192), (2, 2, 8192), (4, 2, 8192), (4, 2, 7), (1, 1, 1024)):
             nexmark.batch(parts, threads, rows)
+        nexmark.batch(1, 2, parquet=True)
         for parts in (2,) if arguments.quick else (1, 2, 4):
             nexmark.live(parts)
             shutil.rmtree(nexmark.folder / "data")

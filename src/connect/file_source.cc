@@ -3,12 +3,7 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "connect/byte_stream.h"
@@ -61,60 +56,6 @@ class TextSink final : public FileSink {
   std::string text_;
 };
 
-/// Reads another source on a thread of its own, two batches ahead.
-class AheadSource final : public FileSource {
- public:
-  explicit AheadSource(std::unique_ptr<FileSource> source) : source_(std::move(source)) {}
-  ~AheadSource() override {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    space_.notify_all();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  Result<std::optional<FileBatch>> Next(size_t target_bytes) override {
-    if (ended_) return std::optional<FileBatch>();
-    target_bytes_ = target_bytes;
-    if (!thread_.joinable()) thread_ = std::thread([this] { Work(); });
-    std::unique_lock lock(mutex_);
-    ready_.wait(lock, [&] { return !batches_.empty(); });
-    Step step = std::move(batches_.front());
-    batches_.pop_front();
-    lock.unlock();
-    space_.notify_one();
-    ended_ = !step.ok() || !step->has_value();
-    return step;
-  }
-
- private:
-  using Step = Result<std::optional<FileBatch>>;
-  static constexpr size_t kAheadMax = 2;
-
-  void Work() {
-    for (bool more = true; more;) {
-      Step step = source_->Next(target_bytes_);
-      more = step.ok() && step->has_value();
-      std::unique_lock lock(mutex_);
-      space_.wait(lock, [&] { return stopping_ || batches_.size() < kAheadMax; });
-      if (stopping_) return;
-      batches_.push_back(std::move(step));
-      lock.unlock();
-      ready_.notify_one();
-    }
-  }
-
-  std::unique_ptr<FileSource> source_;  // the thread's, once there is one
-  bool ended_ = false;
-  std::atomic<size_t> target_bytes_{0};
-  std::mutex mutex_;
-  std::condition_variable ready_, space_;
-  std::deque<Step> batches_;  // by mutex_
-  bool stopping_ = false;     // by mutex_
-  std::thread thread_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, const data::Schema& schema, std::vector<int> columns,
@@ -125,11 +66,7 @@ Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, cons
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return io::FileError("open file", path, errno);
   if (S_ISDIR(info.st_mode)) return io::FileError("read file", path, EISDIR);
-  if (parquet) {
-    KAPPA_ASSIGN_OR_RETURN(auto source, OpenParquetSource(path, schema, std::move(columns), threads));
-    if (threads == 0) return source;
-    return std::unique_ptr<FileSource>(new AheadSource(std::move(source)));
-  }
+  if (parquet) return OpenParquetSource(path, schema, std::move(columns), threads);
   return OpenTextFileSource(path, kind, schema, std::move(columns), options, threads);
 }
 

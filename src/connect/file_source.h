@@ -14,6 +14,7 @@ namespace kappa::connect {
 struct FileBatch {
   data::Batch rows;                    // good rows, the asked columns
   int64_t records = 0;                 // records read, good and bad
+  size_t input_bytes = 0;              // about so many bytes of the file, uncompressed
   std::vector<int64_t> offsets;        // of the good rows: record number within the file, from 0; empty means first_offset + i
   int64_t first_offset = 0;
   struct Bad {
@@ -28,7 +29,7 @@ struct FileBatch {
 class FileSource {
  public:
   virtual ~FileSource() = default;
-  /// The next batch (about `target_bytes` of input), nullopt at the end.
+  /// The next batch (about `target_bytes` of input, or less), nullopt at the end.
   virtual Result<std::optional<FileBatch>> Next(size_t target_bytes) = 0;
 };
 

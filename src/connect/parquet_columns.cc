@@ -56,18 +56,12 @@ bool IsUnsigned(arrow::Type::type id) { return id == ArrowId::UINT8 || id == Arr
 
 const arrow::DataType& ListElement(const arrow::DataType& list) { return *list.field(0)->type(); }
 
-using Failed = std::function<void(int64_t, std::string)>;
-
 /// Calls each(row) for every row that is not NULL; NULLs are written, or refused.
 template <typename Each> void ForEach(const arrow::Array& array, format::CellWriter& writer, const Failed& failed, Each&& each) {
   const bool any_null = array.null_count() > 0;
   for (int64_t row = 0; row < array.length(); ++row) {
     if (any_null && array.IsNull(row)) {
-      if (writer.field().nullable) {
-        writer.Null(row);
-      } else {
-        failed(row, "null value violates not-null constraint");
-      }
+      ReadNull(row, writer, failed);
     } else {
       each(row);
     }
@@ -137,10 +131,7 @@ void ReadFloats(const arrow::Array& array, format::CellWriter& writer, const Fai
 
 void ReadDecimals(const arrow::Array& array, format::CellWriter& writer, const Failed& failed) {
   const auto& type = static_cast<const arrow::DecimalType&>(*array.type());
-  const int32_t modifier = writer.field().type.modifier;
-  const bool fits =
-      type.scale() >= 0 && (modifier < 0 || (data::NumericScale(modifier) == type.scale() && data::NumericPrecision(modifier) >= type.precision()));
-  if (array.type_id() == ArrowId::DECIMAL128 && fits) {
+  if (DecimalFits(type, writer.field().type)) {
     const auto& values = static_cast<const arrow::Decimal128Array&>(array);
     return ForEach(array, writer, failed, [&](int64_t row) {
       int128_t coefficient;
@@ -166,10 +157,7 @@ template <typename ArrayType> void ReadStrings(const std::shared_ptr<arrow::Arra
   ForEach(*array, writer, failed, [&](int64_t row) {
     const std::string_view value = values.GetView(row);
     if (bytes) return writer.Fixed(row, data::StringView(value));
-    if (const size_t at = format::InvalidUtf8At(value); at != std::string_view::npos) {
-      return failed(row, "invalid byte sequence for encoding \"UTF8\" at byte " + std::to_string(at));
-    }
-    if (value.find('\0') != std::string_view::npos) return failed(row, "invalid byte sequence for encoding \"UTF8\": 0x00");
+    if (!IsText(value, reason)) return failed(row, std::move(reason));
     if (text && type.modifier < 0) return writer.Fixed(row, data::StringView(value));
     if (!writer.Text(row, value, format::Lifetime::kTemporary, reason)) failed(row, std::move(reason));
   });
@@ -250,8 +238,34 @@ bool IsReadable(const arrow::DataType& from, const data::Type& to) {
   }
 }
 
+void ReadNull(int64_t row, format::CellWriter& writer, const Failed& failed) {
+  if (writer.field().nullable) {
+    writer.Null(row);
+  } else {
+    failed(row, "null value violates not-null constraint");
+  }
+}
+
+bool DecimalFits(const arrow::DataType& from, const data::Type& to) {
+  if (from.id() != ArrowId::DECIMAL128) return false;
+  const auto& type = static_cast<const arrow::DecimalType&>(from);
+  return type.scale() >= 0 &&
+         (to.modifier < 0 || (data::NumericScale(to.modifier) == type.scale() && data::NumericPrecision(to.modifier) >= type.precision()));
+}
+
+bool IsText(std::string_view bytes, std::string& reason) {
+  if (const size_t at = format::InvalidUtf8At(bytes); at != std::string_view::npos) {
+    reason = "invalid byte sequence for encoding \"UTF8\" at byte " + std::to_string(at);
+    return false;
+  }
+  if (bytes.find('\0') == std::string_view::npos) return true;
+  reason = "invalid byte sequence for encoding \"UTF8\": 0x00";
+  return false;
+}
+
 bool MayRefuse(const arrow::DataType& from, const data::Type& to) {
   const auto id = from.id();
+  if (id == ArrowId::DICTIONARY) return MayRefuse(*static_cast<const arrow::DictionaryType&>(from).value_type(), to);
   if (IsArrowInteger(id)) {
     const int bits = IntegerBits(id) + IsUnsigned(id);
     switch (to.id) {
@@ -264,6 +278,7 @@ bool MayRefuse(const arrow::DataType& from, const data::Type& to) {
       default: return true;
     }
   }
+  if (IsArrowString(id)) return (to.id != TypeId::kText && to.id != TypeId::kUnknown) || to.modifier >= 0;
   switch (id) {
     case ArrowId::BOOL:
     case ArrowId::FLOAT:
@@ -275,7 +290,8 @@ bool MayRefuse(const arrow::DataType& from, const data::Type& to) {
     }
     case ArrowId::FIXED_SIZE_BINARY:
     case ArrowId::NA: return false;
-    default: return true;  // strings may be no UTF-8
+    case ArrowId::DECIMAL128: return !DecimalFits(from, to);
+    default: return true;  // bytes may be no UTF-8
   }
 }
 

@@ -23,12 +23,23 @@ Error ArrowError(const arrow::Status& status, const std::string& path);
 /// Whether arrays of `from` can become columns of `to`.
 bool IsReadable(const arrow::DataType& from, const data::Type& to);
 /// Whether a value of `from` can be refused by a column (out of range, bad syntax): then the column is read even when
-/// nobody asks for it, since a row is good or bad whatever is asked for.
+/// nobody asks for it, since a row is good or bad whatever is asked for. What a file of its own types cannot hold (a string that is no
+/// UTF-8) is damage, which is found where it is read.
 bool MayRefuse(const arrow::DataType& from, const data::Type& to);
 
-/// Converts an array into rows 0.. of a started writer; strings are borrowed from the array where they can be. Calls
-/// failed(row, reason) for values that the column refuses and for NULLs in a NOT NULL column.
-void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const std::function<void(int64_t, std::string)>& failed);
+/// Hears of rows whose value the column refuses, with the reason.
+using Failed = std::function<void(int64_t, std::string)>;
+
+/// Converts an array into rows 0.. of a started writer; strings are borrowed from the array where they can be. Calls `failed` for values
+/// that the column refuses and for NULLs in a NOT NULL column.
+void ReadArray(const std::shared_ptr<arrow::Array>& array, format::CellWriter& writer, const Failed& failed);
+
+/// Writes a NULL, or refuses it.
+void ReadNull(int64_t row, format::CellWriter& writer, const Failed& failed);
+/// Whether every decimal of this type is a value of the column as it is, of at most 128 bits.
+bool DecimalFits(const arrow::DataType& from, const data::Type& to);
+/// False, with a reason, when the bytes are no text.
+bool IsText(std::string_view bytes, std::string& reason);
 
 /// The Arrow type that stands for a column's type in files.
 Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field);

@@ -3,180 +3,263 @@
 #include <arrow/compute/initialize.h>
 #include <arrow/io/file.h>
 #include <parquet/arrow/reader.h>
+#include <parquet/column_reader.h>
+#include <parquet/exception.h>
 #include <parquet/metadata.h>
 #include <parquet/properties.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 
+#include "connect/file_parts.h"
 #include "connect/parquet.h"
 #include "connect/parquet_columns.h"
+#include "connect/parquet_pages.h"
 
 namespace kappa::connect {
 namespace {
 
-constexpr int64_t kBatchRowsMax = 1 << 17;
+/// As many as the engine's operators take at once, so that batches need not be cut: 128 KiB a column, which stays in the cache.
+constexpr int64_t kBatchRowsMax = 8192;
 
-class ParquetSource final : public FileSource {
+/// How the declared columns are made of those of the file. Shared by the threads that read it.
+struct ParquetPlan {
+  struct Column {
+    data::Field field;
+    bool build = false;
+    int leaf = -1;   // read from its pages
+    int array = -1;  // read by Arrow: position in its batches
+    std::shared_ptr<arrow::DataType> type;
+    bool read() const { return leaf >= 0 || array >= 0; }
+  };
+  std::string path;
+  std::vector<Column> columns;     // one per declared column
+  std::vector<int> wanted;         // indexes of columns: what batches hold
+  std::vector<int> array_leaves;   // what Arrow reads
+  std::atomic<int> next_group{0};  // not taken yet
+  double row_bytes = 1;
+};
+
+class RowGroupDecoder final : public PartDecoder {
  public:
-  ParquetSource(std::string path, const data::Schema& schema, std::vector<int> columns)
-      : path_(std::move(path)), schema_(schema), columns_(std::move(columns)) {}
+  RowGroupDecoder(std::shared_ptr<ParquetPlan> plan, std::unique_ptr<parquet::arrow::FileReader> reader)
+      : plan_(std::move(plan)), reader_(std::move(reader)), file_(*reader_->parquet_reader()), pages_(plan_->columns.size()) {
+    for (const ParquetPlan::Column& column : plan_->columns) writers_.emplace_back(column.field, column.build);
+  }
 
-  Status Open(int threads) {
-    auto initialized = arrow::compute::Initialize();
-    if (!initialized.ok()) return ArrowError(initialized, path_);
-    auto file = arrow::io::ReadableFile::Open(path_);
-    if (!file.ok()) return ArrowError(file.status(), path_);
-    parquet::ArrowReaderProperties properties;
-    properties.set_use_threads(threads > 1);
-    properties.set_pre_buffer(false);  // streaming: do not hold whole row groups
-    parquet::arrow::FileReaderBuilder builder;
-    auto opened = builder.Open(*file);
-    if (!opened.ok()) return Error(sqlstate::kDataCorrupted, "file \"" + path_ + "\" is not a Parquet file: " + opened.message());
-    auto reader = builder.properties(properties)->Build();
-    if (!reader.ok()) return ArrowError(reader.status(), path_);
-    reader_ = std::move(*reader);
-    std::shared_ptr<arrow::Schema> file_schema;
-    auto got = reader_->GetSchema(&file_schema);
-    if (!got.ok()) return ArrowError(got, path_);
-    return Plan(*file_schema);
+  Result<bool> Take(size_t) override {
+    const int group = plan_->next_group++;
+    if (group >= reader_->num_row_groups()) return false;
+    Status status = Guarded([&]() -> Status {
+      auto row_group = file_.RowGroup(group);
+      rows_left_ = row_group->metadata()->num_rows();
+      for (size_t c = 0; c < pages_.size(); ++c) {
+        const ParquetPlan::Column& column = plan_->columns[c];
+        if (column.leaf < 0) continue;
+        pages_[c] = OpenPageColumn(*file_.metadata()->schema()->Column(column.leaf), *column.type, column.field.type,
+                                   row_group->GetColumnPageReader(column.leaf));
+      }
+      arrays_ = nullptr;
+      rest_ = nullptr;
+      if (plan_->array_leaves.empty()) return {};
+      auto arrays = reader_->GetRecordBatchReader({group}, plan_->array_leaves);
+      if (!arrays.ok()) return ArrowError(arrays.status(), plan_->path);
+      arrays_ = std::move(*arrays);
+      return {};
+    });
+    if (!status.ok()) return status.error();
+    return true;
   }
 
   Result<std::optional<FileBatch>> Next(size_t target_bytes) override {
-    if (ended_) return std::optional<FileBatch>();
-    Result<std::optional<FileBatch>> step = Step(target_bytes);
-    ended_ = !step.ok() || !step->has_value();
-    return step;
+    if (rows_left_ == 0) return std::optional<FileBatch>();
+    const auto fitting = static_cast<int64_t>(static_cast<double>(target_bytes) / plan_->row_bytes);
+    const int64_t rows = std::min(rows_left_, std::clamp<int64_t>(fitting, 1, kBatchRowsMax));
+    rows_left_ -= rows;
+    std::map<int64_t, std::string> refused;  // row, reason of the first column
+    Status status = Guarded([&] { return Read(rows, refused); });
+    if (!status.ok()) return status.error();
+    return std::optional<FileBatch>(Finish(rows, std::move(refused)));
   }
 
  private:
-  /// Decides which leaf columns are read and how each declared column is made.
-  Status Plan(const arrow::Schema& file_schema) {
-    const parquet::FileMetaData& metadata = *reader_->parquet_reader()->metadata();
-    std::vector<bool> field_wanted(static_cast<size_t>(file_schema.num_fields()));
-    for (int c = 0; c < schema_.size(); ++c) {
-      const data::Field& field = schema_.fields[static_cast<size_t>(c)];
-      const bool build = std::find(columns_.begin(), columns_.end(), c) != columns_.end();
-      const std::vector<int> found = file_schema.GetAllFieldIndices(field.name);
-      if (found.size() > 1) return Error(sqlstate::kDuplicateColumn, "file \"" + path_ + "\" has more than one column \"" + field.name + "\"");
-      writers_.emplace_back(field, build);
-      field_of_column_.push_back(-1);
-      if (found.empty()) {
-        if (!field.nullable) {
-          return Error(sqlstate::kUndefinedColumn, "file \"" + path_ + "\" has no column \"" + field.name + "\"").Detail("The column is NOT NULL.");
-        }
-        continue;
+  /// Arrow's page readers and decoders throw.
+  template <typename Body> Status Guarded(Body&& body) {
+    try {
+      return body();
+    } catch (const parquet::ParquetStatusException& error) {
+      return ArrowError(error.status(), plan_->path);
+    } catch (const parquet::ParquetException& error) { return Error(sqlstate::kDataCorrupted, "file \"" + plan_->path + "\": " + error.what()); }
+  }
+
+  /// The next rows into the writers.
+  Status Read(int64_t rows, std::map<int64_t, std::string>& refused) {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    if (arrays_ != nullptr) { KAPPA_ASSIGN_OR_RETURN(batch, NextArrays(rows)); }
+    for (size_t c = 0; c < writers_.size(); ++c) {
+      const ParquetPlan::Column& column = plan_->columns[c];
+      if (!column.read()) continue;
+      const auto failed = [&](int64_t row, std::string reason) {
+        refused.emplace(row, "column \"" + column.field.name + "\": " + std::move(reason));
+      };
+      writers_[c].Start(rows);
+      if (column.leaf >= 0) {
+        pages_[c]->Read(rows, writers_[c], failed);
+      } else {
+        ReadArray(batch->column(column.array), writers_[c], failed);
       }
-      const arrow::Field& in_file = *file_schema.field(found[0]);
-      if (!IsReadable(*in_file.type(), field.type)) {
-        return Error(sqlstate::kDatatypeMismatch, "column \"" + field.name + "\" of file \"" + path_ + "\" is of type " + in_file.type()->ToString() +
-                                                      ", which cannot be read as " + field.type.ToString());
-      }
-      if (!build && !MayRefuse(*in_file.type(), field.type) && (field.nullable || !in_file.nullable())) continue;
-      field_of_column_.back() = found[0];
-      field_wanted[static_cast<size_t>(found[0])] = true;
     }
-    std::vector<int> leaves;
-    int64_t bytes = 0;
-    std::map<int, int> position_of_field;  // in the batches read
-    for (int leaf = 0; leaf < metadata.num_columns(); ++leaf) {
-      const parquet::schema::Node* root = metadata.schema()->GetColumnRoot(leaf);
-      const int field = metadata.schema()->group_node()->FieldIndex(*root);
-      if (field < 0 || !field_wanted[static_cast<size_t>(field)]) continue;
-      leaves.push_back(leaf);
-      position_of_field.emplace(field, static_cast<int>(position_of_field.size()));
-      for (int group = 0; group < metadata.num_row_groups(); ++group) bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
-    }
-    for (int& field : field_of_column_) {
-      if (field >= 0) field = position_of_field.at(field);
-    }
-    leaves_ = std::move(leaves);
-    rows_left_ = metadata.num_rows();
-    row_bytes_ = std::max(1.0, static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(1, rows_left_)));
     return {};
   }
 
-  Result<std::optional<FileBatch>> Step(size_t target_bytes) {
-    const auto wanted = std::clamp<int64_t>(static_cast<int64_t>(static_cast<double>(target_bytes) / row_bytes_), 1, kBatchRowsMax);
-    if (leaves_.empty()) {  // only the number of rows matters
-      const int64_t rows = std::min(rows_left_, wanted);
-      if (rows == 0) return std::optional<FileBatch>();
-      rows_left_ -= rows;
-      return Convert(nullptr, rows);
+  /// The next rows of what Arrow reads, whose batches have sizes of their own.
+  Result<std::shared_ptr<arrow::RecordBatch>> NextArrays(int64_t rows) {
+    std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
+    while (rows > 0) {
+      if (rest_ == nullptr || rest_->num_rows() == 0) {
+        auto read = arrays_->ReadNext(&rest_);
+        if (!read.ok()) return ArrowError(read, plan_->path);
+        if (rest_ == nullptr) return Error(sqlstate::kDataCorrupted, "file \"" + plan_->path + "\": a column ends before its row group does");
+      }
+      const int64_t count = std::min(rows, rest_->num_rows());
+      parts.push_back(rest_->Slice(0, count));
+      rest_ = rest_->Slice(count);
+      rows -= count;
     }
-    if (batches_ == nullptr) {
-      reader_->set_batch_size(wanted);
-      std::vector<int> groups;
-      for (int group = 0; group < reader_->num_row_groups(); ++group) groups.push_back(group);
-      auto batches = reader_->GetRecordBatchReader(groups, leaves_);
-      if (!batches.ok()) return ArrowError(batches.status(), path_);
-      batches_ = std::move(*batches);
-    }
-    for (;;) {
-      std::shared_ptr<arrow::RecordBatch> batch;
-      auto read = batches_->ReadNext(&batch);
-      if (!read.ok()) return ArrowError(read, path_);
-      if (batch == nullptr) return std::optional<FileBatch>();
-      if (batch->num_rows() > 0) return Convert(batch.get(), batch->num_rows());
-    }
+    if (parts.size() == 1) return parts[0];
+    auto whole = arrow::ConcatenateRecordBatches(parts);
+    if (!whole.ok()) return ArrowError(whole.status(), plan_->path);
+    return *whole;
   }
 
-  Result<std::optional<FileBatch>> Convert(const arrow::RecordBatch* batch, int64_t rows) {
-    std::map<int64_t, std::string> refused;  // row, reason of the first column
-    for (size_t c = 0; c < writers_.size(); ++c) {
-      if (field_of_column_[c] < 0) continue;
-      writers_[c].Start(rows);
-      ReadArray(batch->column(field_of_column_[c]), writers_[c],
-                [&](int64_t row, std::string reason) { refused.emplace(row, "column \"" + writers_[c].field().name + "\": " + std::move(reason)); });
-    }
+  FileBatch Finish(int64_t rows, std::map<int64_t, std::string> refused) {
     FileBatch out;
     out.records = rows;
-    out.first_offset = records_;
+    out.input_bytes = static_cast<size_t>(static_cast<double>(rows) * plan_->row_bytes);
     std::vector<int32_t> kept;
     if (!refused.empty()) {
       for (int64_t row = 0; row < rows; ++row) {
         if (refused.contains(row)) continue;
         kept.push_back(static_cast<int32_t>(row));
-        out.offsets.push_back(records_ + row);
+        out.offsets.push_back(row);
       }
-      for (auto& [row, reason] : refused) out.bad.push_back({records_ + row, std::move(reason), {}});
+      for (auto& [row, reason] : refused) out.bad.push_back({row, std::move(reason), {}});
     }
     out.rows.rows = refused.empty() ? rows : static_cast<int64_t>(kept.size());
     std::vector<data::ColumnPtr> built(writers_.size());
     for (size_t c = 0; c < writers_.size(); ++c) {
       if (!writers_[c].build()) continue;
-      if (field_of_column_[c] < 0) {
+      if (!plan_->columns[c].read()) {
         built[c] = data::NullColumn(writers_[c].field().type, out.rows.rows);
         continue;
       }
       built[c] = writers_[c].Finish(nullptr);
       if (!refused.empty()) built[c] = data::Gather(*built[c], kept);
     }
-    for (int c : columns_) out.rows.columns.push_back(built[static_cast<size_t>(c)]);
-    records_ += rows;
-    return std::optional<FileBatch>(std::move(out));
+    for (int c : plan_->wanted) out.rows.columns.push_back(built[static_cast<size_t>(c)]);
+    return out;
   }
 
-  const std::string path_;
-  const data::Schema schema_;
-  const std::vector<int> columns_;
-  std::unique_ptr<parquet::arrow::FileReader> reader_;
-  std::unique_ptr<arrow::RecordBatchReader> batches_;
+  const std::shared_ptr<ParquetPlan> plan_;
+  const std::unique_ptr<parquet::arrow::FileReader> reader_;
+  parquet::ParquetFileReader& file_;
   std::vector<format::CellWriter> writers_;  // one per declared column
-  std::vector<int> field_of_column_;         // position in the batches read; -1: not read
-  std::vector<int> leaves_;
-  int64_t rows_left_ = 0;  // while no column is read
-  double row_bytes_ = 1;
-  int64_t records_ = 0;
-  bool ended_ = false;
+  int64_t rows_left_ = 0;                    // of the row group
+  std::vector<std::unique_ptr<PageColumn>> pages_;
+  std::unique_ptr<arrow::RecordBatchReader> arrays_;
+  std::shared_ptr<arrow::RecordBatch> rest_;  // of Arrow's last batch
 };
+
+Result<std::unique_ptr<parquet::arrow::FileReader>> OpenReader(const std::string& path, std::shared_ptr<parquet::FileMetaData> metadata) {
+  auto file = arrow::io::ReadableFile::Open(path);
+  if (!file.ok()) return ArrowError(file.status(), path);
+  parquet::ArrowReaderProperties properties;
+  properties.set_use_threads(false);
+  properties.set_pre_buffer(false);  // streaming: do not hold whole row groups
+  properties.set_batch_size(kBatchRowsMax);
+  parquet::arrow::FileReaderBuilder builder;
+  auto opened = builder.Open(*file, parquet::default_reader_properties(), std::move(metadata));
+  if (!opened.ok()) return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is not a Parquet file: " + opened.message());
+  auto reader = builder.properties(properties)->Build();
+  if (!reader.ok()) return ArrowError(reader.status(), path);
+  return std::move(*reader);
+}
+
+/// Decides which columns are read and how each declared column is made.
+Result<std::shared_ptr<ParquetPlan>> MakePlan(const std::string& path, const data::Schema& schema, std::vector<int> wanted,
+                                              parquet::arrow::FileReader& reader) {
+  std::shared_ptr<arrow::Schema> file_schema;
+  auto got = reader.GetSchema(&file_schema);
+  if (!got.ok()) return ArrowError(got, path);
+  const parquet::FileMetaData& metadata = *reader.parquet_reader()->metadata();
+  std::map<int, std::vector<int>> leaves_of_field;
+  for (int leaf = 0; leaf < metadata.num_columns(); ++leaf) {
+    const parquet::schema::Node* root = metadata.schema()->GetColumnRoot(leaf);
+    leaves_of_field[metadata.schema()->group_node()->FieldIndex(*root)].push_back(leaf);
+  }
+  auto plan = std::make_shared<ParquetPlan>();
+  plan->path = path;
+  plan->wanted = std::move(wanted);
+  std::map<int, int> array_of_field;  // fields that Arrow reads, in the file's order
+  std::vector<int> field_of_column;
+  int64_t bytes = 0;
+  for (int c = 0; c < schema.size(); ++c) {
+    ParquetPlan::Column& column = plan->columns.emplace_back();
+    column.field = schema.fields[static_cast<size_t>(c)];
+    column.build = std::find(plan->wanted.begin(), plan->wanted.end(), c) != plan->wanted.end();
+    field_of_column.push_back(-1);
+    const std::string& name = column.field.name;
+    const std::vector<int> found = file_schema->GetAllFieldIndices(name);
+    if (found.size() > 1) return Error(sqlstate::kDuplicateColumn, "file \"" + path + "\" has more than one column \"" + name + "\"");
+    if (found.empty()) {
+      if (column.field.nullable) continue;
+      return Error(sqlstate::kUndefinedColumn, "file \"" + path + "\" has no column \"" + name + "\"").Detail("The column is NOT NULL.");
+    }
+    const arrow::Field& in_file = *file_schema->field(found[0]);
+    if (!IsReadable(*in_file.type(), column.field.type)) {
+      return Error(sqlstate::kDatatypeMismatch, "column \"" + name + "\" of file \"" + path + "\" is of type " + in_file.type()->ToString() +
+                                                    ", which cannot be read as " + column.field.type.ToString());
+    }
+    if (!column.build && !MayRefuse(*in_file.type(), column.field.type) && (column.field.nullable || !in_file.nullable())) continue;
+    const std::vector<int>& leaves = leaves_of_field[found[0]];
+    for (const int leaf : leaves) {
+      for (int group = 0; group < metadata.num_row_groups(); ++group) bytes += metadata.RowGroup(group)->ColumnChunk(leaf)->total_uncompressed_size();
+    }
+    if (leaves.size() == 1 && IsPageColumn(*metadata.schema()->Column(leaves[0]), *in_file.type(), column.field.type)) {
+      column.leaf = leaves[0];
+      column.type = in_file.type();
+      continue;
+    }
+    field_of_column.back() = found[0];
+    array_of_field.emplace(found[0], 0);
+  }
+  for (auto& [field, array] : array_of_field) {
+    array = static_cast<int>(std::distance(array_of_field.begin(), array_of_field.find(field)));
+    plan->array_leaves.insert(plan->array_leaves.end(), leaves_of_field[field].begin(), leaves_of_field[field].end());
+  }
+  for (size_t c = 0; c < plan->columns.size(); ++c) {
+    if (field_of_column[c] >= 0) plan->columns[c].array = array_of_field.at(field_of_column[c]);
+  }
+  plan->row_bytes = std::max(1.0, static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(1, metadata.num_rows())));
+  return plan;
+}
 
 }  // namespace
 
 Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema, std::vector<int> columns, int threads) {
-  auto source = std::make_unique<ParquetSource>(path, schema, std::move(columns));
-  KAPPA_RETURN_IF_ERROR(source->Open(threads));
-  return std::unique_ptr<FileSource>(std::move(source));
+  auto initialized = arrow::compute::Initialize();
+  if (!initialized.ok()) return ArrowError(initialized, path);
+  KAPPA_ASSIGN_OR_RETURN(auto reader, OpenReader(path, nullptr));
+  const auto metadata = reader->parquet_reader()->metadata();
+  KAPPA_ASSIGN_OR_RETURN(const auto plan, MakePlan(path, schema, std::move(columns), *reader));
+  std::vector<std::unique_ptr<PartDecoder>> decoders;
+  decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(reader)));
+  for (int i = 1; i < std::min(threads, metadata->num_row_groups()); ++i) {
+    KAPPA_ASSIGN_OR_RETURN(auto another, OpenReader(path, metadata));
+    decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(another)));
+  }
+  return MakePartSource(std::move(decoders), threads > 0);
 }
 
 }  // namespace kappa::connect

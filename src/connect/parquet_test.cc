@@ -30,11 +30,12 @@ class ParquetTest : public testing::Test {
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
 
   /// Writes one column "c" with Arrow's own writer, in row groups of three rows.
-  std::string WriteArrow(const std::shared_ptr<arrow::Array>& array, bool nullable = true) {
+  std::string WriteArrow(const std::shared_ptr<arrow::Array>& array, bool nullable = true, int64_t group_rows = 3,
+                         const std::shared_ptr<parquet::WriterProperties>& properties = parquet::default_writer_properties()) {
     const std::string path = Path("arrow.parquet");
     auto schema = arrow::schema({arrow::field("c", array->type(), nullable)});
     auto sink = *arrow::io::FileOutputStream::Open(path);
-    EXPECT_TRUE(parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, 3).ok());
+    EXPECT_TRUE(parquet::arrow::WriteTable(*arrow::Table::Make(schema, {array}), arrow::default_memory_pool(), sink, group_rows, properties).ok());
     EXPECT_TRUE(sink->Close().ok());
     return path;
   }
@@ -227,6 +228,148 @@ TEST_F(ParquetTest, RowsAreRefusedWhateverIsAskedFor) {
                                           "4: column \"c\": null value violates not-null constraint"));
     EXPECT_THAT(contents.offsets, ElementsAre(0, 2, 3));
     EXPECT_EQ(contents.records, 5);
+  }
+}
+
+/// Values short, long and NULL, 50 different ones, each row group with others.
+std::shared_ptr<arrow::Array> RepeatingTexts(int rows, std::vector<std::string>& expected) {
+  arrow::StringBuilder builder;
+  for (int i = 0; i < rows; ++i) {
+    if (i % 11 == 3) {
+      EXPECT_TRUE(builder.AppendNull().ok());
+      expected.push_back("NULL");
+      continue;
+    }
+    const int value = i / 10'000 * 100 + i * 7919 % 50;
+    expected.push_back((value % 2 == 0 ? "v" : "a value of more than twelve bytes: ") + std::to_string(value));
+    EXPECT_TRUE(builder.Append(expected.back()).ok());
+  }
+  return *builder.Finish();
+}
+
+TEST_F(ParquetTest, EveryEncodingAndPageGivesTheSameTexts) {
+  std::vector<std::string> expected;
+  const auto array = RepeatingTexts(30'000, expected);
+  using parquet::Encoding;
+  for (const auto version : {parquet::ParquetDataPageVersion::V1, parquet::ParquetDataPageVersion::V2}) {
+    for (const auto encoding : {Encoding::RLE_DICTIONARY, Encoding::PLAIN, Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY}) {
+      parquet::WriterProperties::Builder properties;
+      // A dictionary of 1 KiB is soon full: the column chunk begins with codes and goes on with plain values.
+      properties.data_page_version(version)->data_pagesize(4096)->compression(parquet::Compression::SNAPPY);
+      if (encoding == Encoding::RLE_DICTIONARY)
+        properties.dictionary_pagesize_limit(version == parquet::ParquetDataPageVersion::V1 ? 1 << 20 : 1 << 10);
+      else properties.disable_dictionary()->encoding(encoding);
+      const std::string path = WriteArrow(array, true, 10'000, properties.build());
+      for (const int threads : {0, 2}) {
+        const Contents contents = ReadAll(path, SchemaOf({{"c", "text"}}), {0}, 1 << 16, threads);
+        ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+        EXPECT_THAT(contents.bad, testing::IsEmpty());
+        ASSERT_EQ(contents.columns[0], expected) << static_cast<int>(encoding) << " " << threads;
+      }
+    }
+  }
+}
+
+TEST_F(ParquetTest, AnEntryOfADictionaryRefusesTheRowsThatUseIt) {
+  arrow::BinaryBuilder builder;
+  for (const char* value : {"a", "b\xff", "a long value that is no UTF-8: \xff", "a", "b\xff", "c"}) ASSERT_TRUE(builder.Append(value).ok());
+  ASSERT_TRUE(builder.AppendNull().ok());
+  const std::string path = WriteArrow(*builder.Finish(), true, 4);  // the second row group has a dictionary of its own
+  for (const std::vector<int>& columns : {std::vector<int>{0}, {}}) {
+    const Contents contents = ReadAll(path, SchemaOf({{"c", "text"}}), columns);
+    ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+    EXPECT_THAT(contents.bad, ElementsAre("1: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 1",
+                                          "2: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 31",
+                                          "4: column \"c\": invalid byte sequence for encoding \"UTF8\" at byte 1"));
+    EXPECT_THAT(contents.offsets, ElementsAre(0, 3, 5, 6));
+    if (!columns.empty()) { EXPECT_THAT(contents.columns[0], ElementsAre("a", "a", "c", "NULL")); }
+  }
+}
+
+TEST_F(ParquetTest, TextsAreCheckedByteByByteWhereTheyMustBe) {
+  // Lengths around what lies in a view and what is read at once; a zero byte or a broken character at either end.
+  arrow::BinaryBuilder builder;
+  std::vector<std::string> good, bad;
+  for (size_t size = 0; size <= 40; ++size) {
+    std::string text(size, 'x');
+    ASSERT_TRUE(builder.Append(text).ok());
+    good.push_back(text);
+    if (size < 2) continue;
+    for (const char broken : {'\0', '\x80', '\xff'}) {
+      for (const size_t at : {size_t{0}, size / 2, size - 1}) {
+        std::string wrong = text;
+        wrong[at] = broken;
+        ASSERT_TRUE(builder.Append(wrong).ok());
+        bad.push_back(wrong);
+      }
+    }
+    text.replace(0, 2, "ä");
+    ASSERT_TRUE(builder.Append(text).ok());
+    good.push_back(text);
+  }
+  const auto array = *builder.Finish();
+  for (const bool dictionary : {false, true}) {
+    parquet::WriterProperties::Builder properties;
+    if (!dictionary) properties.disable_dictionary();
+    const Contents contents = ReadAll(WriteArrow(array, true, 1 << 20, properties.build()), SchemaOf({{"c", "text"}}), {0});
+    ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+    EXPECT_EQ(contents.columns[0], good);
+    EXPECT_EQ(contents.bad.size(), bad.size());
+  }
+}
+
+TEST_F(ParquetTest, ColumnsOfNothingButNull) {
+  for (const auto& array :
+       {*arrow::MakeArrayOfNull(arrow::utf8(), 10), *arrow::MakeArrayOfNull(arrow::dictionary(arrow::int32(), arrow::utf8()), 10)}) {
+    const Contents contents = ReadAll(WriteArrow(array), SchemaOf({{"c", "text"}}), {0});
+    ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+    EXPECT_THAT(contents.columns[0], testing::AllOf(testing::SizeIs(10), testing::Each("NULL")));
+  }
+}
+
+TEST_F(ParquetTest, DecimalsOfEveryWidth) {
+  for (const bool as_integer : {false, true}) {
+    for (const int precision : {4, 9, 18, 38}) {
+      arrow::Decimal128Builder builder(arrow::decimal128(precision, 2));
+      std::vector<std::string> expected;
+      for (const char* text : {"0.00", "-0.01", "99.99", "-99.99", "12.30"}) {
+        ASSERT_TRUE(builder.Append(*arrow::Decimal128::FromString(text)).ok());
+        expected.push_back(text);
+      }
+      ASSERT_TRUE(builder.AppendNull().ok());
+      expected.push_back("NULL");
+      if (precision == 38) {
+        expected.push_back("-123456789012345678901234567890123456.78");
+        ASSERT_TRUE(builder.Append(*arrow::Decimal128::FromString(expected.back())).ok());
+      }
+      parquet::WriterProperties::Builder properties;
+      if (as_integer) properties.enable_store_decimal_as_integer();
+      const std::string path = WriteArrow(*builder.Finish(), true, 3, properties.build());
+      for (const char* type : {"numeric", "numeric(38,2)"}) {
+        const Contents contents = ReadAll(path, SchemaOf({{"c", type}}), {0});
+        ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+        EXPECT_EQ(contents.columns[0], expected) << precision << " " << as_integer;
+      }
+    }
+  }
+}
+
+TEST_F(ParquetTest, ColumnsOfPagesAndOfArraysStayAligned) {
+  // c0 is read from its pages, c1 (a list) by Arrow, whose batches are cut elsewhere.
+  const data::Schema schema = SchemaOf({{"c0", "bigint"}, {"c1", "int[]"}});
+  constexpr int64_t kRows = 20'000;
+  data::ColumnBuilder numbers(data::TypeId::kInt8), lists(data::Type::ArrayOf(data::TypeId::kInt4));
+  for (int64_t i = 0; i < kRows; ++i) {
+    numbers.Append<int64_t>(i);
+    data::AppendValue(lists, *data::FromText("{" + std::to_string(i) + "}", schema.fields[1].type));
+  }
+  auto sink = OpenFileSink(Path("a.parquet"), schema);
+  ASSERT_TRUE((*sink)->Write({kRows, {numbers.Finish(), lists.Finish()}}).ok() && (*sink)->Close().ok());
+  for (const size_t target : {size_t{1000}, size_t{1} << 20}) {
+    const Contents contents = ReadAll(Path("a.parquet"), schema, {0, 1}, target, 2);
+    ASSERT_TRUE(contents.status.ok()) << contents.status.ToString();
+    ASSERT_EQ(contents.columns[0].size(), static_cast<size_t>(kRows));
+    for (size_t i = 0; i < contents.columns[0].size(); ++i) ASSERT_EQ("{" + contents.columns[0][i] + "}", contents.columns[1][i]);
   }
 }
 

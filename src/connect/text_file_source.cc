@@ -1,16 +1,12 @@
-// A worker takes the next chunk of the file under a lock, decodes it without one, and hands it over by its number.
+// The parts of a text file are chunks of whole records.
 #include "connect/text_file_source.h"
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
+#include "connect/file_parts.h"
 #include "connect/record_chunks.h"
 
 namespace kappa::connect {
@@ -132,106 +128,30 @@ class CsvChunkDecoder final : public ChunkDecoder {
   const size_t record_bytes_max_;
 };
 
-class TextFileSource final : public FileSource {
+/// The chunks of a file, which its decoders share.
+class TextPartDecoder final : public PartDecoder {
  public:
-  TextFileSource(std::string path, std::unique_ptr<RecordChunks> chunks, std::vector<std::unique_ptr<ChunkDecoder>> decoders, bool ahead,
-                 size_t record_bytes_max)
-      : path_(std::move(path)), chunks_(std::move(chunks)), decoders_(std::move(decoders)), ahead_(ahead), record_bytes_max_(record_bytes_max) {}
-  ~TextFileSource() override {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    space_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+  TextPartDecoder(std::shared_ptr<RecordChunks> chunks, std::unique_ptr<ChunkDecoder> decoder, size_t record_bytes_max)
+      : chunks_(std::move(chunks)), decoder_(std::move(decoder)), record_bytes_max_(record_bytes_max) {}
+
+  Result<bool> Take(size_t target_bytes) override {
+    KAPPA_ASSIGN_OR_RETURN(chunk_, chunks_->Next(target_bytes));
+    return chunk_.has_value();
   }
 
-  Result<std::optional<FileBatch>> Next(size_t target_bytes) override {
-    if (ended_) return std::optional<FileBatch>();
-    Result<std::optional<FileBatch>> step = ahead_ ? Await(target_bytes) : Step(target_bytes);
-    ended_ = !step.ok() || !step->has_value();
-    if (ended_) return step;
-    FileBatch& batch = **step;
-    batch.first_offset = records_;
-    for (int64_t& offset : batch.offsets) offset += records_;
-    for (FileBatch::Bad& bad : batch.bad) bad.offset += records_;
-    records_ += batch.records;
-    return step;
-  }
-
- private:
-  using Step_t = Result<std::optional<FileBatch>>;
-
-  Step_t Step(size_t target_bytes) {
-    KAPPA_ASSIGN_OR_RETURN(std::optional<Chunk> chunk, chunks_->Next(target_bytes));
-    if (!chunk) return std::optional<FileBatch>();
-    KAPPA_ASSIGN_OR_RETURN(FileBatch batch, decoders_[0]->Decode(*chunk, record_bytes_max_));
+  Result<std::optional<FileBatch>> Next(size_t) override {
+    if (!chunk_) return std::optional<FileBatch>();
+    KAPPA_ASSIGN_OR_RETURN(FileBatch batch, decoder_->Decode(*chunk_, record_bytes_max_));
+    batch.input_bytes = chunk_->text.size();
+    chunk_.reset();
     return std::optional<FileBatch>(std::move(batch));
   }
 
-  Step_t Await(size_t target_bytes) {
-    target_bytes_ = target_bytes;
-    if (threads_.empty()) {
-      for (auto& decoder : decoders_) threads_.emplace_back([this, &decoder] { Work(*decoder); });
-    }
-    std::unique_lock lock(mutex_);
-    ready_.wait(lock, [&] { return done_.contains(delivered_); });
-    Step_t step = std::move(done_.extract(delivered_).mapped());
-    ++delivered_;
-    lock.unlock();
-    space_.notify_all();
-    return step;
-  }
-
-  void Work(ChunkDecoder& decoder) {
-    const auto ahead_max = static_cast<int64_t>(2 * decoders_.size());
-    for (;;) {
-      std::unique_lock reading(reading_);
-      {
-        std::unique_lock lock(mutex_);
-        space_.wait(lock, [&] { return stopping_ || taken_ - delivered_ < ahead_max; });
-        if (stopping_ || read_ended_) return;
-      }
-      Result<std::optional<Chunk>> chunk = chunks_->Next(target_bytes_);
-      const int64_t number = taken_++;
-      read_ended_ = !chunk.ok() || !chunk->has_value();
-      const bool ended = read_ended_;
-      reading.unlock();
-      if (!chunk.ok()) return Hand(number, chunk.error());
-      if (ended) return Hand(number, std::optional<FileBatch>());
-      Result<FileBatch> batch = decoder.Decode(**chunk, record_bytes_max_);
-      chunk = std::optional<Chunk>();
-      if (!batch.ok()) return Hand(number, batch.error());
-      Hand(number, std::optional<FileBatch>(std::move(*batch)));
-    }
-  }
-
-  void Hand(int64_t number, Step_t step) {
-    {
-      std::lock_guard lock(mutex_);
-      done_.emplace(number, std::move(step));
-    }
-    ready_.notify_one();
-  }
-
-  const std::string path_;
-  std::unique_ptr<RecordChunks> chunks_;  // by the holder of reading_
-  std::vector<std::unique_ptr<ChunkDecoder>> decoders_;
-  const bool ahead_;  // each decoder has a thread
+ private:
+  const std::shared_ptr<RecordChunks> chunks_;
+  const std::unique_ptr<ChunkDecoder> decoder_;
   const size_t record_bytes_max_;
-  int64_t records_ = 0;
-  bool ended_ = false;
-
-  std::atomic<size_t> target_bytes_{1 << 20};
-  std::mutex reading_;
-  std::atomic<int64_t> taken_{0};  // chunks numbered so far; advanced by the holder of reading_
-  bool read_ended_ = false;        // by the holder of reading_
-  std::mutex mutex_;
-  std::condition_variable ready_, space_;
-  std::map<int64_t, Step_t> done_;  // by mutex_
-  int64_t delivered_ = 0;           // by mutex_
-  bool stopping_ = false;           // by mutex_
-  std::vector<std::thread> threads_;
+  std::optional<Chunk> chunk_;
 };
 
 }  // namespace
@@ -240,7 +160,7 @@ Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, 
                                                        std::vector<int> columns, const format::DecodeOptions& options, int threads) {
   KAPPA_ASSIGN_OR_RETURN(std::unique_ptr<ByteStream> stream, OpenByteStream(path, kind.compression));
   const bool csv = kind.extension == ".csv";
-  auto chunks = std::make_unique<RecordChunks>(std::move(stream), csv ? Framing::kCsvRecords : Framing::kLines, options.record_bytes_max);
+  auto chunks = std::make_shared<RecordChunks>(std::move(stream), csv ? Framing::kCsvRecords : Framing::kLines, options.record_bytes_max);
   std::vector<std::string> header;
   if (csv) {
     KAPPA_ASSIGN_OR_RETURN(std::optional<std::string> record, chunks->TakeHeader());
@@ -250,16 +170,18 @@ Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, 
     KAPPA_ASSIGN_OR_RETURN(auto names, format::SplitCsvRecord(*record));
     for (auto& name : names) header.push_back(name.value_or(""));
   }
-  std::vector<std::unique_ptr<ChunkDecoder>> decoders;
+  std::vector<std::unique_ptr<PartDecoder>> decoders;
   for (int i = 0; i < std::max(threads, 1); ++i) {
+    std::unique_ptr<ChunkDecoder> decoder;
     if (csv) {
-      KAPPA_ASSIGN_OR_RETURN(auto decoder, format::CsvDecoder::Make(schema, columns, header));
-      decoders.push_back(std::make_unique<CsvChunkDecoder>(schema, columns, std::move(decoder), header.size() == 1, options.record_bytes_max));
+      KAPPA_ASSIGN_OR_RETURN(auto records, format::CsvDecoder::Make(schema, columns, header));
+      decoder = std::make_unique<CsvChunkDecoder>(schema, columns, std::move(records), header.size() == 1, options.record_bytes_max);
     } else {
-      decoders.push_back(std::make_unique<JsonChunkDecoder>(schema, columns, options));
+      decoder = std::make_unique<JsonChunkDecoder>(schema, columns, options);
     }
+    decoders.push_back(std::make_unique<TextPartDecoder>(chunks, std::move(decoder), options.record_bytes_max));
   }
-  return std::unique_ptr<FileSource>(new TextFileSource(path, std::move(chunks), std::move(decoders), threads > 0, options.record_bytes_max));
+  return MakePartSource(std::move(decoders), threads > 0);
 }
 
 }  // namespace kappa::connect

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "data/repeated_rows.h"
+
 namespace kappa::data {
 namespace {
 
@@ -92,6 +94,18 @@ template <typename T> void AppendFixed(std::string_view& key, ColumnBuilder& bui
 }  // namespace
 
 RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical, bool hashed) {
+  std::optional<RepeatedRows> repeated = FindRepeatedRows(columns, rows);
+  if (!repeated) {
+    Encode(columns, rows, canonical, hashed);
+    return;
+  }
+  std::vector<ColumnPtr> firsts;
+  for (const ColumnPtr& column : columns) firsts.push_back(Gather(*column, repeated->firsts));
+  Encode(firsts, static_cast<int64_t>(repeated->firsts.size()), canonical, hashed);
+  kinds_ = std::move(repeated->kinds);
+}
+
+void RowKeys::Encode(std::span<const ColumnPtr> columns, int64_t rows, bool canonical, bool hashed) {
   std::vector<ColumnPtr> converted;
   if (canonical) {
     converted.reserve(columns.size());

@@ -22,12 +22,19 @@ class RowKeys {
   /// values as they are (numeric keeps its display scale). Without `hashed`, hash() must not be asked for.
   RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true, bool hashed = true);
   std::string_view key(int64_t row) const {
-    return {bytes_.data() + offsets_[static_cast<size_t>(row)], offsets_[static_cast<size_t>(row) + 1] - offsets_[static_cast<size_t>(row)]};
+    const size_t at = kind(row);
+    return {bytes_.data() + offsets_[at], offsets_[at + 1] - offsets_[at]};
   }
-  uint64_t hash(int64_t row) const { return hashes_[static_cast<size_t>(row)]; }  // Hash64 of the key
-  std::span<const uint64_t> hashes() const { return hashes_; }
+  uint64_t hash(int64_t row) const { return hashes_[kind(row)]; }  // Hash64 of the key
+  /// Where few rows differ, keys are made and hashed once for each kind of row. Rows of one kind have the same key, rows of two kinds may.
+  size_t kind(int64_t row) const { return kinds_.empty() ? static_cast<size_t>(row) : static_cast<size_t>(kinds_[static_cast<size_t>(row)]); }
+  bool has_kinds() const { return !kinds_.empty(); }
+  size_t kind_count() const { return offsets_.size() - 1; }
 
  private:
+  void Encode(std::span<const ColumnPtr> columns, int64_t rows, bool canonical, bool hashed);
+
+  std::vector<int32_t> kinds_;  // per row, where few differ
   std::string bytes_;
   std::vector<size_t> offsets_;
   std::vector<uint64_t> hashes_;

@@ -81,6 +81,39 @@ TEST(RowKeyTest, RoundTripsMixedColumns) {
   }
 }
 
+TEST(RowKeyTest, RowsThatRepeatHaveTheKeysOfTheirValues) {
+  // Three kinds of text, one of them NULL, long ones of equal ends, beside a number that repeats: keys are made once for each kind.
+  const std::string long_text = "a text of more than twelve bytes, ", end = ", and the same end";
+  constexpr int kRows = 2000;
+  ColumnBuilder texts(TypeId::kText), numbers(TypeId::kInt4), decimals(TypeId::kNumeric);
+  for (int i = 0; i < kRows; ++i) {
+    if (i % 3 == 0) texts.AppendNull();
+    else if (i % 3 == 1) texts.AppendBytes(i % 2 == 0 ? "" : "short");
+    else texts.AppendBytes(long_text + (i % 2 == 0 ? "a" : "b") + end);
+    numbers.Append<int32_t>(i % 7);
+    decimals.AppendBytes(Numeric::Parse(i % 2 == 0 ? "1.0" : "1")->ToBytes());
+  }
+  const std::vector<ColumnPtr> columns = {texts.Finish(), numbers.Finish(), decimals.Finish()};
+  const RowKeys keys(columns, kRows);
+  EXPECT_TRUE(keys.has_kinds());
+  EXPECT_EQ(keys.kind_count(), 42u);
+  for (int i = 0; i < kRows; ++i) {
+    const int32_t row = i;
+    std::vector<ColumnPtr> alone;
+    for (const ColumnPtr& column : columns) alone.push_back(Gather(*column, std::span(&row, 1)));
+    const RowKeys key(alone, 1);
+    ASSERT_EQ(keys.key(i), key.key(0)) << i;
+    ASSERT_EQ(keys.hash(i), key.hash(0)) << i;
+  }
+}
+
+TEST(RowKeyTest, RowsThatDifferHaveNoKinds) {
+  ColumnBuilder builder(TypeId::kInt8);
+  for (int64_t i = 0; i < 4000; ++i) builder.Append<int64_t>(i / 2 * 1'000'003);
+  const std::vector<ColumnPtr> columns = {builder.Finish()};
+  EXPECT_FALSE(RowKeys(columns, 4000).has_kinds());
+}
+
 TEST(RowKeyTest, NoColumns) {
   RowKeys keys({}, 3);
   EXPECT_EQ(keys.key(2), "");

@@ -444,17 +444,20 @@ class BatchRun {
       const size_t chunk = std::max(kChunkBytesMin, kStepBytes / open);
       std::map<uint32_t, std::vector<flow::JudgedBatch>> streams;
       for (OpenFile& file : files) {
-        if (file.done) continue;
-        KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(chunk));
-        if (!batch) {
-          file.done = true;
-          --open;
-          continue;
+        // As many batches as fit.
+        for (size_t bytes = 0, last = 0; !file.done && bytes + last <= chunk; bytes += last) {
+          KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(chunk));
+          if (!batch) {
+            file.done = true;
+            --open;
+            break;
+          }
+          last = std::max<size_t>(1, batch->input_bytes);
+          TakeRefused(file.stream->id, columns.at(file.stream->id), *batch);
+          CountBad(file.path, *batch);
+          stats_.events += batch->records;
+          Judge(*file.stream, file.partition, std::move(batch->rows), batch->offsets, batch->first_offset, clocks.at(file.stream->id), streams);
         }
-        TakeRefused(file.stream->id, columns.at(file.stream->id), *batch);
-        CountBad(file.path, *batch);
-        stats_.events += batch->records;
-        Judge(*file.stream, file.partition, std::move(batch->rows), batch->offsets, batch->first_offset, clocks.at(file.stream->id), streams);
       }
       KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
       if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

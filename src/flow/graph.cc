@@ -39,7 +39,17 @@ Status Scatter(const data::ChangeBatch& batch, const std::vector<expr::ExprPtr>&
   }
   data::RowKeys row_keys(columns, batch.rows);
   rows.assign(static_cast<size_t>(shards), {});
-  for (int64_t i = 0; i < batch.rows; ++i) rows[static_cast<size_t>(ShardOf(row_keys.hash(i), shards))].push_back(static_cast<int32_t>(i));
+  for (auto& of_shard : rows) of_shard.reserve(static_cast<size_t>(batch.rows));
+  if (!row_keys.has_kinds()) {
+    for (int64_t i = 0; i < batch.rows; ++i) rows[static_cast<size_t>(ShardOf(row_keys.hash(i), shards))].push_back(static_cast<int32_t>(i));
+    return {};
+  }
+  std::vector<int> shard_of_kind(row_keys.kind_count(), -1);
+  for (int64_t i = 0; i < batch.rows; ++i) {
+    int& shard = shard_of_kind[row_keys.kind(i)];
+    if (shard < 0) shard = ShardOf(row_keys.hash(i), shards);
+    rows[static_cast<size_t>(shard)].push_back(static_cast<int32_t>(i));
+  }
   return {};
 }
 

@@ -58,7 +58,11 @@ std::shared_ptr<data::Column> CellWriter::Finish(const data::Keepalive& storage)
 
 void CellWriter::Bytes(int64_t row, std::string_view bytes) {
   if (bytes.size() <= data::StringView::kInlineMax) return Fixed(row, data::StringView(bytes));
-  if (!build_) return;
+  if (build_) Fixed(row, Copied(bytes));
+}
+
+data::StringView CellWriter::Copied(std::string_view bytes) {
+  if (bytes.size() <= data::StringView::kInlineMax) return data::StringView(bytes);
   if (heap_ == nullptr || heap_->capacity() - heap_->size() < bytes.size()) {
     heap_ = std::make_shared<std::string>();
     heap_->reserve(std::max(kHeapChunkBytes, bytes.size()));
@@ -66,7 +70,7 @@ void CellWriter::Bytes(int64_t row, std::string_view bytes) {
   }
   const size_t at = heap_->size();
   heap_->append(bytes);
-  Fixed(row, data::StringView(heap_->data() + at, bytes.size()));
+  return {heap_->data() + at, bytes.size()};
 }
 
 bool CellWriter::StoreInteger(int64_t row, int64_t value, std::string_view text, std::string& reason) {

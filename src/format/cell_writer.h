@@ -44,6 +44,8 @@ class CellWriter {
   }
   /// Copies bytes that do not fit into the view.
   void Bytes(int64_t row, std::string_view bytes);
+  /// Copies bytes that do not fit into a view for the column. Of writers that build.
+  data::StringView Copied(std::string_view bytes);
   void Borrow(int64_t row, const char* bytes, size_t size) {
     borrowed_ = true;
     Fixed(row, View(bytes, size));

@@ -174,16 +174,35 @@ class KeyedTable : public TableReader<Arena> {
   uint32_t payload_bytes() const { return payload_bytes_; }
   Arena& arena() { return arena_; }
 
-  /// Batches. `Keys` has key(i) -> std::string_view and hash(i) -> uint64_t (data::RowKeys is one); `select` lists the
-  /// i's to look at; out[j] is the row for select[j] (Find: 0 for none).
+  /// Batches. `Keys` has key(i) -> std::string_view and hash(i) -> uint64_t (data::RowKeys is one, whose kinds are looked up once);
+  /// `select` lists the i's to look at; out[j] is the row for select[j] (Find: 0 for none).
   template <typename Keys> void FindBatch(const Keys& keys, std::span<const int32_t> select, Ref* out) const {
-    Batch<false>(keys, select, out, [](int32_t) { return Ref{0}; });
+    BatchOfKinds<false>(keys, select, out, [](int32_t) { return Ref{0}; });
   }
   template <typename Keys> void FindOrInsertBatch(const Keys& keys, std::span<const int32_t> select, Ref* out) {
-    Batch<true>(keys, select, out, [&](int32_t i) { return FindOrInsert(keys.key(i), keys.hash(i)); });
+    BatchOfKinds<true>(keys, select, out, [&](int32_t i) { return FindOrInsert(keys.key(i), keys.hash(i)); });
   }
 
  private:
+  template <bool kInsert, typename Keys, typename Miss>
+  void BatchOfKinds(const Keys& keys, std::span<const int32_t> select, Ref* out, Miss&& miss) const {
+    if constexpr (requires { keys.has_kinds(); }) {
+      if (keys.has_kinds()) {
+        std::vector<int32_t> place(keys.kind_count(), -1), firsts;  // the kind's place in firsts
+        for (int32_t i : select) {
+          int32_t& at = place[keys.kind(i)];
+          if (at >= 0) continue;
+          at = static_cast<int32_t>(firsts.size());
+          firsts.push_back(i);
+        }
+        std::vector<Ref> rows(firsts.size());
+        Batch<kInsert>(keys, firsts, rows.data(), miss);
+        for (size_t j = 0; j < select.size(); ++j) out[j] = rows[static_cast<size_t>(place[keys.kind(select[j])])];
+        return;
+      }
+    }
+    Batch<kInsert>(keys, select, out, miss);
+  }
   template <bool kInsert, typename Keys, typename Miss> void Batch(const Keys& keys, std::span<const int32_t> select, Ref* out, Miss&& miss) const {
     constexpr size_t kBlock = 64;  // enough to keep all of a core's ~12-48 line fills busy, small enough for L1
     Ref candidates[kBlock];

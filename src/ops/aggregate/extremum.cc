@@ -75,9 +75,11 @@ class VariableExtremum final : public Accumulator {
   VariableExtremum(data::Type type, bool max, state::Arena* blobs) : type_(type), max_(max), blobs_(blobs) {}
   uint32_t bytes() const override { return sizeof(State); }
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
+    const bool numeric = type_.id == data::TypeId::kNumeric;
     for (int32_t row : in.rows) {
       auto& state = At<State>(in.payloads[row]);
       std::string_view value = ValueBytes(*arguments[0], row);
+      if (numeric && IsPlainlyWorse(value, state)) continue;
       if (state.size != 0 && !Better(type_, max_, value, Get(state))) continue;
       Drop(in.payloads[row]);
       state.size = value.size() + 1;
@@ -131,6 +133,15 @@ class VariableExtremum final : public Accumulator {
     state::Ref blob;
     std::memcpy(&blob, state.bytes, sizeof blob);
     return blob;
+  }
+  /// Of two numerics of 64 bits with the same scale, which most are: no better than the state.
+  bool IsPlainlyWorse(std::string_view value, const State& state) const {
+    constexpr size_t kBytes = 10;
+    if (value.size() != kBytes || state.size != kBytes + 1 || std::memcmp(value.data(), state.bytes, 2) != 0) return false;
+    int64_t a, b;
+    std::memcpy(&a, value.data() + 2, sizeof a);
+    std::memcpy(&b, state.bytes + 2, sizeof b);
+    return max_ ? a <= b : a >= b;
   }
   std::string_view Get(const State& state) {
     if (state.size <= sizeof state.bytes + 1) return {state.bytes, state.size - 1};

@@ -176,6 +176,13 @@ data::Batch HashJoin::Assemble(int port, data::Batch a, data::Batch b) {
 }
 
 data::Batch GatherBatch(const data::Batch& batch, std::span<const int32_t> rows) {
+  // Every row meets one partner where a key is looked up: then the columns are shared.
+  const auto is_whole = [&] {
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (rows[i] != static_cast<int32_t>(i)) return false;
+    return true;
+  };
+  if (static_cast<int64_t>(rows.size()) == batch.rows && is_whole()) return batch;
   data::Batch out;
   out.rows = static_cast<int64_t>(rows.size());
   for (const data::ColumnPtr& column : batch.columns) out.columns.push_back(data::Gather(*column, rows));
