@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "base/int128.h"
@@ -224,10 +225,12 @@ struct Graph::Impl {
 
   size_t lanes() const { return static_cast<size_t>(options.shards); }
 
-  /// Rows of a batch when so many are pushed: within the limit, equal, and as many batches as fill all lanes when that is worth it.
-  int64_t PieceRows(int64_t rows) const {
+  /// Rows of a batch when so many are pushed behind `before` others: within the limit, equal, and as many batches as fill all lanes when that
+  /// is worth the copies: not behind many others, of which each lane has its share.
+  int64_t PieceRows(int64_t rows, int64_t before) const {
     constexpr int64_t kWorthSharing = 1024;
-    const auto limit = static_cast<int64_t>(options.batch_rows), shares = rows >= kWorthSharing ? static_cast<int64_t>(options.shards) : 1;
+    const bool share = rows >= kWorthSharing && rows > before / 4;
+    const auto limit = static_cast<int64_t>(options.batch_rows), shares = share ? static_cast<int64_t>(options.shards) : 1;
     const int64_t pieces = ((rows + limit - 1) / limit + shares - 1) / shares * shares;
     return (rows + pieces - 1) / pieces;
   }
@@ -511,7 +514,7 @@ void Graph::Push(int index, data::ChangeBatch rows) {
   if (at_node == SIZE_MAX) return;
   Impl::Node& node = impl_->nodes[at_node];
   if (rows.rows == 0) return;
-  const int64_t piece = impl_->PieceRows(rows.rows);
+  const int64_t piece = impl_->PieceRows(rows.rows, std::accumulate(node.lane_rows.begin(), node.lane_rows.end(), int64_t{0}));
   for (int64_t at = 0; at < rows.rows; at += piece) {
     const int64_t count = std::min(piece, rows.rows - at);
     // The lane with the fewest rows takes the batch, so that shards begin with equal shares.
