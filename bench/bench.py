@@ -47,7 +47,7 @@ FLINK_PARQUET = {"q0": 4.4, "q3": 15.5, "q4": 0.53, "q5": 1.45, "q7": 0.32, "q9"
 NEXMARK_PARQUET = """
 import sys, duckdb
 connection = duckdb.connect()
-connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET enable_progress_bar = false")
 for path in sys.argv[1:]:
     read = f"read_json('{path}', format = 'newline_delimited')"
     columns = [row[0] for row in connection.execute(f"DESCRIBE FROM {read}").fetchall()]
@@ -81,7 +81,7 @@ DUCKDB_QUERY = """
 import sys, time, duckdb
 folder, query = sys.argv[1:]
 connection = duckdb.connect()
-connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
+connection.execute("SET threads = 2; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 connection.execute(f"CREATE VIEW events AS FROM '{folder}/events.parquet'; CREATE VIEW dim AS FROM '{folder}/dim.parquet'")
 begin = time.monotonic()
 rows = connection.execute(f"CREATE TEMP TABLE result AS {query}").fetchone()[0]
