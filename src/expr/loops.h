@@ -12,9 +12,7 @@ template <typename Body> inline void ForEachRow(int64_t count, Body body) {
   constexpr int64_t kBlock = 64;
   int64_t row = 0;
   for (; row + kBlock <= count; row += kBlock) {
-#ifdef __clang__
-#pragma clang loop vectorize(assume_safety)
-#else
+#ifndef __clang__
 #pragma GCC ivdep
 #endif
     for (int64_t i = 0; i < kBlock; ++i) body(row + i);

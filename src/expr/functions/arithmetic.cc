@@ -96,8 +96,8 @@ template <typename R> Error FloatFailure(R result) { return result == 0 ? FloatU
 
 template <typename R, typename A, typename B> inline uint64_t FloatOverflows(R result, A a, B b) {
   constexpr R kInfinity = std::numeric_limits<R>::infinity();
-  return static_cast<uint64_t>((std::fabs(result) == kInfinity) & (std::fabs(static_cast<R>(a)) != kInfinity) &
-                               (std::fabs(static_cast<R>(b)) != kInfinity));
+  const auto is_finite = [](R value) { return static_cast<uint64_t>(std::fabs(value) != kInfinity); };
+  return (is_finite(result) ^ 1) & is_finite(static_cast<R>(a)) & is_finite(static_cast<R>(b));
 }
 
 template <typename R, typename A, typename B> struct FloatAdd {
