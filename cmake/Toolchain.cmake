@@ -9,6 +9,8 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>) # lets ccache see inside a precompiled header
 endif()
+# A product is rounded before it is added to something, as PostgreSQL does it and whatever the optimizer: the same log gives the same bits.
+add_compile_options(-ffp-contract=off)
 add_compile_options(-pthread -march=${KAPPA_ARCH} -Wall -Wextra -Wpedantic -Werror -Wno-missing-field-initializers)
 # g++ 12 reports these inside its own standard library when it inlines std::string and std::vector (GCC bugs 105329, 105562).
 add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
