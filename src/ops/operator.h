@@ -17,7 +17,7 @@ namespace kappa::ops {
 
 /// The layout of all operators' state (payloads of tables, rows, root words). Raise it with any change to one of them: a
 /// checkpoint of another layout is not read, the views are rebuilt from the log instead.
-inline constexpr uint32_t kStateLayout = 4;
+inline constexpr uint32_t kStateLayout = 5;
 
 using Output = std::vector<data::ChangeBatch>;
 

@@ -26,6 +26,7 @@ class Window final : public Operator {
         slide_(node.slide_us),
         size_(node.size_us),
         offset_(node.offset_us),
+        slices_(node.merges),
         merges_(node.merges),
         context_(std::move(context)) {
     KAPPA_CHECK(slide_ > 0 && size_ > 0);
@@ -33,7 +34,10 @@ class Window final : public Operator {
 
   Status OnBatch(int, data::ChangeBatch batch, Output& out) override {
     if (batch.rows == 0) return {};
-    if (merges_) batch = MergeSlices(std::move(batch));
+    if (slices_ && batch.columns[static_cast<size_t>(time_)]->type().id != data::TypeId::kDate) {
+      batch.columns[static_cast<size_t>(time_)] = SliceStarts(*batch.columns[static_cast<size_t>(time_)]);
+      if (merges_) batch = MergeSlices(std::move(batch));
+    }
     const data::ColumnPtr time_column = batch.columns[static_cast<size_t>(time_)];  // outlives the batch below
     const data::Column& time = *time_column;
     const bool date = time.type().id == data::TypeId::kDate;
@@ -103,14 +107,29 @@ class Window final : public Operator {
     return column;
   }
 
+  static bool HasSlice(const data::Column& time, int64_t row) {
+    const int64_t t = time.data<int64_t>()[row];
+    return !time.IsNull(row) && t > INT64_MIN / 4 && t < INT64_MAX / 4;
+  }
+  /// The times as the starts of their slices, which are in the same windows. Nobody asks for the times of rows that may be merged, but
+  /// operators keep whole rows: one that goes must look like one that came, whatever it was merged with.
+  data::ColumnPtr SliceStarts(const data::Column& time) const {
+    auto starts = std::make_shared<data::Column>(time.type(), time.size(), data::Column::Uninitialized{});
+    auto* to = starts->mutable_data<int64_t>();
+    const int64_t phase = offset_ % slide_;
+    for (int64_t i = 0; i < time.size(); ++i) {
+      const int64_t t = time.data<int64_t>()[i];
+      to[i] = HasSlice(time, i) ? FloorDivide(t - phase, slide_) * slide_ + phase : t;
+    }
+    starts->MergeNulls(time);
+    return starts;
+  }
   /// The batch with equal rows of a slice merged. Rows that no window holds stay as they are.
   data::ChangeBatch MergeSlices(data::ChangeBatch batch) {
     const data::Column& time = *batch.columns[static_cast<size_t>(time_)];
-    if (time.type().id == data::TypeId::kDate) return batch;
     std::vector<data::ColumnPtr> others = batch.columns;
     others.erase(others.begin() + time_);
     const data::RowKeys keys(others, batch.rows, /*canonical=*/false);
-    const auto slice = [&](int64_t row) { return FloorDivide(time.data<int64_t>()[row] - offset_ % slide_, slide_); };
     struct Row {
       int64_t slice;
       int32_t row, place;  // place: in `rows`
@@ -122,10 +141,8 @@ class Window final : public Operator {
     auto weights = std::make_shared<std::vector<int64_t>>();
     for (int64_t i = 0; i < batch.rows; ++i) {
       const auto row = static_cast<int32_t>(i), place = static_cast<int32_t>(rows.size());
-      const int64_t t = time.data<int64_t>()[i];
-      const bool held = !time.IsNull(i) && t > INT64_MIN / 4 && t < INT64_MAX / 4;
-      if (held) {
-        const auto [it, fresh] = known.insert({slice(i), row, place});
+      if (HasSlice(time, i)) {
+        const auto [it, fresh] = known.insert({time.data<int64_t>()[i], row, place});
         if (!fresh) {
           (*weights)[static_cast<size_t>(it->place)] += batch.weight(i);
           continue;
@@ -156,7 +173,8 @@ class Window final : public Operator {
   bool cumulate_;
   int time_;
   int64_t slide_, size_, offset_;
-  bool merges_;  // as the plan allows, while it helps
+  bool slices_;  // the plan allows to merge rows of a slice
+  bool merges_;  // while it helps
   int64_t seen_rows_ = 0, kept_rows_ = 0;
   expr::EvalContext context_;
 };
