@@ -58,7 +58,7 @@ function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;
   for (; value >= 1024 && i + 1 < units.length; ++i) value /= 1024;
-  return `${(value >= 100 ? number : one).format(value >= 100 ? Math.round(value) : value)} ${units[i]}`;
+  return `${(value >= 10 ? number : one).format(value >= 10 ? Math.round(value) : value)} ${units[i]}`;
 }
 
 function duration(seconds) {
