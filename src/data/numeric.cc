@@ -303,7 +303,9 @@ Result<Numeric> Numeric::ApplyModifier(int32_t modifier) const {
   int precision = NumericPrecision(modifier);
   int scale = NumericScale(modifier);
   const auto field = [&] { return "A field with precision " + std::to_string(precision) + ", scale " + std::to_string(scale); };
-  if (is_infinite()) { return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field() + " cannot hold an infinite value."); }
+  if (is_infinite()) {
+    return Error(sqlstate::kNumericValueOutOfRange, "numeric field overflow").Detail(field() + " cannot hold an infinite value.");
+  }
   KAPPA_ASSIGN_OR_RETURN(Numeric rounded, Rescale(*this, scale, Rounding::kHalfAway));
   int digits = rounded.is_small() ? DigitCount(rounded.small_) : DigitCount(rounded.big_->value);
   // With a negative scale the coefficient holds the rounded-off zeros too: precision - scale digits before the point.

@@ -197,16 +197,17 @@ void Broker::OffsetDelete(const OffsetDeleteRequest& request, Respond<OffsetDele
     for (const auto& partition : asked.partitions) topic.partitions.push_back(partition.index);
   }
   groups_.Do([&](group::Coordinator& coordinator) {
-    coordinator.DeleteOffsets(request.group, topics,
-                              [topics, respond = std::move(respond)](group::GroupError error, const std::vector<std::vector<group::GroupError>>& errors) {
-                                OffsetDeleteResponse response{.error = ToCode(error)};
-                                for (size_t t = 0; t < errors.size(); ++t) {
-                                  auto& answer = response.topics.emplace_back();
-                                  answer.name = topics[t].topic;
-                                  for (size_t p = 0; p < errors[t].size(); ++p) answer.partitions.push_back({topics[t].partitions[p], ToCode(errors[t][p])});
-                                }
-                                respond(std::move(response));
-                              });
+    coordinator.DeleteOffsets(
+        request.group, topics,
+        [topics, respond = std::move(respond)](group::GroupError error, const std::vector<std::vector<group::GroupError>>& errors) {
+          OffsetDeleteResponse response{.error = ToCode(error)};
+          for (size_t t = 0; t < errors.size(); ++t) {
+            auto& answer = response.topics.emplace_back();
+            answer.name = topics[t].topic;
+            for (size_t p = 0; p < errors[t].size(); ++p) answer.partitions.push_back({topics[t].partitions[p], ToCode(errors[t][p])});
+          }
+          respond(std::move(response));
+        });
   });
 }
 

@@ -29,7 +29,8 @@ class ViewTest : public testing::Test {
 
 TEST_F(ViewTest, JoinsBeginWithTheSmallestInputs) {
   const std::string query =
-      "SELECT c.id, r.year, p.v FROM commits c JOIN repos r ON c.repo = r.name JOIN pairs p ON p.a = r.year AND p.b < c.parents WHERE c.added > r.year";
+      "SELECT c.id, r.year, p.v FROM commits c JOIN repos r ON c.repo = r.name JOIN pairs p ON p.a = r.year AND p.b < c.parents WHERE c.added > "
+      "r.year";
   const std::string written = catalog_.Plan(query);
   const auto order = [](const std::string& text) { return std::vector{text.find("commits ["), text.find("repos ["), text.find("pairs [")}; };
   const auto sorted = [&](const std::string& text, std::vector<size_t> leaves) {
