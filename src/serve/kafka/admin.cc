@@ -80,86 +80,66 @@ void Broker::AlterTopicConfig(AlterConfigsResponse::Resource& out, bool validate
   out.message = ErrorText(done.error());
 }
 
-AlterConfigsResponse Broker::AlterConfigs(const AlterConfigsRequest& request) {
+/// set(config, changes) for each resource, on its topic's configuration.
+template <class Request, class Set> AlterConfigsResponse Broker::AlterTopicConfigs(const Request& request, Set&& set) {
   AlterConfigsResponse response;
   for (const auto& asked : request.resources) {
     auto& out = response.resources.emplace_back();
     out.type = asked.type;
     out.name = asked.name;
-    AlterTopicConfig(out, request.validate_only, [&](log::TopicConfig& config) -> Status {
-      config = {.partitions = config.partitions, .unsafe = config.unsafe, .internal = config.internal};
-      for (const auto& entry : asked.configs) KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, entry.value));
-      return {};
-    });
+    AlterTopicConfig(out, request.validate_only, [&](log::TopicConfig& config) { return set(config, asked.configs); });
   }
   return response;
 }
 
+AlterConfigsResponse Broker::AlterConfigs(const AlterConfigsRequest& request) {
+  return AlterTopicConfigs(request, [](log::TopicConfig& config, const auto& entries) -> Status {
+    config = {.partitions = config.partitions, .unsafe = config.unsafe, .internal = config.internal};
+    for (const auto& entry : entries) KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, entry.value));
+    return {};
+  });
+}
+
 AlterConfigsResponse Broker::IncrementalAlterConfigs(const IncrementalAlterConfigsRequest& request) {
-  AlterConfigsResponse response;
-  for (const auto& asked : request.resources) {
-    auto& out = response.resources.emplace_back();
-    out.type = asked.type;
-    out.name = asked.name;
-    AlterTopicConfig(out, request.validate_only, [&](log::TopicConfig& config) -> Status {
-      for (const auto& entry : asked.configs) {
-        if (entry.operation == IncrementalAlterConfigsRequest::kDelete) {
-          KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, std::nullopt));
-        } else if (entry.operation == IncrementalAlterConfigsRequest::kSet && entry.value) {
-          KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, entry.value));
-        } else {
-          return Error(sqlstate::kInvalidParameterValue, fmt::format("topic configuration \"{}\" can be set and deleted only", entry.name));
-        }
+  return AlterTopicConfigs(request, [](log::TopicConfig& config, const auto& entries) -> Status {
+    for (const auto& entry : entries) {
+      if (entry.operation == IncrementalConfig::kDelete) {
+        KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, std::nullopt));
+      } else if (entry.operation == IncrementalConfig::kSet && entry.value) {
+        KAPPA_RETURN_IF_ERROR(SetTopicConfig(config, entry.name, entry.value));
+      } else {
+        return Error(sqlstate::kInvalidParameterValue, fmt::format("topic configuration \"{}\" can be set and deleted only", entry.name));
       }
-      return {};
-    });
-  }
-  return response;
+    }
+    return {};
+  });
 }
 
 DeleteRecordsResponse Broker::DeleteRecords(const DeleteRecordsRequest& request) {
   DeleteRecordsResponse response;
-  for (const auto& asked : request.topics) {
-    auto& answer = response.topics.emplace_back();
-    answer.name = asked.name;
-    std::shared_ptr<log::Topic> topic;
-    for (const auto& in : asked.partitions) {
-      auto& out = answer.partitions.emplace_back();
-      out.index = in.index;
-      log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error);
-      if (partition == nullptr) continue;
-      const log::Offset end = partition->durable_end();
-      if (in.offset < -1 || in.offset > end) {
-        out.error = Code::kOffsetOutOfRange;
-        continue;
-      }
-      Status deleted = ChangeUnreadTopic(asked.name, [&] { return partition->DeleteBefore(in.offset == -1 ? end : in.offset); });
-      if (!deleted.ok()) out.error = ToCode(deleted.error());
-      if (deleted.ok()) out.low_watermark = partition->start_offset();
+  ForEachPartition(request, response, [&](const auto& in, auto& out, log::Partition& partition, const std::string& topic) {
+    const log::Offset end = partition.durable_end();
+    if (in.offset < -1 || in.offset > end) {
+      out.error = Code::kOffsetOutOfRange;
+      return;
     }
-  }
+    Status deleted = ChangeUnreadTopic(topic, [&] { return partition.DeleteBefore(in.offset == -1 ? end : in.offset); });
+    if (!deleted.ok()) out.error = ToCode(deleted.error());
+    if (deleted.ok()) out.low_watermark = partition.start_offset();
+  });
   return response;
 }
 
 OffsetForLeaderEpochResponse Broker::OffsetForLeaderEpoch(const OffsetForLeaderEpochRequest& request) {
   OffsetForLeaderEpochResponse response;
-  for (const auto& asked : request.topics) {
-    auto& answer = response.topics.emplace_back();
-    answer.name = asked.name;
-    std::shared_ptr<log::Topic> topic;
-    for (const auto& in : asked.partitions) {
-      auto& out = answer.partitions.emplace_back();
-      out.index = in.index;
-      const log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error);
-      if (partition == nullptr) continue;
-      if (in.current_leader_epoch > kLeaderEpoch) {
-        out.error = Code::kUnknownLeaderEpoch;
-      } else if (in.leader_epoch == kLeaderEpoch) {
-        out.leader_epoch = kLeaderEpoch;
-        out.end_offset = partition->durable_end();
-      }
+  ForEachPartition(request, response, [](const auto& in, auto& out, const log::Partition& partition, const std::string&) {
+    if (in.current_leader_epoch > kLeaderEpoch) {
+      out.error = Code::kUnknownLeaderEpoch;
+    } else if (in.leader_epoch == kLeaderEpoch) {
+      out.leader_epoch = kLeaderEpoch;
+      out.end_offset = partition.durable_end();
     }
-  }
+  });
   return response;
 }
 

@@ -58,17 +58,9 @@ struct CreatePartitionsResponse {
   }
 };
 
-/// All settings of a resource: what is not named goes back to its default.
-struct AlterConfigsRequest {
-  struct Config {
-    std::string name;
-    std::optional<std::string> value;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(value);
-      c.Tags();
-    }
-  };
+/// Changes of settings, a list of them for each resource.
+template <class Change> struct ConfigChanges {
+  using Config = Change;
   struct Resource {
     int8_t type = 0;
     std::string name;
@@ -89,38 +81,22 @@ struct AlterConfigsRequest {
   }
 };
 
-struct IncrementalAlterConfigsRequest {
+/// All settings of a resource: what is not named goes back to its default.
+using AlterConfigsRequest = ConfigChanges<CreateTopicsRequest::Config>;
+
+struct IncrementalConfig {
   static constexpr int8_t kSet = 0, kDelete = 1;  // 2 and 3 append to and subtract from lists
-  struct Config {
-    std::string name;
-    int8_t operation = 0;
-    std::optional<std::string> value;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(operation);
-      c(value);
-      c.Tags();
-    }
-  };
-  struct Resource {
-    int8_t type = 0;
-    std::string name;
-    std::vector<Config> configs;
-    template <class C> void Fields(C& c) {
-      c(type);
-      c(name);
-      c(configs);
-      c.Tags();
-    }
-  };
-  std::vector<Resource> resources;
-  bool validate_only = false;
+  std::string name;
+  int8_t operation = 0;
+  std::optional<std::string> value;
   template <class C> void Fields(C& c) {
-    c(resources);
-    c(validate_only);
+    c(name);
+    c(operation);
+    c(value);
     c.Tags();
   }
 };
+using IncrementalAlterConfigsRequest = ConfigChanges<IncrementalConfig>;
 
 /// Answers both of the above.
 struct AlterConfigsResponse {

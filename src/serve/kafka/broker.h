@@ -107,6 +107,7 @@ class Broker {
   DescribeAclsResponse DescribeAcls();
   CreateAclsResponse CreateAcls(const CreateAclsRequest& request);
   DeleteAclsResponse DeleteAcls(const DeleteAclsRequest& request);
+  template <class Request, class Set> AlterConfigsResponse AlterTopicConfigs(const Request& request, Set&& set);
   void AlterTopicConfig(AlterConfigsResponse::Resource& out, bool validate_only, const std::function<Status(log::TopicConfig&)>& set);
   Status ChangeUnreadTopic(const std::string& name, const std::function<Status()>& change);
 
@@ -115,6 +116,20 @@ class Broker {
   /// The topic and partition that a client may use; null with the error set otherwise.
   std::shared_ptr<log::Topic> FindTopic(const std::string& name, Code& error) const;
   log::Partition* FindPartition(const std::string& name, int32_t index, std::shared_ptr<log::Topic>& topic, Code& error) const;
+  /// Goes through the partitions that a request names: each(in, out, partition, topic's name) where there is such a partition, and out.error
+  /// tells what is wrong where there is none. Requests and responses have lists of OfTopic in common.
+  template <class Request, class Response, class Each> void ForEachPartition(Request& request, Response& response, Each&& each) const {
+    for (auto& asked : request.topics) {
+      auto& answer = response.topics.emplace_back();
+      answer.name = asked.name;
+      std::shared_ptr<log::Topic> topic;
+      for (auto& in : asked.partitions) {
+        auto& out = answer.partitions.emplace_back();
+        out.index = in.index;
+        if (log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error)) each(in, out, *partition, asked.name);
+      }
+    }
+  }
 
   const KafkaServerOptions& options_;
   log::Log& log_;

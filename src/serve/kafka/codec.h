@@ -33,6 +33,17 @@ struct Blob {
   bool operator==(const Blob&) const = default;
 };
 
+/// A topic with a list of something for each of its partitions.
+template <class Partition> struct OfTopic {
+  std::string name;
+  std::vector<Partition> partitions;
+  template <class C> void Fields(C& c) {
+    c(name);
+    c(partitions);
+    c.Tags();
+  }
+};
+
 /// Reads from borrowed bytes. Never allocates more than the bytes at hand justify; check ok() at the end.
 class Decoder {
  public:

@@ -195,16 +195,6 @@ struct LeaveGroupResponse {
   }
 };
 
-/// A topic with a list of something for each of its partitions.
-template <class Partition> struct OfTopic {
-  std::string name;
-  std::vector<Partition> partitions;
-  template <class C> void Fields(C& c) {
-    c(name);
-    c(partitions);
-    c.Tags();
-  }
-};
 struct PartitionError {
   int32_t index = 0;
   Code error = Code::kNone;

@@ -134,18 +134,10 @@ void Broker::OffsetCommit(OffsetCommitRequest request, Respond<OffsetCommitRespo
   OffsetCommitResponse response;
   std::vector<group::OffsetToCommit> offsets;
   std::vector<std::pair<size_t, size_t>> places;  // of the offsets, in the response
-  for (auto& asked : request.topics) {
-    auto& answer = response.topics.emplace_back();
-    answer.name = asked.name;
-    std::shared_ptr<log::Topic> topic;
-    for (auto& in : asked.partitions) {
-      auto& out = answer.partitions.emplace_back();
-      out.index = in.index;
-      if (FindPartition(asked.name, in.index, topic, out.error) == nullptr) continue;
-      places.emplace_back(response.topics.size() - 1, answer.partitions.size() - 1);
-      offsets.push_back({asked.name, in.index, in.offset, in.leader_epoch, std::move(in.metadata).value_or("")});
-    }
-  }
+  ForEachPartition(request, response, [&](auto& in, auto&, const log::Partition&, const std::string& topic) {
+    places.emplace_back(response.topics.size() - 1, response.topics.back().partitions.size() - 1);
+    offsets.push_back({topic, in.index, in.offset, in.leader_epoch, std::move(in.metadata).value_or("")});
+  });
   groups_.Do([&](group::Coordinator& coordinator) {
     coordinator.Commit({request.group, request.generation, request.member_id, request.instance_id}, std::move(offsets),
                        [response = std::move(response), places = std::move(places),

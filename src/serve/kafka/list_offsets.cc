@@ -33,31 +33,22 @@ Result<std::optional<std::pair<log::Offset, int64_t>>> FindMaxTimestamp(const lo
 
 ListOffsetsResponse Broker::ListOffsets(const ListOffsetsRequest& request) {
   ListOffsetsResponse response;
-  for (const ListOffsetsRequest::Topic& asked : request.topics) {
-    std::shared_ptr<log::Topic> topic;
-    auto& answer = response.topics.emplace_back();
-    answer.name = asked.name;
-    for (const ListOffsetsRequest::Partition& in : asked.partitions) {
-      auto& out = answer.partitions.emplace_back();
-      out.index = in.index;
-      const log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error);
-      if (partition == nullptr) continue;
-      if (in.timestamp_ms == ListOffsetsRequest::kLatest) {
-        out.offset = partition->durable_end();
-      } else if (in.timestamp_ms == ListOffsetsRequest::kEarliest) {
-        out.offset = partition->start_offset();
-      } else if (in.timestamp_ms < ListOffsetsRequest::kMaxTimestamp) {
-        out.error = Code::kInvalidRequest;
-      } else {
-        auto found = in.timestamp_ms == ListOffsetsRequest::kMaxTimestamp ? FindMaxTimestamp(*partition) : partition->FindTimestamp(in.timestamp_ms);
-        if (!found.ok()) {
-          out.error = ToCode(found.error());
-        } else if (found->has_value()) {
-          std::tie(out.offset, out.timestamp_ms) = **found;
-        }
+  ForEachPartition(request, response, [](const auto& in, auto& out, const log::Partition& partition, const std::string&) {
+    if (in.timestamp_ms == ListOffsetsRequest::kLatest) {
+      out.offset = partition.durable_end();
+    } else if (in.timestamp_ms == ListOffsetsRequest::kEarliest) {
+      out.offset = partition.start_offset();
+    } else if (in.timestamp_ms < ListOffsetsRequest::kMaxTimestamp) {
+      out.error = Code::kInvalidRequest;
+    } else {
+      auto found = in.timestamp_ms == ListOffsetsRequest::kMaxTimestamp ? FindMaxTimestamp(partition) : partition.FindTimestamp(in.timestamp_ms);
+      if (!found.ok()) {
+        out.error = ToCode(found.error());
+      } else if (found->has_value()) {
+        std::tie(out.offset, out.timestamp_ms) = **found;
       }
     }
-  }
+  });
   return response;
 }
 

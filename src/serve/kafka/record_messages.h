@@ -16,15 +16,7 @@ struct ProduceRequest {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
   std::optional<std::string> transactional_id;
   int16_t acks = 0;
   int32_t timeout_ms = 0;
@@ -69,15 +61,7 @@ struct ProduceResponse {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
   std::vector<Topic> topics;
   int32_t throttle_ms = 0;
   template <class C> void Fields(C& c) {
@@ -105,24 +89,8 @@ struct FetchRequest {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
-  struct Forgotten {
-    std::string name;
-    std::vector<int32_t> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
+  using Forgotten = OfTopic<int32_t>;
   int32_t replica_id = -1;
   int32_t max_wait_ms = 0;
   int32_t min_bytes = 0;
@@ -181,15 +149,7 @@ struct FetchResponse {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
   int32_t throttle_ms = 0;
   Code error = Code::kNone;
   int32_t session_id = 0;
@@ -217,15 +177,7 @@ struct ListOffsetsRequest {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
   static constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3;
   int32_t replica_id = -1;
   int8_t isolation_level = 0;
@@ -254,15 +206,7 @@ struct ListOffsetsResponse {
       c.Tags();
     }
   };
-  struct Topic {
-    std::string name;
-    std::vector<Partition> partitions;
-    template <class C> void Fields(C& c) {
-      c(name);
-      c(partitions);
-      c.Tags();
-    }
-  };
+  using Topic = OfTopic<Partition>;
   int32_t throttle_ms = 0;
   std::vector<Topic> topics;
   template <class C> void Fields(C& c) {
