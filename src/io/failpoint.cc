@@ -18,9 +18,13 @@ struct Armed {
   std::string name;
   uint64_t nth;     // 1: the first passing
   bool sticky;      // also every later one
-  int error;        // 0: kill the process
+  int error;        // an errno, kFailpointSkip, kAbort or kDelay
   uint64_t passed = 0;
 };
+
+constexpr int kAbort = -2;
+constexpr int kDelay = -3;
+constexpr useconds_t kDelayMicros = 50'000;
 
 std::mutex mutex;
 std::vector<Armed>& List() {
@@ -30,7 +34,7 @@ std::vector<Armed>& List() {
 
 Error BadSpec(std::string_view part) {
   return Error(sqlstate::kInvalidParameterValue, "invalid failpoint \"" + std::string(part) + "\"")
-      .Hint("Write name:nth:action, with action abort, error or enospc; nth+ means from the nth on.");
+      .Hint("Write name:nth:action, with action abort, error, enospc, delay or skip; nth+ means from the nth on.");
 }
 
 Result<Armed> Parse(std::string_view part) {
@@ -48,7 +52,10 @@ Result<Armed> Parse(std::string_view part) {
   if (error != std::errc() || end != count.data() + count.size() || armed.nth == 0) return BadSpec(part);
   if (action == "error") armed.error = EIO;
   else if (action == "enospc") armed.error = ENOSPC;
-  else if (action != "abort") return BadSpec(part);
+  else if (action == "skip") armed.error = kFailpointSkip;
+  else if (action == "delay") armed.error = kDelay;
+  else if (action == "abort") armed.error = kAbort;
+  else return BadSpec(part);
   return armed;
 }
 
@@ -71,15 +78,24 @@ namespace internal {
 constinit std::atomic<bool> failpoints_armed{false};
 
 int PassFailpoint(std::string_view name) {
-  std::lock_guard lock(mutex);
-  for (Armed& armed : List()) {
-    if (armed.name != name) continue;
-    ++armed.passed;
-    if (armed.passed != armed.nth && !(armed.sticky && armed.passed > armed.nth)) continue;
-    if (armed.error != 0) return armed.error;
+  const int action = [&] {
+    std::lock_guard lock(mutex);
+    for (Armed& armed : List()) {
+      if (armed.name != name) continue;
+      ++armed.passed;
+      if (armed.passed != armed.nth && !(armed.sticky && armed.passed > armed.nth)) continue;
+      if (armed.passed == armed.nth)
+        std::fprintf(stderr, "kappa: failpoint %s strikes at passing %llu\n", armed.name.c_str(), static_cast<unsigned long long>(armed.nth));
+      return armed.error;
+    }
+    return 0;
+  }();
+  if (action == kAbort) {
     kill(getpid(), SIGKILL);
     while (true) pause();
   }
+  if (action != kDelay) return action;
+  usleep(kDelayMicros);
   return 0;
 }
 

@@ -44,6 +44,8 @@ Result<File> File::Open(std::string path, Mode mode) {
   if (mode == Mode::kCreate) {
     flags |= O_CREAT | O_EXCL;
     if (int error = Failpoint("create")) return FileError("create file", path, error);
+  } else if (int error = Failpoint("open")) {
+    return FileError("open file", path, error);
   }
   int fd;
   do fd = ::open(path.c_str(), flags, 0640);
@@ -118,7 +120,7 @@ Status File::WriteAt(uint64_t position, std::span<iovec> pieces, std::string_vie
 }
 
 Status File::Sync(std::string_view failpoint) {
-  if (int error = Failpoint(failpoint)) return FileError("fsync file", path_, error);
+  if (int error = Failpoint(failpoint)) return error == kFailpointSkip ? Status() : FileError("fsync file", path_, error);
   if (::fdatasync(fd_) != 0) return FileError("fsync file", path_, errno);
   return {};
 }
@@ -136,6 +138,7 @@ bool File::Preallocate(uint64_t position, uint64_t bytes) {
 }
 
 Result<uint64_t> File::Size() const {
+  if (int error = Failpoint("size")) return FileError("stat file", path_, error);
   struct stat info;
   if (::fstat(fd_, &info) != 0) return FileError("stat file", path_, errno);
   return static_cast<uint64_t>(info.st_size);

@@ -79,7 +79,7 @@ Status RemoveContents(int folder_fd, const std::string& folder) {
 }  // namespace
 
 Status SyncDirectory(const std::string& folder) {
-  if (int error = Failpoint("dir_sync")) return FileError("fsync folder", folder, error);
+  if (int error = Failpoint("dir_sync")) return error == kFailpointSkip ? Status() : FileError("fsync folder", folder, error);
   int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return FileError("open folder", folder, errno);
   int result = ::fsync(fd);
@@ -136,6 +136,7 @@ Status ReplaceFile(const std::string& path, std::string_view bytes) {
 }
 
 Status CreateFolders(const std::string& folder) {
+  if (int error = Failpoint("mkdir")) return FileError("create folder", folder, error);
   if (::mkdir(folder.c_str(), 0750) == 0) return SyncDirectory(ParentOf(folder));
   if (errno == EEXIST) {
     struct stat info;
@@ -149,6 +150,7 @@ Status CreateFolders(const std::string& folder) {
 }
 
 Status RemoveTree(const std::string& folder) {
+  if (int error = Failpoint("unlink")) return FileError("remove folder", folder, error);
   int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return errno == ENOENT ? Status() : FileError("open folder", folder, errno);
   KAPPA_RETURN_IF_ERROR(RemoveContents(fd, folder));
@@ -157,6 +159,7 @@ Status RemoveTree(const std::string& folder) {
 }
 
 Result<std::vector<std::string>> ListFolder(const std::string& folder) {
+  if (int error = Failpoint("list")) return FileError("list folder", folder, error);
   std::unique_ptr<DIR, CloseDir> dir(::opendir(folder.c_str()));
   if (dir == nullptr) return FileError("open folder", folder, errno);
   std::vector<std::string> names;

@@ -164,7 +164,9 @@ Status LogOnDisk::CheckFormat() {
   auto text = io::ReadWholeFile(path, 4096);
   if (text.ok()) {
     if (*text == kFormat) return {};
-    if (text->starts_with(kFormatWords)) {
+    // A number and nothing else is a newer format; other bytes are damage, and not to be printed.
+    const size_t words = kFormatWords.size(), digits_end = text->find_first_not_of("0123456789", words);
+    if (text->starts_with(kFormatWords) && digits_end > words && text->substr(std::min(digits_end, text->size())) == "\n") {
       return Error(sqlstate::kFeatureNotSupported, "data folder \"" + folder_ + "\" has a newer format")
           .Detail("It says \"" + text->substr(0, text->find('\n')) + "\", this program knows \"kappa log 1\".")
           .Hint("Open the folder with the newer program that wrote it.");

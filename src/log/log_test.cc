@@ -211,6 +211,10 @@ TEST(LogTest, FolderOfANewerFormatIsRefused) {
   EXPECT_TRUE(log.error().Is(sqlstate::kFeatureNotSupported));
   ASSERT_TRUE(io::DurableUnlink(folder.path() + "/format").ok());
   EXPECT_TRUE(Log::Open(folder.path(), {}, io::RealClock()).error().Is(sqlstate::kDataCorrupted));
+  for (const char* damaged : {"kappa log \xb1\n", "kappa log \n", "kappa log 2", "kappa log 2x\n", ""}) {
+    ASSERT_TRUE(io::WriteFileAtomically(folder.path() + "/format", damaged).ok());
+    EXPECT_TRUE(Log::Open(folder.path(), {}, io::RealClock()).error().Is(sqlstate::kDataCorrupted)) << damaged;
+  }
 }
 
 TEST(LogTest, ProducerIdsAreNeverGivenTwice) {

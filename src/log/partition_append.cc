@@ -116,7 +116,10 @@ AppendResult PartitionLog::Append(std::string_view batches, std::function<void(K
         active->write_position() > kSegmentHeaderBytes && active->write_position() + batches.size() > static_cast<uint64_t>(config_.segment_bytes);
     if (full) {
       Status rolled = Roll();
-      if (!rolled.ok()) return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
+      if (!rolled.ok()) {
+        producers_.NoteRefused(parsed[0].header, now_ms);
+        return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
+      }
       active = Active();
     }
 
@@ -140,6 +143,7 @@ AppendResult PartitionLog::Append(std::string_view batches, std::function<void(K
     bool intact = true;
     Status written = active->Append(pieces, batches.size(), intact);
     if (!written.ok()) {
+      producers_.NoteRefused(parsed[0].header, now_ms);
       if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
       bool full_disk = written.error().Is(sqlstate::kDiskFull);
       return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());

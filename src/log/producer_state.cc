@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "io/failpoint.h"
 
 namespace kappa::log {
 namespace {
@@ -21,6 +22,7 @@ int32_t Advanced(int32_t sequence, int32_t by) {
 }  // namespace
 
 ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
+  if (io::Failpoint("dedupe") != 0) return {};
   auto found = producers_.find(header.producer_id);
   if (found == producers_.end()) return {};
   const Producer& producer = found->second;
@@ -34,7 +36,9 @@ ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
       return {.duplicate = true, .base_offset = batch.base_offset, .next_offset = batch.base_offset + batch.last_offset_delta + 1};
     }
   }
-  if (producer.count == 0 || first == Advanced(producer.batches[producer.count - 1].last_sequence, 1)) return {};
+  if (producer.count == 0 && (producer.awaited_sequence < 0 || producer.awaited_sequence == first)) return {};
+  if (producer.count == 0) return {.error = KafkaError::kOutOfOrderSequence};
+  if (first == Advanced(producer.batches[producer.count - 1].last_sequence, 1)) return {};
   // Older than the window: closer behind its oldest batch than half of the number circle.
   uint32_t behind = (static_cast<uint32_t>(producer.batches[0].first_sequence) - static_cast<uint32_t>(last)) & 0x7fffffffu;
   if (behind >= 1 && behind < (1u << 30)) return {.error = KafkaError::kDuplicateSequence};
@@ -56,6 +60,12 @@ void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
   producer.batches[producer.count++] = {header.base_sequence, Advanced(header.base_sequence, header.last_offset_delta), header.base_offset,
                                         header.last_offset_delta};
   producer.last_ms = now_ms;
+}
+
+void ProducerStates::NoteRefused(const BatchHeader& header, int64_t now_ms) {
+  if (header.producer_id < 0 || producers_.contains(header.producer_id)) return;  // a known one must go on where it was in any case
+  if (producers_.size() >= kProducersMax) ForgetOldest();
+  producers_[header.producer_id] = {.last_ms = now_ms, .epoch = header.producer_epoch, .awaited_sequence = header.base_sequence, .batches = {}};
 }
 
 void ProducerStates::ForgetOldest() {

@@ -19,7 +19,9 @@ namespace kappa::log {
 /// - a batch wholly below the five was stored too, but its offset is forgotten: kDuplicateSequence (clients count it as success);
 /// - an epoch below the newest is kInvalidProducerEpoch; a higher one must begin at sequence 0;
 /// - otherwise the first sequence must follow the last one (0 follows 2^31 - 1), else kOutOfOrderSequence;
-/// - a producer that is not known (new, expired, forgotten, or its records were deleted) may begin at any sequence.
+/// - a producer that is not known (new, expired, forgotten, or its records were deleted) may begin at any sequence; but when the disk
+///   refused that first batch, those that were sent behind it are out of order until it came again (not so in Kafka, where a failed
+///   disk takes nothing more: here the second would be stored, and the first, sent again, taken for an old duplicate and lost).
 /// Beyond kProducersMax, the producers that were silent for longest are forgotten, a tenth at a time.
 /// One thread at a time.
 class ProducerStates {
@@ -36,6 +38,8 @@ class ProducerStates {
   Verdict Check(const BatchHeader& header) const;
   /// Remembers a batch that was appended at `header.base_offset`. Batches without a producer are ignored.
   void Record(const BatchHeader& header, int64_t now_ms);
+  /// Tells of a batch that passed Check but could not be written: it is still the one to come.
+  void NoteRefused(const BatchHeader& header, int64_t now_ms);
   /// Forgets producers that appended nothing since `before_ms`.
   void Expire(int64_t before_ms);
   size_t size() const { return producers_.size(); }
@@ -58,6 +62,7 @@ class ProducerStates {
     int64_t last_ms = 0;
     int16_t epoch = -1;
     uint8_t count = 0;
+    int32_t awaited_sequence = -1;  // of the first batch, which was refused; -1: any. Not kept in snapshots: connections end with the process
     std::array<Batch, kBatchesKept> batches;  // oldest first
   };
   std::unordered_map<int64_t, Producer> producers_;

@@ -119,6 +119,24 @@ TEST(ProducerStatesTest, DuplicatesAreRecognisedAfterReopen) {
   }
 }
 
+// The disk refuses the first batch of a producer, and well again takes what was sent behind it: the second batch must wait for the first,
+// which would else be taken for an old duplicate and be lost.
+TEST(ProducerStatesTest, NothingOvertakesARefusedFirstBatch) {
+  for (const char* refusal : {"append_write:1:enospc", "append_write:1:error"}) {
+    ScratchFolder folder;
+    auto log = OpenLog(folder.path());
+    Partition& partition = CreateOne(*log, "t");
+    const BatchProducer first{.id = 7, .epoch = 0, .base_sequence = 0}, second{.id = 7, .epoch = 0, .base_sequence = 1};
+    ASSERT_TRUE(io::SetFailpoints(refusal).ok());
+    EXPECT_EQ(AppendDurably(partition, OneBatch({"first"}, 1000, 0, first)).error, KafkaError::kKafkaStorageError);
+    EXPECT_EQ(AppendDurably(partition, OneBatch({"second"}, 1000, 0, second)).error, KafkaError::kOutOfOrderSequence);
+    EXPECT_EQ(AppendDurably(partition, OneBatch({"first"}, 1000, 0, first)).base_offset, 0);
+    EXPECT_EQ(AppendDurably(partition, OneBatch({"second"}, 1000, 0, second)).base_offset, 1);
+    EXPECT_EQ(ReadValues(partition), (std::vector<std::string>{"first", "second"}));
+    ASSERT_TRUE(io::SetFailpoints("").ok());
+  }
+}
+
 TEST(ProducerStatesTest, SeveralBatchesWithAProducerAreRefused) {
   ScratchFolder folder;
   auto log = OpenLog(folder.path());
