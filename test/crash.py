@@ -1,105 +1,75 @@
 #!/usr/bin/env python3
-"""Kills the server (SIGKILL) at random times under load, and checks after every restart that nothing acknowledged was lost,
-nothing doubled, and that the views are what the log says.
+"""What must survive: kills, power cuts, damaged files, failing disks, against a real server. And whether these tests can fail at all.
 
-Method: a producer writes numbered records and reports how many were acknowledged; the server is killed at a random moment;
-after the restart the topic must hold exactly the numbers 0 .. n-1 with n at least the acknowledged count, views must agree with
-their query over the log, and `kappa verify` must say equal. State of many rounds is kept, so checkpoints, tails and replays mix.
+Each section is a module of test/faults that says what it does; options give the number of rounds, 0 leaves a section out. The first
+broken promise ends the run and names seed, section and round; with --keep the folder stays.
 
-usage: crash.py --kappa PROGRAM [--rounds N] [--seed N]
+usage: crash.py --kappa PROGRAM [--kills N] [--cuts N] [--flips N] [--disk-errors N|all] [--view-kills N] [--no-mutants] [--seed N] [--keep]
 """
 import argparse
-import json
+import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import server  # noqa: E402
-
-SQL = """
-CREATE STREAM events (n bigint NOT NULL, k text, at timestamptz, WATERMARK FOR at AS at - INTERVAL '1 second');
-CREATE TABLE names (k text PRIMARY KEY, name text);
-CREATE MATERIALIZED VIEW per_key AS SELECT k, count(*) AS c, sum(n) AS s, max(n) AS m, count(DISTINCT n % 10) AS d FROM events GROUP BY k;
-CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS keys, sum(c) AS events, sum(s) AS total FROM per_key;
-CREATE MATERIALIZED VIEW closed AS SELECT window_start, count(*) AS c FROM TUMBLE(events, at, INTERVAL '1 second') GROUP BY window_start EMIT ON WINDOW CLOSE;
-CREATE MATERIALIZED VIEW named AS SELECT e.n, t.name FROM events e JOIN names t ON t.k = e.k;
-INSERT INTO names VALUES ('k1', 'one'), ('k2', 'two');
-"""
-BURST = 20_000
-
-
-def event(n):
-    return json.dumps({"n": n, "k": f"k{n % 97}", "at": 1_767_225_600_000 + n // 3}) + "\n"
-
-
-def check(condition, text):
-    if not condition:
-        raise SystemExit(f"crash: {text}")
+from faults import damage, disk_errors, kills, mutants, power_cuts, views_under_kills  # noqa: E402
+from faults.workload import Violation  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Kills the server under load, again and again.")
-    parser.add_argument("--kappa", required=True)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser = argparse.ArgumentParser(description="Kills, power cuts, damaged files and failing disks.")
+    parser.add_argument("--kappa", required=True, type=os.path.abspath)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--cuts", type=int, default=30)
+    parser.add_argument("--flips", type=int, default=200)
+    parser.add_argument("--disk-errors", default="100", help='a number, or "all": every call of every kind')
+    parser.add_argument("--view-kills", type=int, default=3)
+    parser.add_argument("--no-mutants", action="store_true")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
-    print(f"crash: seed {arguments.seed}, {arguments.rounds} rounds", flush=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-crash-"))
-    instance = server.Server(arguments.kappa, folder / "data", "--checkpoint-interval-ms", "200", "--step-records", str(random.choice((10, 500, 32_000))))
-    recoveries = []
+    disk_error_count = None if arguments.disk_errors == "all" else int(arguments.disk_errors)
+    print(f"crash: seed {arguments.seed}", flush=True)
+
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kappa-crash-", dir=server.memory_folder()))
+    cannot_cut = power_cuts.why_not()
+    done = []
+
+    def section(name, module, *counts):
+        random.seed(f"{arguments.seed} {name}")
+        place = folder / name
+        place.mkdir()
+        begin = time.monotonic()
+        try:
+            done.append(module.run(arguments.kappa, place, *counts))
+        except Violation as violation:
+            sys.exit(f"crash: seed {arguments.seed}, {name}: {violation}")
+        print(f"crash: {done[-1]} ({time.monotonic() - begin:.0f} s)", flush=True)
+        shutil.rmtree(place)
+
     try:
-        instance.start()
-        instance.run("sql", "-c", SQL.replace("- INTERVAL '1 second')", "- INTERVAL '1 second') WITH (json_timestamps = 'ms')", 1))
-        acknowledged = 0
-        for turn in range(arguments.rounds):
-            lines = folder / "burst.jsonl"
-            connection = instance.connect()
-            first = int(connection.rows("SELECT count(*) FROM events")[0][0])
-            connection.close()
-            lines.write_text("".join(event(n) for n in range(first, first + BURST)))
-            producer = subprocess.Popen([instance.kappa, "topic", "produce", "events", str(lines), "--rate", str(BURST * 2), "--json", "--broker", instance.endpoints["kafka"]],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            time.sleep(random.uniform(0.02, 0.6))
-            instance.kill()
-            producer.send_signal(2)
-            try:
-                output = producer.communicate(timeout=15)[0]
-                acknowledged = first + json.loads(output.strip().splitlines()[-1])["acknowledged"]
-            except (subprocess.TimeoutExpired, ValueError, IndexError, KeyError):
-                producer.kill()  # what it had acknowledged is not known: only the lower bound of before holds
-                producer.wait()
-            begin = time.monotonic()
-            if random.random() < 0.3:  # a crash during recovery
-                instance.start(wait=False)
-                time.sleep(random.uniform(0.0, 0.15))
-                instance.kill()
-            instance.start()
-            recoveries.append(time.monotonic() - begin)
-            connection = instance.connect()
-            count, distinct, low, high = (int(value or 0) for value in connection.rows("SELECT count(*), count(DISTINCT n), min(n), max(n) FROM events")[0])
-            check(count >= acknowledged, f"round {turn}: {acknowledged} records were acknowledged, {count} are there")
-            check(count == distinct and (count == 0 or (low, high) == (0, count - 1)), f"round {turn}: {count} records, {distinct} distinct, from {low} to {high}")
-            for view in ("per_key", "totals", "named"):
-                query = connection.rows(f"SELECT query FROM kappa.versions WHERE view = '{view}'")[0][0]
-                live, whole = sorted(connection.rows(f"SELECT * FROM {view}"), key=str), sorted(connection.rows(query), key=str)
-                if live != whole:
-                    extra, missing = [row for row in live if row not in whole][:5], [row for row in whole if row not in live][:5]
-                    check(False, f"round {turn}: view {view} is not its query over the log: {len(live)} rows live, {len(whole)} by the query; only live {extra}, only by the query {missing}")
-            connection.close()
-            code, out, err = instance.run("verify", "--all", check=False)
-            check(code == 0, f"round {turn}: {out}{err}")
-        instance.stop()
+        if arguments.kills:
+            section("kills", kills, arguments.kills)
+        if arguments.cuts and cannot_cut is None:
+            section("cuts", power_cuts, arguments.cuts)
+        if arguments.flips:
+            section("flips", damage, arguments.flips)
+        if disk_error_count != 0:
+            section("disk-errors", disk_errors, disk_error_count)
+        if arguments.view_kills:
+            section("view-kills", views_under_kills, arguments.view_kills)
+        if not arguments.no_mutants:
+            section("mutants", mutants, cannot_cut is None)
     finally:
-        instance.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-    recoveries.sort()
-    print(f"crash: {arguments.rounds} kills, nothing lost, nothing doubled, views equal; median restart {recoveries[len(recoveries) // 2] * 1000:.0f} ms")
+        if not arguments.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    skipped = f"; POWER CUTS SKIPPED: {cannot_cut}" if arguments.cuts and cannot_cut else ""
+    print(f"crash: all held{skipped}: " + "; ".join(done))
 
 
 if __name__ == "__main__":

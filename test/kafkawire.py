@@ -1,4 +1,4 @@
-"""A few requests of the Kafka protocol, for tests that must see every answer: committing, fetching offsets, joining a group."""
+"""A few requests of the Kafka protocol, for tests that must see every answer: producing, fetching, committing, joining a group."""
 import socket
 import struct
 
@@ -32,17 +32,26 @@ class Connection:
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), 30)
-        self.id = 0
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sent = self.received = 0
 
     def close(self):
         self.socket.close()
 
     def call(self, key, version, body):
-        self.id += 1
-        frame = struct.pack(">hhi", key, version, self.id) + text("test") + body
+        self.send(key, version, body)
+        return self.receive()
+
+    def send(self, key, version, body):
+        self.sent += 1
+        frame = struct.pack(">hhi", key, version, self.sent) + text("test") + body
         self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+
+    def receive(self):
+        """The answer to the oldest request without one."""
         reader = Reader(self.take(struct.unpack(">i", self.take(4))[0]))
-        assert reader.number("i") == self.id
+        self.received += 1
+        assert reader.number("i") == self.received
         return reader
 
     def take(self, count):
@@ -85,3 +94,93 @@ class Connection:
 
     def heartbeat(self, group, generation, member):
         return self.call(12, 0, text(group) + struct.pack(">i", generation) + text(member)).number("h")
+
+    def create_topic(self, topic, partitions, **settings):
+        """CreateTopics version 0, settings with _ for the dot; the error code."""
+        body = struct.pack(">i", 1) + text(topic) + struct.pack(">ihii", partitions, 1, 0, len(settings))
+        for name, value in settings.items():
+            body += text(name.replace("_", ".")) + text(str(value))
+        reader = self.call(19, 0, body + struct.pack(">i", 10000))
+        assert (reader.number("i"), reader.text()) == (1, topic)
+        return reader.number("h")
+
+    def producer_id(self):
+        """InitProducerId version 0, without transactions; error code and id."""
+        reader = self.call(22, 0, struct.pack(">hi", -1, 60000))
+        reader.number("i")
+        return reader.number("h"), reader.number("q")
+
+    def send_produce(self, topic, partition, batch):
+        """Produce version 3, acks all, without waiting: answers come in the order of requests, see produced()."""
+        self.send(0, 3, struct.pack(">hhii", -1, -1, 30000, 1) + text(topic) + struct.pack(">ii", 1, partition) + blob(batch))
+
+    def produced(self):
+        """The next answer to send_produce: error code and offset."""
+        reader = self.receive()
+        assert reader.number("i") == 1
+        reader.text()
+        _, _, error, offset = reader.number("i"), reader.number("i"), reader.number("h"), reader.number("q")
+        return error, offset
+
+    def fetch(self, topic, partition, offset, max_bytes=1 << 20):
+        """Fetch version 4; error code, high watermark, whole batches and perhaps a part of the next."""
+        asked = struct.pack(">iiiib", -1, 0, 0, max_bytes, 0) + struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, offset, max_bytes)
+        reader = self.call(1, 4, asked)
+        assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i")) == (0, 1, topic, 1)
+        _, error, high, _, aborted = reader.number("i"), reader.number("h"), reader.number("q"), reader.number("q"), reader.number("i")
+        assert aborted <= 0
+        length = max(0, reader.number("i"))
+        return error, high, reader.data[reader.at:reader.at + length]
+
+
+def _crc32c_table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+_CRC32C = _crc32c_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(number):
+    number = number << 1 ^ number >> 63
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+BATCH_SAME_FROM = 16  # the bytes of a batch that the log does not set: from the magic on
+
+
+def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000):
+    """A batch of an idempotent producer, records without keys."""
+    records = b""
+    for i, value in enumerate(values):
+        body = b"\0\0" + varint(i) + varint(-1) + varint(len(value)) + value + b"\0"
+        records += varint(len(body)) + body
+    checked = struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, 0, sequence, len(values)) + records
+    return struct.pack(">qiibI", 0, len(checked) + 9, 0, 2, crc32c(checked)) + checked
+
+
+def whole_batches(data):
+    """The whole batches in what a fetch gave: pairs of base offset and bytes."""
+    at = 0
+    while at + 61 <= len(data):
+        offset, length = struct.unpack_from(">qi", data, at)
+        if at + 12 + length > len(data):
+            return
+        yield offset, data[at:at + 12 + length]
+        at += 12 + length

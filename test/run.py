@@ -26,7 +26,7 @@ def suites(build):
     for script in sorted((ROOT / "test/e2e").glob("test_*.py")):
         yield f"e2e-{script.stem}", [sys.executable, str(script), "--kappa", kappa]
     yield "nexmark", [sys.executable, "test/nexmark.py", "--kappa", kappa, "--quick"]
-    yield "crash", [sys.executable, "test/crash.py", "--kappa", kappa, "--rounds", "5"]
+    yield "crash", [sys.executable, "test/crash.py", "--kappa", kappa]
     yield "demo", [sys.executable, "examples/commits/demo.py", "--kappa", kappa]
 
 
