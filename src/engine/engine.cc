@@ -186,17 +186,18 @@ std::optional<flow::EpochRecord> Core::CutEpoch() {
     for (int32_t p = 0; p < topic.partition_count(); ++p) {
       const std::pair key{relation, p};
       log::Offset& cut_to = positions_.ends[key];
-      const log::Offset durable = topic.partition(p).durable_end();
-      if (durable > cut_to && budget > 0) {
+      // What is not decided yet is not there yet: the epoch would depend on more than the log below its ends.
+      const log::Offset stable = topic.partition(p).last_stable_offset();
+      if (stable > cut_to && budget > 0) {
         // An epoch may end inside a batch only where it is bounded; readers cope with both.
-        const log::Offset end = std::min(durable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
+        const log::Offset end = std::min(stable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
         budget -= end - cut_to;
         records_since_checkpoint_ += end - cut_to;
         record.ends.push_back({relation, p, end});
         cut_to = end;
         last_data_us_[key] = now;
         if (idle_.erase(key) > 0) record.idle.push_back({relation, p, false});
-        if (end < durable) {
+        if (end < stable) {
           std::lock_guard guard(wake_mutex_);
           data_waiting_ = true;
         }
@@ -491,7 +492,7 @@ Status Core::WaitVisible(int64_t timeout_us) {
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   auto want = [&](uint32_t id, const std::string& topic_name) {
     auto topic = log_->FindTopic(topic_name);
-    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) wanted[{id, p}] = topic->partition(p).durable_end();
+    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) wanted[{id, p}] = topic->partition(p).last_stable_offset();
   };
   for (const auto& [name, stream] : snapshot->streams) want(stream.id, stream.topic);
   for (const auto& [name, table] : snapshot->tables) want(table.id, table.topic);

@@ -35,8 +35,9 @@ struct RawRecords {
   log::Offset next = 0;
 };
 
+/// Only committed ones: what a transaction aborted, and the markers that end transactions, leave holes among the offsets.
 Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, RawRecords& out) {
-  log::ReadResult read = partition.Read(from, kReadBytes);
+  log::ReadResult read = partition.Read(from, kReadBytes, log::Isolation::kReadCommitted);
   if (read.error != log::KafkaError::kNone) {
     return Error(sqlstate::kIoError,
                  fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
@@ -51,7 +52,7 @@ Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offse
     if (header.total_bytes() > left.size()) break;
     std::string_view batch = left.substr(0, header.total_bytes());
     left.remove_prefix(header.total_bytes());
-    if (!header.is_control()) {
+    if (!read.PassesOver(header)) {
       std::string storage;
       const size_t before = out.records.size();
       auto opened = log::RecordsSection(batch, kDecompressedMax, storage);

@@ -56,6 +56,7 @@ enum class KafkaError : int16_t {
   kOutOfOrderSequence = 45,
   kDuplicateSequence = 46,
   kInvalidProducerEpoch = 47,
+  kInvalidTxnState = 48,
   kKafkaStorageError = 56,
   kUnknownProducerId = 59,
   kInvalidRecord = 87,
@@ -70,11 +71,38 @@ struct AppendResult {
   Offset log_start_offset = 0;
 };
 
+/// What a read sees of transactions: all that is durable, or nothing that is not decided yet.
+enum class Isolation : int8_t { kReadUncommitted = 0, kReadCommitted = 1 };
+
+/// Void are the transactional batches of this producer from the first one to the marker that ended the transaction.
+struct AbortedTransaction {
+  int64_t producer_id = -1;
+  Offset first_offset = -1;
+  Offset marker_offset = -1;
+  bool operator==(const AbortedTransaction&) const = default;
+};
+
+struct BatchHeader;
+
 struct ReadResult {
   KafkaError error = KafkaError::kNone;
   std::string bytes;  // whole record batches; the first may begin before the asked offset
   Offset high_watermark = 0;
+  Offset last_stable_offset = 0;
   Offset log_start_offset = 0;
+  std::vector<AbortedTransaction> aborted;  // with kReadCommitted: those that overlap `bytes`
+
+  /// True for batches that a reader of committed records passes over: of aborted transactions, and markers.
+  bool PassesOver(const BatchHeader& batch) const;
+};
+
+/// A producer that a partition remembers.
+struct ProducerInfo {
+  int64_t id = -1;
+  int16_t epoch = -1;
+  int32_t last_sequence = -1;
+  int64_t last_append_ms = -1;
+  Offset transaction_first_offset = -1;  // of the open transaction; -1 when none is, or it has no batch here
 };
 
 class Partition {
@@ -86,6 +114,8 @@ class Partition {
   virtual Offset end_offset() const = 0;
   /// One past the last fdatasync'ed record: the high watermark.
   virtual Offset durable_end() const = 0;
+  /// Below it every transaction is decided, and its marker durable: where readers of committed records end.
+  virtual Offset last_stable_offset() const = 0;
   virtual Offset start_offset() const = 0;
   virtual uint64_t size_bytes() const = 0;
   virtual int64_t last_append_ms() const = 0;  // wall time of the newest append, kept across restarts; -1 when there was none
@@ -95,7 +125,17 @@ class Partition {
   /// durable (or with kKafkaStorageError), unless `error` is set on return. Thread-safe.
   virtual AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) = 0;
   /// Whole batches from the one that holds `from`, at most `max_bytes` but at least one batch; only durable records.
-  virtual ReadResult Read(Offset from, size_t max_bytes) const = 0;
+  virtual ReadResult Read(Offset from, size_t max_bytes, Isolation isolation = Isolation::kReadUncommitted) const = 0;
+
+  /// Lets a producer append transactional batches of this epoch until EndTransaction: others are refused (kInvalidTxnState), and
+  /// ones of an older epoch too (kInvalidProducerEpoch). Kept in memory: whoever decides about transactions begins them anew after
+  /// a restart.
+  virtual KafkaError BeginTransaction(int64_t producer_id, int16_t epoch) = 0;
+  /// Appends the marker that commits or aborts what the producer's open transaction has here; nothing when it has nothing (then
+  /// `next_offset` is -1). `epoch`: at least the transaction's; batches of older ones are refused from now on. The marker counts
+  /// once durable; answers are as Append's.
+  virtual AppendResult EndTransaction(int64_t producer_id, int16_t epoch, bool commit, std::function<void(KafkaError)> on_durable) = 0;
+  virtual std::vector<ProducerInfo> producers() const = 0;
   /// First offset whose record timestamp is >= this, with that timestamp.
   virtual Result<std::optional<std::pair<Offset, int64_t>>> FindTimestamp(int64_t timestamp_ms) const = 0;
   /// Deletes the durable records below `offset`: they cannot be read any more; space comes back by whole segments.

@@ -103,7 +103,7 @@ TEST(LogTest, BadBatchesAreRefusedAndLeaveNothing) {
   EXPECT_EQ(error_of(bad), KafkaError::kUnsupportedForMessageFormat);
   bad = good;
   bad[22] |= 0x10;
-  EXPECT_EQ(error_of(with_crc(bad)), KafkaError::kInvalidRequest);  // transactional
+  EXPECT_EQ(error_of(with_crc(bad)), KafkaError::kInvalidRecord);  // transactional, of nobody
   bad = good;
   bad[22] |= 0x20;
   EXPECT_EQ(error_of(with_crc(bad)), KafkaError::kInvalidRecord);  // control

@@ -60,6 +60,29 @@ inline AppendResult AppendDurably(Partition& partition, std::string_view batches
   return result;
 }
 
+/// What readers of committed records see from `from` on.
+inline std::vector<std::string> CommittedValues(const Partition& partition, Offset from = 0, size_t max_bytes = 1 << 20) {
+  std::vector<std::string> values;
+  std::vector<Record> records;
+  std::string storage;
+  while (from < partition.last_stable_offset()) {
+    const ReadResult result = partition.Read(from, max_bytes, Isolation::kReadCommitted);
+    EXPECT_EQ(result.error, KafkaError::kNone) << "at offset " << from;
+    if (result.error != KafkaError::kNone || result.bytes.empty()) return values;
+    for (std::string_view rest = result.bytes; !rest.empty();) {
+      const BatchHeader header = *ParseBatchHeader(rest);
+      records.clear();
+      EXPECT_TRUE(ParseRecords(header, *RecordsSection(rest, 64 << 20, storage), records).ok());
+      for (const Record& record : records) {
+        if (record.offset >= from && !result.PassesOver(header)) values.emplace_back(record.value.value_or("(null)"));
+      }
+      from = header.last_offset() + 1;
+      rest.remove_prefix(header.total_bytes());
+    }
+  }
+  return values;
+}
+
 /// All values from `from` on, through Read; stops (with a test failure) at an error.
 inline std::vector<std::string> ReadValues(const Partition& partition, Offset from = 0, size_t max_bytes = 1 << 20) {
   std::vector<std::string> values;

@@ -60,7 +60,7 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
     std::string_view batch = batches.substr(0, header->total_bytes());
     batches.remove_prefix(batch.size());
     if (header->is_control()) return Refuse(KafkaError::kInvalidRecord, "control batches cannot be produced");
-    if (header->is_transactional()) return Refuse(KafkaError::kInvalidRequest, "transactions are not supported yet");
+    if (header->is_transactional() && header->producer_id < 0) return Refuse(KafkaError::kInvalidRecord, "transactional batch without producer id");
     if (header->codec() > kCodecLast) return Refuse(KafkaError::kInvalidRecord, "unknown compression codec " + std::to_string(header->codec()));
     if (header->record_count < 1 || header->record_count != header->last_offset_delta + 1) {
       return Refuse(KafkaError::kInvalidRecord, "record count " + std::to_string(header->record_count) + " contradicts last offset delta " +
@@ -81,86 +81,146 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
   return std::nullopt;
 }
 
+/// Whether a batch with a producer may be appended; kNone with `duplicate.base_offset` set: it was already. Holds append_mutex_.
+KafkaError PartitionLog::CheckProducer(const BatchHeader& header, AppendResult& duplicate) const {
+  const ProducerStates::Verdict verdict = producers_.Check(header);
+  if (verdict.duplicate) {
+    duplicate.base_offset = verdict.base_offset;
+    duplicate.next_offset = verdict.next_offset;
+    return KafkaError::kNone;
+  }
+  if (!header.is_transactional() && !transactional_.load(std::memory_order_acquire)) return verdict.error;
+  std::lock_guard lock(transactions_mutex_);
+  const KafkaError error = transactions_.Check(header);
+  return error != KafkaError::kNone ? error : verdict.error;
+}
+
 AppendResult PartitionLog::Append(std::string_view batches, std::function<void(KafkaError)> on_durable) {
   std::vector<BatchAt> parsed;
   if (auto refused = Validate(batches, parsed)) return std::move(*refused);
 
+  std::lock_guard lock(append_mutex_);
+  if (StoppedError() != KafkaError::kNone) return Refuse(StoppedError(), "the log is closed or the topic was deleted");
+  if (parsed[0].header.producer_id >= 0) {
+    AppendResult duplicate;
+    duplicate.log_start_offset = start_offset();
+    const KafkaError error = CheckProducer(parsed[0].header, duplicate);
+    if (error != KafkaError::kNone) {
+      const char* why = error == KafkaError::kInvalidProducerEpoch ? "a newer epoch of this producer was here already"
+                        : error == KafkaError::kInvalidTxnState    ? "the batch is not of the producer's open transaction"
+                        : error == KafkaError::kDuplicateSequence  ? "the batch was stored before, its offset is no longer known"
+                                                                   : "sequence number out of order";
+      return Refuse(error, why);
+    }
+    if (duplicate.base_offset >= 0) {
+      waiting_.push_back({duplicate.next_offset, std::move(on_durable)});
+      shared_->commit.Enqueue(shared_from_this());
+      return duplicate;
+    }
+  }
+  return Write(parsed, std::move(on_durable));
+}
+
+/// Assigns offsets and writes. Holds append_mutex_.
+AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<void(KafkaError)> on_durable) {
   AppendResult result;
   result.log_start_offset = start_offset();
-  std::vector<std::array<char, kRewrittenBytes>> starts(parsed.size());
-  std::vector<iovec> pieces(2 * parsed.size());
+  std::vector<std::array<char, kRewrittenBytes>> starts(batches.size());
+  std::vector<iovec> pieces(2 * batches.size());
   const int64_t now_ms = shared_->NowMs();
+  size_t bytes = 0;
+  for (const BatchAt& batch : batches) bytes += batch.bytes.size();
+
+  std::shared_ptr<Segment> active = Active();
+  const bool full = active->write_position() > kSegmentHeaderBytes && active->write_position() + bytes > static_cast<uint64_t>(config_.segment_bytes);
+  if (full) {
+    Status rolled = Roll();
+    if (!rolled.ok()) {
+      producers_.NoteRefused(batches[0].header, now_ms);
+      return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
+    }
+    active = Active();
+  }
+
+  Offset offset = end_offset();
+  result.base_offset = offset;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    BatchAt& batch = batches[i];
+    if (offset > INT64_MAX - int64_t{batch.header.last_offset_delta} - 1) return Refuse(KafkaError::kKafkaStorageError, "offsets are used up");
+    batch.header.base_offset = offset;
+    ByteWriter start;
+    start.Big(offset);
+    start.Big(batch.header.batch_length);
+    start.Big<int32_t>(0);
+    std::memcpy(starts[i].data(), start.str().data(), kRewrittenBytes);
+    pieces[2 * i] = {starts[i].data(), kRewrittenBytes};
+    pieces[2 * i + 1] = {const_cast<char*>(batch.bytes.data()) + kRewrittenBytes, batch.bytes.size() - kRewrittenBytes};
+    offset = batch.header.last_offset() + 1;
+  }
+  uint64_t position = active->write_position();
+  active->Preallocate(bytes, static_cast<uint64_t>(config_.segment_bytes));
+  bool intact = true;
+  Status written = active->Append(pieces, bytes, intact);
+  if (!written.ok()) {
+    producers_.NoteRefused(batches[0].header, now_ms);
+    if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
+    bool full_disk = written.error().Is(sqlstate::kDiskFull);
+    return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());
+  }
+  for (const BatchAt& batch : batches) {
+    active->NoteBatch(batch.header, position);
+    producers_.Record(batch.header, now_ms);
+    NoteTransaction(batch.header, batch.bytes);
+    position += batch.bytes.size();
+  }
+  active->NoteAppendTime(now_ms);
+  last_append_ms_.store(now_ms, std::memory_order_release);
+  bytes_since_checkpoint_ += bytes;
+  result.next_offset = offset;
+  waiting_.push_back({offset, std::move(on_durable)});
+  end_offset_.store(offset, std::memory_order_release);
+  shared_->commit.Enqueue(shared_from_this());
+  return result;
+}
+
+/// Takes notice of a transactional batch, or a marker, that is in the log.
+void PartitionLog::NoteTransaction(const BatchHeader& header, std::string_view batch) {
+  if (!header.is_transactional()) return;
+  std::lock_guard lock(transactions_mutex_);
+  if (const std::optional<bool> commits = MarkerCommits(batch)) {
+    transactions_.End(header, *commits);
+  } else {
+    transactions_.Record(header);
+  }
+  transactional_.store(true, std::memory_order_release);
+}
+
+KafkaError PartitionLog::BeginTransaction(int64_t producer_id, int16_t epoch) {
+  std::lock_guard lock(append_mutex_);
+  if (StoppedError() != KafkaError::kNone) return StoppedError();
+  std::lock_guard transactions_lock(transactions_mutex_);
+  transactional_.store(true, std::memory_order_release);
+  return transactions_.Begin(producer_id, epoch);
+}
+
+AppendResult PartitionLog::EndTransaction(int64_t producer_id, int16_t epoch, bool commit, std::function<void(KafkaError)> on_durable) {
+  AppendResult result;
+  result.log_start_offset = start_offset();
   {
     std::lock_guard lock(append_mutex_);
     if (StoppedError() != KafkaError::kNone) return Refuse(StoppedError(), "the log is closed or the topic was deleted");
-
-    if (parsed[0].header.producer_id >= 0) {
-      auto verdict = producers_.Check(parsed[0].header);
-      if (verdict.error != KafkaError::kNone) {
-        const char* why = verdict.error == KafkaError::kInvalidProducerEpoch ? "a newer epoch of this producer wrote already"
-                          : verdict.error == KafkaError::kDuplicateSequence  ? "the batch was stored before, its offset is no longer known"
-                                                                             : "sequence number out of order";
-        return Refuse(verdict.error, why);
-      }
-      if (verdict.duplicate) {
-        result.base_offset = verdict.base_offset;
-        result.next_offset = verdict.next_offset;
-        waiting_.push_back({verdict.next_offset, std::move(on_durable)});
-        shared_->commit.Enqueue(shared_from_this());
-        return result;
-      }
+    bool needs_marker = false;
+    {
+      std::lock_guard transactions_lock(transactions_mutex_);
+      result.error = transactions_.PrepareEnd(producer_id, epoch, needs_marker);
     }
-
-    std::shared_ptr<Segment> active = Active();
-    const bool full =
-        active->write_position() > kSegmentHeaderBytes && active->write_position() + batches.size() > static_cast<uint64_t>(config_.segment_bytes);
-    if (full) {
-      Status rolled = Roll();
-      if (!rolled.ok()) {
-        producers_.NoteRefused(parsed[0].header, now_ms);
-        return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
-      }
-      active = Active();
+    if (needs_marker) {
+      const std::string marker = BatchBuilder::Marker(shared_->NowMs(), producer_id, epoch, commit);
+      std::vector<BatchAt> batches{{*ParseBatchHeader(marker), marker}};
+      return Write(batches, std::move(on_durable));
     }
-
-    Offset offset = end_offset();
-    result.base_offset = offset;
-    for (size_t i = 0; i < parsed.size(); ++i) {
-      BatchAt& batch = parsed[i];
-      if (offset > INT64_MAX - int64_t{batch.header.last_offset_delta} - 1) return Refuse(KafkaError::kKafkaStorageError, "offsets are used up");
-      batch.header.base_offset = offset;
-      ByteWriter start;
-      start.Big(offset);
-      start.Big(batch.header.batch_length);
-      start.Big<int32_t>(0);
-      std::memcpy(starts[i].data(), start.str().data(), kRewrittenBytes);
-      pieces[2 * i] = {starts[i].data(), kRewrittenBytes};
-      pieces[2 * i + 1] = {const_cast<char*>(batch.bytes.data()) + kRewrittenBytes, batch.bytes.size() - kRewrittenBytes};
-      offset = batch.header.last_offset() + 1;
-    }
-    uint64_t position = active->write_position();
-    active->Preallocate(batches.size(), static_cast<uint64_t>(config_.segment_bytes));
-    bool intact = true;
-    Status written = active->Append(pieces, batches.size(), intact);
-    if (!written.ok()) {
-      producers_.NoteRefused(parsed[0].header, now_ms);
-      if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
-      bool full_disk = written.error().Is(sqlstate::kDiskFull);
-      return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());
-    }
-    for (const BatchAt& batch : parsed) {
-      active->NoteBatch(batch.header, position);
-      producers_.Record(batch.header, now_ms);
-      position += batch.bytes.size();
-    }
-    active->NoteAppendTime(now_ms);
-    last_append_ms_.store(now_ms, std::memory_order_release);
-    bytes_since_checkpoint_ += batches.size();
-    result.next_offset = offset;
-    waiting_.push_back({offset, std::move(on_durable)});
-    end_offset_.store(offset, std::memory_order_release);
-    shared_->commit.Enqueue(shared_from_this());
   }
+  if (result.error == KafkaError::kNone && on_durable) on_durable(KafkaError::kNone);
   return result;
 }
 
@@ -185,7 +245,7 @@ Status PartitionLog::Roll() {
     segments_.push_back(*created);
   }
   shared_->cache.Touch(old);
-  [[maybe_unused]] Status saved = SaveProducers(producers_.Encode(end), true);  // rebuilt from batch headers when it is missing
+  [[maybe_unused]] Status saved = SaveProducers(EncodeProducers(end), true);  // rebuilt from batch headers when it is missing
   bytes_since_checkpoint_ = 0;
   return {};
 }

@@ -19,6 +19,15 @@ void PartitionLog::PublishDurable(Segment& segment, Offset end, uint64_t bytes) 
   segment.Publish(end, bytes);
   Offset seen = durable_end_.load(std::memory_order_relaxed);
   while (seen < end && !durable_end_.compare_exchange_weak(seen, end, std::memory_order_release, std::memory_order_relaxed)) {}
+  if (!transactional_.load(std::memory_order_acquire)) return;
+  std::lock_guard lock(transactions_mutex_);
+  transactions_.Settle(end);
+}
+
+/// Holds append_mutex_.
+std::string PartitionLog::EncodeProducers(Offset at) const {
+  std::lock_guard lock(transactions_mutex_);
+  return producers_.Encode(at, transactions_);
 }
 
 bool PartitionLog::Commit() {
@@ -45,7 +54,7 @@ bool PartitionLog::Commit() {
     last_append_ms = segment->last_append_ms();
     if (bytes_since_checkpoint_ >= kCheckpointBytes) {
       bytes_since_checkpoint_ = 0;
-      producers = producers_.Encode(end);
+      producers = EncodeProducers(end);
     }
   }
   auto answer = [&] {
@@ -103,7 +112,7 @@ void PartitionLog::CloseFiles() {
   if (marked.ok()) io::AbortOnSyncFailure(active->Sync());
   // Both can be rebuilt from the batches.
   [[maybe_unused]] Status saved = active->SaveIndex();
-  saved = SaveProducers(producers_.Encode(end_offset()), true);
+  saved = SaveProducers(EncodeProducers(end_offset()), true);
 }
 
 void PartitionLog::Alter(const TopicConfig& config) {
@@ -139,6 +148,10 @@ Status PartitionLog::DeleteBeforeLocked(Offset offset) {
   io::AbortOnSyncFailure(active->Sync());
   start_offset_.store(start, std::memory_order_release);
   {
+    std::lock_guard lock(transactions_mutex_);
+    transactions_.Forget(start);
+  }
+  {
     std::lock_guard lock(segments_mutex_);
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(dropped.size()));
     hints_.clear();
@@ -156,7 +169,7 @@ void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
   std::lock_guard lock(append_mutex_);
   if (StoppedError() != KafkaError::kNone) return;
   producers_.Expire(shared_->NowMs() - shared_->options.producer_id_expiry_ms);
-  keep_from = std::min(keep_from, durable_end());
+  keep_from = std::min(keep_from, last_stable_offset());  // an open transaction may still be committed
   auto too_old = [&](const Segment& segment) {
     return config_.retention_ms >= 0 && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;
   };

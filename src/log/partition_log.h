@@ -13,6 +13,7 @@
 #include "log/log.h"
 #include "log/producer_state.h"
 #include "log/segment.h"
+#include "log/transaction_state.h"
 
 namespace kappa::log {
 
@@ -51,7 +52,11 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   uint64_t size_bytes() const override;
   int64_t last_append_ms() const override { return last_append_ms_.load(std::memory_order_acquire); }
   AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) override;
-  ReadResult Read(Offset from, size_t max_bytes) const override;
+  Offset last_stable_offset() const override;
+  ReadResult Read(Offset from, size_t max_bytes, Isolation isolation) const override;
+  KafkaError BeginTransaction(int64_t producer_id, int16_t epoch) override;
+  AppendResult EndTransaction(int64_t producer_id, int16_t epoch, bool commit, std::function<void(KafkaError)> on_durable) override;
+  std::vector<ProducerInfo> producers() const override;
   Result<std::optional<std::pair<Offset, int64_t>>> FindTimestamp(int64_t timestamp_ms) const override;
   Status DeleteBefore(Offset offset) override;
   Status Verify() const override;
@@ -95,10 +100,14 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   // partition_append.cc
   AppendResult Refuse(KafkaError error, std::string message) const;
   std::optional<AppendResult> Validate(std::string_view batches, std::vector<BatchAt>& parsed) const;
+  KafkaError CheckProducer(const BatchHeader& header, AppendResult& duplicate) const;
+  void NoteTransaction(const BatchHeader& header, std::string_view batch);
+  AppendResult Write(std::vector<BatchAt>& batches, std::function<void(KafkaError)> on_durable);
   Status Roll();
   KafkaError StoppedError() const { return static_cast<KafkaError>(stopped_.load(std::memory_order_acquire)); }
 
   // partition_commit.cc
+  std::string EncodeProducers(Offset at) const;
   void PublishDurable(Segment& segment, Offset end, uint64_t bytes);
   Status DeleteBeforeLocked(Offset offset);
   Status SaveProducers(const std::string& snapshot, bool durable) const;
@@ -133,6 +142,10 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   Offset synced_end_ = 0;                 // below it nothing needs a sync (differs from durable_end_ in unsafe topics)
   Offset notified_end_ = 0;               // listeners were told of the records below
   uint64_t bytes_since_checkpoint_ = 0;
+
+  mutable std::mutex transactions_mutex_;  // taken after append_mutex_; guards the next one
+  TransactionStates transactions_;
+  std::atomic<bool> transactional_{false};  // false as long as transactions_ is empty: the others pay a load
 
   mutable std::mutex segments_mutex_;     // taken after append_mutex_; guards the next two
   SegmentList segments_;                  // ascending; the last is active

@@ -10,8 +10,6 @@ namespace {
 
 // Below the mark, this much of the tail is checked byte for byte as well: where a dying disk or a bad restore shows first.
 constexpr uint64_t kCheckedBelowMark = 4 << 20;
-// Without any producer snapshot, headers of this many newest segments are read.
-constexpr size_t kSegmentsForProducers = 8;
 
 Error Damaged(const std::string& path, std::string detail) {
   return Error(sqlstate::kDataCorrupted, "segment file \"" + path + "\" is damaged below the durable offset")
@@ -153,7 +151,8 @@ Result<Offset> PartitionLog::RestoreProducers(Offset end) {
     auto bytes = io::ReadWholeFile(folder_ + name);
     if (!bytes.ok()) continue;
     ProducerStates states;
-    std::optional<Offset> at = states.Restore(*bytes);
+    TransactionStates transactions;
+    std::optional<Offset> at = states.Restore(*bytes, transactions);
     if (!at.has_value()) continue;
     if (*at > end) {  // of a longer log, so not of this one: a snapshot is saved only when all below it is durable
       KAPPA_RETURN_IF_ERROR(io::DurableUnlink(folder_ + name));
@@ -162,15 +161,17 @@ Result<Offset> PartitionLog::RestoreProducers(Offset end) {
     if (*at > best) {
       best = *at;
       producers_ = std::move(states);
+      transactions_ = std::move(transactions);
     }
   }
-  if (best >= start_offset()) return best;
-  size_t first = segments_.size() > kSegmentsForProducers ? segments_.size() - kSegmentsForProducers : 0;
-  return std::max(best, segments_[first]->base());
+  transactional_ = !transactions_.empty();
+  // Without any snapshot the headers of all segments are read: an aborted transaction must not come back.
+  return std::max(best, start_offset());
 }
 
 Status PartitionLog::ReplayProducers(Offset from) {
   const int64_t now_ms = shared_->NowMs();
+  std::string control;
   for (const auto& segment : segments_) {
     if (segment->visible_end() <= from || segment->visible_bytes() == kSegmentHeaderBytes) continue;
     KAPPA_ASSIGN_OR_RETURN(Segment::Opened opened, segment->Acquire(false));
@@ -182,10 +183,20 @@ Status PartitionLog::ReplayProducers(Offset from) {
       if (found == BatchScanner::Found::kBroken) {
         return Damaged(segment->path(), "At position " + std::to_string(scanner.position()) + ": " + scanner.reason() + ".");
       }
-      if (scanner.header().base_offset >= from) producers_.Record(scanner.header(), now_ms);
+      const BatchHeader& header = scanner.header();
+      if (header.base_offset < from) continue;
+      producers_.Record(header, now_ms);
+      if (header.is_control()) {
+        control.resize(header.total_bytes());
+        KAPPA_RETURN_IF_ERROR(opened.file->ReadExactlyAt(scanner.position(), control.data(), control.size()));
+      }
+      NoteTransaction(header, header.is_control() ? std::string_view(control) : std::string_view());
     }
     segment->Release();
   }
+  std::lock_guard lock(transactions_mutex_);
+  transactions_.Settle(end_offset());
+  transactions_.Forget(start_offset());
   return {};
 }
 

@@ -58,18 +58,35 @@ Result<PartitionLog::Place> PartitionLog::Locate(Offset from) const {
   }
 }
 
-ReadResult PartitionLog::Read(Offset from, size_t max_bytes) const {
+Offset PartitionLog::last_stable_offset() const {
+  if (!transactional_.load(std::memory_order_acquire)) return durable_end();
+  std::lock_guard lock(transactions_mutex_);
+  return std::max(transactions_.LastStable(durable_end()), start_offset());
+}
+
+std::vector<ProducerInfo> PartitionLog::producers() const {
+  std::lock_guard lock(append_mutex_);
+  std::vector<ProducerInfo> infos = producers_.Infos();
+  std::lock_guard transactions_lock(transactions_mutex_);
+  transactions_.Describe(infos);
+  return infos;
+}
+
+ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation) const {
   ReadResult result;
-  const Offset durable = durable_end();
+  const bool committed = isolation == Isolation::kReadCommitted;
+  const Offset stable = last_stable_offset();
+  const Offset visible = committed ? stable : durable_end();
   auto finish = [&](KafkaError error) {
     result.error = error;
     result.high_watermark = durable_end();
+    result.last_stable_offset = stable;
     result.log_start_offset = start_offset();
     return std::move(result);
   };
   if (StoppedError() == KafkaError::kUnknownTopicOrPartition) return finish(KafkaError::kUnknownTopicOrPartition);
   if (from < start_offset() || from > end_offset()) return finish(KafkaError::kOffsetOutOfRange);
-  if (from >= durable) return finish(KafkaError::kNone);
+  if (from >= visible) return finish(KafkaError::kNone);
 
   auto place = Locate(from);
   if (!place.ok()) {
@@ -91,6 +108,7 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes) const {
   while (loaded.ok() && bytes.size() - used >= kBatchHeaderBytes) {
     std::string_view rest = std::string_view(bytes).substr(used);
     auto header = ParseBatchHeader(rest);
+    if (committed && used > 0 && expected >= visible) break;
     if (!header.ok() || header->base_offset != expected || header->leader_epoch != 0 || header->total_bytes() > available - used) {
       error = KafkaError::kCorruptMessage;
       break;
@@ -122,6 +140,10 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes) const {
       else hints_[next_hint_++ % kHints] = hint;
     }
   }
+  if (committed && transactional_.load(std::memory_order_acquire)) {
+    std::lock_guard lock(transactions_mutex_);
+    result.aborted = transactions_.AbortedIn(place->offset, expected);
+  }
   return finish(KafkaError::kNone);
 }
 
@@ -149,7 +171,7 @@ Result<std::optional<std::pair<Offset, int64_t>>> PartitionLog::FindTimestamp(in
             .Detail("At position " + std::to_string(scanner.position()) + ": " + scanner.reason() + ".");
       }
       const BatchHeader& header = scanner.header();
-      if (header.max_timestamp < timestamp_ms) continue;
+      if (header.max_timestamp < timestamp_ms || header.is_control()) continue;
       batch.resize(header.total_bytes());
       KAPPA_RETURN_IF_ERROR(opened.file->ReadExactlyAt(scanner.position(), batch.data(), batch.size()));
       if (!BatchCrcMatches(batch))

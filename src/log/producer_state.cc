@@ -12,7 +12,8 @@ namespace kappa::log {
 namespace {
 
 constexpr std::string_view kMagic = "KAPPAPRD";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersionWithoutTransactions = 1;
 
 /// Sequences run 0 .. 2^31 - 1 and begin again at 0.
 int32_t Advanced(int32_t sequence, int32_t by) {
@@ -52,14 +53,25 @@ void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
   if (producer.epoch != header.producer_epoch) {
     producer.epoch = header.producer_epoch;
     producer.count = 0;
+    producer.awaited_sequence = -1;
   }
+  producer.last_ms = now_ms;
+  if (header.is_control()) return;
   if (producer.count == kBatchesKept) {
     std::move(producer.batches.begin() + 1, producer.batches.end(), producer.batches.begin());
     --producer.count;
   }
   producer.batches[producer.count++] = {header.base_sequence, Advanced(header.base_sequence, header.last_offset_delta), header.base_offset,
                                         header.last_offset_delta};
-  producer.last_ms = now_ms;
+}
+
+std::vector<ProducerInfo> ProducerStates::Infos() const {
+  std::vector<ProducerInfo> infos;
+  for (const auto& [id, producer] : producers_) {
+    const int32_t last_sequence = producer.count == 0 ? -1 : producer.batches[producer.count - 1].last_sequence;
+    infos.push_back({.id = id, .epoch = producer.epoch, .last_sequence = last_sequence, .last_append_ms = producer.last_ms});
+  }
+  return infos;
 }
 
 void ProducerStates::NoteRefused(const BatchHeader& header, int64_t now_ms) {
@@ -82,8 +94,9 @@ void ProducerStates::Expire(int64_t before_ms) {
 }
 
 // magic, version (4), offset (8), producers (8), then per producer: id (8), epoch (2), last_ms (8), batches (1), and per batch
-// first sequence (4), last sequence (4), base offset (8), last offset delta (4); at the end CRC-32C (4) of all before it.
-std::string ProducerStates::Encode(Offset at) const {
+// first sequence (4), last sequence (4), base offset (8), last offset delta (4); then the transactions (not in version 1), see
+// transaction_state.cc; at the end CRC-32C (4) of all before it.
+std::string ProducerStates::Encode(Offset at, const TransactionStates& transactions) const {
   ByteWriter out;
   out.Bytes(kMagic);
   out.Little(kVersion);
@@ -102,17 +115,20 @@ std::string ProducerStates::Encode(Offset at) const {
       out.Little(batch.last_offset_delta);
     }
   }
+  transactions.Encode(out);
   out.Little(Crc32c(out.str()));
   return out.Take();
 }
 
-std::optional<Offset> ProducerStates::Restore(std::string_view bytes) {
+std::optional<Offset> ProducerStates::Restore(std::string_view bytes, TransactionStates& transactions) {
   if (bytes.size() < sizeof(uint32_t)) return std::nullopt;
   ByteReader tail(bytes.substr(bytes.size() - sizeof(uint32_t)));
   bytes.remove_suffix(sizeof(uint32_t));
   if (tail.Little<uint32_t>() != Crc32c(bytes)) return std::nullopt;
   ByteReader reader(bytes);
-  if (reader.Bytes(kMagic.size()) != kMagic || reader.Little<uint32_t>() != kVersion) return std::nullopt;
+  if (reader.Bytes(kMagic.size()) != kMagic) return std::nullopt;
+  const auto version = reader.Little<uint32_t>();
+  if (version != kVersion && version != kVersionWithoutTransactions) return std::nullopt;
   auto at = reader.Little<Offset>();
   auto count = reader.Little<uint64_t>();
   std::unordered_map<int64_t, Producer> restored;
@@ -132,7 +148,10 @@ std::optional<Offset> ProducerStates::Restore(std::string_view bytes) {
     }
     restored.emplace(id, producer);
   }
+  TransactionStates restored_transactions;
+  if (version != kVersionWithoutTransactions) restored_transactions.Decode(reader);
   if (!reader.AtEnd() || at < 0) return std::nullopt;
+  transactions = std::move(restored_transactions);
   producers_ = std::move(restored);
   return at;
 }

@@ -7,10 +7,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "log/log.h"
 #include "log/record_batch.h"
+#include "log/transaction_state.h"
 
 namespace kappa::log {
 
@@ -36,17 +38,21 @@ class ProducerStates {
   };
   /// `header.producer_id` must not be negative.
   Verdict Check(const BatchHeader& header) const;
-  /// Remembers a batch that was appended at `header.base_offset`. Batches without a producer are ignored.
+  /// Remembers a batch that was appended at `header.base_offset`. Batches without a producer are ignored; of a marker only its epoch
+  /// counts, which is higher than its transaction's where a newer producer fenced that one off.
   void Record(const BatchHeader& header, int64_t now_ms);
   /// Tells of a batch that passed Check but could not be written: it is still the one to come.
   void NoteRefused(const BatchHeader& header, int64_t now_ms);
   /// Forgets producers that appended nothing since `before_ms`.
   void Expire(int64_t before_ms);
   size_t size() const { return producers_.size(); }
+  /// Without what is known of their transactions.
+  std::vector<ProducerInfo> Infos() const;
 
-  /// A snapshot that is true at offset `at`; Restore gives that offset, nullopt when the bytes are damaged or foreign.
-  std::string Encode(Offset at) const;
-  std::optional<Offset> Restore(std::string_view bytes);
+  /// A snapshot of producers and transactions that is true at offset `at`; Restore gives that offset, nullopt when the bytes are
+  /// damaged or foreign (then neither is changed).
+  std::string Encode(Offset at, const TransactionStates& transactions) const;
+  std::optional<Offset> Restore(std::string_view bytes, TransactionStates& transactions);
 
  private:
   void ForgetOldest();

@@ -66,16 +66,17 @@ TEST(ProducerStatesTest, SnapshotsRoundTripAndNoticeDamage) {
   for (int id = 0; id < 20; ++id) {
     for (int i = 0; i <= id % 7; ++i) states.Record(Header(id, 1, i, 1, 100 * id + i), id);
   }
-  std::string bytes = states.Encode(4711);
+  TransactionStates transactions;
+  std::string bytes = states.Encode(4711, transactions);
   ProducerStates restored;
-  EXPECT_EQ(restored.Restore(bytes), 4711);
+  EXPECT_EQ(restored.Restore(bytes, transactions), 4711);
   EXPECT_EQ(restored.size(), 20u);
   EXPECT_EQ(restored.Check(Header(13, 1, 6, 1)).base_offset, 1306);
   for (size_t at = 0; at < bytes.size(); ++at) {
     std::string bad = bytes;
     bad[at] ^= 4;
-    EXPECT_FALSE(ProducerStates().Restore(bad).has_value()) << at;
-    EXPECT_FALSE(ProducerStates().Restore(bytes.substr(0, at)).has_value()) << at;
+    EXPECT_FALSE(ProducerStates().Restore(bad, transactions).has_value()) << at;
+    EXPECT_FALSE(ProducerStates().Restore(bytes.substr(0, at), transactions).has_value()) << at;
   }
   restored.Expire(10);
   EXPECT_EQ(restored.size(), 10u);

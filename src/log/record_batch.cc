@@ -192,7 +192,32 @@ void BatchBuilder::Add(int64_t timestamp_ms, std::optional<std::string_view> key
   ++count_;
 }
 
-std::string BatchBuilder::Finish(int codec, const BatchProducer& producer) {
+// Key: version 0 (2), kind (2): 0 abort, 1 commit. Value: version 0 (2), the coordinator's epoch (4), which is always 0.
+std::string BatchBuilder::Marker(int64_t timestamp_ms, int64_t producer_id, int16_t producer_epoch, bool commit) {
+  ByteWriter key, value;
+  key.Big<int16_t>(0);
+  key.Big<int16_t>(commit ? 1 : 0);
+  value.Big<int16_t>(0);
+  value.Big<int32_t>(0);
+  BatchBuilder batch;
+  batch.Add(timestamp_ms, key.str(), value.str());
+  return batch.Finish(0, {.id = producer_id, .epoch = producer_epoch, .transactional = true}, BatchHeader::kControl);
+}
+
+std::optional<bool> MarkerCommits(std::string_view batch) {
+  auto header = ParseBatchHeader(batch);
+  if (!header.ok() || !header->is_control() || header->codec() != 0 || header->total_bytes() > batch.size()) return std::nullopt;
+  std::vector<Record> records;
+  const std::string_view section = batch.substr(kBatchHeaderBytes, header->total_bytes() - kBatchHeaderBytes);
+  if (!ParseRecords(*header, section, records).ok() || records.size() != 1 || !records[0].key) return std::nullopt;
+  ByteReader key(*records[0].key);
+  [[maybe_unused]] const auto version = key.Big<int16_t>();
+  const auto kind = key.Big<int16_t>();
+  if (!key.ok() || kind < 0 || kind > 1) return std::nullopt;
+  return kind == 1;
+}
+
+std::string BatchBuilder::Finish(int codec, const BatchProducer& producer, int16_t attributes) {
   KAPPA_CHECK(count_ > 0);
   if (codec != 0) records_ = Compress(static_cast<Codec>(codec), records_);
   KAPPA_CHECK(records_.size() < (1u << 31) - kBatchHeaderBytes);
@@ -203,7 +228,7 @@ std::string BatchBuilder::Finish(int codec, const BatchProducer& producer) {
   out.Big<int32_t>(0);
   out.Big<int8_t>(2);
   out.Big<uint32_t>(0);
-  out.Big(static_cast<int16_t>(codec));
+  out.Big(static_cast<int16_t>(codec | attributes | (producer.transactional ? BatchHeader::kTransactional : 0)));
   out.Big<int32_t>(count_ - 1);
   out.Big<int64_t>(base_timestamp_);
   out.Big<int64_t>(max_timestamp_);

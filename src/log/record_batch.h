@@ -32,8 +32,10 @@ struct BatchHeader {
   size_t total_bytes() const { return 12 + static_cast<size_t>(batch_length); }
   int64_t last_offset() const { return base_offset + last_offset_delta; }
   int codec() const { return attributes & 7; }
-  bool is_control() const { return attributes & 0x20; }
-  bool is_transactional() const { return attributes & 0x10; }
+  bool is_control() const { return attributes & kControl; }
+  bool is_transactional() const { return attributes & kTransactional; }
+
+  static constexpr int16_t kTransactional = 0x10, kControl = 0x20;
 };
 /// Fails with data_corrupted when the bytes do not begin with a whole, sane header.
 Result<BatchHeader> ParseBatchHeader(std::string_view bytes);
@@ -54,11 +56,15 @@ Result<std::string_view> RecordsSection(std::string_view batch, size_t decompres
 /// Decodes all records (headers are skipped over, validated). Appends to `records`.
 Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records);
 
+/// What a control batch says: true for commit, false for abort, nullopt for what is no marker of a transaction.
+std::optional<bool> MarkerCommits(std::string_view batch);
+
 /// Who made a batch, for the log's duplicate detection; by default nobody.
 struct BatchProducer {
   int64_t id = -1;
   int16_t epoch = -1;
   int32_t base_sequence = -1;
+  bool transactional = false;
 };
 
 /// Makes one batch, after which it is empty and can make the next.
@@ -68,9 +74,13 @@ class BatchBuilder {
   int32_t count() const { return count_; }
   size_t size() const { return records_.size(); }
   /// Base offset 0; the log assigns the real one. `codec`: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. Needs at least one record.
-  std::string Finish(int codec = 0, const BatchProducer& producer = {});
+  std::string Finish(int codec = 0, const BatchProducer& producer = {}) { return Finish(codec, producer, 0); }
+  /// The control batch that ends a transaction.
+  static std::string Marker(int64_t timestamp_ms, int64_t producer_id, int16_t producer_epoch, bool commit);
 
  private:
+  std::string Finish(int codec, const BatchProducer& producer, int16_t attributes);
+
   std::string records_;
   int32_t count_ = 0;
   int64_t base_timestamp_ = 0;
