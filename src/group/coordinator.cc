@@ -12,7 +12,7 @@ constexpr size_t kRecordsPerAppend = 1000;  // of records that nobody waits for
 
 }  // namespace
 
-Coordinator::Coordinator(const GroupOptions& options, io::Clock& clock, std::function<std::string()> make_id, GroupStore& store)
+Coordinator::Coordinator(const GroupOptions& options, io::Clock& clock, std::function<std::string()> make_id, log::StateStore& store)
     : options_(options), clock_(clock), make_id_(std::move(make_id)), store_(store), retention_clock_(clock) {
   timers_.emplace(clock_.SteadyMicros() + options_.expiry_interval_ms * 1000, Timer{});
 }
@@ -52,6 +52,16 @@ Status Coordinator::Load(std::string_view key_bytes, std::optional<std::string_v
     }
     return {};
   }
+  if (key.kind == RecordKind::kPending) {
+    if (value) {
+      KAPPA_ASSIGN_OR_RETURN(PendingOffsets pending, DecodePending(*value));
+      pending.stored_at = stored_at;
+      Make(key.group).transactions.insert_or_assign(key.producer_id, std::move(pending));
+    } else if (Group* group = Find(key.group)) {
+      group->transactions.erase(key.producer_id);
+    }
+    return {};
+  }
   if (!value) {
     if (Find(key.group) != nullptr) Remove(key.group);
     return {};
@@ -64,7 +74,7 @@ Status Coordinator::Load(std::string_view key_bytes, std::optional<std::string_v
 }
 
 void Coordinator::FinishLoading() {
-  std::erase_if(groups_, [](const auto& entry) { return entry.second.stored_at < 0 && entry.second.offsets.empty(); });
+  std::erase_if(groups_, [](const auto& entry) { return entry.second.stored_at < 0 && entry.second.unused(); });
   // Members go on as if nothing had happened; those that do not come back lose their session.
   for (auto& [name, group] : groups_) {
     for (auto& [id, member] : group.members) Touch(group, member, member.session_timeout_ms);
@@ -72,7 +82,7 @@ void Coordinator::FinishLoading() {
 }
 
 Status Coordinator::Store(Group& group) {
-  const GroupRecord record{RecordKey{RecordKind::kGroup, group.name, {}, 0}.Encode(), EncodeGroup(group)};
+  const log::StateRecord record{RecordKey{RecordKind::kGroup, group.name, {}, 0}.Encode(), EncodeGroup(group)};
   KAPPA_ASSIGN_OR_RETURN(group.stored_at, store_.Append({&record, 1}));
   return {};
 }
@@ -152,7 +162,7 @@ void Coordinator::OnMemberTimer(Group& group, const std::string& id, int64_t due
   RemoveMember(group, id);
 }
 
-void Coordinator::ExpireOffsetsOf(Group& group, int64_t before_ms, std::vector<GroupRecord>& records) {
+void Coordinator::ExpireOffsetsOf(Group& group, int64_t before_ms, std::vector<log::StateRecord>& records) {
   const bool active = group.state != GroupState::kEmpty;
   if (active && !group.is_consumer_group()) return;
   std::set<std::string, std::less<>> subscribed;
@@ -182,7 +192,7 @@ void Coordinator::ExpireOffsetsOf(Group& group, int64_t before_ms, std::vector<G
 /// same: after a restart it expires again.
 void Coordinator::ExpireOffsets() {
   const int64_t now_ms = retention_clock_.NowMs();
-  std::vector<GroupRecord> records;
+  std::vector<log::StateRecord> records;
   auto write = [&](bool last) {
     if (records.size() < kRecordsPerAppend && (!last || records.empty())) return;
     [[maybe_unused]] auto appended = store_.Append(records);
@@ -191,7 +201,7 @@ void Coordinator::ExpireOffsets() {
   for (auto at = groups_.begin(); at != groups_.end();) {
     Group& group = at->second;
     if (now_ms >= 0) ExpireOffsetsOf(group, now_ms - options_.offsets_retention_ms, records);
-    if (group.state == GroupState::kEmpty && group.offsets.empty() && group.pending.empty()) {
+    if (group.unused()) {
       if (group.stored_at >= 0) records.push_back({RecordKey{RecordKind::kGroup, group.name, {}, 0}.Encode(), std::nullopt});
       at = groups_.erase(at);
     } else {
@@ -210,12 +220,13 @@ size_t Coordinator::LiveBytes() const {
     for (const auto& [topic, partitions] : group.offsets) {
       for (const auto& [partition, offset] : partitions) bytes += kOffsetRecordBytes + name.size() + topic.size() + offset.metadata.size();
     }
+    for (const auto& [producer, pending] : group.transactions) bytes += name.size() + EncodePending(pending).size();
   }
   return bytes;
 }
 
 Status Coordinator::Rewrite(log::Offset before) {
-  std::vector<GroupRecord> records;
+  std::vector<log::StateRecord> records;
   std::vector<log::Offset*> stored;  // where each record's new place is to be noted
   auto write = [&](bool last) -> Status {
     if (records.size() < kRecordsPerAppend && (!last || records.empty())) return {};
@@ -233,6 +244,12 @@ Status Coordinator::Rewrite(log::Offset before) {
       const Group bare{.protocol_type = group.protocol_type, .generation = group.generation, .empty_since_ms = WallMs()};
       records.push_back({RecordKey{RecordKind::kGroup, name, {}, 0}.Encode(), EncodeGroup(settled ? group : bare)});
       stored.push_back(&group.stored_at);
+      KAPPA_RETURN_IF_ERROR(write(false));
+    }
+    for (auto& [producer, pending] : group.transactions) {
+      if (pending.stored_at < 0 || pending.stored_at >= before) continue;
+      records.push_back({RecordKey{.kind = RecordKind::kPending, .group = name, .producer_id = producer}.Encode(), EncodePending(pending)});
+      stored.push_back(&pending.stored_at);
       KAPPA_RETURN_IF_ERROR(write(false));
     }
     for (auto& [topic, partitions] : group.offsets) {

@@ -16,6 +16,7 @@
 #include "io/clock.h"
 #include "log/log.h"
 #include "log/retention_clock.h"
+#include "log/state_log.h"
 
 namespace kappa::group {
 
@@ -32,16 +33,6 @@ struct GroupOptions {
   size_t group_bytes_max = 8 << 20;          // protocols and assignments of one group
   size_t offsets_max = 1'000'000;            // of all groups
   size_t offset_metadata_bytes_max = 4'096;  // of one offset
-};
-
-/// Where the coordinator keeps what must outlive it.
-class GroupStore {
- public:
-  virtual ~GroupStore() = default;
-  /// Appends records, all or none, in order; gives the log offset of the first. They will become durable, or the process ends.
-  virtual Result<log::Offset> Append(std::span<const GroupRecord> records) = 0;
-  /// Runs `work` once all that was appended until now is durable; at once when it is.
-  virtual void WhenDurable(std::function<void()> work) = 0;
 };
 
 struct JoinRequest {
@@ -64,6 +55,9 @@ struct MemberClaim {
   int32_t generation = -1;
   std::string member_id;
   std::optional<std::string> instance_id;
+
+  /// Neither generation nor member: a tool, or a consumer that assigns partitions itself.
+  bool outsider() const { return generation < 0 && member_id.empty() && !instance_id; }
 };
 
 struct SyncRequest {
@@ -104,7 +98,7 @@ class Coordinator {
  public:
   using ErrorReply = std::function<void(GroupError)>;
 
-  Coordinator(const GroupOptions& options, io::Clock& clock, std::function<std::string()> make_id, GroupStore& store);
+  Coordinator(const GroupOptions& options, io::Clock& clock, std::function<std::string()> make_id, log::StateStore& store);
 
   // Recovery, before anything else: all records of the log in order, then FinishLoading.
   Status Load(std::string_view key, std::optional<std::string_view> value, log::Offset stored_at);
@@ -122,12 +116,21 @@ class Coordinator {
   // Offsets.
   /// One error for each offset. A claim without generation and member commits for a group that has no members.
   void Commit(const MemberClaim& claim, std::vector<OffsetToCommit> offsets, std::function<void(std::vector<GroupError>)> reply);
-  /// Partitions without a commit are left out. No `topics`: all.
+  /// Partitions without a commit are left out, unless a transaction is about to commit one. No `topics`: all.
   void Fetch(const std::string& group, const std::optional<std::vector<TopicPartitions>>& topics, std::function<void(FetchedOffsets)> reply);
   /// An error for the whole, and one for each partition, in order.
   void DeleteOffsets(const std::string& group, const std::vector<TopicPartitions>& topics,
                      std::function<void(GroupError, std::vector<std::vector<GroupError>>)> reply);
   void DeleteGroup(const std::string& group, ErrorReply reply);
+
+  // Transactions: who decides about them begins and ends them here (txn::Coordinator).
+  /// From now on the group takes offsets of the producer's transaction, of this epoch.
+  GroupError BeginTransaction(const std::string& group, int64_t producer_id, int16_t epoch);
+  /// Keeps offsets aside until the transaction ends. One error for all. A claim without generation and member is not checked.
+  void CommitInTransaction(const MemberClaim& claim, int64_t producer_id, int16_t epoch, std::vector<OffsetToCommit> offsets, ErrorReply reply);
+  /// Commits or drops what the transaction kept aside, in one append; nothing when it has nothing. Tells when that is durable, or
+  /// kCoordinatorNotAvailable.
+  void EndTransaction(const std::string& group, int64_t producer_id, bool commit, ErrorReply reply);
   /// Forgets the offsets of a topic that is gone.
   void ForgetTopic(std::string_view topic);
 
@@ -168,8 +171,12 @@ class Coordinator {
   void OnGroupTimer(Group& group);
   void OnMemberTimer(Group& group, const std::string& id, int64_t due_us);
   void ExpireOffsets();
-  void ExpireOffsetsOf(Group& group, int64_t before_ms, std::vector<GroupRecord>& records);
+  void ExpireOffsetsOf(Group& group, int64_t before_ms, std::vector<log::StateRecord>& records);
   int64_t WallMs() const { return clock_.WallMicros() / 1000; }
+
+  // offsets.cc
+  GroupError CheckCommit(Group* group, const MemberClaim& claim);
+  GroupError RefuseOffset(const Group* group, const OffsetToCommit& offset, size_t& added) const;
 
   // membership.cc
   GroupError CheckClaim(Group* group, const MemberClaim& claim, bool check_generation) const;
@@ -190,7 +197,7 @@ class Coordinator {
   const GroupOptions options_;
   io::Clock& clock_;
   const std::function<std::string()> make_id_;
-  GroupStore& store_;
+  log::StateStore& store_;
   log::RetentionClock retention_clock_;
 
   std::map<std::string, Group, std::less<>> groups_;

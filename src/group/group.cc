@@ -28,6 +28,13 @@ const CommittedOffset* Group::FindOffset(std::string_view topic, int32_t partiti
   return found == partitions->second.end() ? nullptr : &found->second;
 }
 
+bool Group::IsChanging(std::string_view topic, int32_t partition) const {
+  return std::ranges::any_of(transactions, [&](const auto& entry) {
+    const auto found = entry.second.offsets.find(topic);
+    return found != entry.second.offsets.end() && found->second.contains(partition);
+  });
+}
+
 size_t Group::EraseOffset(std::string_view topic, int32_t partition) {
   auto partitions = offsets.find(topic);
   if (partitions == offsets.end()) return 0;

@@ -28,6 +28,8 @@ enum class GroupError : int16_t {
   kRebalanceInProgress = 27,
   kInvalidCommitOffsetSize = 28,
   kPolicyViolation = 44,
+  kInvalidProducerEpoch = 47,
+  kInvalidTxnState = 48,
   kNonEmptyGroup = 68,
   kGroupIdNotFound = 69,
   kMemberIdRequired = 79,
@@ -104,8 +106,16 @@ struct CommittedOffset {
   std::string metadata;
   int64_t committed_ms = 0;     // wall time
   log::Offset stored_at = -1;   // of its record in the group log
+  bool changing = false;        // in answers: an open transaction has committed another one; not stored
 };
 using TopicOffsets = std::map<int32_t, CommittedOffset>;  // by partition
+
+/// What a producer's open transaction has committed: nothing of it counts before the transaction does.
+struct PendingOffsets {
+  int16_t epoch = -1;
+  std::map<std::string, TopicOffsets, std::less<>> offsets;
+  log::Offset stored_at = -1;  // of its record; -1: none
+};
 
 struct Group {
   std::string name;
@@ -118,6 +128,7 @@ struct Group {
   int64_t empty_since_ms = 0;   // wall time
   log::Offset stored_at = -1;   // of its record in the group log; -1: none
   std::map<std::string, TopicOffsets, std::less<>> offsets;
+  std::map<int64_t, PendingOffsets> transactions;  // by producer id: those that the group takes part in
 
   // Not stored.
   std::map<std::string, std::string, std::less<>> static_members;  // instance id to member id
@@ -136,6 +147,10 @@ struct Group {
   }
   /// Null when none was committed.
   const CommittedOffset* FindOffset(std::string_view topic, int32_t partition) const;
+  /// True while an open transaction has an offset for the partition.
+  bool IsChanging(std::string_view topic, int32_t partition) const;
+  /// Neither members, on their way or there, nor offsets.
+  bool unused() const { return state == GroupState::kEmpty && offsets.empty() && pending.empty() && transactions.empty(); }
   /// The number of offsets that went: 0 or 1.
   size_t EraseOffset(std::string_view topic, int32_t partition);
   int64_t offset_count() const;

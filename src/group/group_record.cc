@@ -36,6 +36,7 @@ std::string RecordKey::Encode() const {
     out.Prefixed(topic);
     out.Varint(static_cast<uint64_t>(partition));
   }
+  if (kind == RecordKind::kPending) out.Little(producer_id);
   return out.Take();
 }
 
@@ -43,12 +44,13 @@ Result<RecordKey> RecordKey::Decode(std::string_view bytes) {
   ByteReader in(bytes);
   RecordKey key;
   key.kind = static_cast<RecordKind>(in.Little<uint8_t>());
-  if (in.ok() && key.kind != RecordKind::kOffset && key.kind != RecordKind::kGroup) return Newer("a key", static_cast<int>(key.kind));
+  if (in.ok() && (key.kind < RecordKind::kOffset || key.kind > RecordKind::kPending)) return Newer("a key", static_cast<int>(key.kind));
   key.group = in.Prefixed();
   if (key.kind == RecordKind::kOffset) {
     key.topic = in.Prefixed();
     key.partition = static_cast<int32_t>(in.Varint());
   }
+  if (key.kind == RecordKind::kPending) key.producer_id = in.Little<int64_t>();
   if (!in.AtEnd() || key.partition < 0) return Damaged("a key");
   return key;
 }
@@ -74,6 +76,39 @@ Result<CommittedOffset> DecodeOffset(std::string_view bytes) {
   offset.metadata = in.Prefixed();
   if (!in.AtEnd()) return Damaged("an offset");
   return offset;
+}
+
+std::string EncodePending(const PendingOffsets& pending) {
+  ByteWriter out;
+  out.Little(kVersion);
+  out.Little(pending.epoch);
+  out.Varint(pending.offsets.size());
+  for (const auto& [topic, partitions] : pending.offsets) {
+    out.Prefixed(topic);
+    out.Varint(partitions.size());
+    for (const auto& [partition, offset] : partitions) {
+      out.Varint(static_cast<uint64_t>(partition));
+      out.Prefixed(EncodeOffset(offset));
+    }
+  }
+  return out.Take();
+}
+
+Result<PendingOffsets> DecodePending(std::string_view bytes) {
+  ByteReader in(bytes);
+  const auto version = in.Little<uint8_t>();
+  if (in.ok() && version > kVersion) return Newer("offsets of a transaction", version);
+  PendingOffsets pending;
+  pending.epoch = in.Little<int16_t>();
+  for (uint64_t topics = in.Varint(); in.ok() && topics > 0; --topics) {
+    TopicOffsets& offsets = pending.offsets[std::string(in.Prefixed())];
+    for (uint64_t left = in.Varint(); in.ok() && left > 0; --left) {
+      const auto partition = static_cast<int32_t>(in.Varint());
+      KAPPA_ASSIGN_OR_RETURN(offsets[partition], DecodeOffset(in.Prefixed()));
+    }
+  }
+  if (!in.AtEnd()) return Damaged("offsets of a transaction");
+  return pending;
 }
 
 std::string EncodeGroup(const Group& group) {

@@ -10,14 +10,15 @@
 
 namespace kappa::group {
 
-enum class RecordKind : uint8_t { kOffset = 1, kGroup = 2 };
+enum class RecordKind : uint8_t { kOffset = 1, kGroup = 2, kPending = 3 };
 
-/// What a record is about. Topic and partition belong to kOffset.
+/// What a record is about. Topic and partition belong to kOffset, the producer to kPending.
 struct RecordKey {
   RecordKind kind = RecordKind::kGroup;
   std::string group;
   std::string topic;
   int32_t partition = 0;
+  int64_t producer_id = -1;
   bool operator==(const RecordKey&) const = default;
 
   std::string Encode() const;
@@ -25,11 +26,8 @@ struct RecordKey {
   static Result<RecordKey> Decode(std::string_view bytes);
 };
 
-/// A record to be stored. Without a value it deletes what the key names: a group goes with all its offsets.
-struct GroupRecord {
-  std::string key;
-  std::optional<std::string> value;
-};
+std::string EncodePending(const PendingOffsets& pending);
+Result<PendingOffsets> DecodePending(std::string_view bytes);
 
 std::string EncodeOffset(const CommittedOffset& offset);
 Result<CommittedOffset> DecodeOffset(std::string_view bytes);

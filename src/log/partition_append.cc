@@ -89,6 +89,7 @@ KafkaError PartitionLog::CheckProducer(const BatchHeader& header, AppendResult& 
     duplicate.next_offset = verdict.next_offset;
     return KafkaError::kNone;
   }
+  if (verdict.error == KafkaError::kInvalidProducerEpoch) return verdict.error;
   if (!header.is_transactional() && !transactional_.load(std::memory_order_acquire)) return verdict.error;
   std::lock_guard lock(transactions_mutex_);
   const KafkaError error = transactions_.Check(header);
