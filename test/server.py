@@ -19,13 +19,14 @@ class Server:
         self.kappa = str(kappa)
         self.folder = pathlib.Path(folder)
         self.flags = list(flags)
+        self.kafka = "127.0.0.1:0"  # clients that outlive a restart need a port that stays
         self.process = None
         self.log = self.folder.with_suffix(".log")
 
     def start(self, wait=True, **environment):
         (self.folder / "endpoints.json").unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [self.kappa, "serve", "--data", str(self.folder), "--pg", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--http", "127.0.0.1:0", *self.flags],
+            [self.kappa, "serve", "--data", str(self.folder), "--pg", "127.0.0.1:0", "--kafka", self.kafka, "--http", "127.0.0.1:0", *self.flags],
             stdout=open(self.log, "a"), stderr=subprocess.STDOUT, env={**os.environ, **environment})
         if wait:
             self.wait_serving()

@@ -15,6 +15,7 @@
 #include "group/group_testing.h"
 #include "log/log_testing.h"
 #include "serve/kafka/server.h"
+#include "txn/txn_testing.h"
 
 namespace kappa::cli {
 namespace {
@@ -56,12 +57,14 @@ class TopicCommandTest : public testing::Test {
 #endif
     log_ = log::OpenLog(folder_.path() + "/log");
     groups_ = group::OpenGroups(*log_);
-    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, io::RealClock());
+    transactions_ = txn::OpenTransactions(*log_, *groups_);
+    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void TearDown() override {
     server_.reset();
+    transactions_.reset();
     groups_.reset();
     if (log_) log_->Close();
   }
@@ -89,6 +92,7 @@ class TopicCommandTest : public testing::Test {
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
+  std::unique_ptr<txn::Transactions> transactions_;
   std::unique_ptr<serve::KafkaServer> server_;
 };
 

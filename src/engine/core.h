@@ -118,6 +118,7 @@ class Core final : public Engine {
   Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) override;
   log::Log& log() override { return *log_; }
   group::Groups& groups() override { return *groups_; }
+  txn::Transactions& transactions() override { return *transactions_; }
   Status DeleteTopic(const std::string& name) override;
   Status ChangeTopic(const std::string& name, const std::function<Status()>& change) override;
   io::Clock& clock() override { return clock_; }
@@ -134,6 +135,7 @@ class Core final : public Engine {
   Status AtBoundary(std::function<Status()> work);
   Status DropTopic(const std::string& name);
   void AppendGroupMetrics(std::string& out);
+  void AppendTransactionMetrics(std::string& out);
   uint64_t visible_epoch() const { return visible_epoch_.load(); }
 
   Status CreateStream(const sql::CreateStreamStatement& statement, std::string* notice);
@@ -253,6 +255,7 @@ class Core final : public Engine {
   std::unique_ptr<io::FolderLock> lock_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
+  std::unique_ptr<txn::Transactions> transactions_;
   std::unique_ptr<catalog::CatalogLog> catalog_;
   std::shared_ptr<log::Topic> journal_;
   std::unique_ptr<state::CheckpointStore> checkpoints_;

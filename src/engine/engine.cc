@@ -49,6 +49,7 @@ Status Core::Start() {
       state::SetMemoryLimit(options_.state_memory_bytes > 0 ? options_.state_memory_bytes : state::DefaultMemoryLimit(), options_.folder));
   KAPPA_ASSIGN_OR_RETURN(log_, log::Log::Open(options_.folder + "/log", options_.log, clock_));
   KAPPA_ASSIGN_OR_RETURN(groups_, group::Groups::Open(options_.groups, *log_, clock_));
+  KAPPA_ASSIGN_OR_RETURN(transactions_, txn::Transactions::Open(options_.transactions, *log_, *groups_, clock_));
   KAPPA_ASSIGN_OR_RETURN(catalog_, catalog::CatalogLog::Open(*log_));
   KAPPA_ASSIGN_OR_RETURN(journal_, flow::OpenJournal(*log_));
   pool_ = std::make_unique<flow::ThreadPool>(shards_);
@@ -104,6 +105,7 @@ Status Core::Close() {
     std::lock_guard guard(publish_);
     visible_changed_.notify_all();
   }
+  transactions_.reset();
   groups_.reset();
   if (log_) {
     if (listener_ >= 0) log_->RemoveDurableListener(listener_);

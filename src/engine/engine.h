@@ -15,6 +15,7 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "txn/transactions.h"
 
 namespace kappa::engine {
 
@@ -35,6 +36,7 @@ struct EngineOptions {
   int default_partitions = 1;                 // of streams that do not say
   log::LogOptions log;
   group::GroupOptions groups;
+  txn::TransactionOptions transactions;
 };
 
 /// What a statement gave.
@@ -118,6 +120,7 @@ class Engine {
   virtual Result<std::unique_ptr<Subscription>> Subscribe(std::string_view view, int version, bool with_snapshot) = 0;
   virtual log::Log& log() = 0;
   virtual group::Groups& groups() = 0;
+  virtual txn::Transactions& transactions() = 0;
   /// Deletes a topic unless a stream or table reads it (dependent_objects_still_exist).
   virtual Status DeleteTopic(const std::string& name) = 0;
   /// Runs `change` on the log between two epochs, unless a stream or table reads the topic (dependent_objects_still_exist).

@@ -205,6 +205,32 @@ void Core::AppendGroupMetrics(std::string& out) {
   out += lags;
 }
 
+void Core::AppendTransactionMetrics(std::string& out) {
+  struct Figures {
+    uint64_t commits, aborts, timeouts;
+    int64_t open = 0, oldest_ms = -1;
+  };
+  const Figures figures = transactions_->Do([](txn::Coordinator& coordinator) {
+    Figures seen{coordinator.commits(), coordinator.aborts(), coordinator.timeouts()};
+    for (const auto& [id, transaction] : coordinator.transactions()) {
+      if (transaction.started_ms < 0) continue;
+      ++seen.open;
+      if (seen.oldest_ms < 0 || transaction.started_ms < seen.oldest_ms) seen.oldest_ms = transaction.started_ms;
+    }
+    return seen;
+  });
+  auto metric = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
+    out += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n{0} {3}\n", name, type, help, value);
+  };
+  const double oldest_seconds = figures.oldest_ms < 0 ? 0 : std::max(0.0, static_cast<double>(clock_.WallMicros() / 1000 - figures.oldest_ms) / 1e3);
+  metric("kappa_transactions_open", "gauge", "Transactions that have begun and not ended.", figures.open);
+  metric("kappa_transaction_oldest_open_seconds", "gauge",
+         "Age of the oldest open transaction, which readers of committed records wait for; 0: none.", oldest_seconds);
+  metric("kappa_transaction_commits_total", "counter", "Transactions that were committed.", figures.commits);
+  metric("kappa_transaction_aborts_total", "counter", "Transactions that were aborted.", figures.aborts);
+  metric("kappa_transaction_timeouts_total", "counter", "Transactions that were aborted because their time was over.", figures.timeouts);
+}
+
 std::string Core::MetricsText() {
   std::string out;
   auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
@@ -262,6 +288,7 @@ std::string Core::MetricsText() {
   family("kappa_log_bytes", "gauge", "Bytes of a partition's segments.");
   out += sizes;
   AppendGroupMetrics(out);
+  AppendTransactionMetrics(out);
   std::lock_guard guard(publish_);
   family("kappa_checkpoint_epoch", "gauge", "The epoch that the last checkpoint holds.");
   out += fmt::format("kappa_checkpoint_epoch {}\n", checkpoint_epoch_);

@@ -214,6 +214,7 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                     {"start_offset", TypeId::kInt8},
                                     {"end_offset", TypeId::kInt8},
                                     {"durable_end", TypeId::kInt8},
+                                    {"stable_end", TypeId::kInt8},
                                     {"bytes", TypeId::kInt8},
                                     {"segments", TypeId::kInt4}}),
       Relation("kappa.groups", {{"name", TypeId::kText},
@@ -234,6 +235,15 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                    {"metadata", TypeId::kText},
                                    {"member", TypeId::kText},
                                    {"client", TypeId::kText}}),
+      Relation("kappa.transactions", {{"id", TypeId::kText},
+                                      {"state", TypeId::kText},
+                                      {"producer_id", TypeId::kInt8},
+                                      {"producer_epoch", TypeId::kInt4},
+                                      {"timeout_ms", TypeId::kInt4},
+                                      {"started_at", TypeId::kTimestamptz},
+                                      {"changed_at", TypeId::kTimestamptz},
+                                      {"partitions", TypeId::kInt4},
+                                      {"groups", TypeId::kInt4}}),
       Relation("kappa.dead_letters", {{"topic", TypeId::kText},
                                       {"partition", TypeId::kInt4},
                                       {"offset", TypeId::kInt8},
@@ -335,6 +345,7 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
               .Int8(partition.start_offset())
               .Int8(partition.end_offset())
               .Int8(partition.durable_end())
+              .Int8(partition.last_stable_offset())
               .Int8(static_cast<int64_t>(partition.size_bytes()))
               .Int4(static_cast<int64_t>(partition.segments().size()));
         }
@@ -360,6 +371,18 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
           .Int4(group.members)
           .Int8(group.offsets);
     }
+    return rows.Finish();
+  }
+  if (name == "kappa.transactions") {
+    transactions_->Do([&](txn::Coordinator& coordinator) {
+      for (const auto& [id, transaction] : coordinator.transactions()) {
+        rows.Text(id).Text(txn::Name(transaction.state)).Int8(transaction.producer.id).Int4(transaction.producer.epoch).Int4(transaction.timeout_ms);
+        transaction.started_ms < 0 ? rows.Null() : rows.Time(transaction.started_ms * 1000);
+        rows.Time(transaction.updated_ms * 1000)
+            .Int4(static_cast<int64_t>(transaction.partitions.size()))
+            .Int4(static_cast<int64_t>(transaction.groups.size()));
+      }
+    });
     return rows.Finish();
   }
   if (name == "kappa.group_lag") {

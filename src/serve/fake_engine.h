@@ -84,6 +84,7 @@ class FakeEngine final : public engine::Engine {
     return std::unique_ptr<engine::Subscription>(std::move(subscription));
   }
   group::Groups& groups() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no groups"); }
+  txn::Transactions& transactions() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no transactions"); }
   log::Log& log() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no log"); }
   Status DeleteTopic(const std::string&) override { return {}; }
   Status ChangeTopic(const std::string&, const std::function<Status()>& change) override { return change(); }

@@ -10,4 +10,4 @@ if [ ! -e "$venv/ready" ]; then
     python-snappy==0.7.3 lz4==4.4.5 zstandard==0.25.0 cramjam==2.14.0
   touch "$venv/ready"
 fi
-exec "$venv/bin/python" "$folder/test/clients/kafka_clients.py" "$@"
+exec "$venv/bin/python" "$folder/test/clients/${KAFKA_CLIENTS:-kafka_clients.py}" "$@"

@@ -109,5 +109,28 @@ ok "kafka-get-offsets, kafka-delete-records, kafka-log-dirs"
 java_run $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 20000 --record-size 200 --throughput -1 > "$work/producer-perf" 2>&1 || fail "producer performance test"
 java_run $tools.ConsumerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 20000 --timeout 30000 > "$work/consumer-perf" 2>&1 || fail "consumer performance test"
 ok "performance tests of producer and consumer"
+
+# Transactions: a producer with them, and a copier that commits its offsets with what it wrote and aborts at random.
+committed() {  # TOPIC COUNT: at most so many records that readers of committed ones see
+  java_run $tools.consumer.ConsoleConsumer --bootstrap-server "$broker" --topic "$1" --from-beginning --isolation-level read_committed --max-messages "$2" --timeout-ms 8000
+}
+topic --create --topic "$run-in" --partitions 1 > "$work/create-in"
+topic --create --topic "$run-out" --partitions 1 > "$work/create-out"
+java_run $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 2000 --record-size 100 --throughput 4000 --transactional-id "$run-perf" \
+  --transaction-duration-ms 100 > "$work/txn-perf" 2>&1 || fail "performance test with transactions"
+# The copier takes offsets for a count of records, so there must be no markers in what it reads.
+java_run $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run-in" --num-records 2000 --record-size 100 --throughput -1 > "$work/copier-in" 2>&1 || fail "records to copy"
+timeout 100 "${java[@]}" $tools.TransactionalMessageCopier --broker-list "$broker" --consumer-group "$run-copier" --input-topic "$run-in" --input-partition 0 --output-topic "$run-out" \
+  --transactional-id "$run-copier" --transaction-size 50 --max-messages 2000 --enable-random-aborts --group-mode --use-group-metadata > "$work/copier" 2>&1 || fail "transactional message copier"
+committed "$run-out" 2001 > "$work/copied" 2> "$work/copied-errors" || true
+[ "$(wc -l < "$work/copied")" = 2000 ] || fail "transactional message copier: $(wc -l < "$work/copied") of 2000 records"
+transactions() { java_run $tools.TransactionsCommand --bootstrap-server "$broker" "$@"; }
+transactions list > "$work/transactions" 2>&1
+grep -q "$run-copier.*Complete\(Commit\|Abort\)" "$work/transactions" || fail "kafka-transactions list"
+transactions describe --transactional-id "$run-copier" > "$work/transaction" 2>&1 || fail "kafka-transactions describe"
+transactions describe-producers --topic "$run-out" --partition 0 > "$work/producers" 2>&1 || fail "kafka-transactions describe-producers"
+[ "$(wc -l < "$work/producers")" -ge 2 ] || fail "kafka-transactions describe-producers: nobody"
+transactions find-hanging --broker-id 0 > "$work/hanging" 2>&1 || fail "kafka-transactions find-hanging"
+ok "transactions: performance test, message copier with aborts, kafka-transactions"
 topic --delete --topic "$run" > "$work/drop"
 ok "kafka-topics: delete"

@@ -6,8 +6,16 @@
 
 namespace kappa::serve::kafka {
 
-Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, Runtime& runtime, KafkaMetrics& metrics)
-    : options_(options), log_(log), groups_(groups), runtime_(runtime), metrics_(metrics), waiters_(FetchWaiters::Make(log, runtime)) {}
+Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions, io::Clock& clock,
+               Runtime& runtime, KafkaMetrics& metrics)
+    : options_(options),
+      log_(log),
+      groups_(groups),
+      transactions_(transactions),
+      clock_(clock),
+      runtime_(runtime),
+      metrics_(metrics),
+      waiters_(FetchWaiters::Make(log, runtime)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 
@@ -15,11 +23,15 @@ void Broker::StopWaiting() {
   waiters_->Stop();
   stopping_ = true;
   groups_.Do([](group::Coordinator& coordinator) { coordinator.AnswerWaiting(); });
+  transactions_.Do([](txn::Coordinator& coordinator) { coordinator.AnswerWaiting(); });
 }
 
 Frame ApiVersionsFrame(RequestHeader header) {
   ApiVersionsResponse response;
   for (const Api& api : SupportedApis()) response.apis.push_back({api.key, api.advertised_min, api.max});
+  // Version 2 of transactions is KIP-890: clients that see it use the versions in which a transaction's end gives a new epoch.
+  response.supported_features.push_back({"transaction.version", 0, 2});
+  response.finalized_features.push_back({"transaction.version", 2, 2});
   if (header.api == nullptr) {
     response.error = Code::kUnsupportedVersion;
     header.api = FindApi(header.key, 0);
@@ -81,8 +93,22 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
   switch (header.api->key) {
     case ApiKey::kProduce: {
       ProduceRequest request;
-      if (Decode(header, body, request, reply)) Produce(header, request, std::move(reply));
-      return Pace::kGoOn;
+      if (!Decode(header, body, request, reply)) return Pace::kGoOn;
+      txn::ProducerIdentity producer;
+      std::vector<txn::TopicPartition> places;
+      if (!AddsPartitions(header, request, producer, places)) {
+        Produce(header, request, Code::kNone, std::move(reply));
+        return Pace::kGoOn;
+      }
+      // The records stay behind until the coordinator has answered, and what follows on the connection behind them.
+      transactions_.Do([&](txn::Coordinator& coordinator) {
+        coordinator.AddPartitions(*request.transactional_id, producer, places, [this, header, kept = std::string(body), reply](txn::TxnError error) {
+          ProduceRequest again;
+          if (!Decode(header, kept, again, reply)) return;
+          Produce(header, again, error == txn::TxnError::kProducerFenced ? Code::kInvalidProducerEpoch : static_cast<Code>(error), reply);
+        });
+      });
+      return Pace::kWait;
     }
     case ApiKey::kFetch: {
       FetchRequest request;
@@ -93,7 +119,33 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
     case ApiKey::kMetadata:  // may create topics
       return answer(MetadataRequest(), options_.auto_create_topics,
                     [this, version = header.version, advertised](const auto& request) { return Metadata(request, version, advertised); });
-    case ApiKey::kInitProducerId: return answer(InitProducerIdRequest(), true, [this](const auto& request) { return InitProducerId(request); });
+    case ApiKey::kInitProducerId: {
+      InitProducerIdRequest request;
+      if (!Decode(header, body, request, reply)) return Pace::kWait;
+      runtime_.Offload([this, header, request = std::move(request), reply] {  // now and then ids are reserved on disk
+        InitProducerId(header.version, request, [header, reply](auto response) { reply({.frame = EncodeFrame(header, response)}); });
+      });
+      return Pace::kWait;
+    }
+    case ApiKey::kAddPartitionsToTxn:
+      return later(AddPartitionsToTxnRequest(), [&](auto& request, Respond<AddPartitionsToTxnResponse> respond) {
+        AddPartitionsToTxn(header.version, request, std::move(respond));
+      });
+    case ApiKey::kAddOffsetsToTxn:
+      return later(AddOffsetsToTxnRequest(),
+                   [&](auto& request, Respond<AddOffsetsToTxnResponse> respond) { AddOffsetsToTxn(header.version, request, std::move(respond)); });
+    case ApiKey::kTxnOffsetCommit:
+      return later(TxnOffsetCommitRequest(), [&](auto& request, Respond<TxnOffsetCommitResponse> respond) {
+        TxnOffsetCommit(header.version, std::move(request), std::move(respond));
+      });
+    case ApiKey::kEndTxn:
+      return later(EndTxnRequest(), [&](auto& request, Respond<EndTxnResponse> respond) { EndTxn(header.version, request, std::move(respond)); });
+    case ApiKey::kDescribeProducers:
+      return answer(DescribeProducersRequest(), false, [this](const auto& request) { return DescribeProducers(request); });
+    case ApiKey::kDescribeTransactions:
+      return answer(DescribeTransactionsRequest(), false, [this](const auto& request) { return DescribeTransactions(request); });
+    case ApiKey::kListTransactions:
+      return answer(ListTransactionsRequest(), false, [this](const auto& request) { return ListTransactions(request); });
     case ApiKey::kCreateTopics: return answer(CreateTopicsRequest(), true, [this](const auto& request) { return CreateTopics(request); });
     case ApiKey::kDeleteTopics: return answer(DeleteTopicsRequest(), true, [this](const auto& request) { return DeleteTopics(request); });
     case ApiKey::kDescribeConfigs: return answer(DescribeConfigsRequest(), false, [this](const auto& request) { return DescribeConfigs(request); });
@@ -144,23 +196,6 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
     case ApiKey::kApiVersions: break;  // handled above
   }
   KAPPA_CHECK(false);
-}
-
-InitProducerIdResponse Broker::InitProducerId(const InitProducerIdRequest& request) {
-  InitProducerIdResponse response;
-  if (request.transactional_id) {
-    response.error = Code::kTransactionalIdAuthorizationFailed;  // fatal to clients, unlike codes that they would retry for ever
-    return response;
-  }
-  // A producer that already has an id asks again to reset its sequence numbers (KIP-360): a fresh id does just that.
-  Result<int64_t> id = log_.NextProducerId();
-  if (!id.ok()) {
-    response.error = ToCode(id.error());
-    return response;
-  }
-  response.producer_id = *id;
-  response.producer_epoch = 0;
-  return response;
 }
 
 std::shared_ptr<log::Topic> Broker::FindTopic(const std::string& name, Code& error) const {

@@ -17,6 +17,8 @@
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/server.h"
+#include "serve/kafka/transaction_messages.h"
+#include "txn/transactions.h"
 
 namespace kappa::serve::kafka {
 
@@ -63,7 +65,8 @@ class FetchWaiters;
 /// Thread-safe.
 class Broker {
  public:
-  Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, Runtime& runtime, KafkaMetrics& metrics);
+  Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions, io::Clock& clock, Runtime& runtime,
+         KafkaMetrics& metrics);
   ~Broker();
 
   /// Handles one frame (without its length). `frame` need not outlive the call.
@@ -74,10 +77,10 @@ class Broker {
  private:
   template <class Request> bool Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply);
 
-  void Produce(const RequestHeader& header, ProduceRequest& request, Reply reply);
+  /// `refused`: for all of it.
+  void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply);
   void Fetch(const RequestHeader& header, FetchRequest request, Reply reply);
   ListOffsetsResponse ListOffsets(const ListOffsetsRequest& request);
-  InitProducerIdResponse InitProducerId(const InitProducerIdRequest& request);
   MetadataResponse Metadata(const MetadataRequest& request, int16_t version, const Endpoint& advertised);
   MetadataResponse::Topic DescribeTopic(const std::string& name, bool create);
   CreateTopicsResponse CreateTopics(const CreateTopicsRequest& request);
@@ -96,6 +99,19 @@ class Broker {
   ListGroupsResponse ListGroups(const ListGroupsRequest& request);
   DescribeGroupsResponse DescribeGroups(const DescribeGroupsRequest& request);
   void DeleteGroups(const DeleteGroupsRequest& request, Respond<DeleteGroupsResponse> respond);
+
+  // transactions.cc
+  void InitProducerId(int16_t version, const InitProducerIdRequest& request, Respond<InitProducerIdResponse> respond);
+  void AddPartitionsToTxn(int16_t version, const AddPartitionsToTxnRequest& request, Respond<AddPartitionsToTxnResponse> respond);
+  void AddOffsetsToTxn(int16_t version, const AddOffsetsToTxnRequest& request, Respond<AddOffsetsToTxnResponse> respond);
+  void TxnOffsetCommit(int16_t version, TxnOffsetCommitRequest request, Respond<TxnOffsetCommitResponse> respond);
+  void EndTxn(int16_t version, const EndTxnRequest& request, Respond<EndTxnResponse> respond);
+  DescribeProducersResponse DescribeProducers(const DescribeProducersRequest& request);
+  DescribeTransactionsResponse DescribeTransactions(const DescribeTransactionsRequest& request);
+  ListTransactionsResponse ListTransactions(const ListTransactionsRequest& request);
+  /// True when this request has transactional batches for partitions that are not part of the producer's transaction yet.
+  bool AddsPartitions(const RequestHeader& header, const ProduceRequest& request, txn::ProducerIdentity& producer,
+                      std::vector<txn::TopicPartition>& places) const;
 
   // admin.cc
   CreatePartitionsResponse CreatePartitions(const CreatePartitionsRequest& request);
@@ -134,6 +150,8 @@ class Broker {
   const KafkaServerOptions& options_;
   log::Log& log_;
   group::Groups& groups_;
+  txn::Transactions& transactions_;
+  io::Clock& clock_;
   Runtime& runtime_;
   KafkaMetrics& metrics_;
   const std::shared_ptr<FetchWaiters> waiters_;

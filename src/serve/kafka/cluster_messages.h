@@ -30,14 +30,39 @@ struct ApiVersionsResponse {
       c.Tags();
     }
   };
+  struct Supported {
+    std::string name;
+    int16_t min = 0;
+    int16_t max = 0;
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(min);
+      c(max);
+      c.Tags();
+    }
+  };
+  struct Finalized {
+    std::string name;
+    int16_t max = 0;
+    int16_t min = 0;
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(max);
+      c(min);
+      c.Tags();
+    }
+  };
   Code error = Code::kNone;
   std::vector<Range> apis;
   int32_t throttle_ms = 0;
+  std::vector<Supported> supported_features;
+  int64_t finalized_epoch = 0;
+  std::vector<Finalized> finalized_features;
   template <class C> void Fields(C& c) {
     c(error);
     c(apis);
     if (c.Since(1)) c(throttle_ms);
-    c.Tags();
+    c.Tags(Tagged{0, supported_features}, Tagged{1, finalized_epoch}, Tagged{2, finalized_features});
   }
 };
 

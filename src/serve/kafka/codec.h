@@ -33,6 +33,13 @@ struct Blob {
   bool operator==(const Blob&) const = default;
 };
 
+/// A tagged field of a flexible message: c.Tags(Tagged{0, field}, ..), by ascending tag.
+template <class T> struct Tagged {
+  uint64_t tag;
+  T& value;
+};
+template <class T> Tagged(int, T&) -> Tagged<T>;
+
 /// A topic with a list of something for each of its partitions.
 template <class Partition> struct OfTopic {
   std::string name;
@@ -105,18 +112,25 @@ class Decoder {
   void operator()(T& value) {
     value.Fields(*this);
   }
-  /// The tagged fields of a flexible message. None is understood yet, so all are skipped.
-  void Tags() {
+  /// The tagged fields of a flexible message; others than these are skipped.
+  template <class... T> void Tags(Tagged<T>... known) {
     if (!flexible_) return;
     uint64_t count = reader_.Varint();
     for (uint64_t i = 0; i < count && reader_.ok(); ++i) {
-      reader_.Varint();
-      reader_.Prefixed();
+      [[maybe_unused]] const uint64_t tag = reader_.Varint();
+      [[maybe_unused]] const std::string_view bytes = reader_.Prefixed();
+      (Take(known, tag, bytes), ...);
     }
   }
   void Fail() { reader_.Fail(); }
 
  private:
+  template <class T> void Take(Tagged<T>& known, uint64_t tag, std::string_view bytes) {
+    if (known.tag != tag) return;
+    Decoder inner(bytes, version_, true);
+    inner(known.value);
+    if (!inner.AtEnd()) reader_.Fail();
+  }
   /// Length of a string (int16), or of an array or bytes (int32, `wide`); compact forms hold length + 1. Null: nullopt. A length
   /// beyond the remaining bytes fails: every element takes at least one byte.
   std::optional<size_t> Length(bool wide) {
@@ -201,8 +215,10 @@ class Encoder {
   void operator()(T& value) {
     value.Fields(*this);
   }
-  void Tags() {
-    if (flexible_) writer_.Varint(0);
+  template <class... T> void Tags(Tagged<T>... fields) {
+    if (!flexible_) return;
+    writer_.Varint(sizeof...(fields));
+    (Put(fields), ...);
   }
 
   std::vector<std::string> Take() {
@@ -211,6 +227,14 @@ class Encoder {
   }
 
  private:
+  template <class T> void Put(Tagged<T>& field) {
+    Encoder inner(version_, true);
+    inner(field.value);
+    std::string bytes;
+    for (const std::string& chunk : inner.Take()) bytes += chunk;
+    writer_.Varint(field.tag);
+    writer_.Prefixed(bytes);
+  }
   void Length(size_t length, bool wide) {
     if (flexible_) return writer_.Varint(length + 1);
     wide ? writer_.Big(static_cast<int32_t>(length)) : writer_.Big(static_cast<int16_t>(length));

@@ -8,6 +8,7 @@
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
+#include "serve/kafka/transaction_messages.h"
 #include "serve/kafka/wire_client.h"
 
 namespace kappa::serve::kafka {
@@ -177,7 +178,9 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorRequest{.key = "g"});
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorResponse{.message = "m", .host = "h"});
   ThereAndBack(ApiKey::kApiVersions, ApiVersionsRequest{"n", "v"});
-  ThereAndBack(ApiKey::kApiVersions, ApiVersionsResponse{.apis = {{ApiKey::kFetch, 1, 2}}});
+  ThereAndBack(ApiKey::kApiVersions,
+               ApiVersionsResponse{
+                   .apis = {{ApiKey::kFetch, 1, 2}}, .supported_features = {{"f", 0, 2}}, .finalized_epoch = 7, .finalized_features = {{"f", 2, 1}}});
   ThereAndBack(ApiKey::kCreateTopics,
                CreateTopicsRequest{.topics = {{.name = "a", .assignments = {{0, {0}}}, .configs = {{"k", "v"}, {"n", std::nullopt}}}}});
   ThereAndBack(ApiKey::kCreateTopics, CreateTopicsResponse{.topics = {{.name = "a", .message = "m", .configs = {{{.name = "k", .value = "v"}}}}}});
@@ -244,6 +247,22 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
   ThereAndBack(ApiKey::kCreateAcls, CreateAclsResponse{.outcomes = {{Code::kSecurityDisabled, "m"}}});
   ThereAndBack(ApiKey::kDeleteAcls, DeleteAclsRequest{.filters = {{.resource_name = "t"}}});
   ThereAndBack(ApiKey::kDeleteAcls, DeleteAclsResponse{.outcomes = {{Code::kSecurityDisabled, "m", {}}}});
+  ThereAndBack(ApiKey::kAddPartitionsToTxn, AddPartitionsToTxnRequest{"x", 7, 1, {{"t", {1, 2}}}});
+  ThereAndBack(ApiKey::kAddPartitionsToTxn, AddPartitionsToTxnResponse{.topics = {{"t", {{1, Code::kInvalidRequest}}}}});
+  ThereAndBack(ApiKey::kAddOffsetsToTxn, AddOffsetsToTxnRequest{"x", 7, 1, "g"});
+  ThereAndBack(ApiKey::kAddOffsetsToTxn, AddOffsetsToTxnResponse{.error = Code::kInvalidRequest});
+  ThereAndBack(ApiKey::kTxnOffsetCommit, TxnOffsetCommitRequest{"x", "g", 7, 1, 3, "m", "i", {{"t", {{1, 5, 2, "n"}, {2, 6, 2, {}}}}}});
+  ThereAndBack(ApiKey::kTxnOffsetCommit, TxnOffsetCommitResponse{.topics = {{"t", {{1, Code::kInvalidRequest}}}}});
+  ThereAndBack(ApiKey::kEndTxn, EndTxnRequest{"x", 7, 1, true});
+  ThereAndBack(ApiKey::kEndTxn, EndTxnResponse{.producer_id = 7, .producer_epoch = 2});
+  ThereAndBack(ApiKey::kDescribeProducers, DescribeProducersRequest{{{"t", {{1}, {2}}}}});
+  ThereAndBack(ApiKey::kDescribeProducers,
+               DescribeProducersResponse{.topics = {{"t", {{.index = 1, .message = "m", .producers = {{7, 1, 9, 10, 0, 11}}}}}}});
+  ThereAndBack(ApiKey::kDescribeTransactions, DescribeTransactionsRequest{{"x", "y"}});
+  ThereAndBack(ApiKey::kDescribeTransactions,
+               DescribeTransactionsResponse{.transactions = {{.id = "x", .state = "Ongoing", .topics = {{"t", {1, 2}}}}}});
+  ThereAndBack(ApiKey::kListTransactions, ListTransactionsRequest{{"Ongoing"}, {7}, 5});
+  ThereAndBack(ApiKey::kListTransactions, ListTransactionsResponse{.unknown_states = {"z"}, .transactions = {{"x", 7, "Empty"}}});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterRequest{});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterResponse{.cluster_id = "c", .brokers = {{0, "h", 1, std::nullopt}}});
 }

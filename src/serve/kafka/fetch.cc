@@ -19,8 +19,8 @@ struct Part {
 
 class PendingFetch final : public WaitingFetch, public std::enable_shared_from_this<PendingFetch> {
  public:
-  PendingFetch(const RequestHeader& header, Reply reply, std::shared_ptr<FetchWaiters> waiters, KafkaMetrics& metrics)
-      : header_(header), reply_(std::move(reply)), waiters_(std::move(waiters)), metrics_(metrics) {}
+  PendingFetch(const RequestHeader& header, log::Isolation isolation, Reply reply, std::shared_ptr<FetchWaiters> waiters, KafkaMetrics& metrics)
+      : header_(header), isolation_(isolation), reply_(std::move(reply)), waiters_(std::move(waiters)), metrics_(metrics) {}
 
   FetchResponse response;
   std::vector<Part> parts;
@@ -58,14 +58,22 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
   void Read(Part& part) {
     FetchResponse::Partition& out = response.topics[part.topic_index].partitions[part.partition_index];
     if (out.error != Code::kNone) return;
-    out.high_watermark = out.last_stable_offset = part.partition->durable_end();
+    out.high_watermark = part.partition->durable_end();
+    out.last_stable_offset = part.partition->last_stable_offset();
     out.log_start_offset = part.partition->start_offset();
+    const bool committed = isolation_ == log::Isolation::kReadCommitted;
+    if (committed && !out.aborted) out.aborted.emplace();
     if (bytes_left <= 0 || part.bytes_left <= 0) return;
-    if (!out.records.bytes->empty() && part.partition->durable_end() <= part.next_offset) return;
-    log::ReadResult read = part.partition->Read(part.next_offset, static_cast<size_t>(std::min(bytes_left, part.bytes_left)));
+    if (!out.records.bytes->empty() && (committed ? out.last_stable_offset : out.high_watermark) <= part.next_offset) return;
+    log::ReadResult read = part.partition->Read(part.next_offset, static_cast<size_t>(std::min(bytes_left, part.bytes_left)), isolation_);
     out.error = ToCode(read.error);
-    out.high_watermark = out.last_stable_offset = read.high_watermark;
+    out.high_watermark = read.high_watermark;
+    out.last_stable_offset = read.last_stable_offset;
     out.log_start_offset = read.log_start_offset;
+    for (const log::AbortedTransaction& aborted : read.aborted) {  // a fetch that goes on may meet one again
+      const FetchResponse::Aborted named{aborted.producer_id, aborted.first_offset};
+      if (std::ranges::find(*out.aborted, named) == out.aborted->end()) out.aborted->push_back(named);
+    }
     if (out.error != Code::kNone) has_error = true;
     const auto bytes = static_cast<int64_t>(read.bytes.size());
     if (bytes == 0) return;
@@ -87,6 +95,7 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
   }
 
   const RequestHeader header_;
+  const log::Isolation isolation_;
   const Reply reply_;
   const std::shared_ptr<FetchWaiters> waiters_;
   KafkaMetrics& metrics_;
@@ -98,7 +107,8 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
 }  // namespace
 
 void Broker::Fetch(const RequestHeader& header, FetchRequest request, Reply reply) {
-  auto fetch = std::make_shared<PendingFetch>(header, std::move(reply), waiters_, metrics_);
+  const auto isolation = request.isolation_level == 0 ? log::Isolation::kReadUncommitted : log::Isolation::kReadCommitted;
+  auto fetch = std::make_shared<PendingFetch>(header, isolation, std::move(reply), waiters_, metrics_);
   fetch->bytes_left = std::clamp(request.max_bytes, 1, options_.fetch_bytes_max);
   fetch->bytes_wanted = request.min_bytes;
   if (request.session_id != 0) {

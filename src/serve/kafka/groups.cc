@@ -14,19 +14,23 @@ std::vector<group::TopicPartitions> ToPartitions(const std::vector<OfTopic<int32
   return out;
 }
 
-OffsetFetchResponse::Partition ToPartition(int32_t index, const group::CommittedOffset& offset) {
+OffsetFetchResponse::Partition ToPartition(int32_t index, const group::CommittedOffset& offset, bool require_stable) {
+  if (require_stable && offset.changing) return {.index = index, .metadata = "", .error = Code::kUnstableOffsetCommit};
   return {.index = index, .offset = offset.offset, .leader_epoch = offset.leader_epoch, .metadata = offset.metadata};
 }
 
 /// What was asked for, in that order; partitions without a commit have offset -1.
 std::vector<OfTopic<OffsetFetchResponse::Partition>> Fill(const std::optional<std::vector<OfTopic<int32_t>>>& asked,
-                                                          const group::FetchedOffsets& found) {
+                                                          const group::FetchedOffsets& found, bool require_stable) {
   std::vector<OfTopic<OffsetFetchResponse::Partition>> out;
   if (!asked) {
     for (const auto& [topic, offsets] : found) {
       auto& answer = out.emplace_back();
       answer.name = topic;
-      for (const auto& [index, offset] : offsets) answer.partitions.push_back(ToPartition(index, offset));
+      for (const auto& [index, offset] : offsets) {
+        if (offset.offset < 0 && !require_stable) continue;  // only in a transaction yet
+        answer.partitions.push_back(ToPartition(index, offset, require_stable));
+      }
     }
     return out;
   }
@@ -36,7 +40,7 @@ std::vector<OfTopic<OffsetFetchResponse::Partition>> Fill(const std::optional<st
     const auto offsets = found.find(topic.name);
     for (int32_t index : topic.partitions) {
       const bool committed = offsets != found.end() && offsets->second.contains(index);
-      answer.partitions.push_back(committed ? ToPartition(index, offsets->second.at(index))
+      answer.partitions.push_back(committed ? ToPartition(index, offsets->second.at(index), require_stable)
                                             : OffsetFetchResponse::Partition{.index = index, .metadata = ""});
     }
   }
@@ -47,9 +51,9 @@ std::vector<OfTopic<OffsetFetchResponse::Partition>> Fill(const std::optional<st
 
 FindCoordinatorResponse Broker::FindCoordinator(const FindCoordinatorRequest& request, const Endpoint& advertised) {
   FindCoordinatorResponse response;
-  if (request.key_type != 0) {
-    response.error = request.key_type == 1 ? Code::kTransactionalIdAuthorizationFailed : Code::kInvalidRequest;
-    response.message = request.key_type == 1 ? "transactions are not supported yet" : "there are coordinators of groups only";
+  if (request.key_type != 0 && request.key_type != 1) {
+    response.error = Code::kInvalidRequest;
+    response.message = "there are coordinators of groups and of transactions only";
   } else {
     response.node_id = kNodeId;
     response.host = advertised.host;
@@ -159,6 +163,7 @@ void Broker::OffsetFetch(int16_t version, OffsetFetchRequest request, Respond<Of
     Respond<OffsetFetchResponse> respond;
     std::atomic<size_t> open{0};
   };
+  const bool require_stable = request.require_stable;
   auto pending = std::make_shared<Pending>();
   pending->asked = std::move(request.groups);
   pending->respond = std::move(respond);
@@ -169,10 +174,10 @@ void Broker::OffsetFetch(int16_t version, OffsetFetchRequest request, Respond<Of
       const OffsetFetchRequest::Group& asked = pending->asked[i];
       std::optional<std::vector<group::TopicPartitions>> topics;
       if (asked.topics) topics = ToPartitions(*asked.topics);
-      coordinator.Fetch(asked.id, topics, [pending, i, version](const group::FetchedOffsets& found) {
+      coordinator.Fetch(asked.id, topics, [pending, i, version, require_stable](const group::FetchedOffsets& found) {
         OffsetFetchResponse::Group& out = pending->response.groups[i];
         out.id = pending->asked[i].id;
-        out.topics = Fill(pending->asked[i].topics, found);
+        out.topics = Fill(pending->asked[i].topics, found, require_stable);
         if (pending->open.fetch_sub(1) != 1) return;
         if (version < 8) pending->response.topics = std::move(out.topics);
         pending->respond(std::move(pending->response));

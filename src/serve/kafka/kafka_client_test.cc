@@ -11,6 +11,7 @@
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/server.h"
 #include "serve/kafka/wire_client.h"
+#include "txn/txn_testing.h"
 
 namespace kappa::serve::kafka {
 namespace {
@@ -77,12 +78,14 @@ class KafkaClientTest : public testing::Test {
 #endif
     log_ = log::OpenLog(folder_.path());
     groups_ = group::OpenGroups(*log_);
-    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, io::RealClock());
+    transactions_ = txn::OpenTransactions(*log_, *groups_);
+    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void TearDown() override {
     server_.reset();
+    transactions_.reset();
     groups_.reset();
     if (log_) log_->Close();
   }
@@ -138,6 +141,7 @@ class KafkaClientTest : public testing::Test {
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
+  std::unique_ptr<txn::Transactions> transactions_;
   std::unique_ptr<KafkaServer> server_;
 };
 
@@ -189,7 +193,7 @@ TEST_F(KafkaClientTest, AnIdempotentProducerWhoseConnectionsBreakStoresEachMessa
     if (i % 1000 != 999) continue;
     while (producer.delivered < i - 500) rd_kafka_poll(producer.handle, 10);
     server_.reset();
-    auto again = KafkaServer::Start({.address = address}, *log_, *groups_, io::RealClock());
+    auto again = KafkaServer::Start({.address = address}, *log_, *groups_, *transactions_, io::RealClock());
     ASSERT_TRUE(again.ok()) << again.error().ToString();
     server_ = std::move(*again);
   }

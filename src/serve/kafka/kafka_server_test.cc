@@ -11,7 +11,9 @@
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/record_messages.h"
+#include "serve/kafka/transaction_messages.h"
 #include "serve/kafka/wire_client.h"
+#include "txn/txn_testing.h"
 
 namespace kappa::serve::kafka {
 namespace {
@@ -24,17 +26,19 @@ class KafkaServerTest : public testing::Test {
   void Serve(KafkaServerOptions options = {}) {
     server_.reset();
     options.address = "127.0.0.1:0";
-    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, io::RealClock());
+    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, *transactions_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
   void SetUp() override {
     log_ = log::OpenLog(folder_.path());
     groups_ = group::OpenGroups(*log_);
+    transactions_ = txn::OpenTransactions(*log_, *groups_);
     Serve();
   }
   void TearDown() override {
     server_.reset();
+    transactions_.reset();
     groups_.reset();
     log_->Close();
   }
@@ -55,20 +59,21 @@ class KafkaServerTest : public testing::Test {
   log::ScratchFolder folder_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
+  std::unique_ptr<txn::Transactions> transactions_;
   std::unique_ptr<KafkaServer> server_;
 };
 
 TEST_F(KafkaServerTest, APortInUseIsSaidClearly) {
-  auto second = KafkaServer::Start({.address = server_->address()}, *log_, *groups_, io::RealClock());
+  auto second = KafkaServer::Start({.address = server_->address()}, *log_, *groups_, *transactions_, io::RealClock());
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().message(), "could not listen on \"" + server_->address() + "\": address already in use");
   EXPECT_THAT(second.error().hint(), HasSubstr("--kafka"));
 }
 
 TEST_F(KafkaServerTest, AddressesThatAreRefused) {
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, *groups_, io::RealClock()).ok());
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, *groups_, io::RealClock()).ok());
-  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, *groups_, io::RealClock());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, *groups_, *transactions_, io::RealClock()).ok());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, *groups_, *transactions_, io::RealClock()).ok());
+  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, *groups_, *transactions_, io::RealClock());
   ASSERT_FALSE(open.ok());
   EXPECT_THAT(open.error().message(), HasSubstr("not a loopback address"));
 }
@@ -137,8 +142,10 @@ TEST_F(KafkaServerTest, ProduceErrorsAreGivenForEachPartition) {
   EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, Batch("t", good, 2))->topics[0].partitions[0].error, Code::kInvalidRequiredAcks);
   ProduceRequest transactional = Batch("t", good);
   transactional.transactional_id = "x";
-  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, transactional)->topics[0].partitions[0].error,
-            Code::kTransactionalIdAuthorizationFailed);
+  const std::string unknown = log::OneBatch({"a"}, 1000, 0, {.id = 7, .epoch = 0, .base_sequence = 0, .transactional = true});
+  transactional.topics[0].partitions[0].records = unknown;
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, transactional)->topics[0].partitions[0].error, Code::kInvalidTxnState);
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 12, transactional)->topics[0].partitions[0].error, Code::kInvalidProducerIdMapping);
   EXPECT_EQ(log_->FindTopic("t")->partition(0).end_offset(), 1);
 }
 
@@ -353,16 +360,102 @@ TEST_F(KafkaServerTest, TheEngineMayTakeOverCreationAndRefuseDeletion) {
   EXPECT_EQ(removed->topics[0].message, "stream \"s\" reads topic \"t\"");
 }
 
-TEST_F(KafkaServerTest, TransactionsAreRefused) {
+TEST_F(KafkaServerTest, IdempotentProducersGetFreshIds) {
   WireClient client(server_->address());
-  EXPECT_EQ(client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{.transactional_id = "x"})->error,
-            Code::kTransactionalIdAuthorizationFailed);
-  auto coordinator = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, 2, FindCoordinatorRequest{.key = "x", .key_type = 1});
-  EXPECT_EQ(coordinator->error, Code::kTransactionalIdAuthorizationFailed);
   auto first = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 4, InitProducerIdRequest{});
   auto second = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, 0, InitProducerIdRequest{});
   EXPECT_NE(first->producer_id, second->producer_id);
   EXPECT_EQ(client.Call<DescribeClusterResponse>(ApiKey::kDescribeCluster, 1, DescribeClusterRequest{})->brokers.size(), 1u);
+}
+
+// One transaction that is committed and one that is aborted, each with a record and an offset; before version 5 places are added by
+// requests of their own.
+TEST_F(KafkaServerTest, TransactionsInEveryVersionOfTheirRequests) {
+  log::CreateOne(*log_, "t");
+  for (int16_t version = 0; version <= 5; ++version) {
+    SCOPED_TRACE(version);
+    const auto at_most = [&](int16_t max) { return std::min(version, max); };
+    const std::string id = "id" + std::to_string(version), group = "g" + std::to_string(version);
+    WireClient client(server_->address());
+    auto found = client.Call<FindCoordinatorResponse>(ApiKey::kFindCoordinator, static_cast<int16_t>(at_most(3) + 1),
+                                                      FindCoordinatorRequest{.key = id, .key_type = 1, .keys = {id}});
+    EXPECT_EQ(found->error, Code::kNone);
+    auto producer = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, version,
+                                                        InitProducerIdRequest{.transactional_id = id, .transaction_timeout_ms = 60'000});
+    ASSERT_EQ(producer->error, Code::kNone);
+    const int64_t pid = producer->producer_id;
+    int16_t epoch = producer->producer_epoch;
+    int32_t sequence = 0;
+    for (const bool commit : {true, false}) {
+      const int64_t start = log_->FindTopic("t")->partition(0).end_offset();
+      if (version < kEndTxnGivesEpoch) {
+        auto added =
+            client.Call<AddPartitionsToTxnResponse>(ApiKey::kAddPartitionsToTxn, at_most(3), AddPartitionsToTxnRequest{id, pid, epoch, {{"t", {0}}}});
+        EXPECT_EQ(added->topics.at(0).partitions.at(0).error, Code::kNone);
+        auto offsets = client.Call<AddOffsetsToTxnResponse>(ApiKey::kAddOffsetsToTxn, at_most(4), AddOffsetsToTxnRequest{id, pid, epoch, group});
+        EXPECT_EQ(offsets->error, Code::kNone);
+      }
+      const std::string batch = log::OneBatch({"a"}, 1000, 0, {.id = pid, .epoch = epoch, .base_sequence = sequence++, .transactional = true});
+      ProduceRequest produce = Batch("t", batch);
+      produce.transactional_id = id;
+      auto produced =
+          client.Call<ProduceResponse>(ApiKey::kProduce, version < kEndTxnGivesEpoch ? static_cast<int16_t>(version + 7) : kProduceAdds, produce);
+      EXPECT_EQ(produced->topics[0].partitions[0].error, Code::kNone);
+      EXPECT_EQ(produced->topics[0].partitions[0].base_offset, start);
+      auto committed = client.Call<TxnOffsetCommitResponse>(
+          ApiKey::kTxnOffsetCommit, version, TxnOffsetCommitRequest{id, group, pid, epoch, -1, "", {}, {{"t", {{0, commit ? 42 : 43, -1, "note"}}}}});
+      EXPECT_EQ(committed->topics[0].partitions[0].error, Code::kNone);
+      const auto offset = [&](bool stable) {
+        return client
+            .Call<OffsetFetchResponse>(ApiKey::kOffsetFetch, 7,
+                                       OffsetFetchRequest{.group = group, .topics = {{{"t", {0}}}}, .require_stable = stable})
+            ->topics.at(0)
+            .partitions.at(0);
+      };
+      EXPECT_EQ(offset(true).error, Code::kUnstableOffsetCommit);
+      EXPECT_EQ(offset(false).offset, commit ? -1 : 42) << "what was committed before";
+
+      FetchRequest fetch = From("t", start);
+      fetch.isolation_level = 1;
+      auto fetched = client.Call<FetchResponse>(ApiKey::kFetch, 12, fetch);
+      EXPECT_EQ(fetched->topics[0].partitions[0].last_stable_offset, start);
+      EXPECT_TRUE(fetched->topics[0].partitions[0].records.bytes->empty());
+      EXPECT_FALSE(client.Call<FetchResponse>(ApiKey::kFetch, 12, From("t", start))->topics[0].partitions[0].records.bytes->empty());
+      auto ends = client.Call<ListOffsetsResponse>(ApiKey::kListOffsets, 5,
+                                                   ListOffsetsRequest{.isolation_level = 1, .topics = {{"t", {{.index = 0, .timestamp_ms = -1}}}}});
+      EXPECT_EQ(ends->topics[0].partitions[0].offset, start);
+      auto described = client.Call<DescribeTransactionsResponse>(ApiKey::kDescribeTransactions, 0, DescribeTransactionsRequest{{id, "nobody"}});
+      EXPECT_EQ(described->transactions.at(0).state, "Ongoing");
+      EXPECT_EQ(described->transactions.at(0).topics.at(0).partitions, std::vector<int32_t>{0});
+      EXPECT_EQ(described->transactions.at(1).error, Code::kTransactionalIdNotFound);
+      auto producers = client.Call<DescribeProducersResponse>(ApiKey::kDescribeProducers, 0, DescribeProducersRequest{{{"t", {{0}}}}});
+      EXPECT_TRUE(std::ranges::any_of(producers->topics.at(0).partitions.at(0).producers,
+                                      [&](const auto& one) { return one.id == pid && one.transaction_start_offset == start; }));
+
+      auto ended = client.Call<EndTxnResponse>(ApiKey::kEndTxn, version, EndTxnRequest{id, pid, epoch, commit});
+      EXPECT_EQ(ended->error, Code::kNone);
+      if (version >= kEndTxnGivesEpoch) {
+        EXPECT_EQ(ended->producer_epoch, epoch + 1);
+        epoch = ended->producer_epoch;
+        sequence = 0;
+      }
+      fetched = client.Call<FetchResponse>(ApiKey::kFetch, 12, fetch);
+      EXPECT_EQ(fetched->topics[0].partitions[0].last_stable_offset, start + 2) << "a record and a marker";
+      EXPECT_EQ(fetched->topics[0].partitions[0].aborted->size(), commit ? 0u : 1u);
+      EXPECT_EQ(offset(true).offset, 42);
+    }
+    auto listed = client.Call<ListTransactionsResponse>(ApiKey::kListTransactions, at_most(1),
+                                                        ListTransactionsRequest{{"CompleteAbort", "Sleeping"}, {pid}, -1});
+    EXPECT_EQ(listed->unknown_states, std::vector<std::string>{"Sleeping"});
+    ASSERT_EQ(listed->transactions.size(), 1u);
+    EXPECT_EQ(listed->transactions[0].id, id);
+    // The producer is replaced.
+    auto next = client.Call<InitProducerIdResponse>(ApiKey::kInitProducerId, version,
+                                                    InitProducerIdRequest{.transactional_id = id, .transaction_timeout_ms = 60'000});
+    EXPECT_EQ(next->producer_epoch, epoch + 1);
+    auto fenced = client.Call<AddOffsetsToTxnResponse>(ApiKey::kAddOffsetsToTxn, at_most(4), AddOffsetsToTxnRequest{id, pid, epoch, group});
+    EXPECT_EQ(fenced->error, version < 2 ? Code::kInvalidProducerEpoch : Code::kProducerFenced);
+  }
 }
 
 TEST_F(KafkaServerTest, AGroupInEveryVersionOfItsRequests) {
@@ -496,11 +589,13 @@ TEST_F(KafkaServerTest, TopicsGrowAndChangeTheirSettings) {
   EXPECT_EQ(log_->FindTopic("t")->config().retention_bytes, 7);
 
   server_.reset();
+  transactions_.reset();
   groups_.reset();
   log_->Close();
   log_.reset();
   log_ = log::OpenLog(folder_.path());
   groups_ = group::OpenGroups(*log_);
+  transactions_ = txn::OpenTransactions(*log_, *groups_);
   EXPECT_EQ(log_->FindTopic("t")->partition_count(), 3);
   EXPECT_EQ(log_->FindTopic("t")->config().retention_bytes, 7);
   EXPECT_EQ(log_->FindTopic("t")->partition(2).end_offset(), 1);
@@ -576,8 +671,10 @@ TEST_F(KafkaServerTest, FoldersAndAccessControl) {
 }
 
 TEST_F(KafkaServerTest, MembersThatWaitDoNotHoldUpTheServersEnd) {
+  transactions_.reset();
   groups_.reset();
   groups_ = group::OpenGroups(*log_, {.gather_ms = 60'000});
+  transactions_ = txn::OpenTransactions(*log_, *groups_);
   Serve();
   WireClient client(server_->address());
   JoinGroupRequest join{.group = "g", .session_timeout_ms = 10'000, .protocol_type = "consumer", .protocols = {{"range", {""}}}};
@@ -728,7 +825,7 @@ TEST_F(KafkaServerTest, StopAnswersWaitingFetches) {
 
 TEST_F(KafkaServerTest, LocalhostIsServedInBothFamilies) {
   KafkaServerOptions options{.address = "localhost:0"};
-  auto server = KafkaServer::Start(options, *log_, *groups_, io::RealClock());
+  auto server = KafkaServer::Start(options, *log_, *groups_, *transactions_, io::RealClock());
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   EXPECT_THAT((*server)->address(), HasSubstr("127.0.0.1:"));
   WireClient client((*server)->address());

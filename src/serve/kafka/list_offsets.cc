@@ -33,9 +33,10 @@ Result<std::optional<std::pair<log::Offset, int64_t>>> FindMaxTimestamp(const lo
 
 ListOffsetsResponse Broker::ListOffsets(const ListOffsetsRequest& request) {
   ListOffsetsResponse response;
-  ForEachPartition(request, response, [](const auto& in, auto& out, const log::Partition& partition, const std::string&) {
+  const bool committed = request.isolation_level != 0;
+  ForEachPartition(request, response, [committed](const auto& in, auto& out, const log::Partition& partition, const std::string&) {
     if (in.timestamp_ms == ListOffsetsRequest::kLatest) {
-      out.offset = partition.durable_end();
+      out.offset = committed ? partition.last_stable_offset() : partition.durable_end();
     } else if (in.timestamp_ms == ListOffsetsRequest::kEarliest) {
       out.offset = partition.start_offset();
     } else if (in.timestamp_ms < ListOffsetsRequest::kMaxTimestamp) {
@@ -44,7 +45,7 @@ ListOffsetsResponse Broker::ListOffsets(const ListOffsetsRequest& request) {
       auto found = in.timestamp_ms == ListOffsetsRequest::kMaxTimestamp ? FindMaxTimestamp(partition) : partition.FindTimestamp(in.timestamp_ms);
       if (!found.ok()) {
         out.error = ToCode(found.error());
-      } else if (found->has_value()) {
+      } else if (found->has_value() && (!committed || (*found)->first < partition.last_stable_offset())) {
         std::tie(out.offset, out.timestamp_ms) = **found;
       }
     }

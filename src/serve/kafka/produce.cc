@@ -26,7 +26,7 @@ struct PendingProduce {
 
 }  // namespace
 
-void Broker::Produce(const RequestHeader& header, ProduceRequest& request, Reply reply) {
+void Broker::Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply) {
   auto pending = std::make_shared<PendingProduce>();
   pending->header = header;
   for (const ProduceRequest::Topic& topic : request.topics) {  // all answers exist before the first callback can come
@@ -35,16 +35,12 @@ void Broker::Produce(const RequestHeader& header, ProduceRequest& request, Reply
     for (const ProduceRequest::Partition& partition : topic.partitions) answer.partitions.emplace_back().index = partition.index;
   }
 
-  Code refused = Code::kNone;
   std::string why;
   if (header.version < 3) {
     refused = Code::kUnsupportedVersion;
   } else if (request.acks < -1 || request.acks > 1) {
     refused = Code::kInvalidRequiredAcks;
     why = "acks must be 0, 1 or -1";
-  } else if (request.transactional_id) {
-    refused = Code::kTransactionalIdAuthorizationFailed;
-    why = "transactions are not supported yet";
   }
   uint64_t errors = 0;
   for (size_t t = 0; t < request.topics.size(); ++t) {

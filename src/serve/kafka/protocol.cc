@@ -11,7 +11,7 @@ namespace {
 // Produce is advertised from 0 because librdkafka before 2.11 leaves compression off when its minimum is above 0; 0 to 2 are
 // answered with an error for each partition.
 constexpr std::array kApis = {
-    Api{ApiKey::kProduce, "Produce", 0, 9, 9},
+    Api{ApiKey::kProduce, "Produce", 0, 12, 9},
     Api{ApiKey::kFetch, "Fetch", 4, 12, 12},
     Api{ApiKey::kListOffsets, "ListOffsets", 1, 7, 6},
     Api{ApiKey::kMetadata, "Metadata", 0, 9, 9},
@@ -28,8 +28,12 @@ constexpr std::array kApis = {
     Api{ApiKey::kCreateTopics, "CreateTopics", 0, 6, 5},
     Api{ApiKey::kDeleteTopics, "DeleteTopics", 0, 5, 4},
     Api{ApiKey::kDeleteRecords, "DeleteRecords", 0, 2, 2},
-    Api{ApiKey::kInitProducerId, "InitProducerId", 0, 4, 2},
+    Api{ApiKey::kInitProducerId, "InitProducerId", 0, 5, 2},
     Api{ApiKey::kOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4, 4},
+    Api{ApiKey::kAddPartitionsToTxn, "AddPartitionsToTxn", 0, 3, 3},
+    Api{ApiKey::kAddOffsetsToTxn, "AddOffsetsToTxn", 0, 4, 3},
+    Api{ApiKey::kEndTxn, "EndTxn", 0, 5, 3},
+    Api{ApiKey::kTxnOffsetCommit, "TxnOffsetCommit", 0, 5, 3},
     Api{ApiKey::kDescribeAcls, "DescribeAcls", 1, 3, 2},
     Api{ApiKey::kCreateAcls, "CreateAcls", 1, 3, 2},
     Api{ApiKey::kDeleteAcls, "DeleteAcls", 1, 3, 2},
@@ -41,6 +45,9 @@ constexpr std::array kApis = {
     Api{ApiKey::kIncrementalAlterConfigs, "IncrementalAlterConfigs", 0, 1, 1},
     Api{ApiKey::kOffsetDelete, "OffsetDelete", 0, 0, 1},
     Api{ApiKey::kDescribeCluster, "DescribeCluster", 0, 1, 0},
+    Api{ApiKey::kDescribeProducers, "DescribeProducers", 0, 0, 0},
+    Api{ApiKey::kDescribeTransactions, "DescribeTransactions", 0, 0, 0},
+    Api{ApiKey::kListTransactions, "ListTransactions", 0, 1, 0},
 };
 
 }  // namespace

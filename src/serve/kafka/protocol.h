@@ -34,6 +34,10 @@ enum class ApiKey : int16_t {
   kDeleteRecords = 21,
   kInitProducerId = 22,
   kOffsetForLeaderEpoch = 23,
+  kAddPartitionsToTxn = 24,
+  kAddOffsetsToTxn = 25,
+  kEndTxn = 26,
+  kTxnOffsetCommit = 28,
   kDescribeAcls = 29,
   kCreateAcls = 30,
   kDeleteAcls = 31,
@@ -45,6 +49,9 @@ enum class ApiKey : int16_t {
   kIncrementalAlterConfigs = 44,
   kOffsetDelete = 47,
   kDescribeCluster = 60,
+  kDescribeProducers = 61,
+  kDescribeTransactions = 65,
+  kListTransactions = 66,
 };
 
 struct Api {
@@ -54,6 +61,9 @@ struct Api {
   int16_t max;
   int16_t flexible;  // first version with compact lengths and tagged fields
 };
+// Versions from which a transaction's places are added by what is sent to them, and a producer gets a new epoch with its end (KIP-890).
+inline constexpr int16_t kProduceAdds = 12, kTxnOffsetCommitAdds = 5, kEndTxnGivesEpoch = 5;
+
 /// Ascending by key.
 std::span<const Api> SupportedApis();
 /// Null when the key is unknown or the version is out of range.
@@ -83,8 +93,11 @@ enum class Code : int16_t {
   kInvalidConfig = 40,
   kInvalidRequest = 42,
   kPolicyViolation = 44,
-  kTransactionalIdAuthorizationFailed = 53,
+  kInvalidProducerEpoch = 47,
+  kInvalidTxnState = 48,
+  kInvalidProducerIdMapping = 49,
   kSecurityDisabled = 54,
+  kOperationNotAttempted = 55,
   kStorageError = 56,
   kNonEmptyGroup = 68,
   kGroupIdNotFound = 69,
@@ -92,6 +105,9 @@ enum class Code : int16_t {
   kUnknownLeaderEpoch = 76,
   kMemberIdRequired = 79,
   kFencedInstanceId = 82,
+  kUnstableOffsetCommit = 88,
+  kProducerFenced = 90,
+  kTransactionalIdNotFound = 105,
 };
 inline Code ToCode(log::KafkaError error) { return static_cast<Code>(error); }
 inline Code ToCode(group::GroupError error) { return static_cast<Code>(error); }

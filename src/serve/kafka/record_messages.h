@@ -122,6 +122,7 @@ struct FetchResponse {
   struct Aborted {
     int64_t producer_id = 0;
     int64_t first_offset = 0;
+    bool operator==(const Aborted&) const = default;
     template <class C> void Fields(C& c) {
       c(producer_id);
       c(first_offset);

@@ -10,6 +10,7 @@
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
+#include "serve/kafka/transaction_messages.h"
 
 namespace kappa::serve::kafka {
 namespace {
@@ -74,6 +75,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kDescribeAcls: Check<DescribeAclsRequest>(*header, body); break;
     case ApiKey::kCreateAcls: Check<CreateAclsRequest>(*header, body); break;
     case ApiKey::kDeleteAcls: Check<DeleteAclsRequest>(*header, body); break;
+    case ApiKey::kAddPartitionsToTxn: Check<AddPartitionsToTxnRequest>(*header, body); break;
+    case ApiKey::kAddOffsetsToTxn: Check<AddOffsetsToTxnRequest>(*header, body); break;
+    case ApiKey::kTxnOffsetCommit: Check<TxnOffsetCommitRequest>(*header, body); break;
+    case ApiKey::kEndTxn: Check<EndTxnRequest>(*header, body); break;
+    case ApiKey::kDescribeProducers: Check<DescribeProducersRequest>(*header, body); break;
+    case ApiKey::kDescribeTransactions: Check<DescribeTransactionsRequest>(*header, body); break;
+    case ApiKey::kListTransactions: Check<ListTransactionsRequest>(*header, body); break;
     case ApiKey::kDescribeCluster: Check<DescribeClusterRequest>(*header, body); break;
   }
   return 0;

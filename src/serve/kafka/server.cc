@@ -474,10 +474,11 @@ std::string KafkaServer::address() const { return impl_->address; }
 const KafkaMetrics& KafkaServer::metrics() const { return impl_->server.metrics; }
 void KafkaServer::Stop() { impl_->Stop(); }
 
-Result<std::unique_ptr<KafkaServer>> KafkaServer::Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, io::Clock& clock) {
+Result<std::unique_ptr<KafkaServer>> KafkaServer::Start(KafkaServerOptions options, log::Log& log, group::Groups& groups,
+                                                        txn::Transactions& transactions, io::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
   KAPPA_RETURN_IF_ERROR(impl->Listen());
-  impl->broker = std::make_unique<Broker>(impl->server.options, log, groups, *impl, impl->server.metrics);
+  impl->broker = std::make_unique<Broker>(impl->server.options, log, groups, transactions, clock, *impl, impl->server.metrics);
   impl->Run();
   return std::unique_ptr<KafkaServer>(new KafkaServer(std::move(impl)));
 }

@@ -12,6 +12,7 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "txn/transactions.h"
 
 namespace kappa::serve {
 
@@ -61,8 +62,9 @@ struct KafkaMetrics {
 class KafkaServer {
  public:
   /// Fails with invalid_parameter_value for a bad address, object_in_use when the port is taken; the hint names the flag. `log`,
-  /// `groups` and `clock` must outlive the server.
-  static Result<std::unique_ptr<KafkaServer>> Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, io::Clock& clock);
+  /// `groups`, `transactions` and `clock` must outlive the server.
+  static Result<std::unique_ptr<KafkaServer>> Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, txn::Transactions& transactions,
+                                                    io::Clock& clock);
   ~KafkaServer();  // stops
 
   /// As bound: "127.0.0.1:9093".
