@@ -76,9 +76,16 @@ constexpr Name kNames[] = {
      "double precision WITHIN GROUP (ORDER BY anyelement) -> anyelement\ndouble precision[] WITHIN GROUP (ORDER BY anyelement) -> anyarray",
      "first of the sorted values at or above a fraction"},
     {"mode", AggregateKind::kMode, 0, "WITHIN GROUP (ORDER BY anyelement) -> anyelement", "most frequent value; of several the first in order"},
+    {"rank", AggregateKind::kRank, 1, "any, .. WITHIN GROUP (ORDER BY any, ..) -> bigint", "rank that a row of these values would have"},
+    {"dense_rank", AggregateKind::kDenseRank, 1, "any, .. WITHIN GROUP (ORDER BY any, ..) -> bigint",
+     "rank without gaps that a row of these values would have"},
+    {"percent_rank", AggregateKind::kPercentRank, 1, "any, .. WITHIN GROUP (ORDER BY any, ..) -> double precision",
+     "rank, from 0 to 1, that a row of these values would have"},
+    {"cume_dist", AggregateKind::kCumeDist, 1, "any, .. WITHIN GROUP (ORDER BY any, ..) -> double precision",
+     "share of the rows that would not come after a row of these values, itself among them"},
 };
 // PostgreSQL's other aggregates: refused by name rather than called unknown.
-constexpr std::string_view kRefused[] = {"xmlagg", "range_agg", "range_intersect_agg", "rank", "dense_rank", "percent_rank", "cume_dist"};
+constexpr std::string_view kRefused[] = {"xmlagg", "range_agg", "range_intersect_agg"};
 
 Error Refused(std::string_view name, int position) {
   return Error(sqlstate::kFeatureNotSupported, fmt::format("aggregate function {} is not supported", name))
@@ -113,6 +120,50 @@ Result<ExprPtr> ToJsonb(ExprPtr value, int position) {
   return MakeFunction("to_jsonb", {std::move(value)}, position);
 }
 
+/// The direct arguments of WITHIN GROUP are the same for all groups.
+Status CheckNoColumn(std::string_view name, const Expression& direct, int position) {
+  std::vector<bool> used;
+  CollectColumns(direct, used);
+  if (std::find(used.begin(), used.end(), true) == used.end()) return {};
+  return Error(sqlstate::kFeatureNotSupported, fmt::format("a column as the direct argument of {} is not supported", name))
+      .Hint("Write a constant.")
+      .At(position);
+}
+
+Result<AggregateCall> ResolveHypotheticalSet(const Name& name, std::vector<ExprPtr> direct, std::vector<AggregateOrder> order, int position) {
+  if (direct.size() != order.size()) {
+    std::vector<ExprPtr> all = direct;
+    for (const AggregateOrder& key : order) all.push_back(key.expression);
+    return Undefined(name.name, all, position)
+        .Hint(fmt::format("To use the hypothetical-set aggregate {}, the number of hypothetical direct arguments (here {}) must match the number of "
+                          "ordering columns (here {}).",
+                          name.name, direct.size(), order.size()));
+  }
+  const bool whole = name.kind == AggregateKind::kRank || name.kind == AggregateKind::kDenseRank;
+  AggregateCall call{.kind = name.kind,
+                     .arguments = {},
+                     .distinct = false,
+                     .filter = nullptr,
+                     .order_by = {},
+                     .type = whole ? TypeId::kInt8 : TypeId::kFloat8,
+                     .name = std::string(name.name),
+                     .direct = {}};
+  for (size_t i = 0; i < order.size(); ++i) {
+    KAPPA_RETURN_IF_ERROR(CheckNoColumn(name.name, *direct[i], position));
+    const Type types[] = {direct[i]->type(), order[i].expression->type()};
+    KAPPA_ASSIGN_OR_RETURN(Type type, CommonType(types, "WITHIN GROUP", position));
+    type = type.id == TypeId::kUnknown ? Type(TypeId::kText) : type.WithoutModifier();
+    for (ExprPtr* value : {&direct[i], &order[i].expression}) {
+      if ((*value)->type().Same(type)) continue;
+      KAPPA_ASSIGN_OR_RETURN(*value, MakeCast(std::move(*value), type, CastContext::kImplicit, position));
+    }
+    call.direct.push_back(direct[i]);
+    call.arguments.push_back(order[i].expression);
+  }
+  call.order_by = std::move(order);
+  return call;
+}
+
 }  // namespace
 
 bool IsAggregate(std::string_view name) {
@@ -137,7 +188,7 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
                      .order_by = {},
                      .type = {},
                      .name = std::string(name),
-                     .direct = nullptr};
+                     .direct = {}};
   if (star) {
     if (known->kind != AggregateKind::kCount) {
       return Error(sqlstate::kUndefinedFunction, fmt::format("function {}() does not exist", name)).At(position);
@@ -148,7 +199,10 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
   }
   if (IsOrderedSetAggregate(name)) {
     return Error(sqlstate::kWrongObjectType, fmt::format("WITHIN GROUP is required for ordered-set aggregate {}", name))
-        .Hint(fmt::format("Write {}({}) WITHIN GROUP (ORDER BY value).", name, known->arguments > 0 ? "0.5" : ""))
+        .Hint(fmt::format("Write {}({}) WITHIN GROUP (ORDER BY value).", name,
+                          IsHypotheticalSet(known->kind) ? "100"
+                          : known->arguments > 0         ? "0.5"
+                                                         : ""))
         .At(position);
   }
   if (known->kind == AggregateKind::kCount && arguments.empty()) {
@@ -164,7 +218,11 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
     case AggregateKind::kCountStar:
     case AggregateKind::kPercentileCont:
     case AggregateKind::kPercentileDisc:
-    case AggregateKind::kMode: break;
+    case AggregateKind::kMode:
+    case AggregateKind::kRank:
+    case AggregateKind::kDenseRank:
+    case AggregateKind::kPercentRank:
+    case AggregateKind::kCumeDist: break;
     case AggregateKind::kCount:
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
       call.type = TypeId::kInt8;
@@ -311,6 +369,7 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
   }
   std::vector<ExprPtr> all = direct;
   for (const AggregateOrder& key : order) all.push_back(key.expression);
+  if (IsHypotheticalSet(known->kind)) return ResolveHypotheticalSet(*known, std::move(direct), std::move(order), position);
   if (direct.size() != known->arguments || order.size() != 1) return Undefined(name, all, position);
   AggregateCall call{.kind = known->kind,
                      .arguments = {},
@@ -319,7 +378,7 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
                      .order_by = {},
                      .type = {},
                      .name = std::string(name),
-                     .direct = nullptr};
+                     .direct = {}};
   ExprPtr value = order[0].expression;
   Type type = value->type().WithoutModifier();
   if (type.id == TypeId::kUnknown) type = known->kind == AggregateKind::kPercentileCont ? TypeId::kFloat8 : TypeId::kText;
@@ -338,14 +397,9 @@ Result<AggregateCall> ResolveOrderedSet(std::string_view name, std::vector<ExprP
       return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of arrays with several fractions is not supported", name)).At(position);
     if (several) call.type = data::ArrayType(type);
     const Type fraction = several ? Type::ArrayOf(TypeId::kFloat8) : Type(TypeId::kFloat8);
-    std::vector<bool> used;
-    CollectColumns(*direct[0], used);
-    if (std::find(used.begin(), used.end(), true) != used.end()) {
-      return Error(sqlstate::kFeatureNotSupported, fmt::format("a column as the fraction of {} is not supported", name))
-          .Hint("Write a constant.")
-          .At(position);
-    }
-    KAPPA_ASSIGN_OR_RETURN(call.direct, MakeCast(std::move(direct[0]), fraction, CastContext::kImplicit, position));
+    KAPPA_RETURN_IF_ERROR(CheckNoColumn(name, *direct[0], position));
+    KAPPA_ASSIGN_OR_RETURN(direct[0], MakeCast(std::move(direct[0]), fraction, CastContext::kImplicit, position));
+    call.direct = std::move(direct);
   }
   call.arguments.push_back(value);
   call.order_by.push_back({std::move(value), order[0].descending, order[0].nulls_first});
@@ -381,7 +435,7 @@ std::string AggregateCall::ToString(std::span<const std::string> names) const {
     if (key.nulls_first != key.descending) order += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
   }
   if (kind >= AggregateKind::kPercentileCont) {
-    if (direct != nullptr) text += direct->ToString(names);
+    for (size_t i = 0; i < direct.size(); ++i) text += (i > 0 ? ", " : "") + direct[i]->ToString(names);
     text += ") WITHIN GROUP (" + order;
   } else {
     if (distinct) text += "DISTINCT ";

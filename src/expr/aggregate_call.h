@@ -46,6 +46,11 @@ enum class AggregateKind : uint8_t {
   kPercentileCont,
   kPercentileDisc,
   kMode,
+  // Of a row that is not there: where it would stand among the others.
+  kRank,
+  kDenseRank,
+  kPercentRank,
+  kCumeDist,
 };
 
 /// ORDER BY inside a call.
@@ -62,22 +67,25 @@ struct AggregateOrder {
 /// numeric or float8, pairs float8, jsonb_agg jsonb, jsonb_object_agg text and jsonb, percentile_cont float8 or interval.
 struct AggregateCall {
   AggregateKind kind;
-  std::vector<ExprPtr> arguments;  // over the aggregate node's input; of WITHIN GROUP the sorted value
+  std::vector<ExprPtr> arguments;  // over the aggregate node's input; of WITHIN GROUP the sorted values
   bool distinct = false;
   ExprPtr filter;                  // may be null
   /// Of aggregates that keep all values. Ties, and everything when it is empty, are in the order of the arguments' values, so
-  /// that no row's arrival shows. Of WITHIN GROUP: the argument.
+  /// that no row's arrival shows. Of WITHIN GROUP: the arguments.
   std::vector<AggregateOrder> order_by;
   data::Type type;                 // of the result
   std::string name;                // "sum"
-  ExprPtr direct;                  // the fraction of a percentile, without columns; else null
+  /// Without columns: the fraction of a percentile; the values, one for each key of ORDER BY, of a row that is not there.
+  std::vector<ExprPtr> direct;
   bool arrival_order = false;      // a query (never a view) without ORDER BY in the call: if the input is sorted, its order stays
   std::string ToString(std::span<const std::string> names) const;
 };
 
 bool IsAggregate(std::string_view name);
-/// percentile_cont, percentile_disc, mode: written with WITHIN GROUP.
+/// percentile_cont, percentile_disc, mode, and hypothetical sets: written with WITHIN GROUP.
 bool IsOrderedSetAggregate(std::string_view name);
+/// rank, dense_rank, percent_rank, cume_dist WITHIN GROUP.
+inline bool IsHypotheticalSet(AggregateKind kind) { return kind >= AggregateKind::kRank; }
 /// True for the kinds whose result depends on an ORDER BY in the call.
 bool TakesOrder(AggregateKind kind);
 /// `star` for count(*). Fails with undefined_function.

@@ -75,6 +75,12 @@ int CompareRows(const SortColumn& by, data::RowComparator compare, int32_t a, in
 
 }  // namespace
 
+int CompareSorted(std::span<const SortColumn> columns, int32_t a, int32_t b) {
+  for (const SortColumn& by : columns)
+    if (const int order = CompareRows(by, data::RowComparatorFor(by.column->type()), a, b); order != 0) return order;
+  return 0;
+}
+
 void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows) {
   if (columns.empty()) return;
   struct Item {

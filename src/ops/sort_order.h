@@ -14,6 +14,8 @@ struct SortColumn {
   bool nulls_first = false;
 };
 
+/// How row `a` compares with row `b`: negative, zero or positive.
+int CompareSorted(std::span<const SortColumn> columns, int32_t a, int32_t b);
 /// Sorts `rows` (indexes into the columns); rows that compare equal keep their order.
 void SortRows(std::span<const SortColumn> columns, std::vector<int32_t>& rows);
 

@@ -403,7 +403,7 @@ template <typename NodeType, typename Change> void EachExpression(NodeType& node
         for (auto& e : call.arguments) slot(e);
         slot(call.filter);
         for (auto& order : call.order_by) slot(order.expression);
-        slot(call.direct);
+        for (auto& e : call.direct) slot(e);
       }
       break;
     }

@@ -57,7 +57,11 @@ Result<AccumulatorPtr> MakeAccumulator(const expr::AggregateCall& call, const Ac
     case AggregateKind::kJsonbObjectAgg:
     case AggregateKind::kPercentileCont:
     case AggregateKind::kPercentileDisc:
-    case AggregateKind::kMode: return MakeCollected(call, setup);
+    case AggregateKind::kMode:
+    case AggregateKind::kRank:
+    case AggregateKind::kDenseRank:
+    case AggregateKind::kPercentRank:
+    case AggregateKind::kCumeDist: return MakeCollected(call, setup);
   }
   return Error(sqlstate::kFeatureNotSupported, "aggregate function " + call.name + "(" + type.ToString() + ") is not supported");
 }

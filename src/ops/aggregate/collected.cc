@@ -1,4 +1,5 @@
-// Aggregates that need all their values, in an order: string_agg, array_agg, jsonb_agg, jsonb_object_agg, percentiles, mode.
+// Aggregates that need all their values, in an order: string_agg, array_agg, jsonb_agg, jsonb_object_agg, percentiles, mode, and the
+// ranks of rows that are not there.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -67,7 +68,8 @@ class Collected final : public Accumulator {
 
   uint32_t bytes() const override { return sizeof(state::Ref); }
   bool takes_nulls() const override {
-    return kind_ == AggregateKind::kArrayAgg || kind_ == AggregateKind::kJsonbAgg || kind_ == AggregateKind::kJsonbObjectAgg;
+    return kind_ == AggregateKind::kArrayAgg || kind_ == AggregateKind::kJsonbAgg || kind_ == AggregateKind::kJsonbObjectAgg ||
+           expr::IsHypotheticalSet(kind_);
   }
   data::Type value_type() const { return schema_.fields[0].type; }
 
@@ -86,15 +88,17 @@ class Collected final : public Accumulator {
   }
 
   Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext& context) override {
-    const Result<std::vector<std::optional<double>>> fractions = Fractions(context);
+    const bool hypothetical = expr::IsHypotheticalSet(kind_);
+    const Result<std::vector<std::optional<double>>> fractions = hypothetical ? std::vector<std::optional<double>>() : Fractions(context);
+    const Status evaluated = hypothetical ? EvaluateRow(context) : fractions.status();
     data::ColumnBuilder builder(type_, static_cast<int64_t>(groups.payloads.size()));
     for (char* payload : groups.payloads) {
       Values values = Load(Head(payload));
-      if (values.rows.empty()) {
+      if (values.rows.empty() && !hypothetical) {
         builder.AppendNull();
         continue;
       }
-      const Status status = fractions.ok() ? Append(values, *fractions, builder, context) : fractions.status();
+      const Status status = evaluated.ok() ? Append(values, *fractions, builder, context) : evaluated;
       if (status.ok()) continue;
       KAPPA_RETURN_IF_ERROR(HandleRowError(status.error(), context));
       builder.AppendNull();
@@ -166,6 +170,10 @@ class Collected final : public Accumulator {
       case AggregateKind::kJsonbAgg: return AppendJsonArray(values, builder);
       case AggregateKind::kJsonbObjectAgg: return AppendJsonObject(values, builder);
       case AggregateKind::kMode: return AppendMode(values, builder);
+      case AggregateKind::kRank:
+      case AggregateKind::kDenseRank:
+      case AggregateKind::kPercentRank:
+      case AggregateKind::kCumeDist: return AppendRank(values, builder);
       default: return AppendPercentiles(values, fractions, builder, context);
     }
   }
@@ -254,8 +262,8 @@ class Collected final : public Accumulator {
   /// The fractions as numbers; of a single one that is NULL none at all.
   Result<std::vector<std::optional<double>>> Fractions(expr::EvalContext& context) {
     std::vector<std::optional<double>> fractions;
-    if (direct_ == nullptr) return fractions;
-    KAPPA_ASSIGN_OR_RETURN(const data::Value value, expr::EvaluateConstant(*direct_, context));
+    if (direct_.empty()) return fractions;
+    KAPPA_ASSIGN_OR_RETURN(const data::Value value, expr::EvaluateConstant(*direct_[0], context));
     null_fraction_ = value.null;
     lengths_.clear();
     if (value.null) return fractions;
@@ -313,7 +321,7 @@ class Collected final : public Accumulator {
       }
     }
     const data::ColumnPtr column = parts.Finish();
-    if (!type_.is_array() || direct_->type().id != TypeId::kArray) {
+    if (!type_.is_array() || direct_[0]->type().id != TypeId::kArray) {
       data::AppendValue(builder, data::ValueAt(*column, 0));
       return {};
     }
@@ -323,10 +331,47 @@ class Collected final : public Accumulator {
     return {};
   }
 
+  /// The row that is not there, of a hypothetical set.
+  Status EvaluateRow(expr::EvalContext& context) {
+    row_.clear();
+    for (const expr::ExprPtr& direct : direct_) {
+      KAPPA_ASSIGN_OR_RETURN(const data::Value value, expr::EvaluateConstant(*direct, context));
+      row_.push_back(data::ConstantColumn(value, 1));
+    }
+    return {};
+  }
+
+  Status AppendRank(const Values& values, data::ColumnBuilder& builder) const {
+    const auto row = values.rows.empty() ? 0 : static_cast<int32_t>(values.columns[0]->size());
+    std::vector<SortColumn> order;
+    for (size_t k = 0; k < row_.size() && row > 0; ++k) {
+      const data::ColumnPtr parts[] = {values.columns[order_[k].column], row_[k]};
+      order.push_back({data::Concatenate(parts), order_[k].descending, order_[k].nulls_first});
+    }
+    const bool peers = kind_ == AggregateKind::kCumeDist;  // the row comes after those that equal it, else before
+    const auto end = std::partition_point(values.rows.begin(), values.rows.end(),
+                                          [&](int32_t other) { return CompareSorted(order, other, row) < (peers ? 1 : 0); });
+    int64_t count = 0, before = 0, different = 0;
+    for (auto at = values.rows.begin(); at != values.rows.end(); ++at) {
+      const int64_t copies = values.counts[static_cast<size_t>(*at)];
+      count += copies;
+      if (at >= end) continue;
+      before += copies;
+      if (at == values.rows.begin() || CompareSorted(order, *(at - 1), *at) != 0) ++different;
+    }
+    switch (kind_) {
+      case AggregateKind::kRank: builder.Append(before + 1); break;
+      case AggregateKind::kDenseRank: builder.Append(different + 1); break;
+      case AggregateKind::kPercentRank: builder.Append(count == 0 ? 0.0 : static_cast<double>(before) / static_cast<double>(count)); break;
+      default: builder.Append(static_cast<double>(before + 1) / static_cast<double>(count + 1)); break;
+    }
+    return {};
+  }
+
   AggregateKind kind_;
   bool distinct_;
   data::Type type_;
-  expr::ExprPtr direct_;
+  std::vector<expr::ExprPtr> direct_;
   size_t arguments_;
   bool arrival_;
   data::Schema schema_;           // of a value: arguments, other ORDER BY expressions, the number of arrival
@@ -334,6 +379,7 @@ class Collected final : public Accumulator {
   std::vector<Order> order_;
   expr::ExprPtr between_;         // interval percentiles: low + (high - low) * share
   bool null_fraction_ = false;
+  std::vector<data::ColumnPtr> row_;  // what is not there, a column of one value for each key
   std::vector<int32_t> lengths_;  // dimensions of the array of fractions
   int64_t arrived_ = 0;
   ValueCounts counts_;

@@ -19,8 +19,8 @@ bool IsForeignSetFunction(std::string_view name) {
 
 /// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
 bool IsForeignAggregate(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"xmlagg", "range_agg",   "rank",       "dense_rank", "row_number", "lag",
-                                                "lead",   "first_value", "last_value", "nth_value",  "ntile"};
+  static constexpr std::string_view kNames[] = {"xmlagg",      "range_agg",  "row_number", "lag",  "lead",
+                                                "first_value", "last_value", "nth_value",  "ntile"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -253,7 +253,7 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   };
   if (call.agg_within_group && environment_ != nullptr &&
       std::any_of(arguments.begin(), arguments.end(), [&](const ExprPtr& argument) { return has_parameter(has_parameter, *argument); }))
-    return Unsupported("a fraction of " + name + " in a sub-query that is not a constant", "Write a constant.", position);
+    return Unsupported("a direct argument of " + name + " in a sub-query that is not a constant", "Write a constant.", position);
   std::vector<expr::AggregateOrder> order;
   for (size_t i = 0; i < call.n_agg_order; ++i) {
     const PgQuery__SortBy& sort = *call.agg_order[i]->sort_by;
@@ -291,11 +291,11 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
 
   const auto same = [&](const expr::AggregateCall& other) {
     if (other.kind != aggregate.kind || other.distinct != aggregate.distinct || other.type != aggregate.type ||
-        !same_expression(other.filter, aggregate.filter) || !same_expression(other.direct, aggregate.direct) ||
-        other.arguments.size() != aggregate.arguments.size() || other.order_by.size() != aggregate.order_by.size())
+        !same_expression(other.filter, aggregate.filter) ||
+        !std::equal(other.direct.begin(), other.direct.end(), aggregate.direct.begin(), aggregate.direct.end(), same_expression) ||
+        !std::equal(other.arguments.begin(), other.arguments.end(), aggregate.arguments.begin(), aggregate.arguments.end(), same_expression) ||
+        other.order_by.size() != aggregate.order_by.size())
       return false;
-    for (size_t i = 0; i < other.arguments.size(); ++i)
-      if (!same_expression(other.arguments[i], aggregate.arguments[i])) return false;
     for (size_t i = 0; i < other.order_by.size(); ++i) {
       const expr::AggregateOrder &a = other.order_by[i], &b = aggregate.order_by[i];
       if (a.descending != b.descending || a.nulls_first != b.nulls_first || !same_expression(a.expression, b.expression)) return false;

@@ -231,7 +231,7 @@ Result<ExprPtr> Binder::OverCall(const std::string& name, const PgQuery__FuncCal
   const WindowName* known = FindName(name);
   if (known == nullptr && !expr::IsAggregate(name))
     return Error(sqlstate::kWrongObjectType, "OVER specified, but " + name + " is not a window function nor an aggregate function").At(position);
-  if (call.agg_within_group || expr::IsOrderedSetAggregate(name))
+  if (call.agg_within_group || (known == nullptr && expr::IsOrderedSetAggregate(name)))
     return Error(sqlstate::kFeatureNotSupported, "OVER is not supported for ordered-set aggregate " + name).Hint("Use GROUP BY.").At(position);
   if (name == "jsonb_object_agg" || name == "json_object_agg")
     return Unsupported("aggregate function " + name + " with OVER", "Use GROUP BY, or jsonb_agg with OVER.", position);
