@@ -110,9 +110,27 @@ class Connection:
         reader.number("i")
         return reader.number("h"), reader.number("q")
 
-    def send_produce(self, topic, partition, batch):
+    def init_transactions(self, transactional_id, timeout_ms=60000):
+        """InitProducerId version 0; error code, producer id and epoch."""
+        reader = self.call(22, 0, text(transactional_id) + struct.pack(">i", timeout_ms))
+        reader.number("i")
+        return reader.number("h"), reader.number("q"), reader.number("h")
+
+    def add_partition(self, transactional_id, producer, epoch, topic, partition):
+        """AddPartitionsToTxn version 0; the error code."""
+        reader = self.call(24, 0, text(transactional_id) + struct.pack(">qhi", producer, epoch, 1) + text(topic) + struct.pack(">ii", 1, partition))
+        assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i"), reader.number("i")) == (0, 1, topic, 1, partition)
+        return reader.number("h")
+
+    def end_transaction(self, transactional_id, producer, epoch, commit):
+        """EndTxn version 0; the error code."""
+        reader = self.call(26, 0, text(transactional_id) + struct.pack(">qhb", producer, epoch, commit))
+        reader.number("i")
+        return reader.number("h")
+
+    def send_produce(self, topic, partition, batch, transactional_id=None):
         """Produce version 3, acks all, without waiting: answers come in the order of requests, see produced()."""
-        self.send(0, 3, struct.pack(">hhii", -1, -1, 30000, 1) + text(topic) + struct.pack(">ii", 1, partition) + blob(batch))
+        self.send(0, 3, text(transactional_id) + struct.pack(">hii", -1, 30000, 1) + text(topic) + struct.pack(">ii", 1, partition) + blob(batch))
 
     def produced(self):
         """The next answer to send_produce: error code and offset."""
@@ -165,13 +183,13 @@ def varint(number):
 BATCH_SAME_FROM = 16  # the bytes of a batch that the log does not set: from the magic on
 
 
-def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000):
-    """A batch of an idempotent producer, records without keys."""
+def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000, transactional=False):
+    """A batch of an idempotent or transactional producer of epoch 0, records without keys."""
     records = b""
     for i, value in enumerate(values):
         body = b"\0\0" + varint(i) + varint(-1) + varint(len(value)) + value + b"\0"
         records += varint(len(body)) + body
-    checked = struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, 0, sequence, len(values)) + records
+    checked = struct.pack(">hiqqqhii", 16 if transactional else 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, 0, sequence, len(values)) + records
     return struct.pack(">qiibI", 0, len(checked) + 9, 0, 2, crc32c(checked)) + checked
 
 

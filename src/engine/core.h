@@ -173,9 +173,10 @@ class Core final : public Engine {
                                      const std::function<bool()>& cancelled, bool json);
   /// What the operators of a live version did since the server started or the version's replay began.
   Result<std::string> ExplainLive(const std::string& view, int version, bool json);
-  Result<int64_t> InsertIntoStream(const std::string& name, const data::Batch& rows);
-  Result<int64_t> InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict);
-  Result<int64_t> UpdateTable(const std::string& name, const data::Batch& rows, bool remove);
+  Result<int64_t> InsertIntoStream(const std::string& name, const data::Batch& rows, const std::function<bool()>& cancelled);
+  Result<int64_t> InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict,
+                                  const std::function<bool()>& cancelled);
+  Result<int64_t> UpdateTable(const std::string& name, const data::Batch& rows, bool remove, const std::function<bool()>& cancelled);
   TableRuntime* FindTableRuntime(const std::string& name);
 
   Result<data::Batch> SystemRows(std::string_view name, const ReadSet& reads);
@@ -221,9 +222,10 @@ class Core final : public Engine {
   flow::TableSpec SpecOf(const catalog::Table& table) const;
   std::vector<flow::ConstrainedColumn> ConstraintsOf(const std::map<int, std::string>& domains) const;
   flow::FlowOptions ViewFlowOptions() const;
-  Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets);
+  Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets, const std::function<bool()>& cancelled);
   Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation,
-                                const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key);
+                                const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key,
+                                const std::function<bool()>& cancelled);
 
   // replay.cc
   Result<std::vector<flow::ViewInput>> ResolveInputs(const plan::Node& plan, const catalog::Snapshot& snapshot) const;

@@ -54,7 +54,8 @@ TableRuntime* Core::FindTableRuntime(const std::string& name) {
 }
 
 Result<int64_t> Core::AppendRecords(log::Topic& topic, uint32_t relation,
-                                    const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key) {
+                                    const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key,
+                                    const std::function<bool()>& cancelled) {
   const int32_t partitions = topic.partition_count();
   std::vector<log::BatchBuilder> batches(static_cast<size_t>(partitions));
   std::vector<log::Offset> wanted(static_cast<size_t>(partitions), 0);
@@ -102,11 +103,11 @@ Result<int64_t> Core::AppendRecords(log::Topic& topic, uint32_t relation,
                    fmt::format("could not append to topic \"{}\"{}", topic.name(), message.empty() ? "" : ": " + message));
     }
   }
-  KAPPA_RETURN_IF_ERROR(WaitForVisible(relation, wanted));
+  KAPPA_RETURN_IF_ERROR(WaitForVisible(relation, wanted, cancelled));
   return static_cast<int64_t>(records.size());
 }
 
-Result<int64_t> Core::InsertIntoStream(const std::string& name, const data::Batch& rows) {
+Result<int64_t> Core::InsertIntoStream(const std::string& name, const data::Batch& rows, const std::function<bool()>& cancelled) {
   const catalog::SnapshotPtr snapshot = catalog();
   const catalog::Stream* stream = snapshot->FindStream(name);
   if (stream == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("stream \"{}\" does not exist", name));
@@ -123,10 +124,11 @@ Result<int64_t> Core::InsertIntoStream(const std::string& name, const data::Batc
       key_text = data::ToText(data::ValueAt(*rows.columns[static_cast<size_t>(key)], row));
     records.emplace_back(std::move(key_text), std::move(json));
   }
-  return AppendRecords(*topic, stream->id, records, true);
+  return AppendRecords(*topic, stream->id, records, true, cancelled);
 }
 
-Result<int64_t> Core::InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict) {
+Result<int64_t> Core::InsertIntoTable(const std::string& name, const data::Batch& rows, sql::InsertStatement::Conflict conflict,
+                                      const std::function<bool()>& cancelled) {
   const catalog::SnapshotPtr snapshot = catalog();
   const catalog::Table* table = snapshot->FindTable(name);
   TableRuntime* runtime = FindTableRuntime(name);
@@ -157,10 +159,10 @@ Result<int64_t> Core::InsertIntoTable(const std::string& name, const data::Batch
     records.emplace_back(KeyJson(table->schema, table->primary_key, rows, row), std::move(json));
   }
   if (records.empty()) return int64_t{0};
-  return AppendRecords(*topic, table->id, records, true);
+  return AppendRecords(*topic, table->id, records, true, cancelled);
 }
 
-Result<int64_t> Core::UpdateTable(const std::string& name, const data::Batch& rows, bool remove) {
+Result<int64_t> Core::UpdateTable(const std::string& name, const data::Batch& rows, bool remove, const std::function<bool()>& cancelled) {
   const catalog::SnapshotPtr snapshot = catalog();
   const catalog::Table* table = snapshot->FindTable(name);
   if (table == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("table \"{}\" does not exist", name));
@@ -177,7 +179,7 @@ Result<int64_t> Core::UpdateTable(const std::string& name, const data::Batch& ro
     }
     records.emplace_back(KeyJson(table->schema, table->primary_key, rows, row), std::move(value));
   }
-  return AppendRecords(*topic, table->id, records, true);
+  return AppendRecords(*topic, table->id, records, true, cancelled);
 }
 
 }  // namespace kappa::engine

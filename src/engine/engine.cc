@@ -508,13 +508,19 @@ Status Core::WaitVisible(int64_t timeout_us) {
   return {};
 }
 
-Status Core::WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets) {
+/// As long as it takes: a transaction that began before these records holds them up until it ends.
+Status Core::WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets, const std::function<bool()>& cancelled) {
   std::unique_lock guard(publish_);
   while (true) {
     bool done = true;
     for (size_t p = 0; p < offsets.size(); ++p) done &= visible_[{relation, static_cast<int32_t>(p)}] >= offsets[p];
     if (done) return {};
     if (closing_) return Error(sqlstate::kAdminShutdown, "the server is shutting down").Detail("The rows are in the log.");
+    if (cancelled()) {
+      return Error(sqlstate::kQueryCanceled, "canceling statement due to user request")
+          .Detail("The rows are in the log. They become visible once the transactions before them have ended.")
+          .Hint("kappa.transactions shows open transactions.");
+    }
     visible_changed_.wait_for(guard, std::chrono::milliseconds(200));
     std::lock_guard wake(wake_mutex_);
     if (fatal_) return *fatal_;

@@ -147,7 +147,9 @@ class SessionImpl final : public Session {
     auto result = Run(*current, parameters);
     ShowActivity({});
     if (!result.ok() && result.error().Is(sqlstate::kQueryCanceled) && !cancelled_ && TimedOut()) {
-      return Fail(Error(sqlstate::kQueryCanceled, "canceling statement due to statement timeout"));
+      return Fail(Error(sqlstate::kQueryCanceled, "canceling statement due to statement timeout")
+                      .Detail(result.error().detail())
+                      .Hint(result.error().hint()));
     }
     if (!result.ok()) return Fail(result.error());
     return result;
@@ -457,8 +459,8 @@ class SessionImpl final : public Session {
   }
   Status RunOne(const sql::InsertStatement& statement, const PreparedImpl&, const std::vector<data::Value>& parameters, QueryResult& result) {
     KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(statement.plan, parameters, nullptr));
-    auto count =
-        statement.into_stream ? core_.InsertIntoStream(statement.target, rows) : core_.InsertIntoTable(statement.target, rows, statement.conflict);
+    auto count = statement.into_stream ? core_.InsertIntoStream(statement.target, rows, Cancelled())
+                                       : core_.InsertIntoTable(statement.target, rows, statement.conflict, Cancelled());
     KAPPA_RETURN_IF_ERROR(count.status());
     NoteWrite();
     result.tag = fmt::format("INSERT 0 {}", *count);
@@ -475,7 +477,7 @@ class SessionImpl final : public Session {
     if (table == nullptr) return Error(sqlstate::kUndefinedTable, fmt::format("table \"{}\" does not exist", target));
     std::lock_guard writer(table->dml);  // from reading the rows to their new versions being visible
     KAPPA_ASSIGN_OR_RETURN(data::Batch rows, RunPlan(plan, parameters, nullptr));
-    KAPPA_ASSIGN_OR_RETURN(int64_t count, core_.UpdateTable(target, rows, remove));
+    KAPPA_ASSIGN_OR_RETURN(int64_t count, core_.UpdateTable(target, rows, remove, Cancelled()));
     NoteWrite();
     result.tag = fmt::format("{} {}", remove ? "DELETE" : "UPDATE", count);
     return {};

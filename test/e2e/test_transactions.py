@@ -10,6 +10,9 @@ import urllib.request
 
 import harness
 
+import kafkawire
+import pgwire
+
 CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 FAILPOINTS = ["txn_decided:2:abort", "txn_marker:1:abort", "txn_marker:4:abort", "txn_group:2:abort", "txn_complete:2:abort", "append_write:25:abort", "sync:17:abort", ""]
 
@@ -28,6 +31,74 @@ def test_clients(scratch):
     metrics = urllib.request.urlopen(f"http://{instance.endpoints['http']}/metrics").read().decode()
     for line in ("kappa_transactions_open 0", "kappa_transaction_oldest_open_seconds 0", "kappa_transaction_timeouts_total 1"):
         assert line + "\n" in metrics, f"{line} is missing in the metrics"
+    instance.stop()
+
+
+class Producer:
+    """One transactional producer, step by step."""
+
+    def __init__(self, address, name, topic):
+        self.connection, self.name, self.topic = kafkawire.Connection(address), name, topic
+        error, self.id, self.epoch = self.connection.init_transactions(name)
+        harness.equal((error, self.epoch), (0, 0))
+        self.sequence = 0
+
+    def write(self, *numbers):
+        harness.equal(self.connection.add_partition(self.name, self.id, self.epoch, self.topic, 0), 0)
+        batch = kafkawire.record_batch([b'{"n": %d}' % n for n in numbers], self.id, self.sequence, transactional=True)
+        self.connection.send_produce(self.topic, 0, batch, self.name)
+        harness.equal(self.connection.produced()[0], 0)
+        self.sequence += len(numbers)
+
+    def end(self, commit):
+        harness.equal(self.connection.end_transaction(self.name, self.id, self.epoch, commit), 0)
+
+
+def test_views(scratch):
+    """Views see committed records alone, wait for what is not decided, and replay to the same rows; so do tables' and queries' reads, and after a kill."""
+    instance = scratch.server().start()
+    sql = instance.connect()
+    sql.rows("CREATE STREAM s (n int)")
+    sql.rows("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS c, sum(n) AS s, max(n) AS last FROM s")
+    one, other = (Producer(instance.endpoints["kafka"], name, "s") for name in ("one", "other"))
+
+    def seen():
+        return [int(value or 0) for value in sql.rows("SELECT c, s FROM v")[0]]
+
+    one.write(1, 2)
+    one.end(True)
+    harness.eventually(lambda: seen() == [2, 3], "a committed transaction is seen")
+    one.write(100, 200)
+    one.end(False)
+    other.write(3)
+    other.end(True)
+    harness.eventually(lambda: seen() == [3, 6], "an aborted one is not")
+    one.write(4)
+    other.write(1000)
+    other.end(False)
+    other.write(5)
+    other.end(True)
+    harness.equal(seen(), [3, 6], "what comes after an open one waits")
+    harness.equal(sql.rows("SELECT id, state, partitions, groups FROM kappa.transactions ORDER BY id"), [["one", "Ongoing", "1", "0"], ["other", "CompleteCommit", "0", "0"]])
+    harness.equal(sql.rows("SELECT durable_end - stable_end FROM kappa.partitions WHERE topic = 's'"), [["5"]], "a record and a marker twice, and the open one's record")
+    sql.rows("SET statement_timeout = 500")
+    try:
+        sql.rows("INSERT INTO s VALUES (6)")
+        raise AssertionError("an INSERT was visible before a transaction that began earlier")
+    except pgwire.ServerError as error:
+        assert error.sqlstate == "57014" and "once the transactions before them have ended" in error.detail, error
+    sql.rows("SET statement_timeout = 0")
+    instance.kill()
+    instance.start()
+    sql = instance.connect()
+    harness.equal(seen(), [3, 6], "after a kill the open transaction is still open")
+    one.connection = kafkawire.Connection(instance.endpoints["kafka"])
+    one.end(True)
+    harness.eventually(lambda: seen() == [6, 21], "then all of it is seen")
+    harness.equal(sql.rows("SELECT count(*), sum(n) FROM s"), [["6", "21"]], "by a query over the stream too")
+    sql.rows("CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT count(*) AS c, sum(n) AS s, min(n) AS last FROM s")
+    harness.equal(seen(), [6, 21], "by a replay")
+    instance.run("verify", "--all")
     instance.stop()
 
 
