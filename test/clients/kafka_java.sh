@@ -1,11 +1,11 @@
 #!/bin/bash
 # Kafka's own Java clients and command-line tools against a running broker. Usage: kafka_java.sh HOST:PORT
-# The jars come from Maven Central (test/clients/java/pom.xml) into build/kafka-java. Needs java and mvn.
+# The jars come from Maven Central (test/clients/java/pom.xml) into build/kafka-java. Needs a JDK and mvn.
 set -euo pipefail
 folder=$(cd "$(dirname "$0")/../.." && pwd)
 jars=$folder/build/kafka-java
 broker=${1:?usage: kafka_java.sh HOST:PORT}
-if [ ! -e "$jars/ready" ]; then
+if [ ! "$jars/ready" -nt "$folder/test/clients/java/pom.xml" ]; then
   rm -rf "$jars"
   mvn -q -B -f "$folder/test/clients/java/pom.xml" package -DoutputDirectory="$jars"
   touch "$jars/ready"
@@ -132,5 +132,9 @@ transactions describe-producers --topic "$run-out" --partition 0 > "$work/produc
 [ "$(wc -l < "$work/producers")" -ge 2 ] || fail "kafka-transactions describe-producers: nobody"
 transactions find-hanging --broker-id 0 > "$work/hanging" 2>&1 || fail "kafka-transactions find-hanging"
 ok "transactions: performance test, message copier with aborts, kafka-transactions"
+
+# Kafka Streams, exactly once.
+java_run -Djava.io.tmpdir="$work" "$folder/test/clients/java/WordCount.java" "$broker" "$run-words" > "$work/word-count" 2>&1 || fail "Kafka Streams word count with exactly_once_v2"
+ok "Kafka Streams: word count with exactly_once_v2"
 topic --delete --topic "$run" > "$work/drop"
 ok "kafka-topics: delete"

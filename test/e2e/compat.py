@@ -34,7 +34,7 @@ def test_python(scratch):
 
 def test_java(scratch):
     """The Java client and its command-line tools."""
-    script(scratch, "kafka_java.sh", "java", "mvn")
+    script(scratch, "kafka_java.sh", "java", "javac", "mvn")
 
 
 def test_node(scratch):
