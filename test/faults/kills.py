@@ -1,5 +1,6 @@
 """kill -9 under load, at random moments and at named places, also while the server recovers from the kill before."""
 import random
+import shutil
 import time
 
 import server
@@ -7,6 +8,7 @@ import server
 from faults.workload import Workload, require
 
 PLACES = ("append_write", "write", "sync", "file_sync", "create", "rename", "dir_sync", "unlink", "truncate", "read", "open", "mkdir", "list")
+KILLS_PER_SERVER = 25
 
 
 def dying(environment, passings):
@@ -28,43 +30,61 @@ def recover(instance, environment):
     return nested
 
 
-def run(kappa, folder, rounds, environment=None, everything_every=25):
-    """Kills the server `rounds` times; fails with Violation. What was done, in words."""
-    environment = environment or {}
-    instance = server.Server(kappa, folder / "data", "--checkpoint-interval-ms", "100")
-    workload = Workload()
-    at_places = nested = 0
-    try:
-        instance.start(**environment)
-        workload.prepare(instance)
-        for turn in range(rounds):
-            if random.random() < 0.5:
-                at_places += 1
-                instance.stop()
-                instance.start(wait=False, **dying(environment, 500))
-                try:
-                    instance.wait_serving()
-                except RuntimeError:
-                    pass  # struck at the start already
-            if instance.process.poll() is None:
-                try:
-                    workload.start(instance)
-                except (ConnectionError, OSError):
-                    pass
-                deadline = time.monotonic() + random.uniform(0.02, 0.4)
-                while instance.process.poll() is None and time.monotonic() < deadline:
-                    time.sleep(0.005)
-            instance.kill()
-            workload.end()
-            nested += recover(instance, environment)
-            instance.start(**environment)
-            workload.recheck(instance)
-            if turn % everything_every == everything_every - 1 or turn == rounds - 1:
-                workload.check(instance.endpoints["kafka"], everything=True)
-                workload.check_views(instance)
-        instance.stop()
-        code, out, err = instance.run("topic", "verify", "--offline", check=False)
+class Rig:
+    """A server, its load, and how often it was struck."""
+
+    def __init__(self, kappa, folder, environment):
+        self.environment = environment
+        self.instance = server.Server(kappa, folder / "data", "--checkpoint-interval-ms", "100")
+        self.workload = Workload()
+        self.at_places = self.nested = 0
+        self.instance.start(**environment)
+        self.workload.prepare(self.instance)
+
+    def strike(self):
+        """Load, a kill, perhaps more while the server recovers, and what must be there then."""
+        if random.random() < 0.5:
+            self.at_places += 1
+            self.instance.stop()
+            self.instance.start(wait=False, **dying(self.environment, 500))
+            try:
+                self.instance.wait_serving()
+            except RuntimeError:
+                pass  # struck at the start already
+        if self.instance.process.poll() is None:
+            try:
+                self.workload.start(self.instance)
+            except (ConnectionError, OSError):
+                pass
+            deadline = time.monotonic() + random.uniform(0.02, 0.4)
+            while self.instance.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+        self.instance.kill()
+        self.workload.end()
+        self.nested += recover(self.instance, self.environment)
+        self.instance.start(**self.environment)
+        self.workload.recheck(self.instance)
+
+    def check_whole(self):
+        self.workload.check(self.instance.endpoints["kafka"], everything=True)
+        self.workload.check_views(self.instance)
+        self.instance.stop()
+        code, out, err = self.instance.run("topic", "verify", "--offline", check=False)
         require(code == 0, f"kappa topic verify --offline: {out}{err}")
-    finally:
-        instance.kill()
-    return f"{rounds} kills ({at_places} at named places) and {nested} during recovery, {sum(workload.acknowledged())} batches"
+
+
+def run(kappa, folder, kills, environment=None):
+    """Kills the server `kills` times; fails with Violation. What was done, in words."""
+    done = at_places = nested = batches = 0
+    while done < kills:
+        rig = Rig(kappa, folder, environment or {})
+        try:
+            for _ in range(min(KILLS_PER_SERVER, kills - done)):
+                rig.strike()
+                done += 1
+            rig.check_whole()
+        finally:
+            rig.instance.kill()
+            shutil.rmtree(folder / "data")
+        at_places, nested, batches = at_places + rig.at_places, nested + rig.nested, batches + sum(rig.workload.acknowledged())
+    return f"{kills} kills ({at_places} at named places) and {nested} during recovery, {batches} batches"
