@@ -1,4 +1,4 @@
-// franz-go against a running broker: every codec, idempotence, cooperative and eager groups, commit and resume. Usage: go run . HOST:PORT
+// franz-go against a running broker: every codec, idempotence, cooperative and eager groups, commit and resume, transactions. Usage: go run . HOST:PORT
 package main
 
 import (
@@ -163,5 +163,35 @@ func main() {
 		c.leave()
 		fmt.Printf("ok  franz-go: %s group, rebalance, commit and resume\n", name)
 	}
+
+	// Transactions, every other one aborted; in each a record of its own.
+	name := run + "-transactions"
+	topic.Topic = name
+	create.Topics = []kmsg.CreateTopicsRequestTopic{topic}
+	_, err = create.RequestWith(ctx, admin)
+	check(err, "create topic")
+	producer, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(name), kgo.DefaultProduceTopic(name))
+	check(err, "transactional producer")
+	for turn := 0; turn < 20; turn++ {
+		check(producer.BeginTransaction(), "begin")
+		check(producer.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(turn))).FirstErr(), "produce in a transaction")
+		check(producer.EndTransaction(ctx, kgo.TransactionEndTry(turn%2 == 0)), "end")
+	}
+	producer.Close()
+	reader, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	check(err, "reader")
+	values := map[string]bool{}
+	for len(values) < 10 {
+		fetches := reader.PollFetches(ctx)
+		check(fetches.Err(), "read committed records")
+		fetches.EachRecord(func(r *kgo.Record) { values[string(r.Value)] = true })
+	}
+	for turn := 0; turn < 20; turn++ {
+		if values[fmt.Sprint(turn)] != (turn%2 == 0) {
+			check(fmt.Errorf("transaction %d", turn), "records of committed transactions alone")
+		}
+	}
+	reader.Close()
+	fmt.Println("ok  franz-go: transactions, committed and aborted")
 	admin.Close()
 }

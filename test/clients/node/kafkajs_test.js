@@ -1,4 +1,4 @@
-// KafkaJS against a running broker: gzip, keys, headers, idempotence, a group with a rebalance, commit and resume. Usage: node kafkajs_test.js HOST:PORT
+// KafkaJS against a running broker: gzip, keys, headers, idempotence, a group with a rebalance, commit and resume, transactions. Usage: node kafkajs_test.js HOST:PORT
 const assert = require('assert')
 const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
 
@@ -60,8 +60,27 @@ async function main() {
   await c.consumer.disconnect()
   await admin.deleteGroups([run])
   ok('commit, resume, administration')
+
+  const topic = `${run}-transactions`
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
+  const transactional = kafka.producer({ transactionalId: run, maxInFlightRequests: 1, idempotent: true })
+  await transactional.connect()
+  for (const turn of [0, 1, 2, 3]) {
+    const transaction = await transactional.transaction()
+    await transaction.send({ topic, messages: Array.from({ length: 10 }, (_, i) => ({ value: `${turn}-${i}` })) })
+    await transaction.sendOffsets({ consumerGroupId: topic, topics: [{ topic: run, partitions: [{ partition: 0, offset: String(turn) }] }] })
+    await (turn % 2 === 0 ? transaction.commit() : transaction.abort())
+  }
+  const reader = await member(`${topic}-reader`, topic)
+  await eventually(() => reader.records.length >= 20, 'committed records are read')
+  assert.deepStrictEqual(reader.records.map((r) => r.value), [0, 2].flatMap((turn) => Array.from({ length: 10 }, (_, i) => `${turn}-${i}`)))
+  const committed = (await admin.fetchOffsets({ groupId: topic, topics: [run] }))[0].partitions.find((p) => p.partition === 0)
+  assert.strictEqual(committed.offset, '2')
+  await reader.consumer.disconnect()
+  await transactional.disconnect()
+  ok('transactions with offsets, committed and aborted')
   await producer.disconnect()
-  await admin.deleteTopics({ topics: [run] })
+  await admin.deleteTopics({ topics: [run, topic] })
   await admin.disconnect()
 }
 
