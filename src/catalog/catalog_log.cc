@@ -6,22 +6,34 @@
 #include <condition_variable>
 
 #include "base/bytes.h"
+#include "data/record.h"
 #include "log/record_batch.h"
 
 namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    8;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains
+    9;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
+void Put(ByteWriter& out, const data::Type& type) {
+  out.Little<uint8_t>(static_cast<uint8_t>(type.id));
+  out.Little<uint8_t>(static_cast<uint8_t>(type.element));
+  out.Little<int32_t>(type.modifier);
+  if (!type.is_record()) return;
+  const data::RecordDefinition* definition = data::FindRecord(type);
+  KAPPA_CHECK(definition != nullptr);
+  out.Varint(definition->names.size());
+  for (size_t i = 0; i < definition->names.size(); ++i) {
+    Put(out, definition->names[i]);
+    Put(out, definition->types[i]);
+  }
+}
 void Put(ByteWriter& out, const data::Schema& schema) {
   out.Varint(schema.fields.size());
   for (const data::Field& field : schema.fields) {
     Put(out, field.name);
-    out.Little<uint8_t>(static_cast<uint8_t>(field.type.id));
-    out.Little<uint8_t>(static_cast<uint8_t>(field.type.element));
-    out.Little<int32_t>(field.type.modifier);
+    Put(out, field.type);
     out.Little<uint8_t>(field.nullable);
   }
 }
@@ -31,14 +43,27 @@ void Put(ByteWriter& out, const std::vector<int>& values) {
 }
 
 std::string Text(ByteReader& in) { return std::string(in.Prefixed()); }
+data::Type GetType(ByteReader& in, int depth = 0) {
+  data::Type type;
+  type.id = static_cast<data::TypeId>(in.Little<uint8_t>());
+  type.element = static_cast<data::TypeId>(in.Little<uint8_t>());
+  type.modifier = in.Little<int32_t>();
+  if (!type.is_record()) return type;
+  constexpr int kDepthMax = 1000;  // a type in a type takes a level of a query, which has fewer
+  data::RecordDefinition definition;
+  for (uint64_t i = 0, n = depth < kDepthMax ? in.Varint() : 0; in.ok() && i < n; ++i) {
+    definition.names.push_back(Text(in));
+    definition.types.push_back(GetType(in, depth + 1));
+  }
+  data::RegisterRecord(definition);  // known from here on: values are read by it
+  return type;
+}
 data::Schema GetSchema(ByteReader& in) {
   data::Schema schema;
   for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
     data::Field field;
     field.name = Text(in);
-    field.type.id = static_cast<data::TypeId>(in.Little<uint8_t>());
-    field.type.element = static_cast<data::TypeId>(in.Little<uint8_t>());
-    field.type.modifier = in.Little<int32_t>();
+    field.type = GetType(in);
     field.nullable = in.Little<uint8_t>() != 0;
     schema.fields.push_back(std::move(field));
   }

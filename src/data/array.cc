@@ -164,7 +164,8 @@ bool CanHaveManyForms(TypeId element) {
     case TypeId::kFloat8:
     case TypeId::kNumeric:
     case TypeId::kInterval:
-    case TypeId::kJsonb: return true;
+    case TypeId::kJsonb:
+    case TypeId::kRecord: return true;
     default: return false;
   }
 }

@@ -10,6 +10,7 @@
 #include "data/enum_type.h"
 #include "data/json.h"
 #include "data/numeric.h"
+#include "data/record.h"
 #include "data/text.h"
 #include "data/utf8.h"
 
@@ -100,6 +101,16 @@ int64_t ToPostgresMicros(int64_t micros) { return IsFinite(micros) ? micros - kP
 
 void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out);
 
+/// The length, then the value.
+void AppendSized(Type type, std::string_view physical, std::string& out) {
+  const size_t at = out.size();
+  AppendBig(int32_t{0}, out);
+  AppendPhysicalBinary(type, physical, out);
+  std::string size;
+  AppendBig(static_cast<int32_t>(out.size() - at - 4), size);
+  out.replace(at, 4, size);
+}
+
 void AppendArrayBinary(std::string_view bytes, std::string& out) {
   ArrayView array(bytes);
   Type element = array.element();
@@ -111,16 +122,21 @@ void AppendArrayBinary(std::string_view bytes, std::string& out) {
     AppendBig(int32_t{1}, out);
   }
   for (int32_t i = 0; i < array.size(); ++i) {
-    if (array.IsNull(i)) {
-      AppendBig(int32_t{-1}, out);
-      continue;
-    }
-    size_t at = out.size();
-    AppendBig(int32_t{0}, out);
-    AppendPhysicalBinary(element, array.bytes(i), out);
-    std::string size;
-    AppendBig(static_cast<int32_t>(out.size() - at - 4), size);
-    out.replace(at, 4, size);
+    if (array.IsNull(i)) AppendBig(int32_t{-1}, out);
+    else AppendSized(element, array.bytes(i), out);
+  }
+}
+
+void AppendRecordBinary(Type type, std::string_view bytes, std::string& out) {
+  const RecordDefinition* definition = FindRecord(type);
+  RecordReader record(bytes);
+  AppendBig(static_cast<int32_t>(record.fields()), out);
+  for (int i = 0; i < record.fields(); ++i) {
+    const RecordReader::Field field = record.Next();
+    const Type full = definition == nullptr ? field.type : definition->types[static_cast<size_t>(i)];
+    AppendBig(full.oid(), out);
+    if (field.physical) AppendSized(full, *field.physical, out);
+    else AppendBig(int32_t{-1}, out);
   }
 }
 
@@ -151,11 +167,11 @@ void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out
       out += physical;
       return;
     case TypeId::kArray: return AppendArrayBinary(physical, out);
+    case TypeId::kRecord: return AppendRecordBinary(type, physical, out);
     case TypeId::kUnknown:
     case TypeId::kText:
     case TypeId::kBytea:
-    case TypeId::kUuid:
-    case TypeId::kRecord: out += physical; return;
+    case TypeId::kUuid: out += physical; return;
     case TypeId::kEnum: out += EnumLabel(physical); return;
   }
 }

@@ -8,6 +8,7 @@
 #include "data/array.h"
 #include "data/json.h"
 #include "data/numeric_bytes.h"
+#include "data/record.h"
 #include "data/row_key.h"
 
 namespace kappa::data {
@@ -92,6 +93,7 @@ ColumnPtr CanonicalColumn(const ColumnPtr& column) {
     case TypeId::kNumeric: return CanonicalBytes(column, IsCanonicalNumeric, AppendCanonicalNumeric);
     case TypeId::kJsonb: return CanonicalBytes(column, IsCanonicalJson, AppendCanonicalJson);
     case TypeId::kArray: return CanonicalBytes(column, IsCanonicalArray, AppendCanonicalArray);
+    case TypeId::kRecord: return CanonicalBytes(column, IsCanonicalRecord, AppendCanonicalRecord);
     default: return column;
   }
 }

@@ -8,6 +8,7 @@
 #include "data/datetime.h"
 #include "data/json.h"
 #include "data/numeric_bytes.h"
+#include "data/record.h"
 
 namespace kappa::data {
 namespace {
@@ -60,12 +61,12 @@ RowComparator RowComparatorFor(Type type) {
     case TypeId::kNumeric: return CompareBytes<CompareNumericBytes>;
     case TypeId::kJsonb: return CompareBytes<CompareJson>;
     case TypeId::kArray: return CompareBytes<CompareArrays>;
+    case TypeId::kRecord: return CompareBytes<CompareRecords>;
     case TypeId::kUnknown:
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
-    case TypeId::kEnum:
-    case TypeId::kRecord: break;
+    case TypeId::kEnum: break;
   }
   return CompareBytes<CompareText>;
 }
@@ -88,12 +89,12 @@ int ComparePhysical(Type type, std::string_view a, std::string_view b) {
     case TypeId::kNumeric: return CompareNumericBytes(a, b);
     case TypeId::kJsonb: return CompareJson(a, b);
     case TypeId::kArray: return CompareArrays(a, b);
+    case TypeId::kRecord: return CompareRecords(a, b);
     case TypeId::kUnknown:
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
-    case TypeId::kEnum:
-    case TypeId::kRecord: break;
+    case TypeId::kEnum: break;
   }
   return CompareText(a, b);
 }

@@ -24,11 +24,11 @@ uint32_t EnumOid(const Type& type);
 /// kUnknown when no enum, or array of one, has it.
 Type EnumFromOid(uint32_t oid);
 
-/// The type of an array's elements, and the array of elements of a type. Modifiers are no part of either, but that which tells an enum.
-inline Type ElementType(const Type& array) { return array.is_enum() ? Type(array.element).WithModifier(array.modifier) : Type(array.element); }
+/// The type of an array's elements, and the array of elements of a type. Modifiers are no part of either, but that which tells an enum or a record.
+inline Type ElementType(const Type& array) { return array.is_defined() ? Type(array.element).WithModifier(array.modifier) : Type(array.element); }
 inline Type ArrayType(const Type& element) {
   const Type array = Type::ArrayOf(element.id);
-  return element.is_enum() ? array.WithModifier(element.modifier) : array;
+  return element.is_defined() ? array.WithModifier(element.modifier) : array;
 }
 
 /// The label of a physical value: two bytes, the place of the label (big-endian), so that bytes are ordered as labels are; then the label.

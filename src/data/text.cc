@@ -15,6 +15,7 @@
 #include "data/float_text.h"
 #include "data/json.h"
 #include "data/numeric.h"
+#include "data/record_text.h"
 #include "data/utf8.h"
 
 namespace kappa::data {
@@ -97,10 +98,10 @@ void AppendPhysical(Type type, std::string_view physical, const TextOptions& opt
     case TypeId::kInterval: return AppendInterval(Load<Interval>(physical), out);
     case TypeId::kUuid: return AppendUuid(physical, out);
     case TypeId::kArray: return AppendArrayText(physical, options, out);
+    case TypeId::kRecord: return AppendRecordText(physical, options, out);
     case TypeId::kUnknown:
     case TypeId::kText:
-    case TypeId::kJsonb:
-    case TypeId::kRecord: out += physical; return;
+    case TypeId::kJsonb: out += physical; return;
     case TypeId::kEnum: out += EnumLabel(physical); return;
   }
 }

@@ -10,6 +10,7 @@
 //   text bytea jsonb numeric   StringView over bytes; numeric.h and json.h define the bytes of numeric and jsonb
 //   enums                      StringView over the label and its place (enum_type.h); the modifier tells the type
 //   arrays                     StringView over a packed array (array.h)
+//   records                    StringView over packed fields (record.h); the modifier tells the type
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,7 @@ enum class TypeId : uint8_t {
   kJsonb,
   kUuid /* StringView of 16 bytes */,
   kArray,
-  kRecord,  // only as a pseudo-type in signatures
+  kRecord /* StringView, see record.h; without a modifier the pseudo-type of signatures */,
   kEnum /* StringView, see enum_type.h */,
 };
 
@@ -61,16 +62,18 @@ struct Type {
     t.modifier = m;
     return t;
   }
-  Type WithoutModifier() const { return is_enum() ? *this : WithModifier(-1); }
+  Type WithoutModifier() const { return is_defined() ? *this : WithModifier(-1); }
   bool is_array() const { return id == TypeId::kArray; }
-  /// An enum, or an array of one: then the modifier is part of which type it is.
+  /// An enum or record, or an array of one: then the modifier is part of which type it is.
   bool is_enum() const { return id == TypeId::kEnum || element == TypeId::kEnum; }
+  bool is_record() const { return id == TypeId::kRecord || element == TypeId::kRecord; }
+  bool is_defined() const { return is_enum() || is_record(); }
   /// Values are StringViews (with bytes in heaps) rather than fixed-width numbers.
   bool is_variable() const;
   /// Bytes of one physical value: 1, 2, 4, 8 or 16.
   int width() const;
   /// Same type, modifiers aside.
-  bool Same(const Type& other) const { return id == other.id && element == other.element && (!is_enum() || modifier == other.modifier); }
+  bool Same(const Type& other) const { return id == other.id && element == other.element && (!is_defined() || modifier == other.modifier); }
   friend bool operator==(const Type&, const Type&) = default;
 
   /// PostgreSQL's spelling: "bigint", "timestamp with time zone", "numeric(12,2)", "text[]".

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "data/enum_type.h"
+#include "data/record.h"
 #include "engine/core.h"
 
 namespace kappa::engine {
@@ -12,8 +14,16 @@ namespace {
 Error AlreadyExists(std::string_view name) { return Error(sqlstate::kDuplicateTable, fmt::format("relation \"{}\" already exists", name)); }
 Error TypeExists(std::string_view name) { return Error("42710", fmt::format("type \"{}\" already exists", name)); }
 
+/// Also in arrays and rows.
+bool Holds(const data::Type& type, const data::Type& wanted) {
+  if (type.is_array()) return Holds(data::ElementType(type), wanted);
+  const data::RecordDefinition* record = type.is_record() ? data::FindRecord(type) : nullptr;
+  if (record == nullptr) return type.Same(wanted);
+  return std::any_of(record->types.begin(), record->types.end(), [&](const data::Type& field) { return Holds(field, wanted); });
+}
+
 bool Uses(const data::Schema& schema, const data::Type& type) {
-  return std::any_of(schema.fields.begin(), schema.fields.end(), [&](const data::Field& field) { return field.type.Same(type); });
+  return std::any_of(schema.fields.begin(), schema.fields.end(), [&](const data::Field& field) { return Holds(field.type, type); });
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ void Attributes(const Source& source, PgRows& rows) {
       const PgType* pg_type = FindPgType(static_cast<int64_t>(type.oid()));
       rows.Row().Set("attrelid", relation.oid).Set("attname", field.name).Set("atttypid", type.oid()).Set("attstattarget", -1);
       rows.Set("attlen", type.length()).Set("attnum", i + 1).Set("attndims", type.is_array() ? 1 : 0).Set("attcacheoff", -1);
-      rows.Set("atttypmod", type.modifier).Set("attnotnull", !field.nullable).Set("attislocal", true);
+      rows.Set("atttypmod", type.is_record() ? -1 : type.modifier).Set("attnotnull", !field.nullable).Set("attislocal", true);
       if (pg_type == nullptr) continue;
       rows.Set("attbyval", pg_type->by_value).Set("attalign", pg_type->alignment).Set("attstorage", pg_type->storage);
       rows.Set("attcollation", pg_type->collation);

@@ -229,7 +229,8 @@ Result<ExprPtr> MakeArrayComparison(std::string_view op, ExprPtr left, ExprPtr a
   if (literal != nullptr && !literal->value().null && (in || not_in)) {
     const ArrayView view(literal->value().bytes);
     std::vector<ExprPtr> list;
-    for (int32_t i = 0; i < view.size(); ++i) list.push_back(view.IsNull(i) ? MakeNull(wanted) : MakeLiteral(data::ArrayElement(view, i)));
+    for (int32_t i = 0; i < view.size(); ++i)
+      list.push_back(view.IsNull(i) ? MakeNull(wanted) : MakeLiteral(data::Value::Bytes(wanted, std::string(view.bytes(i)))));
     if (!list.empty()) return MakeIn(std::move(left), std::move(list), not_in, position);
   }
   return ExprPtr(std::make_shared<ArrayComparison>(&call->signature(), all, std::move(left), literal != nullptr ? folded : std::move(array)));

@@ -133,6 +133,11 @@ Result<ExprPtr> MakeOperator(std::string_view name, std::vector<ExprPtr> args, i
       return MakeOperator(name, std::move(args), position);
     }
   }
+  if (args.size() == 2 && args[0]->type().id == TypeId::kRecord && args[0]->type().Same(args[1]->type())) {
+    for (const Signature* signature : Functions().FindOperators(name))  // of the pseudo-type, which rows of any one type are
+      if (signature->parameters[0].type.id == TypeId::kRecord)
+        return ExprPtr(std::make_shared<Call>(signature, signature->result.type, std::move(args)));
+  }
   const std::vector<Type> types = TypesOf(args);
   Resolution resolution;
   const ResolveFailure failure = Resolve(Functions().FindOperators(name), types, true, false, resolution);

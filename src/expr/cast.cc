@@ -80,7 +80,7 @@ namespace {
 bool NeedsZone(const Type& from, const Type& to) {
   const TypeId source = from.is_array() ? from.element : from.id;
   const TypeId target = to.is_array() ? to.element : to.id;
-  return (source == TypeId::kTimestamptz) != (target == TypeId::kTimestamptz);
+  return (source == TypeId::kTimestamptz || source == TypeId::kRecord) != (target == TypeId::kTimestamptz || target == TypeId::kRecord);
 }
 
 class Cast final : public Node {

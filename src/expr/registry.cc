@@ -42,7 +42,8 @@ SignatureType ParseType(std::string_view name) {
                                                                      {"timestamptz", data::TypeId::kTimestamptz},
                                                                      {"interval", data::TypeId::kInterval},
                                                                      {"jsonb", data::TypeId::kJsonb},
-                                                                     {"uuid", data::TypeId::kUuid}};
+                                                                     {"uuid", data::TypeId::kUuid},
+                                                                     {"record", data::TypeId::kRecord}};
   for (const auto& [known, id] : kNames) {
     if (known == name) return {array ? data::Type::ArrayOf(id) : data::Type(id)};
   }

@@ -1,5 +1,7 @@
 // Rows as JSON objects, values as PostgreSQL's row_to_json spells them.
 #include "data/array.h"
+#include "data/enum_type.h"
+#include "data/record.h"
 #include "data/text.h"
 #include "data/value.h"
 #include "format/decoder.h"
@@ -25,12 +27,12 @@ void AppendTime(std::string text, bool zone, std::string& out) {
 }
 
 /// The elements from `next` on that belong to one sub-array of this dimension.
-void AppendDimension(const data::ArrayView& array, int dimension, int32_t& next, std::string& out) {
+void AppendDimension(const data::Type& element, const data::ArrayView& array, int dimension, int32_t& next, std::string& out) {
   out.push_back('[');
   for (int32_t i = 0; i < array.length(dimension); ++i) {
     if (i > 0) out.push_back(',');
     if (dimension + 1 < array.dimensions()) {
-      AppendDimension(array, dimension + 1, next, out);
+      AppendDimension(element, array, dimension + 1, next, out);
       continue;
     }
     const int32_t at = next++;
@@ -39,7 +41,7 @@ void AppendDimension(const data::ArrayView& array, int dimension, int32_t& next,
     } else if (array.element() == TypeId::kText) {
       AppendJsonString(array.bytes(at), out);
     } else {
-      AppendJsonValue(*data::ConstantColumn(data::ArrayElement(array, at), 1), 0, out);
+      AppendJsonValue(*data::ConstantColumn(data::Value::Bytes(element, std::string(array.bytes(at))), 1), 0, out);
     }
   }
   out.push_back(']');
@@ -67,8 +69,22 @@ void AppendJsonValue(const data::Column& column, int64_t row, std::string& out) 
       if (array.dimensions() == 0) {
         out += "[]";
       } else {
-        AppendDimension(array, 0, next, out);
+        AppendDimension(data::ElementType(column.type()), array, 0, next, out);
       }
+      return;
+    }
+    case TypeId::kRecord: {
+      const data::RecordDefinition* definition = data::FindRecord(column.type());
+      KAPPA_CHECK(definition != nullptr);
+      data::RecordReader record(column.bytes(row));
+      out.push_back('{');
+      for (size_t i = 0; i < definition->names.size(); ++i) {
+        if (i > 0) out.push_back(',');
+        AppendJsonString(definition->names[i], out);
+        out.push_back(':');
+        AppendJsonValue(*record.Next().Column(definition->types[i]), 0, out);
+      }
+      out.push_back('}');
       return;
     }
     default: break;

@@ -6,6 +6,7 @@
 #include "data/datetime.h"
 #include "data/json.h"
 #include "data/numeric.h"
+#include "data/record.h"
 #include "expr/functions/register.h"
 #include "expr/loops.h"
 
@@ -97,6 +98,10 @@ struct ArrayOrder {
   static bool Equal(const StringView& a, const StringView& b) { return data::CompareArrays(a.view(), b.view()) == 0; }
   static bool Less(const StringView& a, const StringView& b) { return data::CompareArrays(a.view(), b.view()) < 0; }
 };
+struct RecordOrder {
+  static bool Equal(const StringView& a, const StringView& b) { return data::CompareRecords(a.view(), b.view()) == 0; }
+  static bool Less(const StringView& a, const StringView& b) { return data::CompareRecords(a.view(), b.view()) < 0; }
+};
 struct IntervalOrder {
   static bool Equal(const data::Interval& a, const data::Interval& b) { return data::Compare(a, b) == 0; }
   static bool Less(const data::Interval& a, const data::Interval& b) { return data::Compare(a, b) < 0; }
@@ -159,6 +164,7 @@ void RegisterComparisons(Registry& registry) {
   RegisterSame<NumericOrder, StringView>(registry, "numeric");
   RegisterSame<JsonOrder, StringView>(registry, "jsonb");
   RegisterSame<ArrayOrder, StringView>(registry, "anyarray");
+  RegisterSame<RecordOrder, StringView>(registry, "record");
   RegisterSame<IntervalOrder, data::Interval>(registry, "interval");
 }
 

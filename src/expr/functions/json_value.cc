@@ -7,7 +7,9 @@
 
 #include "data/array.h"
 #include "data/datetime.h"
+#include "data/enum_type.h"
 #include "data/json.h"
+#include "data/record.h"
 #include "expr/functions/arrays.h"
 #include "expr/functions/numeric_rows.h"
 #include "expr/functions/session_zone.h"
@@ -83,13 +85,28 @@ Status AppendArray(const data::Column& column, int64_t row, const EvalContext& c
     out += "[]";
     return {};
   }
-  data::ColumnBuilder elements(Type(array.element()), array.size());
+  data::ColumnBuilder elements(data::ElementType(column.type()), array.size());
   for (int32_t i = 0; i < array.size(); ++i) {
     if (array.IsNull(i)) elements.AppendNull();
     else data::AppendValue(elements, data::ArrayElement(array, i));
   }
   int64_t at = 0;
   return AppendDimension(*elements.Finish(), LengthsOf(array), at, context, out);
+}
+
+/// As jsonb has it: the keys in its order.
+Status AppendRecord(const data::Column& column, int64_t row, const EvalContext& context, std::string& out) {
+  const data::RecordDefinition* definition = data::FindRecord(column.type());
+  KAPPA_CHECK(definition != nullptr);
+  data::RecordReader record(column.bytes(row));
+  std::vector<std::string> values(definition->names.size());
+  std::vector<std::pair<std::string, std::string_view>> members;
+  for (size_t i = 0; i < values.size(); ++i) {
+    KAPPA_RETURN_IF_ERROR(AppendJsonValue(*record.Next().Column(definition->types[i]), 0, context, values[i]));
+    members.emplace_back(definition->names[i], values[i]);
+  }
+  data::AppendJsonObject(std::move(members), out);
+  return {};
 }
 
 }  // namespace
@@ -103,6 +120,7 @@ Status AppendJsonValue(const data::Column& column, int64_t row, const EvalContex
     case TypeId::kBool: out += column.data<uint8_t>()[row] != 0 ? "true" : "false"; return {};
     case TypeId::kJsonb: out += column.bytes(row); return {};
     case TypeId::kArray: return AppendArray(column, row, context, out);
+    case TypeId::kRecord: return AppendRecord(column, row, context, out);
     default: break;
   }
   std::string text;

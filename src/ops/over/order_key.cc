@@ -9,6 +9,7 @@
 #include "data/array.h"
 #include "data/json.h"
 #include "data/numeric.h"
+#include "data/record.h"
 
 namespace kappa::ops {
 namespace {
@@ -134,6 +135,15 @@ void PutValue(TypeId type, std::string_view bytes, std::string& out) {
     }
     case TypeId::kNumeric: return PutNumeric(bytes, out);
     case TypeId::kJsonb: return PutJson(bytes, true, out);
+    case TypeId::kRecord: {
+      data::RecordReader record(bytes);
+      for (int i = 0; i < record.fields(); ++i) {
+        const data::RecordReader::Field field = record.Next();
+        out += field.physical ? '\1' : '\2';
+        if (field.physical) PutValue(field.type.id, *field.physical, out);
+      }
+      return;
+    }
     case TypeId::kArray: {
       const data::ArrayView array(bytes);
       for (int32_t i = 0; i < array.size(); ++i) {
@@ -149,8 +159,7 @@ void PutValue(TypeId type, std::string_view bytes, std::string& out) {
     case TypeId::kText:
     case TypeId::kBytea:
     case TypeId::kUuid:
-    case TypeId::kEnum:
-    case TypeId::kRecord: return PutText(bytes, out);
+    case TypeId::kEnum: return PutText(bytes, out);
   }
 }
 

@@ -83,7 +83,7 @@ void BackendMessages::RowDescription(const data::Schema& schema, std::span<const
     writer_.Big<int16_t>(0);
     writer_.Big(type.oid());
     writer_.Big(type.length());
-    writer_.Big(type.modifier);
+    writer_.Big(type.is_record() ? -1 : type.modifier);
     writer_.Big(formats[i]);
   }
   End(begin);

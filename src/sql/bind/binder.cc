@@ -57,7 +57,6 @@ Result<BoundStatement> Binder::Dispatch(const PgQuery__Node& node) {
   }
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_SELECT_STMT: {
-      rows_as_text_ = true;
       KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*node.select_stmt, /*keep_unknown=*/false));
       KAPPA_ASSIGN_OR_RETURN(plan, Finish(Shown(std::move(plan))));
       return BoundStatement(SelectStatement{std::move(plan), parameter_types_});
@@ -170,7 +169,6 @@ Result<BoundStatement> Binder::BindExplain(const PgQuery__ExplainStmt& statement
     return Unsupported("EXPLAIN of this statement", "EXPLAIN takes SELECT and CREATE MATERIALIZED VIEW.", tree_.statement().offset + 1);
   if (tree_.statement().emit != Emit::kDefault)
     return Unsupported("EXPLAIN of a SELECT with EMIT", "EXPLAIN CREATE MATERIALIZED VIEW v AS SELECT ..", tree_.statement().offset + 1);
-  rows_as_text_ = true;
   KAPPA_ASSIGN_OR_RETURN(NodePtr plan, Select(*query.select_stmt, /*keep_unknown=*/false));
   KAPPA_ASSIGN_OR_RETURN(explain.plan, Finish(Shown(std::move(plan))));
   return BoundStatement(std::move(explain));

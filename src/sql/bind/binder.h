@@ -192,12 +192,12 @@ class Binder {
   int PositionOf(const expr::Expression& column) const;
 
   // ---- row.cc
-  /// An expression that may be a row; Expr refuses those.
+  /// An expression that may be a row, whose fields are wanted; Expr gives it packed.
   Result<ExprPtr> RowOrExpr(const PgQuery__Node& node, const ExprContext& context);
+  Result<ExprPtr> RowOrValue(const PgQuery__Node& node, const ExprContext& context);
   Result<bool> IsColumn(const std::vector<std::string>& parts, int position, const ExprContext& context);
   Result<ExprPtr> WholeRow(const std::vector<std::string>& parts, int position, const ExprContext& context);
   Result<ExprPtr> RowConstructor(const PgQuery__RowExpr& row, const ExprContext& context);
-  Error RowRefused(int position) const;
   Result<ExprPtr> Compare(const std::string& op, ExprPtr left, ExprPtr right, int position);
   Result<ExprPtr> RowTest(const std::string& op, const std::vector<ExprPtr>& lefts, const std::vector<ExprPtr>& rights, bool sql, int position);
   Result<ExprPtr> Distinct(ExprPtr left, ExprPtr right, bool negated, int position);
@@ -270,7 +270,7 @@ class Binder {
   // ---- select.cc
   /// `keep_unknown`: untyped literals in the select list stay untyped (INSERT, UNION decide their types).
   Result<NodePtr> Select(const PgQuery__SelectStmt& select, bool keep_unknown);
-  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered, bool rows_as_text);
+  Result<NodePtr> SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
   Result<NodePtr> SetOperation(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
   Result<NodePtr> IntersectOrExcept(const NodePtr& left, const NodePtr& right, bool intersect, bool all);
   Result<NodePtr> ValuesLists(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered);
@@ -296,7 +296,7 @@ class Binder {
     int position = 0;
     const PgQuery__Node* node = nullptr;
   };
-  Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context, bool rows_as_text);
+  Result<std::vector<Target>> Targets(const PgQuery__SelectStmt& select, const ExprContext& context);
   struct Order {
     ExprPtr expression;
     int output = -1;
@@ -414,7 +414,6 @@ class Binder {
   bool for_view_ = false;
   int64_t ttl_us_ = 0;                 // of the view; 0: none
   bool expires_ = false;               // something in the view's plan leaves after ttl_us_
-  bool rows_as_text_ = false;          // the next SELECT's output is shown: a row value may stand in it
   bool ordered_ = false;               // the next SELECT is ARRAY(..)'s: its ORDER BY counts in a view too
   int depth_ = 0;
   int64_t shared_nodes_ = 0;           // plan nodes that uses of WITH queries stand for: the plan is a tree when it runs

@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "data/record.h"
 #include "sql/bind/nodes.h"
 #include "sql/parse/tokens.h"
 
@@ -89,6 +90,14 @@ Result<std::string> Binder::OptionText(const PgQuery__DefElem& option) {
   }
 }
 
+namespace {
+
+Error PseudoTypeColumn(const std::string& name, int position) {
+  return Error("42P16", "column \"" + name + "\" has pseudo-type record").At(position);
+}
+
+}  // namespace
+
 Result<data::Field> Binder::ColumnOf(const PgQuery__ColumnDef& column, bool table, bool* primary_key) {
   const int position = At(column.location);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(column.base, {"colname", "type_name", "is_local", "constraints"}, "a column definition", position));
@@ -96,6 +105,7 @@ Result<data::Field> Binder::ColumnOf(const PgQuery__ColumnDef& column, bool tabl
   KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*column.type_name));
   const std::string spelled = TextOf(*column.type_name->names[column.type_name->n_names - 1]);
   if (spelled == "serial" || spelled == "bigserial") return Unsupported("type " + spelled, "Use bigint and give the values.", position);
+  if (type.is_record()) return PseudoTypeColumn(column.colname, position);
   const catalog::Domain* domain = DomainNamed(*column.type_name);
   data::Field field{column.colname, type, domain == nullptr || !domain->not_null};
   for (size_t i = 0; i < column.n_constraints; ++i) {
@@ -421,6 +431,8 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   KAPPA_CHECK(raw.query_at >= 0 && raw.query_at <= static_cast<int>(raw.source.size()));
   create.query = raw.source.substr(static_cast<size_t>(raw.query_at));
   KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query, create.dead_letters, create.ttl_us));
+  for (const data::Field& field : create.plan->schema.fields)
+    if (field.type.is_record() && data::FindRecord(field.type) == nullptr) return PseudoTypeColumn(field.name, tree_.statement().offset + 1);
   create.key_columns = KeyColumns(*create.plan);
   create.depends_on = depends_on_;
   for (const std::string& name : depends_on_) {

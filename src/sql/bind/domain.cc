@@ -57,6 +57,8 @@ Result<BoundStatement> Binder::CreateDomain(const PgQuery__CreateDomainStmt& sta
   CreateDomainStatement create;
   create.domain.name = names.back();
   KAPPA_ASSIGN_OR_RETURN(create.domain.base, TypeOf(*statement.type_name));
+  if (create.domain.base.is_record())
+    return Error(sqlstate::kDatatypeMismatch, "\"record\" is not a valid base type for a domain").At(At(statement.type_name->location));
   if (DomainNamed(*statement.type_name) != nullptr)
     return Unsupported("a domain over a domain", "Write its base type, and its constraints again.", At(statement.type_name->location));
   KAPPA_ASSIGN_OR_RETURN(const expr::Domain domain, DomainConstraints(statement, create.domain.name, create.domain.base));

@@ -56,8 +56,9 @@ Result<ExprPtr> Binder::Expr(const PgQuery__Node& node, const ExprContext& conte
   }
   Result<ExprPtr> result = ExprNode(node, context);
   --depth_;
-  if (result.ok() && expr::RowOf(**result) != nullptr) return RowRefused(At(LocationOf(node)));
-  return result;
+  if (!result.ok()) return result;
+  const expr::Row* row = expr::RowOf(**result);
+  return row == nullptr ? result : expr::RecordOf(*row);
 }
 
 Result<std::vector<ExprPtr>> Binder::Exprs(PgQuery__Node** nodes, size_t count, const ExprContext& context) {
@@ -151,7 +152,7 @@ Result<ExprPtr> Binder::ExprNode(const PgQuery__Node& node, const ExprContext& c
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return ValueFunction(node);
     case PG_QUERY__NODE__NODE_PARAM_REF: return Parameter(node.param_ref->number, position);
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return Error(sqlstate::kSyntaxError, "DEFAULT is not allowed in this context").At(position);
-    case PG_QUERY__NODE__NODE_ROW_EXPR: return RowRefused(position);
+    case PG_QUERY__NODE__NODE_ROW_EXPR: return RowConstructor(*node.row_expr, context);
     case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: return Unsupported("a named argument", "Give the arguments in order.", position);
     case PG_QUERY__NODE__NODE_GROUPING_FUNC: return GroupingCall(*node.grouping_func, context);
     case PG_QUERY__NODE__NODE_XML_EXPR:
@@ -198,7 +199,10 @@ Result<ExprPtr> Binder::Column(const std::vector<std::string>& parts, int positi
   if (found) return Placed(*found, position);
   KAPPA_ASSIGN_OR_RETURN(const std::optional<ExprPtr> outer, OuterColumn(parts, position));
   if (outer) return *outer;
-  if (parts.size() == 1 && context.scope->FindTable("", parts[0]) != nullptr) return RowRefused(position);
+  if (parts.size() <= 2) {
+    KAPPA_ASSIGN_OR_RETURN(const ExprPtr row, WholeRow(parts, position, context));
+    if (row) return row;
+  }
   return context.scope->Undefined(parts, position);
 }
 
@@ -364,7 +368,6 @@ Result<ExprPtr> Binder::Indirection(const PgQuery__AIndirection& node, const Exp
       continue;
     }
     if (step.node_case != PG_QUERY__NODE__NODE_A_INDICES) return Unsupported("(row).* here", "It stands alone in a select list.", position);
-    if (expr::RowOf(*value) != nullptr) return RowRefused(position);
     size_t end = i;  // of the subscripts that stand together: where one is a slice, all are
     bool slice = false;
     for (; end < node.n_indirection && node.indirection[end]->node_case == PG_QUERY__NODE__NODE_A_INDICES; ++end)

@@ -65,7 +65,7 @@ std::string QualifiedName(const expr::ColumnRef& column, const Scope& scope) {
 
 }  // namespace
 
-Result<std::vector<Binder::Target>> Binder::Targets(const PgQuery__SelectStmt& select, const ExprContext& context, bool rows_as_text) {
+Result<std::vector<Binder::Target>> Binder::Targets(const PgQuery__SelectStmt& select, const ExprContext& context) {
   const Scope& scope = *context.scope;
   std::vector<Target> targets;
   for (size_t i = 0; i < select.n_target_list; ++i) {
@@ -91,14 +91,14 @@ Result<std::vector<Binder::Target>> Binder::Targets(const PgQuery__SelectStmt& s
       KAPPA_ASSIGN_OR_RETURN(const ExprPtr value, RowOrExpr(*fields->arg, context));
       const expr::Row* row = expr::RowOf(*value);
       if (row == nullptr) return Error(sqlstate::kWrongObjectType, "type " + value->type().ToString() + " is not composite").At(position);
-      for (size_t k = 0; k < row->size(); ++k) targets.push_back({row->field(k), row->names()[k], position, nullptr});
+      for (size_t k = 0; k < row->size(); ++k) {
+        ExprPtr field = row->field(k);
+        if (const expr::Row* nested = expr::RowOf(*field)) { KAPPA_ASSIGN_OR_RETURN(field, expr::RecordOf(*nested)); }
+        targets.push_back({std::move(field), row->names()[k], position, nullptr});
+      }
       continue;
     }
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr expression, RowOrExpr(node, context));
-    if (const expr::Row* row = expr::RowOf(*expression)) {
-      if (!rows_as_text) return RowRefused(position);
-      expression = expr::MakeRowText(*row);
-    }
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr expression, Expr(node, context));
     std::string name = target.name[0] != '\0' ? target.name : OutputName(node);
     targets.push_back({std::move(expression), std::move(name), position, &node});
   }
@@ -208,7 +208,7 @@ Result<ExprPtr> Binder::OverGroups(const ExprPtr& expression, const Scope& scope
   return expression->WithChildren(std::move(children));
 }
 
-Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered, bool rows_as_text) {
+Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_unknown, bool ordered) {
   KAPPA_RETURN_IF_ERROR(
       RefuseOtherFields(select.base,
                         {"distinct_clause", "target_list", "from_clause", "where_clause", "group_clause", "group_distinct", "having_clause",
@@ -233,7 +233,7 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   std::vector<SetCall> sets;
   WindowCalls windows{&select, {}};
   const size_t grouping_calls_before = grouping_calls_.size();
-  KAPPA_ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(select, {&scope, "SELECT", &aggregates, &sets, false, &windows}, rows_as_text));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<Target> targets, Targets(select, {&scope, "SELECT", &aggregates, &sets, false, &windows}));
   std::vector<ExprPtr> keys;
   const auto add_key = [&](const PgQuery__Node& node) -> Result<size_t> {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr key, GroupKey(node, targets, scope, &sets));

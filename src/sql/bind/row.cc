@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "data/record.h"
 #include "plan/subquery_expression.h"
 #include "sql/bind/nodes.h"
 
@@ -16,6 +17,11 @@ using expr::RowOf;
 bool IsStar(const PgQuery__Node& node) {
   return node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF &&
          node.column_ref->fields[node.column_ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+}
+
+/// A packed row whose fields are known.
+bool IsRecord(const expr::Expression& value) {
+  return value.type().id == TypeId::kRecord && RowOf(value) == nullptr && data::FindRecord(value.type()) != nullptr;
 }
 
 ExprPtr Boolean(bool value) { return expr::MakeLiteral(data::Value::Bool(value)); }
@@ -34,6 +40,11 @@ Result<ExprPtr> WherePresent(std::initializer_list<const Row*> rows, ExprPtr val
 }  // namespace
 
 Result<ExprPtr> Binder::RowOrExpr(const PgQuery__Node& node, const ExprContext& context) {
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrValue(node, context));
+  return IsRecord(*value) ? expr::MakeRowOf(std::move(value)) : value;
+}
+
+Result<ExprPtr> Binder::RowOrValue(const PgQuery__Node& node, const ExprContext& context) {
   const int position = At(LocationOf(node));
   if (node.node_case == PG_QUERY__NODE__NODE_ROW_EXPR) return RowConstructor(*node.row_expr, context);
   if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF) {
@@ -82,7 +93,7 @@ Result<ExprPtr> Binder::WholeRow(const std::vector<std::string>& parts, int posi
     }
     ExprPtr present;
     if (table.optional) { KAPPA_ASSIGN_OR_RETURN(present, field(*table.present)); }
-    return expr::MakeRow(std::move(fields), std::move(names), std::move(present), /*constructed=*/false);
+    return expr::MakeRow(std::move(fields), std::move(names), std::move(present), Row::Origin::kTable);
   };
   if (const ScopeTable* table = context.scope->FindTable(schema, name))
     return make(*table, [&](const ScopeColumn& column) -> Result<ExprPtr> { return Placed(column.expression, position); });
@@ -111,11 +122,7 @@ Result<ExprPtr> Binder::RowConstructor(const PgQuery__RowExpr& row, const ExprCo
   }
   std::vector<std::string> names;
   for (size_t i = 0; i < fields.size(); ++i) names.push_back("f" + std::to_string(i + 1));
-  return expr::MakeRow(std::move(fields), std::move(names), nullptr, /*constructed=*/true);
-}
-
-Error Binder::RowRefused(int position) const {
-  return Unsupported("a row value here", "Rows can be compared, tested for NULL, and turned into JSON or text; or name its columns.", position);
+  return expr::MakeRow(std::move(fields), std::move(names), nullptr, Row::Origin::kConstructed);
 }
 
 Result<ExprPtr> Binder::Compare(const std::string& op, ExprPtr left, ExprPtr right, int position) {
@@ -125,6 +132,7 @@ Result<ExprPtr> Binder::Compare(const std::string& op, ExprPtr left, ExprPtr rig
     return Error(sqlstate::kUndefinedFunction, "operator does not exist: " + left->type().ToString() + " " + op + " " + right->type().ToString())
         .Hint("Write a row on both sides.")
         .At(position);
+  if (a->record() && b->record() && a->record()->type() == b->record()->type()) return expr::MakeOperator(op, {a->record(), b->record()}, position);
   if (a->size() != b->size())
     return a->constructed() && b->constructed()
                ? Error(sqlstate::kSyntaxError, "unequal number of entries in row expressions").At(position)
@@ -189,8 +197,19 @@ Result<ExprPtr> Binder::Distinct(ExprPtr left, ExprPtr right, bool negated, int 
   const auto is_null = [](const ExprPtr& e) {
     return e->type().id == TypeId::kUnknown && e->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*e).value().null;
   };
-  if (a == nullptr ? is_null(left) : b == nullptr && is_null(right)) return NullTest(a == nullptr ? right : left, !negated, position);
-  if (a == nullptr || b == nullptr || a->present() || b->present()) return RowRefused(position);
+  if (a == nullptr ? is_null(left) : b == nullptr && is_null(right)) {  // whether there is a row at all, whatever its fields
+    const ExprPtr present = (a == nullptr ? b : a)->present();
+    return present ? expr::MakeIsNull(present, !negated) : Boolean(!negated);
+  }
+  if (a == nullptr || b == nullptr)
+    return Error(sqlstate::kUndefinedFunction, "operator does not exist: " + left->type().ToString() + " = " + right->type().ToString())
+        .Hint("Write a row on both sides.")
+        .At(position);
+  if (a->present() || b->present()) {
+    KAPPA_ASSIGN_OR_RETURN(left, expr::RecordOf(*a));
+    KAPPA_ASSIGN_OR_RETURN(right, expr::RecordOf(*b));
+    return expr::MakeDistinct(std::move(left), std::move(right), negated, position);
+  }
   if (a->size() != b->size()) return Error(sqlstate::kSyntaxError, "unequal number of entries in row expressions").At(position);
   std::vector<ExprPtr> parts;
   for (size_t i = 0; i < a->size(); ++i) {
@@ -201,13 +220,17 @@ Result<ExprPtr> Binder::Distinct(ExprPtr left, ExprPtr right, bool negated, int 
   return negated ? expr::MakeAnd(std::move(parts), position) : expr::MakeOr(std::move(parts), position);
 }
 
-/// A row IS NULL when all its fields are, and IS NOT NULL when none is. A row in a row is a value.
+/// A row IS NULL when all its fields are, and IS NOT NULL when none is. A row in a row is a value: NULL where it is not there at all.
 Result<ExprPtr> Binder::NullTest(const ExprPtr& value, bool negated, int position) {
   const Row* row = RowOf(*value);
   if (row == nullptr) return expr::MakeIsNull(value, negated);
   std::vector<ExprPtr> parts;
-  for (size_t i = 0; i < row->size(); ++i)
-    parts.push_back(RowOf(*row->field(i)) != nullptr ? Boolean(negated) : expr::MakeIsNull(row->field(i), negated));
+  for (size_t i = 0; i < row->size(); ++i) {
+    const Row* nested = RowOf(*row->field(i));
+    parts.push_back(nested == nullptr   ? expr::MakeIsNull(row->field(i), negated)
+                    : nested->present() ? expr::MakeIsNull(nested->present(), negated)
+                                        : Boolean(negated));
+  }
   if (parts.empty()) return Boolean(true);
   if (parts.size() == 1) return parts[0];
   return expr::MakeAnd(std::move(parts), position);
@@ -216,6 +239,7 @@ Result<ExprPtr> Binder::NullTest(const ExprPtr& value, bool negated, int positio
 Result<ExprPtr> Binder::RowJson(const ExprPtr& value, int position) {
   const Row* row = RowOf(*value);
   if (row == nullptr) return value;
+  if (row->record() != nullptr) return expr::MakeFunction("to_jsonb", {row->record()}, position);
   std::vector<ExprPtr> arguments;
   for (size_t i = 0; i < row->size(); ++i) {
     arguments.push_back(expr::MakeLiteral(data::Value::Text(row->names()[i])));
@@ -246,7 +270,8 @@ Result<std::vector<ExprPtr>> Binder::JsonArguments(PgQuery__Node** nodes, size_t
 
 /// (row).field
 Result<ExprPtr> Binder::FieldOf(const ExprPtr& value, const std::string& name, int position) {
-  const Row* row = RowOf(*value);
+  const ExprPtr fields = IsRecord(*value) ? expr::MakeRowOf(value) : value;
+  const Row* row = RowOf(*fields);
   if (row == nullptr)
     return Error(sqlstate::kWrongObjectType,
                  "column notation ." + name + " applied to type " + value->type().ToString() + ", which is not a composite type")
@@ -279,7 +304,7 @@ Result<ExprPtr> Binder::SubqueryRow(const PgQuery__SubLink& link, const ExprCont
     fields.push_back(
         plan::MakeSubquery({plan::Subquery::Kind::kScalar, std::move(one), environment.outer, environment.first_parameter}, nullptr, field.type));
   }
-  return expr::MakeRow(std::move(fields), std::move(names), nullptr, /*constructed=*/true);
+  return expr::MakeRow(std::move(fields), std::move(names), nullptr, Row::Origin::kConstructed);
 }
 
 }  // namespace kappa::sql

@@ -149,12 +149,12 @@ Result<NodePtr> Binder::Select(const PgQuery__SelectStmt& select, bool keep_unkn
     return Error(sqlstate::kStatementTooComplex, "query is nested too deeply");
   }
   const size_t common_tables = common_tables_.size();
-  const bool ordered = std::exchange(ordered_, false), rows_as_text = std::exchange(rows_as_text_, false);
+  const bool ordered = std::exchange(ordered_, false);
   const auto bind = [&]() -> Result<NodePtr> {
     KAPPA_RETURN_IF_ERROR(BindWith(select.with_clause));
     if (select.op != PG_QUERY__SET_OPERATION__SETOP_NONE) return SetOperation(select, keep_unknown, ordered);
     if (select.n_values_lists > 0) return ValuesLists(select, keep_unknown, ordered);
-    return SelectBody(select, keep_unknown, ordered, rows_as_text);
+    return SelectBody(select, keep_unknown, ordered);
   };
   Result<NodePtr> plan = bind();
   common_tables_.resize(std::min(common_tables, common_tables_.size()));

@@ -36,7 +36,6 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
   environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
   environment_ = &environment;
   ordered_ = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
-  rows_as_text_ = link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK;  // nobody reads it
   Result<NodePtr> bound = Select(*link.subselect->select_stmt, /*keep_unknown=*/false);
   environment_ = environment.parent;
   if (!bound.ok()) return bound.error();

@@ -170,7 +170,8 @@ Result<ExprPtr> Binder::CastToBase(const PgQuery__TypeCast& cast, const ExprCont
     KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrExpr(*cast.arg, context));
     if (const expr::Row* row = expr::RowOf(*value)) {
       if (type.id == TypeId::kRecord) return value;
-      return expr::MakeCast(expr::MakeRowText(*row), type, expr::CastContext::kExplicit, position);
+      KAPPA_ASSIGN_OR_RETURN(value, expr::RecordOf(*row));
+      return expr::MakeCast(std::move(value), type, expr::CastContext::kExplicit, position);
     }
   }
   if (type.id == TypeId::kInterval && cast.type_name->n_typmods > 0) {
