@@ -104,6 +104,7 @@ struct Domain {
   uint32_t id = 0;
   std::string name;
   data::Type base;
+  std::string parent;  // the domain that it is over; empty: none
   bool not_null = false;
   std::string sql;
   int64_t created_us = 0;

@@ -13,7 +13,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    9;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records
+    9;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records, no domains over domains
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Type& type) {
@@ -262,8 +262,9 @@ void Encode(ByteWriter& out, const Domain& domain) {
   Put(out, data::Schema{{{domain.name, domain.base, !domain.not_null}}});
   Put(out, domain.sql);
   out.ZigZag(domain.created_us);
+  Put(out, domain.parent);
 }
-Domain DecodeDomain(ByteReader& in) {
+Domain DecodeDomain(ByteReader& in, uint8_t format) {
   Domain domain;
   domain.id = static_cast<uint32_t>(in.Varint());
   const data::Schema schema = GetSchema(in);
@@ -274,6 +275,7 @@ Domain DecodeDomain(ByteReader& in) {
   domain.not_null = !schema.fields[0].nullable;
   domain.sql = Text(in);
   domain.created_us = in.ZigZag();
+  if (format >= 9) domain.parent = Text(in);
   return domain;
 }
 
@@ -317,7 +319,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
       break;
     }
     case 4: change = DecodeType(in); break;
-    case 5: change = DecodeDomain(in); break;
+    case 5: change = DecodeDomain(in, format); break;
     default: in.Fail();
   }
   if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "catalog record cannot be decoded");

@@ -141,7 +141,7 @@ Status Core::DropTypes(const sql::DropStatement& statement, std::vector<std::str
     for (const auto& [table_name, table] : snapshot->tables)
       if (uses(table)) users.push_back(table_name);
     for (const auto& [domain_name, other] : snapshot->domains)
-      if (type != nullptr && other.base.Same(type->type())) users.push_back(domain_name);
+      if (other.parent == name || (type != nullptr && Holds(other.base, type->type()))) users.push_back(domain_name);
     for (const auto& [view_name, view] : snapshot->views)
       for (const catalog::ViewVersion& version : view.versions)
         if (type != nullptr && Uses(version.schema, type->type()) && std::find(users.begin(), users.end(), view_name) == users.end())

@@ -111,7 +111,8 @@ void Types(const Source& source, PgRows& rows) {
     const PgType* base = FindPgType(static_cast<int64_t>(domain.base.oid()));
     rows.Row().Set("oid", PgDomainOid(domain)).Set("typname", name).Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid);
     rows.Set("typlen", domain.base.length()).Set("typtype", 'd').Set("typisdefined", true).Set("typdelim", ',').Set("typnotnull", domain.not_null);
-    rows.Set("typbasetype", domain.base.oid())
+    const catalog::Domain* parent = source.context.catalog->FindDomain(domain.parent);
+    rows.Set("typbasetype", parent == nullptr ? static_cast<int64_t>(domain.base.oid()) : PgDomainOid(*parent))
         .Set("typtypmod", domain.base.is_enum() ? -1 : domain.base.modifier)
         .Set("typcategory", base == nullptr ? std::string_view("E") : base->category);
     if (base == nullptr) continue;

@@ -176,9 +176,16 @@ std::string ProcedureName(int64_t oid) {
 
 // ---- Definitions
 
-Result<Value> FormatType(const Arguments& arguments, const PgCatalogContext&) {
+std::optional<std::string> DomainName(int64_t oid, const PgCatalogContext& context) {
+  for (const auto& [name, domain] : context.catalog->domains)
+    if (PgDomainOid(domain) == oid) return expr::QuoteIdentifier(name);
+  return std::nullopt;
+}
+
+Result<Value> FormatType(const Arguments& arguments, const PgCatalogContext& context) {
   const auto oid = Number(arguments, 0);
   if (!oid) return NullText();
+  if (std::optional<std::string> domain = DomainName(*oid, context)) return Value::Text(std::move(*domain));
   return Value::Text(PgFormatType(*oid, static_cast<int32_t>(Number(arguments, 1).value_or(-1))));
 }
 
@@ -310,8 +317,9 @@ const std::map<std::string_view, Function>& Functions() {
       {"regprocin", [](const Arguments& a, const PgCatalogContext& c) { return In<FindProcedure>("function", a, c); }},
       {"regclassout", [](const Arguments& a, const PgCatalogContext& c) { return Out(a, [&](int64_t oid) { return ClassName(oid, c); }); }},
       {"regtypeout",
-       [](const Arguments& a, const PgCatalogContext&) {
-         return Out(a, [](int64_t oid) {
+       [](const Arguments& a, const PgCatalogContext& c) {
+         return Out(a, [&](int64_t oid) {
+           if (std::optional<std::string> domain = DomainName(oid, c)) return *domain;
            return FindPgType(oid) == nullptr && !data::TypeFromOid(static_cast<uint32_t>(oid)).is_enum() ? std::string() : PgFormatType(oid, -1);
          });
        }},

@@ -8,18 +8,25 @@ namespace kappa::sql {
 /// What the constraints of CREATE DOMAIN say.
 Result<expr::Domain> Binder::DomainConstraints(const PgQuery__CreateDomainStmt& statement, const std::string& name, data::Type base) {
   expr::Domain domain{name, base, false, nullptr, {}};
+  if (const catalog::Domain* parent = DomainNamed(*statement.type_name)) {
+    KAPPA_ASSIGN_OR_RETURN(const expr::DomainPtr inherited, BindDomain(*parent, context_));
+    domain = *inherited;
+    domain.name = name;
+  }
+  const auto own_checks = static_cast<std::ptrdiff_t>(domain.checks.size());  // those of the parent come first
+  bool has_default = false;
   Scope scope;
   scope.Add({"Domain", "", "value", "", {{"value", expr::MakeColumn(0, base, "value")}}, false, std::nullopt});
   std::vector<std::string> taken;
-  bool null = false;
+  bool null = false, not_null = false;
   for (size_t i = 0; i < statement.n_constraints; ++i) {
     const PgQuery__Constraint& constraint = *statement.constraints[i]->constraint;
     const int at = At(constraint.location);
     switch (constraint.contype) {
       case PG_QUERY__CONSTR_TYPE__CONSTR_NULL: null = true; break;
-      case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL: domain.not_null = true; break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL: not_null = true; break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT: {
-        if (domain.default_value) return Error(sqlstate::kSyntaxError, "multiple default expressions").At(at);
+        if (std::exchange(has_default, true)) return Error(sqlstate::kSyntaxError, "multiple default expressions").At(at);
         const Scope empty;
         KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(*constraint.raw_expr, {.scope = &empty, .clause = "DEFAULT"}));
         KAPPA_ASSIGN_OR_RETURN(domain.default_value, expr::MakeCast(std::move(value), base, expr::CastContext::kAssignment, at));
@@ -44,8 +51,9 @@ Result<expr::Domain> Binder::DomainConstraints(const PgQuery__CreateDomainStmt& 
       default: return Unsupported("this constraint of a domain", "Domains take NOT NULL, DEFAULT and CHECK.", at);
     }
   }
-  if (null && domain.not_null) return Error(sqlstate::kSyntaxError, "conflicting NULL/NOT NULL constraints").At(tree_.statement().offset + 1);
-  std::sort(domain.checks.begin(), domain.checks.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (null && not_null) return Error(sqlstate::kSyntaxError, "conflicting NULL/NOT NULL constraints").At(tree_.statement().offset + 1);
+  domain.not_null = domain.not_null || not_null;
+  std::sort(domain.checks.begin() + own_checks, domain.checks.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return domain;
 }
 
@@ -59,8 +67,7 @@ Result<BoundStatement> Binder::CreateDomain(const PgQuery__CreateDomainStmt& sta
   KAPPA_ASSIGN_OR_RETURN(create.domain.base, TypeOf(*statement.type_name));
   if (create.domain.base.is_record())
     return Error(sqlstate::kDatatypeMismatch, "\"record\" is not a valid base type for a domain").At(At(statement.type_name->location));
-  if (DomainNamed(*statement.type_name) != nullptr)
-    return Unsupported("a domain over a domain", "Write its base type, and its constraints again.", At(statement.type_name->location));
+  if (const catalog::Domain* parent = DomainNamed(*statement.type_name)) create.domain.parent = parent->name;
   KAPPA_ASSIGN_OR_RETURN(const expr::Domain domain, DomainConstraints(statement, create.domain.name, create.domain.base));
   create.domain.not_null = domain.not_null;
   create.domain.sql = tree_.statement().source;
