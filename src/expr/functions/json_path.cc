@@ -26,6 +26,7 @@ constexpr const char* kNoSingleton = "22038";      // singleton_sql_json_item_re
 constexpr const char* kNoObject = "2203C";         // sql_json_object_not_found
 constexpr const char* kBadSubscript = "22033";     // invalid_sql_json_subscript
 constexpr const char* kNoNumberOperand = "2203B";  // sql_json_number_not_found
+constexpr const char* kBadDatetime = "22031";      // invalid_argument_for_sql_json_datetime_function
 constexpr int kDepthMax = 10'000;                  // steps within each other
 
 bool IsContainer(View json) { return data::JsonKindOf(json) == JsonKind::kArray || data::JsonKindOf(json) == JsonKind::kObject; }
@@ -38,7 +39,10 @@ std::string TextOf(View json_string) {
 
 }  // namespace
 
-Status JsonPathRun::Find(std::vector<View>& found) { return Step(*path_.root, root_, found); }
+Status JsonPathRun::Find(std::vector<View>& found) {
+  Status status = Step(*path_.root, root_, found);
+  return refused_.ok() ? status : refused_;
+}
 
 Status JsonPathRun::Next(const Node& node, View item, std::vector<View>& found) {
   if (node.next) return Step(*node.next, item, found);
@@ -143,7 +147,16 @@ Status JsonPathRun::Step(const Node& node, View item, std::vector<View>& found, 
       }
       return {};
     }
-    case Kind::kType: return Next(node, Keep(fmt::format("\"{}\"", data::JsonTypeName(kind))), found);
+    case Kind::kType: {
+      const JsonDatetime* datetime = DatetimeOf(item);
+      return Next(node, Keep(fmt::format("\"{}\"", datetime == nullptr ? data::JsonTypeName(kind) : datetime->TypeName())), found);
+    }
+    case Kind::kKeyValue:
+      if (unwrap && array) return EachElement(node, item, found);
+      return KeyValues(node, item, found);
+    case Kind::kDatetime:
+      if (unwrap && array) return EachElement(node, item, found);
+      return Datetime(node, item, found);
     case Kind::kSize:
       if (!array && !path_.lax) return ignores_ ? Status() : Error(kNoArray, "jsonpath item method .size() can only be applied to an array");
       return Next(node, Keep(std::to_string(array ? data::JsonLength(item) : 1)), found);
@@ -324,11 +337,68 @@ JsonPathRun::Truth JsonPathRun::Pairs(const Node& node, View item) {
   return found ? Truth::kTrue : unknown ? Truth::kUnknown : Truth::kFalse;
 }
 
+/// An object for each member: its key, its value, and a number that tells which object it is of.
+Status JsonPathRun::KeyValues(const Node& node, View item, std::vector<View>& found) {
+  if (data::JsonKindOf(item) != JsonKind::kObject) return Error(kNoObject, "jsonpath item method .keyvalue() can only be applied to an object");
+  constexpr int64_t kOther = 10'000'000'000;  // objects that are not in the jsonb itself
+  const std::less<const char*> before;
+  const bool in_root = !before(item.data(), root_.data()) && before(item.data(), root_.data() + root_.size());
+  const int64_t id = in_root ? item.data() - root_.data() : kOther * (1 + static_cast<int64_t>(made_.size()));
+  const std::string id_text = std::to_string(id);
+  for (data::JsonIterator it(item); it.Next();) {
+    std::string key, object;
+    data::AppendJsonQuoted(it.key(), key);
+    data::AppendJsonObject({{"key", key}, {"value", it.value()}, {"id", id_text}}, object);
+    KAPPA_RETURN_IF_ERROR(Next(node, Keep(std::move(object)), found));
+  }
+  return {};
+}
+
+Status JsonPathRun::Datetime(const Node& node, View item, std::vector<View>& found) {
+  if (data::JsonKindOf(item) != JsonKind::kString) return Error(kBadDatetime, "jsonpath item method .datetime() can only be applied to a string");
+  const std::string text = TextOf(item);
+  KAPPA_ASSIGN_OR_RETURN(const JsonDatetime datetime, node.templated ? ReadJsonDatetime(text, node.text) : ReadJsonDatetime(text));
+  const View made = Keep('"' + datetime.ToString() + '"');
+  datetimes_.emplace(made.data(), datetime);
+  return Next(node, made, found);
+}
+
+const JsonDatetime* JsonPathRun::DatetimeOf(View item) const {
+  const auto known = datetimes_.find(item.data());
+  return known == datetimes_.end() ? nullptr : &known->second;
+}
+
+std::optional<int> JsonPathRun::CompareDatetimes(const JsonDatetime& a, const JsonDatetime& b) {
+  if (a.dated() != b.dated()) return std::nullopt;
+  if (a.zoned() != b.zoned()) {  // which moment it is depends on the session's zone
+    const JsonDatetime &local = a.zoned() ? b : a, &zoned = a.zoned() ? a : b;
+    const auto name = [](const JsonDatetime& value) {  // as PostgreSQL calls them here
+      switch (value.kind) {
+        case JsonDatetime::Kind::kDate: return "date";
+        case JsonDatetime::Kind::kTime: return "time";
+        case JsonDatetime::Kind::kTimetz: return "timetz";
+        case JsonDatetime::Kind::kTimestamp: return "timestamp";
+        case JsonDatetime::Kind::kTimestamptz: break;
+      }
+      return "timestamptz";
+    };
+    refused_ =
+        Error(sqlstate::kFeatureNotSupported, fmt::format("cannot convert value from {} to {} without time zone usage", name(local), name(zoned)))
+            .Hint("Give both a zone, or neither.");
+    return std::nullopt;
+  }
+  constexpr int64_t kDayMicros = 86'400'000'000;
+  const auto moment = [&](const JsonDatetime& value) { return value.days * kDayMicros + value.micros - int64_t{value.zone_seconds} * 1'000'000; };
+  if (moment(a) != moment(b)) return moment(a) < moment(b) ? -1 : 1;
+  if (a.kind == JsonDatetime::Kind::kTimetz && a.zone_seconds != b.zone_seconds) return a.zone_seconds > b.zone_seconds ? -1 : 1;
+  return 0;
+}
+
 JsonPathRun::Truth JsonPathRun::Compare(const Node& node, View a, View b) {
   const auto truth = [](bool holds) { return holds ? Truth::kTrue : Truth::kFalse; };
   const JsonKind kind = data::JsonKindOf(a);
   if (node.kind == Kind::kLikeRegex) {
-    if (kind != JsonKind::kString) return Truth::kUnknown;
+    if (kind != JsonKind::kString || DatetimeOf(a) != nullptr) return Truth::kUnknown;
     const bool lines = node.flags.find('m') != std::string::npos, all = node.flags.find('s') != std::string::npos;
     RegexFlags flags;
     flags.ignore_case = node.flags.find('i') != std::string::npos;
@@ -338,6 +408,7 @@ JsonPathRun::Truth JsonPathRun::Compare(const Node& node, View a, View b) {
     return regex.ok() ? truth(regex->Matches(TextOf(a))) : Truth::kUnknown;
   }
   const JsonKind other = data::JsonKindOf(b);
+  if ((DatetimeOf(a) != nullptr || DatetimeOf(b) != nullptr) && node.kind == Kind::kStartsWith) return Truth::kUnknown;
   if (node.kind == Kind::kStartsWith)
     return kind == JsonKind::kString && other == JsonKind::kString ? truth(TextOf(a).starts_with(TextOf(b))) : Truth::kUnknown;
   if (kind != other) {  // null is another value than all others, and neither less nor greater; the rest cannot be compared
@@ -354,7 +425,17 @@ JsonPathRun::Truth JsonPathRun::Compare(const Node& node, View a, View b) {
       order = data::Compare(*x, *y);
       break;
     }
-    case JsonKind::kString: order = TextOf(a).compare(TextOf(b)); break;
+    case JsonKind::kString: {
+      const JsonDatetime *x = DatetimeOf(a), *y = DatetimeOf(b);
+      if (x == nullptr && y == nullptr) {
+        order = TextOf(a).compare(TextOf(b));
+        break;
+      }
+      const std::optional<int> compared = x == nullptr || y == nullptr ? std::nullopt : CompareDatetimes(*x, *y);
+      if (!compared) return Truth::kUnknown;
+      order = *compared;
+      break;
+    }
     default: return Truth::kUnknown;
   }
   switch (node.kind) {
@@ -395,7 +476,8 @@ Result<Found> Find(View json, View text, View variables, bool silent) {
   found.run = std::make_unique<JsonPathRun>(*found.path, json, variables);
   Status status = found.run->Find(found.values);
   if (status.ok()) return found;
-  const bool quiet = silent && !status.error().Is(sqlstate::kUndefinedObject) && !status.error().Is(sqlstate::kStatementTooComplex);
+  const bool quiet = silent && !status.error().Is(sqlstate::kUndefinedObject) && !status.error().Is(sqlstate::kStatementTooComplex) &&
+                     !status.error().Is(sqlstate::kFeatureNotSupported);
   if (!quiet) return status.error();
   found.failed = true;
   return found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/numeric.h"
+#include "expr/functions/json_path_datetime.h"
 
 namespace kappa::expr {
 
@@ -40,6 +42,8 @@ struct JsonPathNode {
     kCeiling,
     kFloor,
     kAbs,
+    kKeyValue,
+    kDatetime,  // `text`: the template, when `templated`
     kEqual,
     kNotEqual,
     kLess,
@@ -59,6 +63,7 @@ struct JsonPathNode {
   Kind kind;
   std::string text;                             // key, variable, literal; pattern and flags of like_regex
   std::string flags;
+  bool templated = false;
   Ptr left, right;                              // operands
   std::vector<std::pair<Ptr, Ptr>> subscripts;  // from, to (null: one)
   int64_t first = 0, last = 0;                  // of kAny; -1: the deepest level
@@ -72,7 +77,7 @@ struct JsonPath {
   bool lax = true;
   JsonPathNode::Ptr root;
 };
-/// Fails with syntax_error in PostgreSQL's words, feature_not_supported for .datetime() and .keyvalue().
+/// Fails with syntax_error in PostgreSQL's words.
 Result<std::shared_ptr<const JsonPath>> ParseJsonPath(std::string_view text);
 
 /// One run of a path over a jsonb.
@@ -106,6 +111,12 @@ class JsonPathRun {
   Truth Test(const Node& node, View item);
   Truth Pairs(const Node& node, View item);
   Truth Compare(const Node& node, View a, View b);
+  Status KeyValues(const Node& node, View item, std::vector<View>& found);
+  Status Datetime(const Node& node, View item, std::vector<View>& found);
+  /// What .datetime() made; null for other values.
+  const JsonDatetime* DatetimeOf(View item) const;
+  /// nullopt where they cannot be compared.
+  std::optional<int> CompareDatetimes(const JsonDatetime& a, const JsonDatetime& b);
 
   const JsonPath& path_;
   View root_, variables_;
@@ -114,6 +125,8 @@ class JsonPathRun {
   bool ignores_;             // structural errors
   int depth_ = 0;
   std::deque<std::string> made_;
+  std::map<const char*, JsonDatetime> datetimes_;  // by where their text is in made_
+  Status refused_;                                 // an error that no predicate keeps quiet
 };
 
 }  // namespace kappa::expr

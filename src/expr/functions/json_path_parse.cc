@@ -322,19 +322,25 @@ class Parser {
     const std::string key = token_.text;
     KAPPA_RETURN_IF_ERROR(Advance());
     if (name && IsSymbol("(")) {
-      static constexpr std::array<std::pair<std::string_view, Kind>, 6> kMethods = {{{"type", Kind::kType},
+      static constexpr std::array<std::pair<std::string_view, Kind>, 8> kMethods = {{{"type", Kind::kType},
                                                                                      {"size", Kind::kSize},
                                                                                      {"double", Kind::kDouble},
                                                                                      {"ceiling", Kind::kCeiling},
                                                                                      {"floor", Kind::kFloor},
-                                                                                     {"abs", Kind::kAbs}}};
-      if (key == "datetime" || key == "keyvalue")
-        return Error(sqlstate::kFeatureNotSupported, fmt::format("the jsonpath method .{}() is not supported", key));
+                                                                                     {"abs", Kind::kAbs},
+                                                                                     {"keyvalue", Kind::kKeyValue},
+                                                                                     {"datetime", Kind::kDatetime}}};
       for (const auto& [method, kind] : kMethods) {
         if (key != method) continue;
         KAPPA_RETURN_IF_ERROR(Advance());
+        Ptr node = Make(kind);
+        if (kind == Kind::kDatetime && token_.type == Token::Type::kString) {
+          node->templated = true;
+          node->text = token_.text;
+          KAPPA_RETURN_IF_ERROR(Advance());
+        }
         KAPPA_RETURN_IF_ERROR(Expect(")"));
-        return Make(kind);
+        return node;
       }
       return Unexpected();
     }
