@@ -96,7 +96,7 @@ bool Closes(std::string_view query) {
   return text.ends_with("EMIT ON WINDOW CLOSE");
 }
 
-/// generate_series(from, to [, step]): the binder has cast `from` and `to` to one type.
+/// generate_series(from, to [, step]) of integers or times: the binder has cast `from` and `to` to one type.
 Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, int64_t bytes_max, const std::function<Status()>& check) {
   constexpr int64_t kCheckRows = 1 << 20;
   const data::Type type = arguments[0].type;
@@ -119,27 +119,13 @@ Result<data::Batch> GenerateSeries(const std::vector<data::Value>& arguments, in
       KAPPA_ASSIGN_OR_RETURN(at, data::AddInterval(at, step));
     }
   } else if (!any_null) {
-    const bool numeric = type.id == TypeId::kNumeric;
-    auto integer = [&](const data::Value& value) -> Result<int64_t> {
-      if (value.type.id == TypeId::kInt4) return int64_t{value.As<int32_t>()};
-      if (value.type.id == TypeId::kInt8) return value.As<int64_t>();
-      const std::string text = data::ToText(value);
-      if (text.find_first_not_of("0123456789-") != std::string::npos || text.size() > 18) {
-        return Error(sqlstate::kFeatureNotSupported, "generate_series over numerics with a fraction is not supported");
-      }
-      return static_cast<int64_t>(std::atoll(text.c_str()));
-    };
-    KAPPA_ASSIGN_OR_RETURN(int64_t at, integer(arguments[0]));
-    KAPPA_ASSIGN_OR_RETURN(const int64_t to, integer(arguments[1]));
-    int64_t step = 1;
-    if (arguments.size() > 2) { KAPPA_ASSIGN_OR_RETURN(step, integer(arguments[2])); }
+    const auto integer = [](const data::Value& value) { return value.type.id == TypeId::kInt4 ? value.As<int32_t>() : value.As<int64_t>(); };
+    int64_t at = integer(arguments[0]);
+    const int64_t to = integer(arguments[1]), step = arguments.size() > 2 ? integer(arguments[2]) : 1;
     if (step == 0) return Error(sqlstate::kInvalidParameterValue, "step size cannot equal zero");
     while (step > 0 ? at <= to : at >= to) {
       if (type.id == TypeId::kInt4) {
         builder.Append<int32_t>(static_cast<int32_t>(at));
-      } else if (numeric) {
-        KAPPA_ASSIGN_OR_RETURN(const data::Value value, data::FromText(std::to_string(at), type));
-        data::AppendValue(builder, value);
       } else {
         builder.Append<int64_t>(at);
       }

@@ -327,6 +327,31 @@ Result<Bytes> RegexMatch(View text, View pattern, View options) {
   return Bytes(builder.Finish());
 }
 
+/// regexp_matches: the groups of each match as a row of a two-dimensional array.
+Result<std::string> RegexMatches(View text, View pattern, View options) {
+  KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  ArrayBuilder builder(TypeId::kText);
+  std::vector<RegexSpan> groups;
+  int32_t matches = 0, width = 0;
+  for (size_t from = 0; regex.Find(text, from, groups);) {
+    const size_t first = groups.size() > 1 ? 1 : 0;
+    ++matches;
+    width = static_cast<int32_t>(groups.size() - first);
+    for (size_t i = first; i < groups.size(); ++i) {
+      if (groups[i].matched) builder.Append(text.substr(groups[i].at, groups[i].size));
+      else builder.AppendNull();
+    }
+    if (!flags.global) break;
+    from = groups[0].at + groups[0].size;
+    if (groups[0].size > 0) continue;
+    if (from >= text.size()) break;
+    from += CharacterSize(text, from);
+  }
+  if (matches == 0) return builder.Finish();
+  return builder.Finish({matches, width});
+}
+
 Result<std::string> RegexSplit(View text, View pattern, View options) {
   KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
   KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
@@ -504,6 +529,11 @@ void RegisterArrays(Registry& registry) {
                     "groups of the first match");
   registry.Function("regexp_match", "text, text, text -> text[]",
                     Rowwise([](View text, View pattern, View options) { return RegexMatch(text, pattern, options); }), "groups of the first match");
+  registry.System("kappa_regexp_matches", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexMatches(text, pattern, ""); }),
+                  "rows of a set-returning function as an array");
+  registry.System("kappa_regexp_matches", "text, text, text -> text[]",
+                  Rowwise([](View text, View pattern, View options) { return RegexMatches(text, pattern, options); }),
+                  "rows of a set-returning function as an array");
   registry.Function("regexp_split_to_array", "text, text -> text[]", Rowwise([](View text, View pattern) { return RegexSplit(text, pattern, ""); }),
                     "fields between matches");
   registry.Function("regexp_split_to_array", "text, text, text -> text[]",

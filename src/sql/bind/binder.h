@@ -82,7 +82,7 @@ inline constexpr int kOuterColumnsMax = 100;
 struct SetCall {
   std::string name;                 // "unnest", "generate_series"
   std::vector<ExprPtr> arguments;
-  ExprPtr array;                    // the elements; null when only a table function gives them
+  ExprPtr array;                    // the elements
   data::Type type;                  // of an element
   int position = 0;
 };
@@ -213,8 +213,16 @@ class Binder {
   Result<ExprPtr> MakeInterval(const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> AggregateOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
   Result<ExprPtr> SetOf(const std::string& name, const PgQuery__FuncCall& call, const ExprContext& context);
-  /// What a set-returning function gives, as arrays side by side: name and elements of each column. Empty for other functions.
-  Result<std::vector<std::pair<std::string, ExprPtr>>> SetColumns(const std::string& name, std::vector<ExprPtr> arguments, int position);
+  /// A column of what a set-returning function gives.
+  struct SetColumn {
+    std::string name;
+    ExprPtr array;  // its rows; several columns may be made of one array
+    ExprPtr value;  // over column 0, an element; null: the element
+  };
+  using ColumnDefinitions = std::span<PgQuery__Node* const>;
+  Result<std::vector<SetColumn>> SetColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions, int position);
+  Result<std::vector<SetColumn>> RecordColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions, int position);
+  Result<ExprPtr> SetArray(const std::string& name, const char* function, std::vector<ExprPtr> arguments, int position);
   Result<std::string> FunctionName(const PgQuery__FuncCall& call);
   /// MakeFunction plus what views refuse.
   Result<ExprPtr> Function(const std::string& name, std::vector<ExprPtr> arguments, int position);
@@ -253,6 +261,8 @@ class Binder {
 
   // ---- join.cc
   Result<FromResult> JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral);
+  /// The columns of one function of FROM; one that gives no set is one row.
+  Result<std::vector<SetColumn>> FunctionColumns(const PgQuery__Node& node, ColumnDefinitions definitions, const Scope& scope);
   Result<FromResult> LateralItem(const PgQuery__Node& item, FromResult left, bool outer);
   /// A sub-select that sees the columns of the tables before it. `quals` is the condition of its JOIN.
   Result<FromResult> LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals);

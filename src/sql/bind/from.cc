@@ -356,7 +356,6 @@ Result<FromResult> Binder::TableFunctionItem(const PgQuery__RangeFunction& funct
   const PgQuery__Node& node = *first.items[0];
   const int position = At(LocationOf(node));
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(function.base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
-  if (function.n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
   if (first.n_items > 1 && first.items[1] != nullptr && first.items[1]->node_case == PG_QUERY__NODE__NODE_LIST && first.items[1]->list->n_items > 0)
     return Unsupported("a column definition list", "", position);
 

@@ -13,7 +13,7 @@ using data::TypeId;
 
 /// Set-returning functions of PostgreSQL that kappa does not have.
 bool IsForeignSetFunction(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"regexp_matches", "jsonb_to_recordset", "json_to_recordset", "ts_stat"};
+  static constexpr std::string_view kNames[] = {"jsonb_populate_recordset", "json_populate_recordset", "ts_stat"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -41,40 +41,100 @@ bool IsSetFunction(std::string_view name) {
                                                 "jsonb_object_keys",
                                                 "json_object_keys",
                                                 "jsonb_path_query",
+                                                "jsonb_to_recordset",
+                                                "json_to_recordset",
+                                                "jsonb_to_record",
+                                                "json_to_record",
+                                                "regexp_matches",
                                                 "regexp_split_to_table",
                                                 "string_to_table"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const std::string& name, std::vector<ExprPtr> arguments, int position) {
-  std::vector<std::pair<std::string, ExprPtr>> columns;
-  const auto add = [&](std::string column, const char* function, std::vector<ExprPtr> values) -> Status {
-    Result<ExprPtr> array = expr::MakeFunction(function, std::move(values), position);
-    if (!array.ok()) {  // in the user's words
-      std::string types;
-      for (const ExprPtr& argument : arguments) types += (types.empty() ? "" : ", ") + argument->type().ToString();
-      return Error(sqlstate::kUndefinedFunction, "function " + name + "(" + types + ") does not exist")
-          .Hint("No function matches the given name and argument types. You might need to add explicit type casts.")
-          .At(position);
+/// `function` gives what the set-returning function `name` gives, as an array.
+Result<ExprPtr> Binder::SetArray(const std::string& name, const char* function, std::vector<ExprPtr> arguments, int position) {
+  std::string types;  // errors are in the user's words
+  for (const ExprPtr& argument : arguments) types += (types.empty() ? "" : ", ") + argument->type().ToString();
+  Result<ExprPtr> array = expr::MakeFunction(function, std::move(arguments), position);
+  if (array.ok()) return array;
+  return Error(sqlstate::kUndefinedFunction, "function " + name + "(" + types + ") does not exist")
+      .Hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+      .At(position);
+}
+
+/// jsonb_to_recordset and jsonb_to_record: the members of objects as columns of the types that the definitions say.
+Result<std::vector<Binder::SetColumn>> Binder::RecordColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions,
+                                                             int position) {
+  if (definitions.empty())
+    return Error(sqlstate::kSyntaxError, "a column definition list is required for functions returning \"record\"")
+        .Hint("Write FROM " + name + "(..) AS x (name type, ..).")
+        .At(position);
+  const bool set = name.ends_with("set");
+  if (!set && arguments.size() == 1) {  // NULL is a row, too
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr empty,
+                           expr::MakeCast(expr::MakeLiteral(data::Value::Text("{}")), TypeId::kJsonb, expr::CastContext::kExplicit, position));
+    KAPPA_ASSIGN_OR_RETURN(arguments[0], expr::MakeCoalesce({arguments[0], std::move(empty)}, position));
+  }
+  KAPPA_ASSIGN_OR_RETURN(const ExprPtr array, SetArray(name, set ? "kappa_json_objects" : "kappa_json_object", std::move(arguments), position));
+  const ExprPtr object = expr::MakeColumn(0, TypeId::kJsonb, "object");
+  std::vector<SetColumn> columns;
+  for (const PgQuery__Node* node : definitions) {
+    const PgQuery__ColumnDef& definition = *node->column_def;
+    const int at = At(definition.location);
+    KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*definition.type_name));
+    if (type.is_array() || type.is_record())
+      return Unsupported("a column of type " + type.ToString() + " of " + name, "Take it as jsonb, and jsonb_array_elements of it.", at);
+    const bool json = type.id == TypeId::kJsonb;
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr value,
+                           expr::MakeOperator(json ? "->" : "->>", {object, expr::MakeLiteral(data::Value::Text(definition.colname))}, at));
+    if (json) {  // JSON's null is NULL
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr null, expr::MakeCast(expr::MakeLiteral(data::Value::Text("null")), type, expr::CastContext::kExplicit, at));
+      KAPPA_ASSIGN_OR_RETURN(value, expr::MakeNullIf(std::move(value), std::move(null), at));
+    } else {  // what is too long for varchar(n) is an error
+      const auto how = type.id == TypeId::kText ? expr::CastContext::kAssignment : expr::CastContext::kExplicit;
+      KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCast(std::move(value), type, how, at));
     }
-    columns.emplace_back(std::move(column), std::move(*array));
+    if (const catalog::Domain* named = DomainNamed(*definition.type_name)) {
+      KAPPA_ASSIGN_OR_RETURN(expr::DomainPtr domain, BindDomain(*named, context_));
+      value = expr::MakeDomainCast(std::move(value), std::move(domain));
+    }
+    columns.push_back({definition.colname, array, std::move(value)});
+  }
+  return columns;
+}
+
+Result<std::vector<Binder::SetColumn>> Binder::SetColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions,
+                                                          int position) {
+  const std::string kind = name.starts_with("json_") ? "jsonb_" + name.substr(5) : name;
+  if (kind == "jsonb_to_recordset" || kind == "jsonb_to_record") return RecordColumns(name, std::move(arguments), definitions, position);
+  if (!definitions.empty())
+    return Error(sqlstate::kSyntaxError, "a column definition list is only allowed for functions returning \"record\"").At(position);
+  std::vector<SetColumn> columns;
+  const auto add = [&](std::string column, const char* function, std::vector<ExprPtr> values) -> Status {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr array, SetArray(name, function, std::move(values), position));
+    columns.push_back({std::move(column), std::move(array), nullptr});
     return {};
   };
-  const std::string kind = name.starts_with("json_") ? "jsonb_" + name.substr(5) : name;
   if (kind == "unnest") {
     for (const ExprPtr& array : arguments) {
       if (!array->type().is_array())
         return Error(sqlstate::kUndefinedFunction, "function unnest(" + array->type().ToString() + ") does not exist")
             .Hint("unnest takes an array.")
             .At(position);
-      columns.emplace_back(name, array);
+      if (!array->type().is_record()) {
+        columns.push_back({name, array, nullptr});
+        continue;
+      }
+      const ExprPtr row = expr::MakeRowOf(expr::MakeColumn(0, data::ElementType(array->type()), name));  // its fields are columns
+      for (size_t i = 0; i < expr::RowOf(*row)->size(); ++i) columns.push_back({expr::RowOf(*row)->names()[i], array, expr::RowOf(*row)->field(i)});
     }
     if (columns.empty()) return Error(sqlstate::kUndefinedFunction, "function unnest() does not exist").Hint("unnest takes an array.").At(position);
   } else if (kind == "generate_series") {
     KAPPA_ASSIGN_OR_RETURN(const data::Type type, SeriesType(arguments, position));
-    if (type.id == TypeId::kNumeric) return Unsupported("generate_series of numerics here", "Cast its arguments to bigint.", position);
-    if (arguments.size() == 2)
-      arguments.push_back(expr::MakeLiteral(type.id == TypeId::kInt4 ? data::Value::Fixed<int32_t>(TypeId::kInt4, 1) : data::Value::Int8(1)));
+    if (arguments.size() == 2) {
+      KAPPA_ASSIGN_OR_RETURN(ExprPtr one, expr::MakeCast(expr::MakeLiteral(data::Value::Int8(1)), type, expr::CastContext::kExplicit, position));
+      arguments.push_back(std::move(one));
+    }
     KAPPA_RETURN_IF_ERROR(add(name, "kappa_series", arguments));
   } else if (kind == "generate_subscripts") {
     if (arguments.size() != 2) return Unsupported("generate_subscripts of this form", "Write generate_subscripts(array, dimension).", position);
@@ -84,6 +144,11 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
   } else if (kind == "jsonb_each" || kind == "jsonb_each_text") {
     KAPPA_RETURN_IF_ERROR(add("key", "kappa_json_keys", arguments));
     KAPPA_RETURN_IF_ERROR(add("value", kind == "jsonb_each" ? "kappa_json_values" : "kappa_json_values_text", arguments));
+  } else if (kind == "regexp_matches") {
+    KAPPA_ASSIGN_OR_RETURN(ExprPtr matches, SetArray(name, "kappa_regexp_matches", arguments, position));
+    matches = expr::MakeArrayRows(std::move(matches));
+    const ExprPtr match = expr::MakeRowOf(expr::MakeColumn(0, data::ElementType(matches->type()), name));
+    columns.push_back({name, std::move(matches), expr::RowOf(*match)->field(0)});
   } else {
     const bool elements = kind == "jsonb_array_elements" || kind == "jsonb_array_elements_text";
     const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements"
@@ -94,8 +159,8 @@ Result<std::vector<std::pair<std::string, ExprPtr>>> Binder::SetColumns(const st
                                                           : "regexp_split_to_array";
     KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
   }
-  for (const auto& [column, array] : columns)
-    if (for_view_ && !array->is_immutable())
+  for (const SetColumn& column : columns)
+    if (for_view_ && !column.array->is_immutable())
       return Error(sqlstate::kFeatureNotSupported, "function " + name + "() with this argument is not supported in views")
           .Hint("A view's rows depend on the log alone.")
           .At(position);
@@ -160,8 +225,7 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
     return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
   if (IsSetFunction(name)) return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
-    if (IsForeignSetFunction(name))
-      return Unsupported("function " + name, "Set-returning functions are unnest(array) and generate_series(from, to).", position);
+    if (IsForeignSetFunction(name)) return Unsupported("function " + name, "docs/sql.md lists the set-returning functions.", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }
@@ -321,31 +385,30 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
   const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate, nullptr, context.in_window};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
   SetCall set{name, arguments, nullptr, {}, position};
-  if (name == "generate_series" && context.scope->tables.empty() && !for_view_) {
-    KAPPA_ASSIGN_OR_RETURN(set.type, SeriesType(set.arguments, position));
-    if (set.type.id != TypeId::kNumeric) {
-      KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(name, std::move(arguments), position));
-      set.array = columns[0].second;
-    }
-  } else {
-    KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(name, std::move(arguments), position));
-    if (columns.size() > 1)
-      return Unsupported(name == "unnest" ? "unnest of several arrays in a select list" : "function " + name + " in a select list",
-                         "Call it in FROM.", position);
-    set.array = columns[0].second;
-    set.type = data::ElementType(set.array->type());
-  }
+  if (name == "generate_series") { KAPPA_RETURN_IF_ERROR(SeriesType(set.arguments, position).status()); }
+  if (name.ends_with("_to_recordset") || name.ends_with("_to_record"))
+    return Error(sqlstate::kFeatureNotSupported, "function returning record called in context that cannot accept type record")
+        .Hint("Write FROM " + name + "(..) AS x (name type, ..).")
+        .At(position);
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<SetColumn> columns, SetColumns(name, std::move(arguments), {}, position));
+  const bool whole = name == "unnest";  // a row is one value here
+  if (whole && set.arguments.size() > 1) return Unsupported("unnest of several arrays in a select list", "Call it in FROM.", position);
+  set.array =
+      whole || columns.size() == 1 ? columns[0].array : expr::MakeRecords({columns[0].name, columns[1].name}, {columns[0].array, columns[1].array});
+  set.type = data::ElementType(set.array->type());
+  const auto value = [&](size_t index, const SetCall& call) -> ExprPtr {
+    ExprPtr element = expr::MakeColumn(kSetColumn + static_cast<int>(index), call.type, name);
+    return !whole && columns.size() == 1 && columns[0].value ? expr::SubstituteColumns(columns[0].value, std::span(&element, 1)) : element;
+  };
   for (size_t i = 0; i < context.sets->size(); ++i) {
     const SetCall& other = (*context.sets)[i];
     if (other.name == set.name && other.arguments.size() == set.arguments.size() &&
         std::equal(other.arguments.begin(), other.arguments.end(), set.arguments.begin(),
                    [](const ExprPtr& a, const ExprPtr& b) { return plan::SameExpression(*a, *b); }))
-      return expr::MakeColumn(kSetColumn + static_cast<int>(i), other.type, name);
+      return value(i, other);
   }
-  if (!context.sets->empty() && (!set.array || !context.sets->front().array))
-    return Unsupported("generate_series of numerics beside another set-returning function", "Call them in FROM.", position);
   context.sets->push_back(set);
-  return expr::MakeColumn(kSetColumn + static_cast<int>(context.sets->size()) - 1, set.type, name);
+  return value(context.sets->size() - 1, set);
 }
 
 }  // namespace kappa::sql

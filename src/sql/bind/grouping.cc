@@ -298,9 +298,9 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   };
   const auto unnest = [&]() -> Status {
     const SetCall& set = sets[0];
-    const bool table_function = set.name == "generate_series" && sets.size() == 1 && !for_view_ && select.n_from_clause == 0 &&
-                                select.where_clause == nullptr && plan->kind == plan::NodeKind::kValues;
-    if (table_function || !set.array) {
+    const bool table_function = set.name == "generate_series" && set.type.id != TypeId::kNumeric && sets.size() == 1 && !for_view_ &&
+                                select.n_from_clause == 0 && select.where_clause == nullptr && plan->kind == plan::NodeKind::kValues;
+    if (table_function) {
       plan = plan::MakeTableFunction(set.name, set.arguments, {{{set.name, set.type, true}}});
     } else {
       std::vector<std::string> names;
@@ -323,8 +323,6 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
 
   const bool grouped = select.n_group_clause > 0 || having || !aggregates.empty();
   const bool set_below = !sets.empty() && (!grouped || std::any_of(keys.begin(), keys.end(), [](const ExprPtr& key) { return ContainsSet(*key); }));
-  if (!sets.empty() && !sets[0].array && (grouped || select.where_clause != nullptr))
-    return Unsupported("generate_series in this select list", "Call it in FROM.", sets[0].position);
   if (set_below) { KAPPA_RETURN_IF_ERROR(unnest()); }
   if (!grouped && grouping_calls_.size() > grouping_calls_before)
     return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level")

@@ -3,6 +3,8 @@
 #include <numeric>
 #include <set>
 
+#include "data/enum_type.h"
+#include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/optimize/optimize.h"
 
@@ -26,47 +28,104 @@ std::vector<std::string> CommonNames(const Scope& left, const Scope& right) {
 bool Binder::IsLateral(const PgQuery__Node& item) const {
   if (item.node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) return item.range_subselect->lateral != 0;
   if (item.node_case != PG_QUERY__NODE__NODE_RANGE_FUNCTION) return false;
+  if (item.range_function->n_functions > 1) return true;
   const PgQuery__Node& function = *item.range_function->functions[0]->list->items[0];
   if (function.node_case != PG_QUERY__NODE__NODE_FUNC_CALL || function.func_call->n_funcname == 0) return false;
   return IsSetFunction(TextOf(*function.func_call->funcname[function.func_call->n_funcname - 1]));
 }
 
+Result<std::vector<Binder::SetColumn>> Binder::FunctionColumns(const PgQuery__Node& node, ColumnDefinitions definitions, const Scope& scope) {
+  const int position = At(LocationOf(node));
+  const ExprContext context{.scope = &scope, .clause = "FROM"};
+  if (node.node_case == PG_QUERY__NODE__NODE_FUNC_CALL) {
+    const PgQuery__FuncCall& call = *node.func_call;
+    KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "funcformat"}, "a function in FROM", position));
+    KAPPA_ASSIGN_OR_RETURN(const std::string name, FunctionName(call));
+    if (IsSetFunction(name)) {
+      KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, context));
+      return SetColumns(name, std::move(arguments), definitions, position);
+    }
+  }
+  if (!definitions.empty())
+    return Error(sqlstate::kSyntaxError, "a column definition list is only allowed for functions returning \"record\"").At(position);
+  // A record, so that the array of one element may hold an array.
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr value, Expr(node, context));
+  const ExprPtr row = expr::MakeRow({std::move(value)}, {"value"}, nullptr, expr::Row::Origin::kConstructed);
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr record, expr::RecordOf(*expr::RowOf(*row)));
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr array, expr::MakeArray({std::move(record)}, position));
+  const ExprPtr element = expr::MakeRowOf(expr::MakeColumn(0, data::ElementType(array->type()), ""));
+  return std::vector<SetColumn>{{OutputName(node), std::move(array), expr::RowOf(*element)->field(0)}};
+}
+
 Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult left, bool outer) {
   const PgQuery__RangeFunction& range = *item.range_function;
-  const PgQuery__FuncCall& call = *range.functions[0]->list->items[0]->func_call;
-  const int position = At(call.location);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(range.base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom"}, "FROM", position));
-  if (range.n_functions > 1) return Unsupported("ROWS FROM with several functions", "Join the functions instead.", position);
-  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(call.base, {"funcname", "args", "funcformat"}, "a function in FROM", position));
-  KAPPA_ASSIGN_OR_RETURN(const std::string function, FunctionName(call));
-  KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, {.scope = &left.scope, .clause = "FROM"}));
+  const PgQuery__Node& first = *range.functions[0]->list->items[0];
+  const int position = At(LocationOf(first));
+  KAPPA_RETURN_IF_ERROR(
+      RefuseOtherFields(range.base, {"lateral", "ordinality", "functions", "alias", "is_rowsfrom", "coldeflist"}, "FROM", position));
   const bool ordinality = range.ordinality != 0;
   const PgQuery__Alias* alias = range.alias;
-  const bool constant = std::all_of(arguments.begin(), arguments.end(), [](const ExprPtr& argument) { return argument->is_row_constant(); });
-  if (function == "generate_series" && constant && !ordinality && !for_view_) {  // the engine gives its rows one by one
-    KAPPA_ASSIGN_OR_RETURN(FromResult series, TableFunctionOf(function, std::move(arguments), position));
-    KAPPA_RETURN_IF_ERROR(ApplyAlias(series, alias, position, true));
-    KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, series.scope, position));
+  std::vector<SetColumn> columns;
+  for (size_t i = 0; i < range.n_functions; ++i) {
+    const PgQuery__List& function = *range.functions[i]->list;
+    ColumnDefinitions definitions(range.coldeflist, range.n_coldeflist);
+    if (function.n_items > 1 && function.items[1] != nullptr && function.items[1]->node_case == PG_QUERY__NODE__NODE_LIST)
+      definitions = {function.items[1]->list->items, function.items[1]->list->n_items};
+    KAPPA_ASSIGN_OR_RETURN(std::vector<SetColumn> own, FunctionColumns(*function.items[0], definitions, left.scope));
+    std::move(own.begin(), own.end(), std::back_inserter(columns));
+  }
+  const std::string function = range.n_functions == 1 ? TextOf(*first.func_call->funcname[first.func_call->n_funcname - 1]) : columns[0].name;
+  const bool series = function == "generate_series" && range.n_functions == 1 && columns[0].array->type().element != data::TypeId::kNumeric;
+  if (series && columns[0].array->is_row_constant() && !ordinality && !for_view_) {  // the engine gives its rows one by one
+    KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments,
+                           Exprs(first.func_call->args, first.func_call->n_args, {.scope = &left.scope, .clause = "FROM"}));
+    KAPPA_ASSIGN_OR_RETURN(FromResult rows, TableFunctionOf(function, std::move(arguments), position));
+    KAPPA_RETURN_IF_ERROR(ApplyAlias(rows, alias, position, true));
+    KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, rows.scope, position));
     const bool nothing = left.plan->kind == plan::NodeKind::kValues && left.scope.tables.empty();
-    if (nothing) return series;
-    FromResult both = Combine(std::move(left), std::move(series), JoinType::kCross);
+    if (nothing) return rows;
+    FromResult both = Combine(std::move(left), std::move(rows), JoinType::kCross);
     if (outer) both.plan = plan::MakeJoin(JoinType::kLeft, both.plan->inputs[0], both.plan->inputs[1], {}, {}, nullptr);
     return both;
   }
-  KAPPA_ASSIGN_OR_RETURN(auto columns, SetColumns(function, std::move(arguments), position));
   const int width = left.plan->schema.size();
-  const bool named = columns[0].first == "value" || columns.size() > 1;  // columns keep their names under an alias of the table
-  std::string name = alias == nullptr        ? columns[0].first
-                     : alias->n_colnames > 0 ? TextOf(*alias->colnames[0])
-                     : named                 ? columns[0].first
-                                             : alias->aliasname;
-  std::vector<ExprPtr> more;
-  std::vector<std::string> more_names;
-  for (size_t i = 1; i < columns.size(); ++i) {
-    more_names.push_back(columns[i].first);
-    more.push_back(columns[i].second);
+  // Columns keep their names under an alias of the table.
+  const bool record = columns[0].array->type().is_record() && function == "unnest";
+  const bool named =
+      columns[0].name == "value" || columns.size() > 1 || record || function.ends_with("_to_recordset") || function.ends_with("_to_record");
+  columns[0].name = alias == nullptr        ? columns[0].name
+                    : alias->n_colnames > 0 ? TextOf(*alias->colnames[0])
+                    : named                 ? columns[0].name
+                                            : alias->aliasname;
+  std::vector<ExprPtr> arrays;
+  std::vector<std::string> names;
+  std::vector<ExprPtr> values;
+  for (const SetColumn& column : columns) {
+    const auto at = static_cast<size_t>(std::find(arrays.begin(), arrays.end(), column.array) - arrays.begin());
+    if (at == arrays.size()) {
+      arrays.push_back(column.array);
+      names.push_back(column.name);
+    }
+    const ExprPtr element = expr::MakeColumn(width + static_cast<int>(at), data::ElementType(column.array->type()), column.name);
+    values.push_back(column.value ? expr::SubstituteColumns(column.value, std::span(&element, 1)) : element);
   }
-  FromResult result{plan::MakeUnnest(left.plan, columns[0].second, ordinality, outer, std::move(name), std::move(more), more_names), {}};
+  NodePtr rows =
+      plan::MakeUnnest(left.plan, arrays[0], ordinality, outer, names[0], {arrays.begin() + 1, arrays.end()}, {names.begin() + 1, names.end()});
+  if (std::any_of(columns.begin(), columns.end(), [](const SetColumn& column) { return column.value != nullptr; })) {
+    std::vector<ExprPtr> outputs;
+    std::vector<std::string> output_names = plan::ColumnNames(rows->schema);
+    for (int i = 0; i < rows->schema.size(); ++i) {
+      const data::Field& field = rows->schema.fields[static_cast<size_t>(i)];
+      outputs.push_back(expr::MakeColumn(i, field.type, field.name));
+    }
+    const auto from = static_cast<std::ptrdiff_t>(width), to = from + static_cast<std::ptrdiff_t>(arrays.size());
+    outputs.erase(outputs.begin() + from, outputs.begin() + to);
+    outputs.insert(outputs.begin() + from, values.begin(), values.end());
+    output_names.erase(output_names.begin() + from, output_names.begin() + to);
+    for (size_t i = columns.size(); i-- > 0;) output_names.insert(output_names.begin() + from, columns[i].name);
+    rows = plan::MakeProject(std::move(rows), std::move(outputs), std::move(output_names));
+  }
+  FromResult result{std::move(rows), {}};
   FromResult own;
   ScopeTable table{ordinality || named ? "Function" : "Function of one column", "", function, function, {}};
   for (int i = width; i < result.plan->schema.size(); ++i) {
