@@ -111,9 +111,8 @@ void AppendSized(Type type, std::string_view physical, std::string& out) {
   out.replace(at, 4, size);
 }
 
-void AppendArrayBinary(std::string_view bytes, std::string& out) {
+void AppendArrayBinary(Type element, std::string_view bytes, std::string& out) {
   ArrayView array(bytes);
-  Type element = array.element();
   AppendBig(array.dimensions(), out);
   AppendBig(static_cast<int32_t>(array.has_nulls()), out);
   AppendBig(element.oid(), out);
@@ -166,7 +165,7 @@ void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out
       out += kJsonbVersion;
       out += physical;
       return;
-    case TypeId::kArray: return AppendArrayBinary(physical, out);
+    case TypeId::kArray: return AppendArrayBinary(ElementType(type), physical, out);
     case TypeId::kRecord: return AppendRecordBinary(type, physical, out);
     case TypeId::kUnknown:
     case TypeId::kText:

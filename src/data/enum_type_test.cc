@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "data/compare.h"
 #include "data/text.h"
 
@@ -28,6 +29,15 @@ TEST(EnumTypeTest, LabelsAreReadShownAndOrdered) {
   const Result<Value> wrong = FromText("large", type);
   ASSERT_FALSE(wrong.ok());
   EXPECT_EQ(wrong.error().sqlstate(), sqlstate::kInvalidTextRepresentation);
+}
+
+// Clients read an array's elements by the oid that comes with them.
+TEST(EnumTypeTest, BinaryArraysNameTheType) {
+  const Type type = RegisterEnum(kSizes);
+  const ColumnPtr column = ConstantColumn(FromText("{small}", ArrayType(type)).value(), 1);
+  std::string out;
+  AppendBinary(*column, 0, out);
+  EXPECT_EQ(ByteReader(std::string_view(out).substr(8)).Big<uint32_t>(), EnumOid(type));
 }
 
 TEST(EnumTypeTest, TheDefinitionIsTheType) {

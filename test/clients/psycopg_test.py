@@ -60,6 +60,10 @@ def reads(connection):
     check("quotes", connection.execute("SELECT name FROM py_users WHERE user_id = %s", ("o'x",)).fetchone(), ('quote " and \\',))
     check("no rows", connection.execute("SELECT * FROM py_users WHERE user_id = %s", ("nobody",)).fetchall(), [])
     check("any", connection.execute("SELECT user_id FROM py_users WHERE user_id = ANY(%s) ORDER BY 1", (["ada", "bob"],)).fetchall(), [("ada",), ("bob",)])
+    row = "SELECT x.r, ARRAY[x.r], pg_typeof(x.r) FROM (SELECT ROW(user_id, age, ROW(NULL, 1.50)) AS r FROM py_users WHERE user_id = 'ada') x"
+    check("rows", connection.execute(row).fetchone(), (("ada", "36", "(,1.50)"), [("ada", "36", "(,1.50)")], "record"))
+    binary_row = ("ada", 36, (None, decimal.Decimal("1.50")))
+    check("binary rows", connection.execute(row, binary=True).fetchone(), (binary_row, [binary_row], "record"))
     check("columns", [column.name for column in connection.execute("SELECT * FROM py_spend LIMIT 0").description], ["user_id", "orders", "spent"])
 
 
