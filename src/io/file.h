@@ -13,6 +13,8 @@
 
 namespace kappa::io {
 
+class Disk;
+
 /// `could not write file "x": No space left on device`, with the SQLSTATE that fits `error_number`.
 Error FileError(std::string_view what, const std::string& path, int error_number);
 
@@ -23,7 +25,7 @@ class File {
 
   static Result<File> Open(std::string path, Mode mode);
   File() = default;
-  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+  File(File&& other) noexcept : disk_(other.disk_), fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
   File& operator=(File&& other) noexcept;
   ~File() { Close(); }
 
@@ -45,7 +47,8 @@ class File {
   void Close();
 
  private:
-  File(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  File(Disk& disk, int fd, std::string path) : disk_(&disk), fd_(fd), path_(std::move(path)) {}
+  Disk* disk_ = nullptr;
   int fd_ = -1;
   std::string path_;
 };

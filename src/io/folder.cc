@@ -1,17 +1,12 @@
 // Durable folder operations.
 #include "io/folder.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 
+#include "io/disk.h"
 #include "io/failpoint.h"
 
 namespace kappa::io {
@@ -29,7 +24,7 @@ Result<File> CreateWith(const std::string& path, std::string_view contents, bool
   Status status = file.WriteAt(0, contents);
   if (status.ok() && sync) status = file.Sync("file_sync");
   if (!status.ok()) {
-    ::unlink(path.c_str());
+    DiskOf(path).Unlink(path);
     return status.error();
   }
   return file;
@@ -37,42 +32,7 @@ Result<File> CreateWith(const std::string& path, std::string_view contents, bool
 
 Status Rename(const std::string& from, const std::string& to) {
   if (int error = Failpoint("rename")) return FileError("rename file", from, error);
-  if (::rename(from.c_str(), to.c_str()) != 0) return FileError("rename file", from, errno);
-  return {};
-}
-
-Status RemoveContents(int folder_fd, const std::string& folder);
-
-Status RemoveEntry(int folder_fd, const std::string& folder, const char* name) {
-  struct stat info;
-  if (::fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? Status() : FileError("stat", folder, errno);
-  if (!S_ISDIR(info.st_mode)) {
-    if (::unlinkat(folder_fd, name, 0) != 0 && errno != ENOENT) return FileError("remove file", folder + "/" + name, errno);
-    return {};
-  }
-  int fd = ::openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return FileError("open folder", folder + "/" + name, errno);
-  KAPPA_RETURN_IF_ERROR(RemoveContents(fd, folder + "/" + name));
-  if (::unlinkat(folder_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return FileError("remove folder", folder + "/" + name, errno);
-  return {};
-}
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
-/// Takes over `folder_fd`.
-Status RemoveContents(int folder_fd, const std::string& folder) {
-  std::unique_ptr<DIR, CloseDir> dir(::fdopendir(folder_fd));
-  if (dir == nullptr) {
-    ::close(folder_fd);
-    return FileError("open folder", folder, errno);
-  }
-  while (dirent* entry = ::readdir(dir.get())) {
-    std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    KAPPA_RETURN_IF_ERROR(RemoveEntry(::dirfd(dir.get()), folder, entry->d_name));
-  }
+  if (int error = DiskOf(to).Rename(from, to)) return FileError("rename file", from, error);
   return {};
 }
 
@@ -80,12 +40,7 @@ Status RemoveContents(int folder_fd, const std::string& folder) {
 
 Status SyncDirectory(const std::string& folder) {
   if (int error = Failpoint("dir_sync")) return error == kFailpointSkip ? Status() : FileError("fsync folder", folder, error);
-  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return FileError("open folder", folder, errno);
-  int result = ::fsync(fd);
-  int error = errno;
-  ::close(fd);
-  if (result != 0) return FileError("fsync folder", folder, error);
+  if (int error = DiskOf(folder).SyncFolder(folder)) return FileError("fsync folder", folder, error);
   return {};
 }
 
@@ -104,7 +59,7 @@ Status DurableRename(const std::string& from, const std::string& to) {
 
 Status DurableUnlink(const std::string& path) {
   if (int error = Failpoint("unlink")) return FileError("remove file", path, error);
-  if (::unlink(path.c_str()) != 0) return errno == ENOENT ? Status() : FileError("remove file", path, errno);
+  if (int error = DiskOf(path).Unlink(path)) return error == ENOENT ? Status() : FileError("remove file", path, error);
   return SyncDirectory(ParentOf(path));
 }
 
@@ -123,66 +78,59 @@ Result<std::string> ReadWholeFile(const std::string& path, uint64_t bytes_max) {
 
 Status WriteFileAtomically(const std::string& path, std::string_view bytes) {
   std::string temporary = path + ".tmp";
-  ::unlink(temporary.c_str());
+  DiskOf(temporary).Unlink(temporary);
   KAPPA_RETURN_IF_ERROR(CreateWith(temporary, bytes, true));
   return DurableRename(temporary, path);
 }
 
 Status ReplaceFile(const std::string& path, std::string_view bytes) {
   std::string temporary = path + ".tmp";
-  ::unlink(temporary.c_str());
+  DiskOf(temporary).Unlink(temporary);
   KAPPA_RETURN_IF_ERROR(CreateWith(temporary, bytes, false));
   return Rename(temporary, path);
 }
 
 Status CreateFolders(const std::string& folder) {
   if (int error = Failpoint("mkdir")) return FileError("create folder", folder, error);
-  if (::mkdir(folder.c_str(), 0750) == 0) return SyncDirectory(ParentOf(folder));
-  if (errno == EEXIST) {
-    struct stat info;
-    if (::stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
-    return FileError("create folder", folder, ENOTDIR);
+  Disk& disk = DiskOf(folder);
+  int error = disk.MakeFolder(folder);
+  if (error == ENOENT && ParentOf(folder) != folder) {
+    KAPPA_RETURN_IF_ERROR(CreateFolders(ParentOf(folder)));
+    error = disk.MakeFolder(folder);
   }
-  if (errno != ENOENT || ParentOf(folder) == folder) return FileError("create folder", folder, errno);
-  KAPPA_RETURN_IF_ERROR(CreateFolders(ParentOf(folder)));
-  if (::mkdir(folder.c_str(), 0750) != 0 && errno != EEXIST) return FileError("create folder", folder, errno);
-  return SyncDirectory(ParentOf(folder));
+  if (error == EEXIST && disk.KindOf(folder, true) != Disk::Kind::kFolder) error = ENOTDIR;
+  if (error != 0 && error != EEXIST) return FileError("create folder", folder, error);
+  // Who made a folder that is there already, or one above it, may have died before the sync.
+  KAPPA_RETURN_IF_ERROR(SyncDirectory(ParentOf(folder)));
+  for (std::string above = ParentOf(folder); ParentOf(above) != above && &DiskOf(ParentOf(above)) == &disk; above = ParentOf(above)) {
+    if (int failed = disk.SyncFolder(ParentOf(above)); failed == EIO)
+      return FileError("fsync folder", ParentOf(above), failed);  // not ours: may be forbidden
+  }
+  return {};
 }
 
 Status RemoveTree(const std::string& folder) {
   if (int error = Failpoint("unlink")) return FileError("remove folder", folder, error);
-  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return errno == ENOENT ? Status() : FileError("open folder", folder, errno);
-  KAPPA_RETURN_IF_ERROR(RemoveContents(fd, folder));
-  if (::rmdir(folder.c_str()) != 0 && errno != ENOENT) return FileError("remove folder", folder, errno);
+  Disk& disk = DiskOf(folder);
+  if (disk.KindOf(folder, false) == Disk::Kind::kMissing) return {};
+  KAPPA_RETURN_IF_ERROR(disk.RemoveTree(folder));
   return SyncDirectory(ParentOf(folder));
 }
 
 Result<std::vector<std::string>> ListFolder(const std::string& folder) {
   if (int error = Failpoint("list")) return FileError("list folder", folder, error);
-  std::unique_ptr<DIR, CloseDir> dir(::opendir(folder.c_str()));
-  if (dir == nullptr) return FileError("open folder", folder, errno);
   std::vector<std::string> names;
-  errno = 0;
-  while (dirent* entry = ::readdir(dir.get())) {
-    std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-    errno = 0;
-  }
-  if (errno != 0) return FileError("read folder", folder, errno);
+  if (int error = DiskOf(folder).List(folder, names)) return FileError("list folder", folder, error);
   std::sort(names.begin(), names.end());
   return names;
 }
 
-bool Exists(const std::string& path) {
-  struct stat info;
-  return ::lstat(path.c_str(), &info) == 0;
-}
+bool Exists(const std::string& path) { return DiskOf(path).KindOf(path, false) != Disk::Kind::kMissing; }
 
 Result<uint64_t> FreeBytes(const std::string& path) {
-  struct statvfs info;
-  if (::statvfs(path.c_str(), &info) != 0) return FileError("stat file system of", path, errno);
-  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  uint64_t bytes;
+  if (int error = DiskOf(path).FreeBytes(path, bytes)) return FileError("stat file system of", path, error);
+  return bytes;
 }
 
 uint64_t RaiseOpenFileLimit() {

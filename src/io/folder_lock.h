@@ -8,6 +8,8 @@
 
 namespace kappa::io {
 
+class Disk;
+
 /// Held from Take until destruction; the kernel releases it when the process dies, however it dies.
 class FolderLock {
  public:
@@ -18,7 +20,8 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
 
  private:
-  explicit FolderLock(int fd) : fd_(fd) {}
+  FolderLock(Disk& disk, int fd) : disk_(disk), fd_(fd) {}
+  Disk& disk_;
   const int fd_;
 };
 

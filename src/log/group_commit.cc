@@ -2,12 +2,11 @@
 #include "log/group_commit.h"
 
 #include <pthread.h>
-#include <algorithm>
 
 namespace kappa::log {
 
 GroupCommit::GroupCommit(int threads) {
-  for (int i = 0; i < std::max(1, threads); ++i) threads_.emplace_back([this] { Run(); });
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
 void GroupCommit::Enqueue(std::shared_ptr<Committable> dirty) {
@@ -30,18 +29,30 @@ void GroupCommit::Run() {
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    std::shared_ptr<Committable> dirty = std::move(queue_.front());
-    queue_.pop_front();
-    dirty->queued_ = false;
-    dirty->committing_ = true;
-    lock.unlock();
-    if (dirty->Commit()) Notify(dirty->committed_partition());
-    lock.lock();
-    dirty->committing_ = false;
-    if (std::exchange(dirty->again_, false)) {
-      dirty->queued_ = true;
-      queue_.push_back(std::move(dirty));
-    }
+    CommitFront(lock);
+  }
+}
+
+bool GroupCommit::CommitOne() {
+  std::unique_lock lock(mutex_);
+  if (queue_.empty()) return false;
+  CommitFront(lock);
+  return true;
+}
+
+/// Holds `lock`, except during the commit.
+void GroupCommit::CommitFront(std::unique_lock<std::mutex>& lock) {
+  std::shared_ptr<Committable> dirty = std::move(queue_.front());
+  queue_.pop_front();
+  dirty->queued_ = false;
+  dirty->committing_ = true;
+  lock.unlock();
+  if (dirty->Commit()) Notify(dirty->committed_partition());
+  lock.lock();
+  dirty->committing_ = false;
+  if (std::exchange(dirty->again_, false)) {
+    dirty->queued_ = true;
+    queue_.push_back(std::move(dirty));
   }
 }
 
@@ -58,6 +69,7 @@ void GroupCommit::Stop() {
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  while (CommitOne()) {}
 }
 
 int GroupCommit::AddListener(std::function<void(Partition&)> listener) {

@@ -33,10 +33,13 @@ class Committable {
 /// Thread-safe.
 class GroupCommit {
  public:
+  /// Without threads, whoever owns this calls CommitOne.
   explicit GroupCommit(int threads);
   ~GroupCommit() { Stop(); }
 
   void Enqueue(std::shared_ptr<Committable> dirty);
+  /// Commits the partition that waits for longest; false when none does. What each sync thread does again and again.
+  bool CommitOne();
   /// Commits what is queued, then ends the threads. Nothing may be enqueued after it.
   void Stop();
 
@@ -46,6 +49,7 @@ class GroupCommit {
 
  private:
   void Run();
+  void CommitFront(std::unique_lock<std::mutex>& lock);
   void Notify(Partition& partition);
 
   std::mutex mutex_;

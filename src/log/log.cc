@@ -3,6 +3,7 @@
 //   FOLDER/LOCK                              flock, pid of the holder
 //   FOLDER/format                            "kappa log 1"
 //   FOLDER/producer_ids                      below which producer ids may have been given
+//   FOLDER/clean                             there after a clean stop: all names are durable
 //   FOLDER/topics/<name>/config              topic_config.h
 //   FOLDER/topics/<name>/<partition>/        segments (segment_format.h), index files, producer snapshots
 //   FOLDER/staging/                          topics being created or deleted; emptied at open
@@ -111,12 +112,15 @@ class LogOnDisk final : public Log {
   int AddDurableListener(std::function<void(Partition&)> listener) override { return shared_->commit.AddListener(std::move(listener)); }
   void RemoveDurableListener(int id) override { shared_->commit.RemoveListener(id); }
   Result<int64_t> NextProducerId() override;
+  bool CommitOne() override { return shared_->commit.CommitOne(); }
   void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) override;
   void Close() override;
 
  private:
   Status CheckFormat();
   Status ReadProducerIds();
+  Status SyncNames(const std::vector<std::string>& topics);
+  std::string CleanMarker() const { return folder_ + "/clean"; }
   std::string Topics() const { return folder_ + "/topics"; }
   std::string Staging() const { return folder_ + "/staging"; }
 
@@ -144,17 +148,37 @@ Status LogOnDisk::Open() {
   KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(folder_));
   KAPPA_RETURN_IF_ERROR(CheckFormat());
   KAPPA_RETURN_IF_ERROR(ReadProducerIds());
+  const bool clean = io::Exists(CleanMarker());
+  if (clean) KAPPA_RETURN_IF_ERROR(io::DurableUnlink(CleanMarker()));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Staging()));
   KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> staged, io::ListFolder(Staging()));
   for (const std::string& name : staged) KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging() + "/" + name));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Topics()));
   KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(Topics()));
+  if (!clean) KAPPA_RETURN_IF_ERROR(SyncNames(names));
   for (const std::string& name : names) {
     if (!IsValidTopicName(name)) {
       return Error(sqlstate::kDataCorrupted, "folder \"" + Topics() + "\" holds \"" + name + "\", which is no topic").Hint("Move it away.");
     }
     KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(Topics() + "/" + name, name, shared_));
     topics_.emplace(name, std::move(topic));
+  }
+  return {};
+}
+
+/// What died before may have renamed a file, and not have come to the sync of its folder: we see the new name, a power cut would show the old
+/// one. After a clean stop there is nothing like that, and after a power cut what we see is what the disk has: so the marker need not be durable.
+Status LogOnDisk::SyncNames(const std::vector<std::string>& topics) {
+  KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder_));
+  KAPPA_RETURN_IF_ERROR(io::SyncDirectory(Topics()));
+  for (const std::string& name : topics) {
+    if (!IsValidTopicName(name)) continue;
+    const std::string folder = Topics() + "/" + name;
+    KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder));
+    KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> entries, io::ListFolder(folder));
+    for (const std::string& entry : entries) {
+      if (entry.find_first_not_of("0123456789") == entry.npos) KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder + "/" + entry));
+    }
   }
   return {};
 }
@@ -312,6 +336,7 @@ void LogOnDisk::Close() {
   for (auto& [name, topic] : topics_) {
     for (int32_t i = 0; i < topic->partition_count(); ++i) topic->log(i).CloseFiles();
   }
+  [[maybe_unused]] Status marked = io::ReplaceFile(CleanMarker(), "");  // without it the next open takes a little longer
   lock_.reset();
 }
 

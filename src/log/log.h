@@ -28,7 +28,7 @@ struct TopicConfig {
 };
 
 struct LogOptions {
-  int sync_threads = 2;
+  int sync_threads = 2;  // 0: none, the owner calls Log::CommitOne
   size_t batch_decompressed_bytes_max = 64 << 20;
   int64_t producer_id_expiry_ms = 7ll * 24 * 3600 * 1000;
 };
@@ -184,6 +184,9 @@ class Log {
   virtual void RemoveDurableListener(int id) = 0;
   /// A fresh id for an idempotent producer; never given twice, also not after a restart.
   virtual Result<int64_t> NextProducerId() = 0;
+  /// For a log without sync threads, as a simulation has it: does what one of them would, for the partition that waits for longest.
+  /// False when none does.
+  virtual bool CommitOne() = 0;
   /// Applies retention by time and size; called by the owner now and then. `keep_from` says what views still need.
   virtual void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) = 0;
   /// Commits and answers what was appended, then refuses appends (kKafkaStorageError). Topics that are still held can be read.

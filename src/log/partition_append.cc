@@ -82,7 +82,7 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
 }
 
 /// Whether a batch with a producer may be appended; kNone with `duplicate.base_offset` set: it was already. Holds append_mutex_.
-KafkaError PartitionLog::CheckProducer(const BatchHeader& header, AppendResult& duplicate) const {
+KafkaError PartitionLog::CheckProducer(const BatchHeader& header, AppendResult& duplicate) {
   const ProducerStates::Verdict verdict = producers_.Check(header);
   if (verdict.duplicate) {
     duplicate.base_offset = verdict.base_offset;
@@ -128,7 +128,7 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   result.log_start_offset = start_offset();
   std::vector<std::array<char, kRewrittenBytes>> starts(batches.size());
   std::vector<iovec> pieces(2 * batches.size());
-  const int64_t now_ms = shared_->NowMs();
+  const int64_t now_ms = shared_->NowMs(), steady_ms = shared_->SteadyMs();
   size_t bytes = 0;
   for (const BatchAt& batch : batches) bytes += batch.bytes.size();
 
@@ -137,7 +137,7 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   if (full) {
     Status rolled = Roll();
     if (!rolled.ok()) {
-      producers_.NoteRefused(batches[0].header, now_ms);
+      producers_.NoteRefused(batches[0].header, steady_ms);
       return Refuse(KafkaError::kKafkaStorageError, rolled.error().message());
     }
     active = Active();
@@ -163,14 +163,14 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   bool intact = true;
   Status written = active->Append(pieces, bytes, intact);
   if (!written.ok()) {
-    producers_.NoteRefused(batches[0].header, now_ms);
+    producers_.NoteRefused(batches[0].header, steady_ms);
     if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
     bool full_disk = written.error().Is(sqlstate::kDiskFull);
     return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());
   }
   for (const BatchAt& batch : batches) {
     active->NoteBatch(batch.header, position);
-    producers_.Record(batch.header, now_ms);
+    producers_.Record(batch.header, now_ms, steady_ms);
     NoteTransaction(batch.header, batch.bytes);
     position += batch.bytes.size();
   }

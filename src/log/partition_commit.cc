@@ -104,10 +104,8 @@ void PartitionLog::Stop(KafkaError error) {
 void PartitionLog::CloseFiles() {
   std::lock_guard lock(append_mutex_);
   std::shared_ptr<Segment> active = Active();
-  if (synced_end_ < end_offset()) {
-    io::AbortOnSyncFailure(active->Sync());
-    synced_end_ = end_offset();
-  }
+  io::AbortOnSyncFailure(active->Sync());
+  synced_end_ = end_offset();
   Status marked = active->WriteMark(end_offset(), active->write_position(), active->max_timestamp(), active->last_append_ms(), start_offset());
   if (marked.ok()) io::AbortOnSyncFailure(active->Sync());
   // Both can be rebuilt from the batches.
@@ -144,6 +142,7 @@ Status PartitionLog::DeleteBeforeLocked(Offset offset) {
     while (keep + 1 < segments_.size() && segments_[keep + 1]->base() <= start) ++keep;
     dropped.assign(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(keep));
   }
+  io::AbortOnSyncFailure(active->Sync());
   KAPPA_RETURN_IF_ERROR(active->MarkLogStart(start));
   io::AbortOnSyncFailure(active->Sync());
   start_offset_.store(start, std::memory_order_release);
@@ -168,7 +167,7 @@ Status PartitionLog::DeleteBeforeLocked(Offset offset) {
 void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
   std::lock_guard lock(append_mutex_);
   if (StoppedError() != KafkaError::kNone) return;
-  producers_.Expire(shared_->NowMs() - shared_->options.producer_id_expiry_ms);
+  producers_.Expire(shared_->SteadyMs() - shared_->options.producer_id_expiry_ms);
   keep_from = std::min(keep_from, last_stable_offset());  // an open transaction may still be committed
   auto too_old = [&](const Segment& segment) {
     return config_.retention_ms >= 0 && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;

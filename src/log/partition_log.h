@@ -27,6 +27,7 @@ struct LogShared {
   SegmentCache cache;
   GroupCommit commit;
   int64_t NowMs() const { return clock.WallMicros() / 1000; }
+  int64_t SteadyMs() const { return clock.SteadyMicros() / 1000; }
 };
 
 class PartitionLog final : public Partition, public Committable, public std::enable_shared_from_this<PartitionLog> {
@@ -100,7 +101,7 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   // partition_append.cc
   AppendResult Refuse(KafkaError error, std::string message) const;
   std::optional<AppendResult> Validate(std::string_view batches, std::vector<BatchAt>& parsed) const;
-  KafkaError CheckProducer(const BatchHeader& header, AppendResult& duplicate) const;
+  KafkaError CheckProducer(const BatchHeader& header, AppendResult& duplicate);
   void NoteTransaction(const BatchHeader& header, std::string_view batch);
   AppendResult Write(std::vector<BatchAt>& batches, std::function<void(KafkaError)> on_durable);
   Status Roll();

@@ -58,6 +58,12 @@ Status PartitionLog::ListSegments() {
 /// Checks that the segments follow one another without a gap; recovers those that are not sealed.
 Status PartitionLog::CheckChain() {
   const Offset start = segments_.back()->mark().log_start_offset;
+  if (segments_.size() > 1 && segments_[1]->base() <= start && !segments_.back()->sealed()) {
+    // The mark that says so may never have come to the disk: before files go on its word, it is written once more.
+    KAPPA_RETURN_IF_ERROR(segments_.back()->Sync());
+    KAPPA_RETURN_IF_ERROR(segments_.back()->MarkLogStart(start));
+    KAPPA_RETURN_IF_ERROR(segments_.back()->Sync());
+  }
   while (segments_.size() > 1 && segments_[1]->base() <= start) {  // deleted on purpose, but the crash came first
     std::string stem = segments_[0]->path().substr(0, segments_[0]->path().size() - 4);
     KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".idx"));
@@ -152,7 +158,7 @@ Result<Offset> PartitionLog::RestoreProducers(Offset end) {
     if (!bytes.ok()) continue;
     ProducerStates states;
     TransactionStates transactions;
-    std::optional<Offset> at = states.Restore(*bytes, transactions);
+    std::optional<Offset> at = states.Restore(*bytes, shared_->SteadyMs(), transactions);
     if (!at.has_value()) continue;
     if (*at > end) {  // of a longer log, so not of this one: a snapshot is saved only when all below it is durable
       KAPPA_RETURN_IF_ERROR(io::DurableUnlink(folder_ + name));
@@ -170,7 +176,7 @@ Result<Offset> PartitionLog::RestoreProducers(Offset end) {
 }
 
 Status PartitionLog::ReplayProducers(Offset from) {
-  const int64_t now_ms = shared_->NowMs();
+  const int64_t now_ms = shared_->NowMs(), steady_ms = shared_->SteadyMs();
   std::string control;
   for (const auto& segment : segments_) {
     if (segment->visible_end() <= from || segment->visible_bytes() == kSegmentHeaderBytes) continue;
@@ -185,7 +191,7 @@ Status PartitionLog::ReplayProducers(Offset from) {
       }
       const BatchHeader& header = scanner.header();
       if (header.base_offset < from) continue;
-      producers_.Record(header, now_ms);
+      producers_.Record(header, now_ms, steady_ms);
       if (header.is_control()) {
         control.resize(header.total_bytes());
         KAPPA_RETURN_IF_ERROR(opened.file->ReadExactlyAt(scanner.position(), control.data(), control.size()));

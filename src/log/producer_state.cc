@@ -22,11 +22,11 @@ int32_t Advanced(int32_t sequence, int32_t by) {
 
 }  // namespace
 
-ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
+ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) {
   if (io::Failpoint("dedupe") != 0) return {};
   auto found = producers_.find(header.producer_id);
   if (found == producers_.end()) return {};
-  const Producer& producer = found->second;
+  Producer& producer = found->second;
   if (header.producer_epoch < producer.epoch) return {.error = KafkaError::kInvalidProducerEpoch};
   if (header.producer_epoch > producer.epoch) { return {.error = header.base_sequence == 0 ? KafkaError::kNone : KafkaError::kOutOfOrderSequence}; }
   const int32_t first = header.base_sequence;
@@ -37,16 +37,26 @@ ProducerStates::Verdict ProducerStates::Check(const BatchHeader& header) const {
       return {.duplicate = true, .base_offset = batch.base_offset, .next_offset = batch.base_offset + batch.last_offset_delta + 1};
     }
   }
-  if (producer.count == 0 && (producer.awaited_sequence < 0 || producer.awaited_sequence == first)) return {};
-  if (producer.count == 0) return {.error = KafkaError::kOutOfOrderSequence};
+  if (producer.count == 0) {
+    if (producer.awaited_sequence < 0 || producer.awaited_sequence == first || producer.refused_behind == first) return {};
+    if (producer.refused_behind < 0) producer.refused_behind = first;
+    return {.error = KafkaError::kOutOfOrderSequence};
+  }
   if (first == Advanced(producer.batches[producer.count - 1].last_sequence, 1)) return {};
-  // Older than the window: closer behind its oldest batch than half of the number circle.
-  uint32_t behind = (static_cast<uint32_t>(producer.batches[0].first_sequence) - static_cast<uint32_t>(last)) & 0x7fffffffu;
-  if (behind >= 1 && behind < (1u << 30)) return {.error = KafkaError::kDuplicateSequence};
-  return {.error = KafkaError::kOutOfOrderSequence};
+  // Stored once: behind the newest batch (by less than half of the number circle) and no part of a known one. The known ones may have a gap, where
+  // batches lay that were deleted before a restart.
+  auto behind = [&](int32_t sequence, int32_t than) {
+    const uint32_t distance = (static_cast<uint32_t>(than) - static_cast<uint32_t>(sequence)) & 0x7fffffffu;
+    return distance >= 1 && distance < (1u << 30);
+  };
+  bool stored = behind(last, producer.batches[producer.count - 1].first_sequence);
+  for (size_t i = 0; i < producer.count; ++i) {
+    stored &= behind(last, producer.batches[i].first_sequence) || behind(producer.batches[i].last_sequence, first);
+  }
+  return {.error = stored ? KafkaError::kDuplicateSequence : KafkaError::kOutOfOrderSequence};
 }
 
-void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
+void ProducerStates::Record(const BatchHeader& header, int64_t now_ms, int64_t steady_ms) {
   if (header.producer_id < 0) return;
   if (producers_.size() >= kProducersMax && !producers_.contains(header.producer_id)) ForgetOldest();
   Producer& producer = producers_[header.producer_id];
@@ -55,7 +65,8 @@ void ProducerStates::Record(const BatchHeader& header, int64_t now_ms) {
     producer.count = 0;
     producer.awaited_sequence = -1;
   }
-  producer.last_ms = now_ms;
+  producer.last_append_ms = now_ms;
+  producer.seen_ms = steady_ms;
   if (header.is_control()) return;
   if (producer.count == kBatchesKept) {
     std::move(producer.batches.begin() + 1, producer.batches.end(), producer.batches.begin());
@@ -69,31 +80,33 @@ std::vector<ProducerInfo> ProducerStates::Infos() const {
   std::vector<ProducerInfo> infos;
   for (const auto& [id, producer] : producers_) {
     const int32_t last_sequence = producer.count == 0 ? -1 : producer.batches[producer.count - 1].last_sequence;
-    infos.push_back({.id = id, .epoch = producer.epoch, .last_sequence = last_sequence, .last_append_ms = producer.last_ms});
+    infos.push_back({.id = id, .epoch = producer.epoch, .last_sequence = last_sequence, .last_append_ms = producer.last_append_ms});
   }
   return infos;
 }
 
-void ProducerStates::NoteRefused(const BatchHeader& header, int64_t now_ms) {
-  if (header.producer_id < 0 || producers_.contains(header.producer_id)) return;  // a known one must go on where it was in any case
-  if (producers_.size() >= kProducersMax) ForgetOldest();
-  producers_[header.producer_id] = {.last_ms = now_ms, .epoch = header.producer_epoch, .awaited_sequence = header.base_sequence, .batches = {}};
+void ProducerStates::NoteRefused(const BatchHeader& header, int64_t steady_ms) {
+  if (header.producer_id < 0) return;
+  auto known = producers_.find(header.producer_id);
+  if (known != producers_.end() && known->second.count > 0) return;  // it must go on where it was in any case
+  if (known == producers_.end() && producers_.size() >= kProducersMax) ForgetOldest();
+  producers_[header.producer_id] = {.seen_ms = steady_ms, .epoch = header.producer_epoch, .awaited_sequence = header.base_sequence, .batches = {}};
 }
 
 void ProducerStates::ForgetOldest() {
   std::vector<int64_t> times;
-  for (const auto& [id, producer] : producers_) times.push_back(producer.last_ms);
+  for (const auto& [id, producer] : producers_) times.push_back(producer.seen_ms);
   auto tenth = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 10);
   std::nth_element(times.begin(), tenth, times.end());
   size_t forget = times.size() / 10 + 1;  // many may share the same millisecond
-  std::erase_if(producers_, [&](const auto& entry) { return forget > 0 && entry.second.last_ms <= *tenth && forget-- > 0; });
+  std::erase_if(producers_, [&](const auto& entry) { return forget > 0 && entry.second.seen_ms <= *tenth && forget-- > 0; });
 }
 
 void ProducerStates::Expire(int64_t before_ms) {
-  std::erase_if(producers_, [&](const auto& entry) { return entry.second.last_ms < before_ms; });
+  std::erase_if(producers_, [&](const auto& entry) { return entry.second.seen_ms < before_ms; });
 }
 
-// magic, version (4), offset (8), producers (8), then per producer: id (8), epoch (2), last_ms (8), batches (1), and per batch
+// magic, version (4), offset (8), producers (8), then per producer: id (8), epoch (2), last_append_ms (8), batches (1), and per batch
 // first sequence (4), last sequence (4), base offset (8), last offset delta (4); then the transactions (not in version 1), see
 // transaction_state.cc; at the end CRC-32C (4) of all before it.
 std::string ProducerStates::Encode(Offset at, const TransactionStates& transactions) const {
@@ -105,7 +118,7 @@ std::string ProducerStates::Encode(Offset at, const TransactionStates& transacti
   for (const auto& [id, producer] : producers_) {
     out.Little(id);
     out.Little(producer.epoch);
-    out.Little(producer.last_ms);
+    out.Little(producer.last_append_ms);
     out.Little(producer.count);
     for (size_t i = 0; i < producer.count; ++i) {
       const Batch& batch = producer.batches[i];
@@ -120,7 +133,7 @@ std::string ProducerStates::Encode(Offset at, const TransactionStates& transacti
   return out.Take();
 }
 
-std::optional<Offset> ProducerStates::Restore(std::string_view bytes, TransactionStates& transactions) {
+std::optional<Offset> ProducerStates::Restore(std::string_view bytes, int64_t steady_ms, TransactionStates& transactions) {
   if (bytes.size() < sizeof(uint32_t)) return std::nullopt;
   ByteReader tail(bytes.substr(bytes.size() - sizeof(uint32_t)));
   bytes.remove_suffix(sizeof(uint32_t));
@@ -136,7 +149,8 @@ std::optional<Offset> ProducerStates::Restore(std::string_view bytes, Transactio
     auto id = reader.Little<int64_t>();
     Producer producer;
     producer.epoch = reader.Little<int16_t>();
-    producer.last_ms = reader.Little<int64_t>();
+    producer.last_append_ms = reader.Little<int64_t>();
+    producer.seen_ms = steady_ms;
     producer.count = reader.Little<uint8_t>();
     if (producer.count > kBatchesKept) return std::nullopt;
     for (size_t b = 0; b < producer.count; ++b) {

@@ -18,12 +18,15 @@ namespace kappa::log {
 
 /// The newest five batches of each producer id. Kafka's rules:
 /// - a batch whose sequence range equals one of the five, of the same epoch, is a duplicate: answered with its offsets;
-/// - a batch wholly below the five was stored too, but its offset is forgotten: kDuplicateSequence (clients count it as success);
+/// - a batch wholly below the newest and no part of the five was stored too, but its offset is forgotten: kDuplicateSequence (clients count
+///   it as success);
 /// - an epoch below the newest is kInvalidProducerEpoch; a higher one must begin at sequence 0;
 /// - otherwise the first sequence must follow the last one (0 follows 2^31 - 1), else kOutOfOrderSequence;
 /// - a producer that is not known (new, expired, forgotten, or its records were deleted) may begin at any sequence; but when the disk
 ///   refused that first batch, those that were sent behind it are out of order until it came again (not so in Kafka, where a failed
-///   disk takes nothing more: here the second would be stored, and the first, sent again, taken for an old duplicate and lost).
+///   disk takes nothing more: here the second would be stored, and the first, sent again, taken for an old duplicate and lost). Should
+///   one of them come twice without it, it was a late duplicate itself, which its producer will not send any more: then that one is taken.
+/// Ages are counted by the steady clock, so that a leap of the wall clock makes nobody forgotten; they begin anew at an open.
 /// Beyond kProducersMax, the producers that were silent for longest are forgotten, a tenth at a time.
 /// One thread at a time.
 class ProducerStates {
@@ -37,13 +40,13 @@ class ProducerStates {
     Offset next_offset = -1;
   };
   /// `header.producer_id` must not be negative.
-  Verdict Check(const BatchHeader& header) const;
+  Verdict Check(const BatchHeader& header);
   /// Remembers a batch that was appended at `header.base_offset`. Batches without a producer are ignored; of a marker only its epoch
   /// counts, which is higher than its transaction's where a newer producer fenced that one off.
-  void Record(const BatchHeader& header, int64_t now_ms);
+  void Record(const BatchHeader& header, int64_t now_ms, int64_t steady_ms);
   /// Tells of a batch that passed Check but could not be written: it is still the one to come.
-  void NoteRefused(const BatchHeader& header, int64_t now_ms);
-  /// Forgets producers that appended nothing since `before_ms`.
+  void NoteRefused(const BatchHeader& header, int64_t steady_ms);
+  /// Forgets producers that appended nothing since `before_ms` of the steady clock.
   void Expire(int64_t before_ms);
   size_t size() const { return producers_.size(); }
   /// Without what is known of their transactions.
@@ -52,7 +55,7 @@ class ProducerStates {
   /// A snapshot of producers and transactions that is true at offset `at`; Restore gives that offset, nullopt when the bytes are
   /// damaged or foreign (then neither is changed).
   std::string Encode(Offset at, const TransactionStates& transactions) const;
-  std::optional<Offset> Restore(std::string_view bytes, TransactionStates& transactions);
+  std::optional<Offset> Restore(std::string_view bytes, int64_t steady_ms, TransactionStates& transactions);
 
  private:
   void ForgetOldest();
@@ -65,9 +68,11 @@ class ProducerStates {
     int32_t last_offset_delta;
   };
   struct Producer {
-    int64_t last_ms = 0;
+    int64_t last_append_ms = -1;  // wall time, to be told
+    int64_t seen_ms = 0;          // steady time, for the age
     int16_t epoch = -1;
     uint8_t count = 0;
+    int32_t refused_behind = -1;    // the first sequence that was refused because of awaited_sequence
     int32_t awaited_sequence = -1;  // of the first batch, which was refused; -1: any. Not kept in snapshots: connections end with the process
     std::array<Batch, kBatchesKept> batches;  // oldest first
   };

@@ -23,7 +23,7 @@ BatchHeader Header(int64_t id, int16_t epoch, int32_t sequence, int32_t count, O
 TEST(ProducerStatesTest, WindowOfFive) {
   ProducerStates states;
   EXPECT_EQ(states.Check(Header(1, 0, 100, 10)).error, KafkaError::kNone);  // unknown producer: any sequence
-  for (int i = 0; i < 7; ++i) states.Record(Header(1, 0, 100 + 10 * i, 10, 1000 + 10 * i), 0);
+  for (int i = 0; i < 7; ++i) states.Record(Header(1, 0, 100 + 10 * i, 10, 1000 + 10 * i), 0, 0);
   for (int i = 2; i < 7; ++i) {
     auto verdict = states.Check(Header(1, 0, 100 + 10 * i, 10));
     EXPECT_TRUE(verdict.duplicate);
@@ -40,52 +40,56 @@ TEST(ProducerStatesTest, WindowOfFive) {
 
 TEST(ProducerStatesTest, Epochs) {
   ProducerStates states;
-  states.Record(Header(1, 3, 0, 10), 0);
+  states.Record(Header(1, 3, 0, 10), 0, 0);
   EXPECT_EQ(states.Check(Header(1, 2, 10, 1)).error, KafkaError::kInvalidProducerEpoch);
   EXPECT_EQ(states.Check(Header(1, 4, 10, 1)).error, KafkaError::kOutOfOrderSequence);
   EXPECT_EQ(states.Check(Header(1, 4, 0, 10)).error, KafkaError::kNone);
   EXPECT_FALSE(states.Check(Header(1, 4, 0, 10)).duplicate);
-  states.Record(Header(1, 4, 0, 10), 0);
+  states.Record(Header(1, 4, 0, 10), 0, 0);
   EXPECT_EQ(states.Check(Header(1, 3, 10, 1)).error, KafkaError::kInvalidProducerEpoch);
 }
 
 TEST(ProducerStatesTest, SequencesWrap) {
   ProducerStates states;
-  states.Record(Header(1, 0, INT32_MAX - 4, 10, 50), 0);  // .. INT32_MAX, 0 .. 4
+  states.Record(Header(1, 0, INT32_MAX - 4, 10, 50), 0, 0);  // .. INT32_MAX, 0 .. 4
   EXPECT_EQ(states.Check(Header(1, 0, 5, 1)).error, KafkaError::kNone);
   EXPECT_EQ(states.Check(Header(1, 0, 6, 1)).error, KafkaError::kOutOfOrderSequence);
   EXPECT_TRUE(states.Check(Header(1, 0, INT32_MAX - 4, 10)).duplicate);
   EXPECT_EQ(states.Check(Header(1, 0, INT32_MAX - 14, 10)).error, KafkaError::kDuplicateSequence);
   ProducerStates exact;
-  exact.Record(Header(1, 0, INT32_MAX, 1), 0);
+  exact.Record(Header(1, 0, INT32_MAX, 1), 0, 0);
   EXPECT_EQ(exact.Check(Header(1, 0, 0, 1)).error, KafkaError::kNone);
 }
 
 TEST(ProducerStatesTest, SnapshotsRoundTripAndNoticeDamage) {
   ProducerStates states;
   for (int id = 0; id < 20; ++id) {
-    for (int i = 0; i <= id % 7; ++i) states.Record(Header(id, 1, i, 1, 100 * id + i), id);
+    for (int i = 0; i <= id % 7; ++i) states.Record(Header(id, 1, i, 1, 100 * id + i), 0, id);
   }
   TransactionStates transactions;
   std::string bytes = states.Encode(4711, transactions);
   ProducerStates restored;
-  EXPECT_EQ(restored.Restore(bytes, transactions), 4711);
+  EXPECT_EQ(restored.Restore(bytes, 5, transactions), 4711);
   EXPECT_EQ(restored.size(), 20u);
   EXPECT_EQ(restored.Check(Header(13, 1, 6, 1)).base_offset, 1306);
   for (size_t at = 0; at < bytes.size(); ++at) {
     std::string bad = bytes;
     bad[at] ^= 4;
-    EXPECT_FALSE(ProducerStates().Restore(bad, transactions).has_value()) << at;
-    EXPECT_FALSE(ProducerStates().Restore(bytes.substr(0, at), transactions).has_value()) << at;
+    EXPECT_FALSE(ProducerStates().Restore(bad, 0, transactions).has_value()) << at;
+    EXPECT_FALSE(ProducerStates().Restore(bytes.substr(0, at), 0, transactions).has_value()) << at;
   }
-  restored.Expire(10);
-  EXPECT_EQ(restored.size(), 10u);
+  states.Expire(10);
+  EXPECT_EQ(states.size(), 10u);
+  restored.Expire(5);  // ages began anew
+  EXPECT_EQ(restored.size(), 20u);
+  restored.Expire(6);
+  EXPECT_EQ(restored.size(), 0u);
 }
 
 TEST(ProducerStatesTest, NumberOfProducersIsBounded) {
   ProducerStates states;
   const auto max = static_cast<int64_t>(ProducerStates::kProducersMax);
-  for (int64_t id = 0; id < max + 10; ++id) states.Record(Header(id, 0, 0, 1, id), id / 1000);
+  for (int64_t id = 0; id < max + 10; ++id) states.Record(Header(id, 0, 0, 1, id), 0, id / 1000);
   EXPECT_LE(states.size(), ProducerStates::kProducersMax);
   EXPECT_FALSE(states.Check(Header(0, 0, 0, 1)).duplicate);
   for (int64_t id = max / 2; id < max + 10; ++id) EXPECT_TRUE(states.Check(Header(id, 0, 0, 1)).duplicate);
@@ -136,6 +140,63 @@ TEST(ProducerStatesTest, NothingOvertakesARefusedFirstBatch) {
     EXPECT_EQ(ReadValues(partition), (std::vector<std::string>{"first", "second"}));
     ASSERT_TRUE(io::SetFailpoints("").ok());
   }
+}
+
+// After a restart the newest batches may come from a snapshot and from the log, with deleted ones in between: those were stored, too.
+TEST(ProducerStatesTest, DeletedBatchesWereStored) {
+  ProducerStates states;
+  states.Record(Header(1, 0, 0, 4), 0, 0);
+  states.Record(Header(1, 0, 4, 2, 4), 0, 0);
+  states.Record(Header(1, 0, 20, 3, 20), 0, 0);
+  EXPECT_EQ(states.Check(Header(1, 0, 6, 4)).error, KafkaError::kDuplicateSequence);
+  EXPECT_EQ(states.Check(Header(1, 0, 17, 3)).error, KafkaError::kDuplicateSequence);
+  EXPECT_EQ(states.Check(Header(1, 0, 5, 4)).error, KafkaError::kOutOfOrderSequence);   // overlaps
+  EXPECT_EQ(states.Check(Header(1, 0, 18, 3)).error, KafkaError::kOutOfOrderSequence);  // overlaps
+  EXPECT_EQ(states.Check(Header(1, 0, 24, 3)).error, KafkaError::kOutOfOrderSequence);  // a gap
+  EXPECT_EQ(states.Check(Header(1, 0, 23, 3)).error, KafkaError::kNone);
+}
+
+// What the disk refused was a late duplicate of a batch whose records are long deleted: its producer goes on behind it, and must not wait for ever.
+TEST(ProducerStatesTest, ARefusedDuplicateHoldsNobodyUp) {
+  ProducerStates states;
+  states.NoteRefused(Header(1, 0, 9, 1), 0);
+  for (int again = 0; again < 3; ++again) {  // refused again and again: nothing overtakes it
+    EXPECT_EQ(states.Check(Header(1, 0, 10, 1)).error, KafkaError::kOutOfOrderSequence);
+    EXPECT_EQ(states.Check(Header(1, 0, 11, 1)).error, KafkaError::kOutOfOrderSequence);
+    EXPECT_EQ(states.Check(Header(1, 0, 9, 1)).error, KafkaError::kNone);
+    states.NoteRefused(Header(1, 0, 9, 1), 0);
+  }
+  EXPECT_EQ(states.Check(Header(1, 0, 10, 1)).error, KafkaError::kOutOfOrderSequence);
+  EXPECT_EQ(states.Check(Header(1, 0, 11, 1)).error, KafkaError::kOutOfOrderSequence);
+  EXPECT_EQ(states.Check(Header(1, 0, 10, 1)).error, KafkaError::kNone);
+  states.Record(Header(1, 0, 10, 1), 0, 0);
+  EXPECT_EQ(states.Check(Header(1, 0, 11, 1)).error, KafkaError::kNone);
+}
+
+// The wall clock leaps, also while the process is down, and back in part: retention is applied each time, and a duplicate stays one.
+TEST(ProducerStatesTest, LeapsOfTheWallClockMakeNobodyForgotten) {
+  constexpr int64_t kDayMicros = 24ll * 3600 * 1'000'000;
+  ScratchFolder folder;
+  io::ManualClock clock(20'000 * kDayMicros);
+  auto log = OpenLog(folder.path(), clock);
+  const BatchProducer producer{.id = 7, .epoch = 0, .base_sequence = 5};
+  CreateOne(*log, "t");
+  auto append = [&](const BatchProducer& by) { return AppendDurably(log->FindTopic("t")->partition(0), OneBatch({"x"}, 1000, 0, by)).base_offset; };
+  EXPECT_EQ(append(producer), 0);
+  for (int64_t days : {300, -200, 500, -900}) {
+    clock.JumpWall(days * kDayMicros);
+    EXPECT_GT(append({.id = days + 1000, .epoch = 0, .base_sequence = 0}), 0);  // another, by the new time
+    log->ApplyRetention([](const Partition&) { return Offset{0}; });
+    EXPECT_EQ(append(producer), 0) << days;
+    clock.JumpWall(-days / 2 * kDayMicros);
+    log.reset();
+    log = OpenLog(folder.path(), clock);
+    log->ApplyRetention([](const Partition&) { return Offset{0}; });
+    EXPECT_EQ(append(producer), 0) << days;
+  }
+  clock.Advance(8 * kDayMicros);
+  log->ApplyRetention([](const Partition&) { return Offset{0}; });
+  EXPECT_GT(append(producer), 0);
 }
 
 TEST(ProducerStatesTest, SeveralBatchesWithAProducerAreRefused) {

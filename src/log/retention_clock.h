@@ -1,7 +1,7 @@
 // Whether the wall clock can be trusted to delete old records.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 
 #include "io/clock.h"
 
@@ -11,27 +11,28 @@ namespace kappa::log {
 /// slept), deletion by age pauses for an hour of steady time, so that a wrong clock can be put right before it costs records.
 class RetentionClock {
  public:
-  explicit RetentionClock(io::Clock& clock) : clock_(clock), wall_us_(clock.WallMicros()), steady_us_(clock.SteadyMicros()) {}
+  explicit RetentionClock(io::Clock& clock) : clock_(clock), trusted_us_(AheadMicros()), seen_us_(trusted_us_) {}
   /// Milliseconds since 1970, or -1 while nothing may be deleted by age.
   int64_t NowMs() {
-    const int64_t wall = clock_.WallMicros(), steady = clock_.SteadyMicros();
-    const int64_t leap = (wall - wall_us_) - (steady - steady_us_);
-    wall_us_ = wall;
-    steady_us_ = steady;
-    if (leap > kLeapMicros) paused_until_us_ = steady + kPauseMicros;
-    if (leap < -kLeapMicros) paused_until_us_.reset();
-    if (paused_until_us_.has_value() && steady < *paused_until_us_) return -1;
-    paused_until_us_.reset();
-    return wall / 1000;
+    const int64_t ahead = AheadMicros(), steady = clock_.SteadyMicros();
+    if (ahead - seen_us_ > kLeapMicros) paused_until_us_ = steady + kPauseMicros;
+    seen_us_ = ahead;
+    // A clock that is put right in part is as wrong as before.
+    if (ahead - trusted_us_ > kLeapMicros && steady < paused_until_us_) return -1;
+    trusted_us_ = ahead;
+    return clock_.WallMicros() / 1000;
   }
 
  private:
   static constexpr int64_t kLeapMicros = 3600ll * 1'000'000;
   static constexpr int64_t kPauseMicros = 3600ll * 1'000'000;
+  /// What the wall clock is ahead of the steady one: the same at any time, but for leaps and corrections.
+  int64_t AheadMicros() const { return clock_.WallMicros() - clock_.SteadyMicros(); }
+
   io::Clock& clock_;
-  int64_t wall_us_;
-  int64_t steady_us_;
-  std::optional<int64_t> paused_until_us_;
+  int64_t trusted_us_;  // AheadMicros when the wall clock was last believed
+  int64_t seen_us_;     // at the last call
+  int64_t paused_until_us_ = INT64_MIN;
 };
 
 }  // namespace kappa::log

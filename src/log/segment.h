@@ -58,7 +58,8 @@ class Segment {
   void Preallocate(uint64_t append_bytes, uint64_t segment_bytes);
   Status Sync() { return file_->Sync(); }
 
-  /// Writes a mark, without syncing it, unless the segment is sealed or a newer mark stands. All below must be fdatasynced.
+  /// Writes a mark, without syncing it, unless the segment is sealed or a newer mark stands. All below must be fdatasynced, and so must the
+  /// mark before: this one takes the page of the one before that, and a torn write may cost it. The same holds for MarkLogStart and Seal.
   Status WriteMark(Offset durable_end, uint64_t durable_bytes, int64_t max_timestamp, int64_t last_append_ms, Offset log_start);
   /// Writes into the mark that the partition begins at `log_start`. For the active segment.
   Status MarkLogStart(Offset log_start);

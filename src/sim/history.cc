@@ -1,0 +1,196 @@
+#include "sim/history.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "log/record_batch.h"
+
+namespace kappa::sim {
+namespace {
+
+constexpr size_t kReadBytes = 1 << 20;
+constexpr size_t kDecompressedBytesMax = 1 << 20;
+
+std::string Name(int32_t partition) { return "partition " + std::to_string(partition); }
+
+}  // namespace
+
+std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batches, log::Offset from) {
+  std::vector<std::pair<log::Offset, std::string>> found;
+  std::string storage;
+  std::vector<log::Record> records;
+  while (!batches.empty()) {
+    auto header = log::ParseBatchHeader(batches);
+    Require(header.ok(), "a reader got what is no batch");
+    auto section = log::RecordsSection(batches, kDecompressedBytesMax, storage);
+    Require(section.ok(), "a reader got a batch whose records cannot be read");
+    records.clear();
+    Require(log::ParseRecords(*header, *section, records).ok(), "a reader got a batch whose records cannot be read");
+    for (const log::Record& record : records) {
+      if (record.offset < from) continue;
+      Require(record.offset == from, "a reader got offset " + std::to_string(record.offset) + " instead of " + std::to_string(from));
+      found.emplace_back(from++, std::string(record.value.value_or("")));
+    }
+    batches.remove_prefix(header->total_bytes());
+  }
+  return found;
+}
+
+ProducerHistory& History::AddProducer(int32_t partition) {
+  auto& list = producers_[partition];
+  list.push_back(std::make_unique<ProducerHistory>());
+  list.back()->partition = partition;
+  list.back()->name = "p" + std::to_string(partition) + "." + std::to_string(list.size());
+  return *list.back();
+}
+
+void History::NoteAcknowledged(ProducerHistory::Batch& batch, log::Offset offset) {
+  Require(offset >= 0 && (batch.told_offset < 0 || batch.told_offset == offset),
+          batch.values[0] + " was acknowledged at offset " + std::to_string(batch.told_offset) + " and again at " + std::to_string(offset));
+  batch.told_offset = offset;
+}
+
+log::Offset History::SettledBelow(int32_t partition) const {
+  log::Offset settled = INT64_MAX;
+  for (const auto& producer : producers_.at(partition)) {
+    log::Offset told = 0;
+    for (const ProducerHistory::Batch& batch : producer->batches) {
+      if (batch.told_offset < 0) break;
+      told = batch.told_offset;
+    }
+    settled = std::min(settled, told);
+  }
+  return settled;
+}
+
+void History::NoteProducerId(int64_t id) {
+  Require(producer_ids_.emplace(id, true).second, "producer id " + std::to_string(id) + " was given twice");
+}
+
+void History::NoteRead(int32_t index, log::Offset high_watermark, const std::vector<std::pair<log::Offset, std::string>>& records) {
+  Partition& partition = partitions_[index];
+  partition.high_watermark = std::max(partition.high_watermark, high_watermark);
+  for (const auto& [offset, value] : records) {
+    Require(offset < high_watermark, Name(index) + ": a reader was shown offset " + std::to_string(offset) + ", beyond the high watermark");
+    auto [at, fresh] = partition.seen.emplace(offset, value);
+    Require(fresh || at->second == value, Name(index) + ": offset " + std::to_string(offset) + " was " + at->second + " and is " + value);
+  }
+}
+
+void History::NoteDeleted(int32_t index, log::Offset before, bool told) {
+  Partition& partition = partitions_[index];
+  partition.deleted_asked = std::max(partition.deleted_asked, before);
+  if (told) partition.deleted_told = std::max(partition.deleted_told, before);
+}
+
+void History::NoteToldCommit(int32_t partition, size_t index) {
+  CommitHistory& history = commits_[partition];
+  history.told = std::max(history.told, index + 1);
+}
+
+void History::CheckCommit(int32_t partition, log::Offset committed) {
+  CommitHistory& history = commits_[partition];
+  size_t kept = history.accepted.size();
+  while (kept > history.told && history.accepted[kept - 1] != committed) --kept;
+  const bool matches = kept > 0 ? history.accepted[kept - 1] == committed : committed == -1;
+  Require(matches, Name(partition) + ": the committed offset is " + std::to_string(committed) + ", clients were told of " +
+                       std::to_string(history.told == 0 ? -1 : history.accepted[history.told - 1]));
+  history.accepted.resize(kept);
+}
+
+void History::CheckLog(log::Topic& topic) const {
+  for (int32_t i = 0; i < topic.partition_count(); ++i) CheckPartition(topic.partition(i));
+}
+
+void History::CheckPartition(log::Partition& log) const {
+  const int32_t index = log.index();
+  const std::string name = Name(index) + ": ";
+  auto noted = partitions_.find(index);
+  const Partition partition = noted == partitions_.end() ? Partition() : noted->second;
+  const log::Offset start = log.start_offset(), end = log.durable_end();
+  Require(end == log.end_offset(), name + "after recovery not all is durable");
+  Require(end >= partition.high_watermark,
+          name + "readers were shown records up to " + std::to_string(partition.high_watermark) + ", now it ends at " + std::to_string(end));
+  Require(start >= partition.deleted_told && start <= partition.deleted_asked,
+          name + "it begins at " + std::to_string(start) + ", deleted was up to " + std::to_string(partition.deleted_told));
+  std::map<log::Offset, std::string> records;
+  for (log::Offset next = start; next < end;) {
+    log::ReadResult read = log.Read(next, kReadBytes);
+    Require(read.error == log::KafkaError::kNone && !read.bytes.empty(), name + "offset " + std::to_string(next) + " cannot be read");
+    for (auto& [offset, value] : RecordsOf(read.bytes, next)) {
+      records.emplace(offset, std::move(value));
+      next = offset + 1;
+    }
+  }
+  for (const auto& [offset, value] : partition.seen) {
+    if (offset < start) continue;
+    auto found = records.find(offset);
+    Require(found != records.end() && found->second == value,
+            name + "a reader was shown " + value + " at offset " + std::to_string(offset) + ", which is not there any more");
+  }
+  std::map<std::string, log::Offset> places;
+  for (const auto& [offset, value] : records) {
+    auto [at, fresh] = places.emplace(value, offset);
+    Require(fresh, name + value + " is there twice, at offsets " + std::to_string(at->second) + " and " + std::to_string(offset));
+  }
+  size_t matched = 0;
+  auto list = producers_.find(index);
+  if (list != producers_.end()) {
+    for (const auto& producer : list->second) {
+      log::Offset before = -1;
+      bool ended = false;
+      for (size_t b = 0; b < producer->batches.size(); ++b) {
+        const ProducerHistory::Batch& batch = producer->batches[b];
+        for (size_t r = 0; r < batch.values.size(); ++r) {
+          auto found = places.find(batch.values[r]);
+          const log::Offset told = batch.told_offset < 0 ? -1 : batch.told_offset + static_cast<log::Offset>(r);
+          if (found == places.end()) {
+            Require(told < start, name + batch.values[r] + " was acknowledged at offset " + std::to_string(told) + " and is lost");
+            ended |= told < 0;
+            continue;
+          }
+          ++matched;
+          Require(!ended, name + batch.values[r] + " is there, but one that was sent before it is not");
+          Require(b < producer->sent, name + batch.values[r] + " was never sent");
+          Require(found->second > before, name + batch.values[r] + " is out of order");
+          Require(told < 0 || told == found->second,
+                  name + batch.values[r] + " was acknowledged at offset " + std::to_string(told) + " and is at " + std::to_string(found->second));
+          before = found->second;
+        }
+      }
+    }
+  }
+  Require(matched == records.size(), name + "records are there that nobody sent");
+}
+
+bool History::AllAcknowledged() const {
+  for (const auto& [partition, list] : producers_) {
+    for (const auto& producer : list) {
+      if (producer->acknowledged < producer->batches.size()) return false;
+    }
+  }
+  return true;
+}
+
+size_t History::acknowledged() const {
+  size_t count = 0;
+  for (const auto& [partition, list] : producers_) {
+    for (const auto& producer : list) count += producer->acknowledged;
+  }
+  return count;
+}
+
+uint64_t History::Digest() const {
+  uint64_t hash = 0;
+  for (const auto& [partition, list] : producers_) {
+    for (const auto& producer : list) {
+      for (const auto& batch : producer->batches) hash = CombineHash(hash, static_cast<uint64_t>(batch.told_offset));
+    }
+  }
+  for (const auto& [partition, commits] : commits_) {
+    for (log::Offset offset : commits.accepted) hash = CombineHash(hash, static_cast<uint64_t>(offset));
+  }
+  return hash;
+}
+
+}  // namespace kappa::sim

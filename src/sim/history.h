@@ -1,0 +1,89 @@
+// What clients were told, and whether the log agrees: the model against which every simulated run is checked.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "log/log.h"
+
+namespace kappa::sim {
+
+/// A promise was broken; the text says which.
+struct Violation {
+  std::string text;
+};
+
+inline void Require(bool holds, const std::string& text) {
+  if (!holds) throw Violation{text};
+}
+
+/// The batches of one idempotent producer, in order.
+struct ProducerHistory {
+  struct Batch {
+    int32_t first_sequence = 0;
+    std::vector<std::string> values;
+    log::Offset told_offset = -1;  // set when the server acknowledged it, whether or not the client heard of it
+  };
+  std::string name;
+  int32_t partition = 0;
+  std::vector<Batch> batches;
+  size_t acknowledged = 0;  // of the first so many batches the client heard
+  size_t sent = 0;          // no more than these can be in the log
+};
+
+/// Commits for one partition that the coordinator took, in its order, and how far anybody was told of them.
+struct CommitHistory {
+  std::vector<log::Offset> accepted;
+  size_t told = 0;
+};
+
+/// Throws Violation from everything but the notes.
+class History {
+ public:
+  ProducerHistory& AddProducer(int32_t partition);
+  void NoteAcknowledged(ProducerHistory::Batch& batch, log::Offset offset);
+  /// The greatest offset below which all that was ever sent is told: what lies there may be deleted.
+  log::Offset SettledBelow(int32_t partition) const;
+  /// Ids are given once.
+  void NoteProducerId(int64_t id);
+  /// A reader was shown these records and the end behind them.
+  void NoteRead(int32_t partition, log::Offset high_watermark, const std::vector<std::pair<log::Offset, std::string>>& records);
+  /// No record below was ever promised to stay.
+  log::Offset DeletedBelow(int32_t partition) { return partitions_[partition].deleted_asked; }
+  void NoteDeleted(int32_t partition, log::Offset before, bool told);
+  CommitHistory& commits(int32_t partition) { return commits_[partition]; }
+  /// A commit with this place in `accepted` can no longer be undone, for somebody knows of it.
+  void NoteToldCommit(int32_t partition, size_t index);
+
+  /// All that the log holds, after a restart: gapless, nothing that was promised missing, nothing twice, nothing else.
+  void CheckLog(log::Topic& topic) const;
+  /// What the coordinator says after a restart. -1: no commit.
+  void CheckCommit(int32_t partition, log::Offset committed);
+
+  /// Whether every batch that was begun is acknowledged.
+  bool AllAcknowledged() const;
+  size_t acknowledged() const;
+  uint64_t Digest() const;
+
+ private:
+  struct Partition {
+    std::map<log::Offset, std::string> seen;  // what any reader was shown
+    log::Offset high_watermark = 0;
+    log::Offset deleted_told = 0;   // deletion below was acknowledged
+    log::Offset deleted_asked = 0;  // nothing from here on was ever to be deleted
+  };
+  void CheckPartition(log::Partition& partition) const;
+
+  std::map<int32_t, std::vector<std::unique_ptr<ProducerHistory>>> producers_;  // by partition
+  std::map<int32_t, Partition> partitions_;
+  std::map<int32_t, CommitHistory> commits_;
+  std::map<int64_t, bool> producer_ids_;
+};
+
+/// The records of whole batches, decompressed, from `from` on; throws Violation when they are not gapless.
+std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batches, log::Offset from);
+
+}  // namespace kappa::sim

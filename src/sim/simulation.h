@@ -1,0 +1,67 @@
+// One simulated run: log, group coordinator and clients in one thread, on a simulated disk, network and clock. The seed decides all.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "group/coordinator.h"
+#include "group/groups.h"
+#include "io/clock.h"
+#include "log/log.h"
+#include "log/state_log.h"
+#include "sim/history.h"
+#include "sim/network.h"
+#include "sim/simulated_disk.h"
+
+namespace kappa::sim {
+
+inline constexpr const char* kMountedAt = "/simulated";
+inline constexpr const char* kTopic = "t";
+inline constexpr const char* kGroup = "g";
+
+/// What the server process has in memory; gone at a crash.
+struct Server {
+  std::unique_ptr<log::Log> log;
+  std::shared_ptr<log::Topic> topic;
+  std::unique_ptr<log::StateLog> group_log;
+  std::unique_ptr<group::Coordinator> coordinator;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what callbacks look at that may outlive it
+};
+
+/// What a client needs of its world.
+struct World {
+  explicit World(uint64_t seed) : random(seed), disk(kMountedAt, random), network(random) {}
+  Random random;
+  io::ManualClock clock{1'767'225'600'000'000};
+  SimulatedDisk disk;
+  Network network;
+  History history;
+  std::unique_ptr<Server> server;  // null while it is down
+  bool producing = true;           // false: producers only finish what they began
+};
+
+/// One that speaks to the server. A new kind of client (a transactional producer, say) is one more of these.
+class Client {
+ public:
+  virtual ~Client() = default;
+  /// Does one thing, or nothing while it waits.
+  virtual void Act() = 0;
+};
+std::unique_ptr<Client> MakeProducer(World& world, int32_t partition);
+std::unique_ptr<Client> MakeConsumer(World& world, int32_t partitions);
+
+struct Outcome {
+  uint64_t digest = 0;
+  size_t acknowledged = 0;  // batches
+  size_t crashes = 0;
+  size_t power_cuts = 0;
+  uint64_t disk_calls = 0;
+  std::string violation;  // empty: all held
+};
+
+/// Runs the seed to its end, or to the first broken promise.
+Outcome Simulate(uint64_t seed);
+
+}  // namespace kappa::sim
