@@ -1,5 +1,6 @@
 #include "data/record.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -52,6 +53,12 @@ const RecordDefinition* FindRecord(const Type& type) {
   std::lock_guard lock(known.mutex);
   const auto found = known.types.find(type.modifier);
   return found == known.types.end() ? nullptr : found->second.get();
+}
+
+bool FieldsAreKnown(const Type& type) {
+  if (!type.is_record()) return true;
+  const RecordDefinition* definition = FindRecord(type);
+  return definition != nullptr && std::all_of(definition->types.begin(), definition->types.end(), FieldsAreKnown);
 }
 
 void RecordBuilder::Begin(const Type& type, bool present) {

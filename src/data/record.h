@@ -35,6 +35,9 @@ Type RegisterRecord(const RecordDefinition& definition);
 /// Null for a type that was never made, as the pseudo-type `record` is.
 const RecordDefinition* FindRecord(const Type& type);
 
+/// False when the type is, or holds, the pseudo-type `record`, whose fields nobody knows.
+bool FieldsAreKnown(const Type& type);
+
 /// Packs fields one by one.
 class RecordBuilder {
  public:

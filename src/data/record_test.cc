@@ -70,6 +70,10 @@ TEST(RecordTest, TheTypeIsToldByNamesAndTypes) {
   EXPECT_EQ(type.WithoutModifier(), type);
   EXPECT_EQ(FindRecord(type)->names[1], "b");
   EXPECT_EQ(FindRecord(TypeId::kRecord), nullptr);
+  EXPECT_TRUE(FieldsAreKnown(type));
+  EXPECT_TRUE(FieldsAreKnown(Type::ArrayOf(TypeId::kInt4)));
+  EXPECT_FALSE(FieldsAreKnown(TypeId::kRecord));
+  EXPECT_FALSE(FieldsAreKnown(RegisterRecord({{"a"}, {TypeId::kRecord}})));
 }
 
 // Number of fields, then for each its type's oid, its length (-1: NULL) and its bytes, all big-endian.

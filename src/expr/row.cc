@@ -232,6 +232,7 @@ const Row* RowOf(const Expression& expression) { return dynamic_cast<const Row*>
 
 Result<ExprPtr> RecordOf(const Row& row) {
   if (row.record() != nullptr) return row.record();
+  if (row.size() > data::kRecordFieldsMax) return Error("54011", "ROW expressions can have at most 1664 entries");
   data::RecordDefinition definition{row.names(), {}};
   std::vector<ExprPtr> children;
   for (size_t i = 0; i < row.size(); ++i) {

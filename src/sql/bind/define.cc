@@ -432,7 +432,7 @@ Result<BoundStatement> Binder::CreateView(const PgQuery__CreateTableAsStmt& stat
   create.query = raw.source.substr(static_cast<size_t>(raw.query_at));
   KAPPA_ASSIGN_OR_RETURN(create.plan, ViewQuery(*statement.query, create.dead_letters, create.ttl_us));
   for (const data::Field& field : create.plan->schema.fields)
-    if (field.type.is_record() && data::FindRecord(field.type) == nullptr) return PseudoTypeColumn(field.name, tree_.statement().offset + 1);
+    if (!data::FieldsAreKnown(field.type)) return PseudoTypeColumn(field.name, tree_.statement().offset + 1);
   create.key_columns = KeyColumns(*create.plan);
   create.depends_on = depends_on_;
   for (const std::string& name : depends_on_) {

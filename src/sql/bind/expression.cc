@@ -58,7 +58,12 @@ Result<ExprPtr> Binder::Expr(const PgQuery__Node& node, const ExprContext& conte
   --depth_;
   if (!result.ok()) return result;
   const expr::Row* row = expr::RowOf(**result);
-  return row == nullptr ? result : expr::RecordOf(*row);
+  if (row == nullptr) return result;
+  Result<ExprPtr> record = expr::RecordOf(*row);
+  if (record.ok()) return record;
+  Error error = record.error();
+  error.set_position(At(LocationOf(node)));
+  return error;
 }
 
 Result<std::vector<ExprPtr>> Binder::Exprs(PgQuery__Node** nodes, size_t count, const ExprContext& context) {
