@@ -20,3 +20,12 @@ add_library(pg_query UNKNOWN IMPORTED)
 set_target_properties(pg_query PROPERTIES IMPORTED_LOCATION "${PG_QUERY_LIBRARY}"
                       INTERFACE_INCLUDE_DIRECTORIES "${PG_QUERY_INCLUDE}")
 include(Arrow)
+
+# Decoders allocate what shards free, megabytes a batch: jemalloc gives them huge pages and no lock in common. Sanitizers bring their own.
+add_library(kappa_malloc INTERFACE)
+add_library(kappa::malloc ALIAS kappa_malloc)
+if(NOT KAPPA_SANITIZE)
+  pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
+  target_link_libraries(kappa_malloc INTERFACE PkgConfig::jemalloc)
+  target_compile_definitions(kappa_malloc INTERFACE KAPPA_JEMALLOC)
+endif()

@@ -94,7 +94,8 @@ template <typename T> void AppendFixed(std::string_view& key, ColumnBuilder& bui
 }  // namespace
 
 RowKeys::RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical, bool hashed) {
-  std::optional<RepeatedRows> repeated = FindRepeatedRows(columns, rows);
+  std::optional<RepeatedRows> repeated;
+  if (hashed) repeated = FindRepeatedRows(columns, rows);
   if (!repeated) {
     Encode(columns, rows, canonical, hashed);
     return;

@@ -19,7 +19,8 @@ namespace kappa::data {
 class RowKeys {
  public:
   /// Encodes all rows. `columns` are indexes into batch columns; canonical form for grouping when `canonical`, else the
-  /// values as they are (numeric keeps its display scale). Without `hashed`, hash() must not be asked for.
+  /// values as they are (numeric keeps its display scale). Without `hashed` they are but bytes: hash() must not be asked for, and
+  /// nobody looks for rows that repeat.
   RowKeys(std::span<const ColumnPtr> columns, int64_t rows, bool canonical = true, bool hashed = true);
   std::string_view key(int64_t row) const {
     const size_t at = kind(row);

@@ -2,7 +2,6 @@
 #include "engine/batch_run.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "format/decoder.h"
 #include "io/folder.h"
 #include "ops/sort_order.h"
+#include "plan/build.h"
 #include "state/memory.h"
 
 namespace kappa::engine {
@@ -65,7 +65,6 @@ class BatchRun {
 
   Result<BatchRunStats> Run() {
     const auto begin = std::chrono::steady_clock::now();
-    KeepFreedMemory();
     KAPPA_RETURN_IF_ERROR(BoundMemory());
     KAPPA_ASSIGN_OR_RETURN(text_, io::ReadWholeFile(options_.sql_path, 16 << 20));
     Status status = Declare();
@@ -75,6 +74,7 @@ class BatchRun {
     KAPPA_RETURN_IF_ERROR(LoadTables());
     KAPPA_RETURN_IF_ERROR(ReadStreams());
     flow_->EndInput();
+    flow_->FlushOnce();
     KAPPA_RETURN_IF_ERROR(Step({}, {}, true));
     stats_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     stats_.state_bytes = state::GetMemoryUse().page_bytes;
@@ -94,12 +94,6 @@ class BatchRun {
     int64_t changes = 0;
     data::Schema schema;
   };
-
-  /// What one step frees the next one needs: it is not given back in between, to be faulted in again.
-  static void KeepFreedMemory() {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 128 << 20);
-  }
 
   Status BoundMemory() {
     const uint64_t bytes = options_.state_memory_bytes > 0 ? options_.state_memory_bytes : state::DefaultMemoryLimit();
@@ -253,8 +247,9 @@ class BatchRun {
     view.serving = version.number;
     for (const flow::ViewInput& input : inputs) {
       if (input.kind == flow::ViewInput::Kind::kStream) streams_read_.insert(input.id);
+      if (input.kind == flow::ViewInput::Kind::kView) views_read_.insert(input.id);
     }
-    KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, create.plan, std::move(inputs)));
+    KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, plan::WithOneFlush(create.plan), std::move(inputs)));
     View& out = views_[create.name];
     out.id = version.id;
     out.schema = version.schema;
@@ -315,6 +310,7 @@ class BatchRun {
     for (auto& [name, view] : views_) {
       if (options_.print_all) view.wanted = true;
       if (view.wanted && view.path != kBlackhole) view.store = std::make_unique<ops::ViewStore>(view.schema, std::vector<int>{});
+      else if (!views_read_.contains(view.id)) flow_->graph(view.id).DropOutput();
     }
     return {};
   }
@@ -333,9 +329,7 @@ class BatchRun {
     }
     for (auto& [name, view] : views_) {
       auto it = changes.views.find(view.id);
-      if (it == changes.views.end()) continue;
-      for (const data::ChangeBatch& batch : it->second) view.changes += batch.rows;
-      if (view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
+      if (it != changes.views.end() && view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
     }
     return {};
   }
@@ -518,7 +512,7 @@ class BatchRun {
     for (auto& [name, view] : views_) {
       if (!view.wanted) continue;
       BatchRunStats::View& stats = stats_.views[name];
-      stats.changes = view.changes;
+      stats.changes = flow_->graph(view.id).rows_given();
       stats.kept = view.store != nullptr;
       if (!view.store) continue;
       stats.rows = view.store->row_count();
@@ -549,6 +543,7 @@ class BatchRun {
   catalog::Snapshot catalog_;
   uint32_t next_id_ = 1;
   std::set<uint32_t> streams_read_;  // by some view; the others need no input
+  std::set<uint32_t> views_read_;    // by another view
   std::map<std::string, View> views_;
   std::map<std::string, std::vector<data::Batch>> inserted_;
   std::map<uint32_t, std::vector<flow::ConstrainedColumn>> constraints_;  // of streams and tables

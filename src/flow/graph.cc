@@ -24,32 +24,42 @@ constexpr int64_t kHandOverRows = 256 * 1024;
 /// Rows of a batch where state may be out of memory: what one batch touches is fetched first and must stay until it is used.
 constexpr int64_t kSpillingRows = 1024;
 
+int64_t Rows(std::span<const data::ChangeBatch> batches) {
+  return std::accumulate(batches.begin(), batches.end(), int64_t{0}, [](int64_t sum, const data::ChangeBatch& batch) { return sum + batch.rows; });
+}
+
 int ShardOf(uint64_t hash, int shards) {
   // Tables use the low bits of the same hash: take the high ones of another mix.
   return static_cast<int>((static_cast<uint128_t>(HashWord(hash ^ 0x5bd1e9955bd1e995ULL)) * static_cast<uint64_t>(shards)) >> 64);
 }
 
-/// Splits a batch by the hash of keys.
-Status Scatter(const data::ChangeBatch& batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext& context, int shards,
-               std::vector<std::vector<int32_t>>& rows) {
+/// A batch, parted by the hash of keys.
+Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext context, Lanes& parts) {
   data::Batch plain = batch.AsBatch();
   std::vector<data::ColumnPtr> columns;
   for (const expr::ExprPtr& key : keys) {
     KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(plain, context));
     columns.push_back(std::move(column));
   }
-  data::RowKeys row_keys(columns, batch.rows);
-  rows.assign(static_cast<size_t>(shards), {});
+  const data::RowKeys row_keys(columns, batch.rows);
+  const auto shards = static_cast<int>(parts.size());
+  std::vector<std::vector<int32_t>> rows(parts.size());
   for (auto& of_shard : rows) of_shard.reserve(static_cast<size_t>(batch.rows));
   if (!row_keys.has_kinds()) {
     for (int64_t i = 0; i < batch.rows; ++i) rows[static_cast<size_t>(ShardOf(row_keys.hash(i), shards))].push_back(static_cast<int32_t>(i));
-    return {};
+  } else {
+    std::vector<int> shard_of_kind(row_keys.kind_count(), -1);
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      int& shard = shard_of_kind[row_keys.kind(i)];
+      if (shard < 0) shard = ShardOf(row_keys.hash(i), shards);
+      rows[static_cast<size_t>(shard)].push_back(static_cast<int32_t>(i));
+    }
   }
-  std::vector<int> shard_of_kind(row_keys.kind_count(), -1);
-  for (int64_t i = 0; i < batch.rows; ++i) {
-    int& shard = shard_of_kind[row_keys.kind(i)];
-    if (shard < 0) shard = ShardOf(row_keys.hash(i), shards);
-    rows[static_cast<size_t>(shard)].push_back(static_cast<int32_t>(i));
+  for (size_t shard = 0; shard < parts.size(); ++shard) {
+    if (rows[shard].empty()) continue;
+    const bool all = static_cast<int64_t>(rows[shard].size()) == batch.rows;
+    parts[shard].push_back(all ? std::move(batch) : data::Gather(batch, rows[shard]));
+    if (all) break;
   }
   return {};
 }
@@ -62,13 +72,18 @@ bool HasSeveralInputs(const plan::Node& plan) {
 }  // namespace
 
 struct Graph::Impl {
+  /// What a lane did in a node.
+  struct Work {
+    int64_t rows_in = 0, rows_out = 0, batches = 0, errors = 0, nanos = 0;
+  };
   struct Node {
     const plan::Node* plan = nullptr;
     std::vector<size_t> inputs;
     int scan = -1;                                          // index into scans
     std::vector<ops::Distribution> distribution;            // per port
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
-    Lanes out;
+    size_t tail = 0;  // the last node of its pipeline
+    Lanes out;        // of a pipeline's last node: what it gave; of its first: rows of its own, pushed or constant
     std::vector<int64_t> lane_rows;  // of a scan: pushed since the last step
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
     int64_t scan_errors = 0;  // rows for which the scan's predicate failed
@@ -94,6 +109,7 @@ struct Graph::Impl {
   bool may_share = false;               // the plan has a node of several inputs: two of its parts may be equal
   std::map<std::string, size_t> known;  // nodes by their text, while the graph is made; equal text means equal plans
   bool started = false;
+  bool drop_output = false;
 
   /// What equal plans have in common; empty for those that may give other rows when they run twice.
   std::string Identity(const plan::Node& plan) const {
@@ -151,7 +167,7 @@ struct Graph::Impl {
         for (int shard = 0; shard < count; ++shard) {
           ops::OperatorOptions operator_options = options.operators;
           // The node's index: its inputs are already in the list.
-          if (options.watch) operator_options.watch = [this, index = nodes.size()](ops::Output&, int64_t more) { return Watch(index, more); };
+          if (options.watch) operator_options.watch = [this, index = nodes.size()](int64_t more) { return Watch(index, more); };
           KAPPA_ASSIGN_OR_RETURN(auto op, ops::MakeOperator(plan, operator_options));
           node.operators.push_back(std::move(op));
         }
@@ -167,15 +183,15 @@ struct Graph::Impl {
     return nodes.size() - 1;
   }
 
-  /// Counts what the node holds, stops the run when it must, and hands a large output on.
+  /// Counts what the node and the end of its pipeline hold, stops the run when it must, and hands a large output on.
   Status Watch(size_t index, int64_t more_bytes = 0) {
-    Node& node = nodes[index];
-    CountOutput(node);
-    CountState(node);
+    CountState(nodes[index]);
+    Node& tail = nodes[nodes[index].tail];
+    CountOutput(tail);
     int64_t bytes = more_bytes;
     for (const Node& other : nodes) bytes += other.out_bytes + other.state_bytes;
     KAPPA_RETURN_IF_ERROR(options.watch(bytes));
-    return node.out_rows >= kHandOverRows && node.user != SIZE_MAX ? HandOver(index) : Status();
+    return tail.out_rows >= kHandOverRows && tail.user != SIZE_MAX ? HandOver(tail) : Status();
   }
 
   static void CountOutput(Node& node) {
@@ -193,19 +209,17 @@ struct Graph::Impl {
     node.operators[0]->VisitState([&](std::string_view, state::Arena& arena) { node.state_bytes += static_cast<int64_t>(arena.memory_bytes()); });
   }
 
-  /// What the node gave so far goes to its user at once. The user is not at work: the graph is a tree that runs bottom up.
-  Status HandOver(size_t index) {
-    std::vector<data::ChangeBatch> batches = std::exchange(nodes[index].out[0], {});
-    CountOutput(nodes[index]);
-    for (data::ChangeBatch& batch : batches) {
-      nodes[index].rows_out += batch.rows;
-      if (batch.rows == 0) continue;
-      const size_t user = nodes[index].user;
-      nodes[user].rows_in += batch.rows;
-      ++nodes[user].batches;
-      KAPPA_RETURN_IF_ERROR(nodes[user].operators[0]->OnBatch(nodes[index].user_port, std::move(batch), nodes[user].out[0]));
-      KAPPA_RETURN_IF_ERROR(Watch(user));
-    }
+  /// What a pipeline gave so far goes to its user at once. The user is not at work: the graph is a tree that runs bottom up.
+  Status HandOver(Node& tail) {
+    std::vector<data::ChangeBatch> batches = std::exchange(tail.out[0], {});
+    CountOutput(tail);
+    const std::vector<size_t>& pipeline =
+        *std::find_if(pipelines.begin(), pipelines.end(), [&](const auto& one) { return one.front() == tail.user; });
+    std::vector<Work> work(pipeline.size());
+    LaneRun run(*this, pipeline, 0, work);
+    for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(run.Take(0, tail.user_port, std::move(batch)));
+    run.Stop();
+    AddWork(pipeline, {work});
     return {};
   }
 
@@ -235,15 +249,13 @@ struct Graph::Impl {
     return (rows + pieces - 1) / pieces;
   }
 
-  /// The pushed rows of a lane through the scan's predicate.
-  Status FilterScan(Node& node, size_t lane, int64_t& errors) {
-    const expr::Expression* predicate = scans[static_cast<size_t>(node.scan)]->predicate.get();
+  /// Pushed rows through the scan's predicate.
+  Status FilterScan(const Node& scan, data::ChangeBatch& batch, int64_t& errors) const {
+    const expr::Expression* predicate = scans[static_cast<size_t>(scan.scan)]->predicate.get();
     if (predicate == nullptr) return {};
     expr::EvalContext context = options.operators.context;
-    for (data::ChangeBatch& batch : node.out[lane]) {
-      KAPPA_ASSIGN_OR_RETURN(const std::vector<int32_t> rows, expr::SelectTrue(*predicate, batch.AsBatch(), context));
-      if (static_cast<int64_t>(rows.size()) < batch.rows) batch = data::Gather(batch, rows);
-    }
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<int32_t> rows, expr::SelectTrue(*predicate, batch.AsBatch(), context));
+    if (static_cast<int64_t>(rows.size()) < batch.rows) batch = data::Gather(batch, rows);
     errors += context.errors - options.operators.context.errors;
     return {};
   }
@@ -276,20 +288,6 @@ struct Graph::Impl {
     return {};
   }
 
-  /// A batch, parted by the hash of keys.
-  Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, Lanes& parts) {
-    expr::EvalContext context = options.operators.context;
-    std::vector<std::vector<int32_t>> rows;
-    KAPPA_RETURN_IF_ERROR(Scatter(batch, keys, context, static_cast<int>(parts.size()), rows));
-    for (size_t shard = 0; shard < parts.size(); ++shard) {
-      if (rows[shard].empty()) continue;
-      const bool all = static_cast<int64_t>(rows[shard].size()) == batch.rows;
-      parts[shard].push_back(all ? std::move(batch) : data::Gather(batch, rows[shard]));
-      if (all) break;
-    }
-    return {};
-  }
-
   /// The lanes of all parts, in order.
   static Lanes Joined(std::vector<Lanes> parts, size_t shards) {
     Lanes out(shards);
@@ -314,7 +312,7 @@ struct Graph::Impl {
     std::vector<Status> status(batches.size());
     pool.ParallelFor(static_cast<int>(batches.size()), [&](int i) {
       const auto at = static_cast<size_t>(i);
-      status[at] = Part(std::move(*batches[at]), distribution.keys, parts[at]);
+      status[at] = Part(std::move(*batches[at]), distribution.keys, options.operators.context, parts[at]);
     });
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
     return Joined(std::move(parts), shards);
@@ -327,24 +325,91 @@ struct Graph::Impl {
     return std::exchange(node.out, Lanes(lanes()));
   }
 
-  static Status RunBatch(ops::Operator& op, int port, data::ChangeBatch batch, ops::Output& out) {
-    if (!state::Spilling() || batch.rows <= kSpillingRows) return op.OnBatch(port, std::move(batch), out);
-    for (int64_t at = 0; at < batch.rows; at += kSpillingRows)
-      KAPPA_RETURN_IF_ERROR(op.OnBatch(port, data::Slice(batch, at, std::min(kSpillingRows, batch.rows - at)), out));
-    return {};
-  }
-
-  /// What a lane did in a node.
-  struct Work {
-    int64_t rows_in = 0, rows_out = 0, batches = 0, errors = 0, nanos = 0;
-    void Count(const data::ChangeBatch& batch) {
-      rows_in += batch.rows;
-      ++batches;
+  /// The way of a lane through a pipeline: what a node gives goes to the next at once, what the last one gives to its user's parts or its output.
+  class LaneRun {
+   public:
+    /// `work`: of each node, added to.
+    LaneRun(Impl& graph, const std::vector<size_t>& pipeline, size_t lane, std::vector<Work>& work)
+        : graph_(graph), pipeline_(pipeline), lane_(lane), work_(work) {
+      for (size_t i = 0; i < pipeline.size(); ++i) outputs_.emplace_back([this, i](data::ChangeBatch batch) { return Give(i, std::move(batch)); });
     }
+
+    /// What the first node has of its own.
+    Status Begin() {
+      Node& head = node(0);
+      if (!head.operators.empty()) return {};
+      for (data::ChangeBatch& batch : std::exchange(head.out[lane_], {})) {
+        if (head.scan >= 0) KAPPA_RETURN_IF_ERROR(graph_.FilterScan(head, batch, work_[0].errors));
+        outputs_[0].push_back(std::move(batch));
+        KAPPA_RETURN_IF_ERROR(outputs_[0].status());
+      }
+      return {};
+    }
+
+    /// A batch for node `i`.
+    Status Take(size_t i, int port, data::ChangeBatch batch) {
+      const size_t before = Enter(i);
+      ++work_[i].batches;
+      work_[i].rows_in += batch.rows;
+      ops::Operator& op = *node(i).operators[lane_];
+      // Where state may be out of memory, what a batch touches must fit into it.
+      const int64_t rows = batch.rows, piece = state::Spilling() ? std::min(rows, kSpillingRows) : rows;
+      for (int64_t at = 0; at < rows; at += piece) {
+        KAPPA_RETURN_IF_ERROR(op.OnBatch(port, piece == rows ? std::move(batch) : data::Slice(batch, at, std::min(piece, rows - at)), outputs_[i]));
+        KAPPA_RETURN_IF_ERROR(outputs_[i].status());
+      }
+      if (graph_.options.watch) KAPPA_RETURN_IF_ERROR(graph_.Watch(pipeline_[i]));
+      Enter(before);
+      return {};
+    }
+
+    /// The end of an epoch, node by node.
+    Status End(const ops::EpochContext& context) {
+      for (size_t i = 0; i < pipeline_.size(); ++i) {
+        if (node(i).operators.empty()) continue;
+        Enter(i);
+        KAPPA_RETURN_IF_ERROR(node(i).operators[lane_]->OnEpochEnd(context, outputs_[i]));
+        KAPPA_RETURN_IF_ERROR(outputs_[i].status());
+        if (graph_.options.watch) KAPPA_RETURN_IF_ERROR(graph_.Watch(pipeline_[i]));
+      }
+      return {};
+    }
+    void Stop() { Enter(0); }
+
+   private:
+    Node& node(size_t i) { return graph_.nodes[pipeline_[i]]; }
+
+    /// The clock runs for node `i` from here on; gives the one for which it ran.
+    size_t Enter(size_t i) {
+      const auto now = std::chrono::steady_clock::now();
+      work_[at_].nanos += std::chrono::nanoseconds(now - since_).count();
+      since_ = now;
+      return std::exchange(at_, i);
+    }
+
+    Status Give(size_t i, data::ChangeBatch batch) {
+      work_[i].rows_out += batch.rows;
+      if (i + 1 < pipeline_.size()) return Take(i + 1, 0, std::move(batch));
+      Node& tail = node(i);
+      if (tail.parts_for_user) {
+        const std::vector<expr::ExprPtr>& keys = graph_.nodes[tail.user].distribution[static_cast<size_t>(tail.user_port)].keys;
+        return Part(std::move(batch), keys, graph_.options.operators.context, tail.parts[lane_]);
+      }
+      if (tail.users > 0 || !graph_.drop_output) tail.out[lane_].push_back(std::move(batch));
+      return {};
+    }
+
+    Impl& graph_;
+    const std::vector<size_t>& pipeline_;
+    const size_t lane_;
+    std::vector<Work>& work_;
+    std::vector<ops::Output> outputs_;
+    size_t at_ = 0;
+    std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   };
 
   /// The input of a pipeline's first node by port; its own rows are in its output.
-  Result<std::vector<Lanes>> TakeInput(Node& head, ThreadPool& pool, Work& work) {
+  Result<std::vector<Lanes>> TakeInput(Node& head, ThreadPool& pool) {
     if (head.plan->kind == plan::NodeKind::kValues) KAPPA_RETURN_IF_ERROR(RunValues(head));
     if (head.plan->kind == plan::NodeKind::kTableFunction) KAPPA_RETURN_IF_ERROR(RunTableFunction(head));
     std::vector<Lanes> ports;
@@ -353,71 +418,53 @@ struct Graph::Impl {
       if (input.parts_for_user) {
         std::vector<Lanes> empty(input.parts.size(), Lanes(head.operators.size()));
         ports.push_back(Joined(std::exchange(input.parts, std::move(empty)), head.operators.size()));
-        for (const auto& lane : ports.back())
-          for (const data::ChangeBatch& batch : lane) work.Count(batch);
-        continue;
+      } else {
+        KAPPA_ASSIGN_OR_RETURN(Lanes lanes, Distribute(head.distribution[port], TakeOutput(input), head.operators.size(), pool));
+        if (options.watch) CountOutput(input);
+        ports.push_back(std::move(lanes));
       }
-      Lanes in = TakeOutput(input);
-      for (const auto& lane : in)
-        for (const data::ChangeBatch& batch : lane) work.Count(batch);
-      KAPPA_ASSIGN_OR_RETURN(Lanes lanes, Distribute(head.distribution[port], std::move(in), head.operators.size(), pool));
-      ports.push_back(std::move(lanes));
     }
     return ports;
   }
 
-  /// One node of a pipeline, in one lane.
-  Status RunNode(Node& node, size_t lane, std::vector<Lanes>& ports, const ops::EpochContext* end, Work& work) {
-    ops::Output& out = node.out[lane];
-    if (node.scan >= 0) KAPPA_RETURN_IF_ERROR(FilterScan(node, lane, work.errors));
-    if (!node.operators.empty()) {
-      ops::Operator& op = *node.operators[lane];
-      for (size_t port = 0; port < ports.size(); ++port) {
-        for (data::ChangeBatch& batch : ports[port][lane]) {
-          KAPPA_RETURN_IF_ERROR(RunBatch(op, static_cast<int>(port), std::move(batch), out));
-          if (options.watch) KAPPA_RETURN_IF_ERROR(Watch(IndexOf(node)));
-        }
-      }
-      if (end != nullptr) KAPPA_RETURN_IF_ERROR(op.OnEpochEnd(*end, out));
+  Status RunLane(const std::vector<size_t>& pipeline, size_t lane, std::vector<Lanes>& ports, const ops::EpochContext* end, std::vector<Work>& work) {
+    LaneRun run(*this, pipeline, lane, work);
+    KAPPA_RETURN_IF_ERROR(run.Begin());
+    std::vector<size_t> order(ports.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    const bool last = end != nullptr && end->last && ports.size() > 1;
+    // The small side of a join is kept for the large one, which then need not be.
+    if (last) std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return Rows(ports[a][lane]) < Rows(ports[b][lane]); });
+    for (const size_t port : order) {
+      for (data::ChangeBatch& batch : ports[port][lane]) KAPPA_RETURN_IF_ERROR(run.Take(0, static_cast<int>(port), std::move(batch)));
+      if (last) nodes[pipeline.front()].operators[lane]->OnInputEnd(static_cast<int>(port));
     }
-    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
-    for (const data::ChangeBatch& batch : out) work.rows_out += batch.rows;
-    if (!options.watch) return {};
-    for (const size_t input : node.inputs) CountOutput(nodes[input]);
-    return Watch(IndexOf(node));
+    if (end != nullptr) KAPPA_RETURN_IF_ERROR(run.End(*end));
+    run.Stop();
+    return {};
   }
 
-  Status RunLane(const std::vector<size_t>& pipeline, size_t lane, std::vector<Lanes>& ports, const ops::EpochContext* end, std::vector<Work>& work) {
-    auto begin = std::chrono::steady_clock::now();
+  /// What the lanes did counts for the nodes; lanes run side by side, so that the longest tells the time.
+  void AddWork(const std::vector<size_t>& pipeline, const std::vector<std::vector<Work>>& work) {
     for (size_t i = 0; i < pipeline.size(); ++i) {
       Node& node = nodes[pipeline[i]];
-      if (i == 0) {
-        KAPPA_RETURN_IF_ERROR(RunNode(node, lane, ports, end, work[i]));
-      } else {
-        std::vector<Lanes> input(1, Lanes(node.operators.size()));
-        input[0][lane] = std::exchange(nodes[pipeline[i - 1]].out[lane], {});
-        for (const data::ChangeBatch& batch : input[0][lane]) work[i].Count(batch);
-        KAPPA_RETURN_IF_ERROR(RunNode(node, lane, input, end, work[i]));
+      int64_t longest = 0;
+      for (const std::vector<Work>& lane : work) {
+        node.rows_in += lane[i].rows_in;
+        node.rows_out += lane[i].rows_out;
+        node.batches += lane[i].batches;
+        node.scan_errors += lane[i].errors;
+        longest = std::max(longest, lane[i].nanos);
       }
-      const auto now = std::chrono::steady_clock::now();
-      work[i].nanos = std::chrono::nanoseconds(now - begin).count();
-      begin = now;
+      node.nanos += longest;
     }
-    Node& tail = nodes[pipeline.back()];
-    if (!tail.parts_for_user) return {};
-    const Node& user = nodes[tail.user];
-    for (data::ChangeBatch& batch : tail.out[lane])
-      KAPPA_RETURN_IF_ERROR(Part(std::move(batch), user.distribution[static_cast<size_t>(tail.user_port)].keys, tail.parts[lane]));
-    tail.out[lane].clear();
-    return {};
   }
 
   Status RunPipeline(const std::vector<size_t>& pipeline, ThreadPool& pool, const ops::EpochContext* end) {
     Node& head = nodes[pipeline.front()];
     const auto begin = std::chrono::steady_clock::now();
-    Work taken;
-    KAPPA_ASSIGN_OR_RETURN(std::vector<Lanes> ports, TakeInput(head, pool, taken));
-    taken.nanos = std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+    KAPPA_ASSIGN_OR_RETURN(std::vector<Lanes> ports, TakeInput(head, pool));
+    head.nanos += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
     const auto has_rows = [](const Lanes& lanes) { return std::any_of(lanes.begin(), lanes.end(), [](const auto& lane) { return !lane.empty(); }); };
     const bool any = has_rows(head.out) || std::any_of(ports.begin(), ports.end(), has_rows);
     if (!any && end == nullptr) return {};
@@ -433,21 +480,7 @@ struct Graph::Impl {
     } else {
       for (size_t lane = 0; lane < count; ++lane) run(static_cast<int>(lane));
     }
-    for (size_t i = 0; i < pipeline.size(); ++i) {
-      Node& node = nodes[pipeline[i]];
-      int64_t longest = 0;
-      for (const std::vector<Work>& lane : work) {
-        node.rows_in += lane[i].rows_in;
-        node.rows_out += lane[i].rows_out;
-        node.batches += lane[i].batches;
-        node.scan_errors += lane[i].errors;
-        longest = std::max(longest, lane[i].nanos);
-      }
-      node.nanos += longest;
-    }
-    head.rows_in += taken.rows_in;
-    head.batches += taken.batches;
-    head.nanos += taken.nanos;
+    AddWork(pipeline, work);
     head.lane_rows.assign(lanes(), 0);
     for (Status& s : status) KAPPA_RETURN_IF_ERROR(std::move(s));
     return {};
@@ -461,8 +494,6 @@ struct Graph::Impl {
       for (const auto& op : nodes[index].operators) rows += op->state_rows();
     return rows >= kRowsMin;
   }
-
-  size_t IndexOf(const Node& node) const { return static_cast<size_t>(&node - nodes.data()); }
 
   /// True when a lane of the node needs nothing but the same lane of its input.
   bool FollowsInLane(const Node& node) const {
@@ -485,6 +516,8 @@ struct Graph::Impl {
           user.operators.size() > 1 && user.distribution[static_cast<size_t>(node.user_port)].kind == ops::Distribution::Kind::kHash;
       if (node.parts_for_user) node.parts.assign(lanes(), Lanes(user.operators.size()));
     }
+    for (const std::vector<size_t>& pipeline : pipelines)
+      for (const size_t n : pipeline) nodes[n].tail = pipeline.back();
   }
 };
 
@@ -506,6 +539,8 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
 }
 
+void Graph::DropOutput() { impl_->drop_output = true; }
+int64_t Graph::rows_given() const { return impl_->nodes.back().rows_out; }
 const std::vector<const plan::Scan*>& Graph::scans() const { return impl_->scans; }
 const plan::Node& Graph::plan() const { return *impl_->root; }
 

@@ -38,6 +38,10 @@ class Graph {
   const plan::Node& plan() const;
   /// Rows of scan `index`: its columns, in order; the scan's predicate is applied here.
   void Push(int index, data::ChangeBatch rows);
+  /// From now on the plan's rows are counted and dropped: Step gives none.
+  void DropOutput();
+  /// Rows that the plan gave so far.
+  int64_t rows_given() const;
   /// Bounded runs: nothing more will be pushed to this scan.
   void EndScan(int index);
   /// Runs what was pushed. With `end`, the operators finish an epoch (or a part of a bulk step, see EpochContext::flush).

@@ -178,8 +178,9 @@ Status LogFlow::RunTables(std::map<uint32_t, std::vector<data::ChangeBatch>> in,
       KAPPA_RETURN_IF_ERROR(table.upsert->OnBatch(0, std::move(batch), out));
     }
     KAPPA_RETURN_IF_ERROR(table.upsert->OnEpochEnd(context, out));
-    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
-    if (!out.empty()) changes.tables[id] = std::move(out);
+    std::vector<data::ChangeBatch> rows = out.Take();
+    std::erase_if(rows, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
+    if (!rows.empty()) changes.tables[id] = std::move(rows);
   }
   return {};
 }
@@ -252,7 +253,6 @@ Status LogFlow::RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& str
     std::vector<data::ChangeBatch> out;
     KAPPA_RETURN_IF_ERROR(view.graph->Step(pool_, end ? &context : nullptr, out));
     CollectFailed(id, *view.graph, changes);
-    std::erase_if(out, [](const data::ChangeBatch& batch) { return batch.rows == 0; });
     if (!out.empty()) changes.views[id] = std::move(out);
   }
   return {};
@@ -280,7 +280,7 @@ Status LogFlow::Advance(std::span<const EpochRecord> epochs, bool flush, FlowCha
     epoch_ = epochs.back().epoch;
     PassTime(epochs.back().wall_us);
   }
-  ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush};
+  ops::EpochContext context{epoch_, wall_us_, &watermarks_, flush, flush && last_};
   const auto versions = VersionRows(tables, origins);
   KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), origins, context, changes));
   return RunViews(streams, versions, context, true, changes);
@@ -291,7 +291,7 @@ Status LogFlow::AdvanceRows(std::map<uint32_t, std::vector<JudgedBatch>> streams
   if (ended_) {
     for (auto& [id, watermark] : watermarks_) watermark = std::numeric_limits<int64_t>::max();
   }
-  ops::EpochContext context{++epoch_, wall_us_, &watermarks_, flush};
+  ops::EpochContext context{++epoch_, wall_us_, &watermarks_, flush, flush && last_};
   const auto versions = VersionRows(tables, {});
   KAPPA_RETURN_IF_ERROR(RunTables(std::move(tables), {}, context, changes));
   return RunViews(streams, versions, context, true, changes);

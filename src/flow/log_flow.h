@@ -86,6 +86,8 @@ class LogFlow {
   void EndTables();
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
+  /// The next flush is the first and the last.
+  void FlushOnce() { last_ = true; }
   /// The earliest wall time at which a table or a view changes by itself; INT64_MAX: none does.
   int64_t next_due_us() const;
   /// The wall time is at least this from the next Advance on: of epochs that are not handed in, or of all rows in batch mode.
@@ -140,6 +142,7 @@ class LogFlow {
   uint64_t epoch_ = 0;
   int64_t wall_us_ = 0;
   bool ended_ = false;
+  bool last_ = false;
 };
 
 /// Records that an epoch adds, given the ends before it (which it updates).

@@ -62,7 +62,7 @@ class Limit final : public Operator {
     piece.rows = static_cast<int64_t>(rows.size());
     out.push_back(std::move(piece));
     rows.clear();
-    return watch_ ? watch_(out, 0) : Status();
+    return watch_ ? watch_(0) : Status();
   }
 
   bool plain_input_;
@@ -70,7 +70,7 @@ class Limit final : public Operator {
   int64_t offset_;  // still to skip
   std::vector<data::ChangeBatch> parts_;
   int64_t held_bytes_ = 0;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
 };
 
 /// PostgreSQL's errors 2201W and 2201X; NULL means none.

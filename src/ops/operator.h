@@ -19,7 +19,34 @@ namespace kappa::ops {
 /// checkpoint of another layout is not read, the views are rebuilt from the log instead.
 inline constexpr uint32_t kStateLayout = 5;
 
-using Output = std::vector<data::ChangeBatch>;
+/// Takes the batches that an operator gives: keeps them, or hands each on at once. An operator may be called with one that failed; whoever
+/// calls it looks at status() afterwards.
+class Output {
+ public:
+  using Consumer = std::function<Status(data::ChangeBatch)>;
+  Output() = default;
+  explicit Output(Consumer consumer) : consumer_(std::move(consumer)) {}
+
+  void push_back(data::ChangeBatch batch) {
+    if (!consumer_) kept_.push_back(std::move(batch));
+    else if (batch.rows > 0 && status_.ok()) status_ = consumer_(std::move(batch));
+  }
+  /// The consumer's first error.
+  const Status& status() const { return status_; }
+
+  /// What was kept.
+  auto begin() const { return kept_.begin(); }
+  auto end() const { return kept_.end(); }
+  size_t size() const { return kept_.size(); }
+  bool empty() const { return kept_.empty(); }
+  const data::ChangeBatch& operator[](size_t i) const { return kept_[i]; }
+  std::vector<data::ChangeBatch> Take() { return std::exchange(kept_, {}); }
+
+ private:
+  Consumer consumer_;
+  Status status_;
+  std::vector<data::ChangeBatch> kept_;
+};
 
 /// What is known at the end of an epoch (or of a bulk step: many epochs at once).
 struct EpochContext {
@@ -30,6 +57,8 @@ struct EpochContext {
   /// false in the middle of a bulk step: windows that the watermark closed are emitted and dropped, but updating operators
   /// go on collecting; their net changes come with the OnEpochEnd that has flush = true.
   bool flush = true;
+  /// Bounded runs: this flush is the only one, and nothing comes after it.
+  bool last = false;
 };
 
 /// A row of a stream that a view leaves out because an expression fails for it.
@@ -79,9 +108,8 @@ struct OperatorOptions {
   bool bounded = false;     // a query or batch run: errors fail it, order-dependent operators are allowed
   expr::EvalContext context;
   /// Bounded runs only. An operator that may give far more rows than it got, or work long on one batch, calls this from time to
-  /// time with its output, and with the bytes that it is about to take: it fails when the run must stop (cancelled, out of
-  /// memory), and takes away what `out` holds when that is much. Null: nobody watches.
-  std::function<Status(Output& out, int64_t more_bytes)> watch;
+  /// time with the bytes that it is about to take: it fails when the run must stop (cancelled, out of memory). Null: nobody watches.
+  std::function<Status(int64_t more_bytes)> watch;
 };
 /// Memory of a batch's values; strings are shared between batches and not counted.
 inline int64_t BatchBytes(const data::ChangeBatch& batch) {

@@ -123,13 +123,13 @@ TEST(Window, MergingEqualRowsChangesNoSum) {
       weights.push_back(static_cast<int64_t>(random() % 4) - 1);
     }
     const auto sum = [&](const plan::Node& node, int64_t& emitted) {  // without the times
-      Output out = Execute(node, {MakeBatch(TestSchema(), rows, weights)});
+      std::vector<data::ChangeBatch> batches = Execute(node, {MakeBatch(TestSchema(), rows, weights)}).Take();
       emitted = 0;
-      for (data::ChangeBatch& batch : out) {
+      for (data::ChangeBatch& batch : batches) {
         emitted += batch.rows;
         batch.columns.erase(batch.columns.begin() + 2);
       }
-      return ToMultiset(out);
+      return ToMultiset(batches);
     };
     int64_t plain = 0, merged = 0;
     EXPECT_EQ(sum(*make(false), plain), sum(*make(true), merged));

@@ -33,7 +33,7 @@ class Sort final : public Operator {
     if (watch_) {
       // The rows that weights stand for, in order: indexes and values.
       KAPPA_ASSIGN_OR_RETURN(const int64_t rows, ExpandedRows(net));
-      KAPPA_RETURN_IF_ERROR(watch_(out, rows * (8 + BatchBytes(net) / std::max<int64_t>(1, net.rows))));
+      KAPPA_RETURN_IF_ERROR(watch_(rows * (8 + BatchBytes(net) / std::max<int64_t>(1, net.rows))));
     }
     KAPPA_ASSIGN_OR_RETURN(data::Batch all, Expand(net));
     parts_.clear();
@@ -50,7 +50,7 @@ class Sort final : public Operator {
     for (size_t from = 0; from < rows.size(); from += kEmitRows) {
       data::ChangeBatch piece = data::Gather(source, std::span(rows).subspan(from, std::min(kEmitRows, rows.size() - from)));
       out.push_back(std::move(piece));
-      if (watch_) KAPPA_RETURN_IF_ERROR(watch_(out, 0));
+      if (watch_) KAPPA_RETURN_IF_ERROR(watch_(0));
     }
     return {};
   }
@@ -65,7 +65,7 @@ class Sort final : public Operator {
   expr::EvalContext context_;
   std::vector<data::ChangeBatch> parts_;
   int64_t held_bytes_ = 0;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
 };
 
 }  // namespace

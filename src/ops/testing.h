@@ -40,7 +40,7 @@ inline void AddTo(Multiset& set, const data::ChangeBatch& batch) {
     if (count == 0) set.erase(std::string(keys.key(i)));
   }
 }
-inline Multiset ToMultiset(const Output& output) {
+inline Multiset ToMultiset(const auto& output) {
   Multiset set;
   for (const data::ChangeBatch& batch : output) AddTo(set, batch);
   return set;
@@ -110,6 +110,9 @@ class TestRun {
     absl::flat_hash_map<uint32_t, int64_t> watermarks{{7, watermark}};
     Check(op_->OnEpochEnd({++epoch_, wall_us, &watermarks, flush}, epoch_output_));
     for (const data::ChangeBatch& batch : epoch_output_) AddTo(contents_, batch);
+    // As readers do: what changes next is copied first.
+    snapshots_.clear();
+    op_->VisitState([&](std::string_view, state::Arena& arena) { snapshots_.push_back(arena.Snapshot()); });
     return std::exchange(epoch_output_, {});
   }
   /// Stores the changed pages, then goes on with a new operator that has loaded all stored ones.
@@ -137,6 +140,7 @@ class TestRun {
   std::unique_ptr<Operator> op_;
   uint64_t epoch_ = 0;
   Output epoch_output_;
+  std::vector<state::ArenaSnapshot> snapshots_;
   Multiset contents_;
   std::map<std::string, std::vector<std::string>> disk_;
 };

@@ -28,7 +28,7 @@ class Unnest final : public Operator {
       KAPPA_RETURN_IF_ERROR(Expand(slice, out, elements));
       if (elements > kManyElements) slice_rows_ = std::max<int64_t>(1, count / 4);
       else if (elements < kFewElements) slice_rows_ = std::min<int64_t>(1 << 16, slice_rows_ * 4);
-      if (watch_ && elements > kFewElements) KAPPA_RETURN_IF_ERROR(watch_(out, 0));
+      if (watch_ && elements > kFewElements) KAPPA_RETURN_IF_ERROR(watch_(0));
       from += count;
     }
     return {};
@@ -127,7 +127,7 @@ class Unnest final : public Operator {
   std::vector<expr::ExprPtr> arrays_;
   bool with_ordinality_, outer_;
   expr::EvalContext context_;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
   int64_t slice_rows_ = 64;  // adapts to the number of elements; it changes nothing but where batches end
 };
 

@@ -42,7 +42,7 @@ class Upsert final : public Operator {
     std::vector<data::ColumnPtr> key_columns;
     for (int column : primary_key_) key_columns.push_back(batch.columns[static_cast<size_t>(column)]);
     data::RowKeys keys(key_columns, batch.rows);
-    data::RowKeys rows(batch.columns, batch.rows, /*canonical=*/false);
+    data::RowKeys rows(batch.columns, batch.rows, /*canonical=*/false, /*hashed=*/false);
     std::vector<int32_t> select(static_cast<size_t>(batch.rows));
     std::iota(select.begin(), select.end(), 0);
     std::vector<state::Ref> refs(select.size());

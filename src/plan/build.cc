@@ -487,6 +487,17 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
   return copy;
 }
 
+NodePtr WithOneFlush(const NodePtr& node) {
+  std::vector<NodePtr> inputs;
+  for (const NodePtr& input : node->inputs) inputs.push_back(WithOneFlush(input));
+  NodePtr flushed = WithInputs(node, std::move(inputs));
+  const bool collects = node->kind == NodeKind::kAggregate || node->kind == NodeKind::kTopN || node->kind == NodeKind::kOver;
+  if (!collects || flushed->append_only) return flushed;
+  auto copy = Clone(*flushed);
+  copy->append_only = true;
+  return copy;
+}
+
 NodePtr Over(const Node& node, NodePtr input) {
   auto copy = Clone(node);
   const auto width = static_cast<ptrdiff_t>(node.inputs[0]->schema.fields.size());

@@ -51,6 +51,8 @@ NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments
 
 /// The same node over other inputs (of the same schemas).
 NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs);
+/// The plan for a run with one flush: what collects until then never takes back what it gave.
+NodePtr WithOneFlush(const NodePtr& node);
 /// The same node over an input that has more columns after (or, for nodes that pass columns on, between) those that it knew: its
 /// expressions are over the new input already. Filters, projections, aggregates, unnests and windows.
 NodePtr Over(const Node& node, NodePtr input);

@@ -30,7 +30,7 @@ MemoryUse GetMemoryUse();
 /// a step that has begun gets memory above the bound, up to half of the bound more; then the process ends.
 Status CheckMemory();
 
-/// Gives memory that malloc keeps for later back to the system, when that is much. Costs milliseconds: for quiet moments.
+/// Gives the memory that the allocator keeps for later back to the system. Costs milliseconds: for quiet moments.
 void ReleaseFreeMemory();
 
 namespace internal {

@@ -81,7 +81,7 @@ void Run(int64_t rows, int64_t groups, bool append_only) {
     double flush = Now() - start;
     std::printf("%9lld groups, %s pass: %6.1f M rows/s in batches, flush of %lld rows %.3f s\n", static_cast<long long>(groups), phase,
                 static_cast<double>(rows) / update / 1e6, static_cast<long long>(emitted), flush);
-    out.clear();
+    out.Take();
   }
 }
 

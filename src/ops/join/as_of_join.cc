@@ -247,7 +247,7 @@ Status AsOfJoin::Change(RowTree& tree, std::string_view time, std::string_view r
 Status AsOfJoin::ApplyRight(Output& out) {
   KAPPA_ASSIGN_OR_RETURN(const Changes changes, Take(kRight));
   if (changes.select.empty()) return {};
-  const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false);
+  const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false, /*hashed=*/false);
   std::vector<Ref> refs(changes.select.size());
   keys_.FindOrInsertBatch(*changes.keys, changes.select, refs.data());
   std::vector<size_t> order(refs.size());  // of select, by key and time
@@ -320,7 +320,7 @@ Status AsOfJoin::ApplyLeft(Output& out) {
     matches.resize(rows.size());
   }
   if (!changes.select.empty()) {
-    const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false);
+    const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false, /*hashed=*/false);
     std::vector<Ref> refs(changes.select.size());
     keys_.FindOrInsertBatch(*changes.keys, changes.select, refs.data());
     for (size_t j = 0; j < refs.size(); ++j) {

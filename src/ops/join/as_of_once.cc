@@ -71,7 +71,7 @@ class AsOfOnce final : public Operator {
     for (data::ChangeBatch& batch : pending_[0]) {
       KAPPA_RETURN_IF_ERROR(Probe(batch, out));
       batch = {};
-      if (watch_) KAPPA_RETURN_IF_ERROR(watch_(out, 0));
+      if (watch_) KAPPA_RETURN_IF_ERROR(watch_(0));
     }
     pending_[0].clear();
     held_bytes_ = 0;
@@ -98,7 +98,7 @@ class AsOfOnce final : public Operator {
   data::Schema right_schema_;
   bool right_append_only_;
   expr::EvalContext context_;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
   bool done_ = false;
   int64_t held_bytes_ = 0;
   std::vector<data::ChangeBatch> pending_[2];
@@ -191,7 +191,7 @@ void AsOfOnce::KeepOneOfATime() {
   if (runs.empty()) return;
   std::vector<data::ColumnPtr> columns;
   for (const data::ColumnPtr& column : right_.columns) columns.push_back(data::Gather(*column, rows));
-  const data::RowKeys bytes(columns, static_cast<int64_t>(rows.size()), /*canonical=*/false);
+  const data::RowKeys bytes(columns, static_cast<int64_t>(rows.size()), /*canonical=*/false, /*hashed=*/false);
   int64_t at = 0;  // of the run's rows
   for (const auto& [from, to] : runs) {
     int64_t least = at;

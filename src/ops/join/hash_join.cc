@@ -165,7 +165,7 @@ class HashJoin final : public Operator {
   std::vector<bool> null_equal_;
   expr::ExprPtr residual_;
   expr::EvalContext context_;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
 };
 
 data::Batch HashJoin::Assemble(int port, data::Batch a, data::Batch b) {
@@ -316,7 +316,7 @@ Status HashJoin::EmitPairs(Probe& probe, std::span<const int32_t> positions, std
     }
   }
   if (pairs_ && joined.rows > 0) out.push_back(Weighted(std::move(joined), std::move(weights)));
-  return watch_ ? watch_(out, 0) : Status();
+  return watch_ ? watch_(0) : Status();
 }
 
 void HashJoin::EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out) {

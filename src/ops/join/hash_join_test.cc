@@ -153,7 +153,7 @@ TEST(HashJoin, IsWatchedWhileItWorks) {
     OperatorOptions options;
     options.bounded = true;
     int pieces = 0;
-    options.watch = [&](Output&, int64_t) -> Status {
+    options.watch = [&](int64_t) -> Status {
       if (++pieces == 3) return Error(sqlstate::kQueryCanceled, "enough");
       return {};
     };

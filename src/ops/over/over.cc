@@ -111,7 +111,7 @@ class Over final : public Operator {
   data::Schema results_;  // of the functions
   expr::EvalContext context_;
   std::unique_ptr<WindowFunctions> functions_;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
   state::Arena arena_;
   OrderedRows rows_;
   state::KeyedTable partitions_;
@@ -155,7 +155,7 @@ Status Over::Apply() {
   }
   const data::RowKeys partitions(partition, batch.rows);
   const OrderKeys orders(order, batch.rows);
-  const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false);
+  const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false, /*hashed=*/false);
   std::vector<int32_t> all(static_cast<size_t>(batch.rows));
   std::iota(all.begin(), all.end(), 0);
   std::vector<Ref> refs(all.size());
@@ -304,7 +304,7 @@ Status Over::Compute(Chunk& chunk, Output& out) {
   const data::Batch batch = decoder.Finish();
   KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results,
                          functions_->Evaluate(batch, chunk.segments, chunk.peer_start, chunk.states, context_));
-  const data::RowKeys fresh(results, results[0]->size(), /*canonical=*/false);
+  const data::RowKeys fresh(results, results[0]->size(), /*canonical=*/false, /*hashed=*/false);
   RowDecoder old_results(results_);
   std::vector<int32_t> old_rows, new_rows, new_results;
   int64_t result = 0;
@@ -344,7 +344,7 @@ Status Over::Compute(Chunk& chunk, Output& out) {
     out.push_back(Joined(rows_at(new_rows), std::move(columns), 1));
   }
   chunk = {};
-  return watch_ ? watch_(out, 0) : Status();
+  return watch_ ? watch_(0) : Status();
 }
 
 Status Over::EmitDeleted(Output& out) {

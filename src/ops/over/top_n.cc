@@ -30,7 +30,7 @@ struct RankedRow {
   int64_t rank;
 };
 
-constexpr int64_t kEmitRows = 65536;
+constexpr int64_t kEmitRows = 8192;
 
 // Input        changes of any weight, one port.
 // State        a table from the row key of `partition` to PartitionHead; the rows of each partition, in order. Append-only input with
@@ -74,6 +74,7 @@ class TopN final : public Operator {
   struct Touched {
     Ref partition;
     size_t old_from, old_count;  // its emitted rows, in old_
+    int32_t entering = -1;       // single: the place in the batch's entering rows of the best of them
   };
   /// The keys of a batch of rows.
   struct Keys {
@@ -84,6 +85,7 @@ class TopN final : public Operator {
   PartitionHead* Head(Ref partition) { return reinterpret_cast<PartitionHead*>(partitions_.MutablePayload(partition)); }
   Result<Keys> Evaluate(const data::Batch& batch);
   Status Append(const data::ChangeBatch& batch);
+  std::vector<int32_t> Entering(const data::ChangeBatch& batch, const Keys& keys, std::span<const Ref> partitions);
   Status Apply();
   void Touch(Ref partition, PartitionHead* head);
   void ReplaceSingle(PartitionHead* head, std::string_view order, std::string_view row);
@@ -101,7 +103,7 @@ class TopN final : public Operator {
   bool with_rank_;
   data::Schema schema_;
   expr::EvalContext context_;
-  std::function<Status(Output&, int64_t)> watch_;
+  std::function<Status(int64_t)> watch_;
   bool append_only_ = false;
   bool single_ = false;
   int64_t keep_ = INT64_MAX;  // rows that can still matter, by rank
@@ -190,6 +192,33 @@ void TopN::Prune(PartitionHead* head) {
   }
 }
 
+/// The rows of a batch that may get in. Where a partition keeps one row, only the best of each, with its peers.
+std::vector<int32_t> TopN::Entering(const data::ChangeBatch& batch, const Keys& keys, std::span<const Ref> partitions) {
+  std::vector<int32_t> entering;
+  for (int32_t i = 0; i < batch.rows; ++i) {
+    const Ref partition = partitions[static_cast<size_t>(i)];
+    const std::string_view order = keys.order->key(i);
+    if (batch.weight(i) <= 0 || !MayEnter(*reinterpret_cast<const PartitionHead*>(partitions_.Payload(partition)), order)) continue;
+    if (single_) {
+      PartitionHead* head = Head(partition);
+      Touch(partition, head);
+      int32_t& best = touched_[head->touched - 1].entering;
+      const int by_order = best < 0 ? 0 : order.compare(keys.order->key(entering[static_cast<size_t>(best)]));
+      if (by_order > 0) continue;
+      if (by_order < 0) {
+        entering[static_cast<size_t>(best)] = i;
+        continue;
+      }
+      best = static_cast<int32_t>(entering.size());
+    }
+    entering.push_back(i);
+  }
+  if (single_) {
+    for (const int32_t i : entering) touched_[Head(partitions[static_cast<size_t>(i)])->touched - 1].entering = -1;
+  }
+  return entering;
+}
+
 Status TopN::Append(const data::ChangeBatch& batch) {
   KAPPA_ASSIGN_OR_RETURN(const Keys keys, Evaluate(batch.AsBatch()));
   std::vector<int32_t> all(static_cast<size_t>(batch.rows));
@@ -197,14 +226,10 @@ Status TopN::Append(const data::ChangeBatch& batch) {
   std::vector<Ref> refs(all.size());
   partitions_.FindOrInsertBatch(*keys.partitions, all, refs.data());
   // Most rows of a long stream do not get in: only the others are turned into bytes.
-  std::vector<int32_t> entering;
-  for (size_t i = 0; i < all.size(); ++i) {
-    const auto& head = *reinterpret_cast<const PartitionHead*>(partitions_.Payload(refs[i]));
-    if (batch.weight(all[i]) > 0 && MayEnter(head, keys.order->key(all[i]))) entering.push_back(all[i]);
-  }
+  const std::vector<int32_t> entering = Entering(batch, keys, refs);
   if (entering.empty()) return {};
   const data::ChangeBatch rows = static_cast<int64_t>(entering.size()) == batch.rows ? batch : data::Gather(batch, entering);
-  const data::RowKeys bytes(rows.columns, static_cast<int64_t>(entering.size()), /*canonical=*/false);
+  const data::RowKeys bytes(rows.columns, static_cast<int64_t>(entering.size()), /*canonical=*/false, /*hashed=*/false);
   for (size_t k = 0; k < entering.size(); ++k) {
     const int32_t i = entering[k];
     const Ref partition = refs[static_cast<size_t>(i)];
@@ -234,7 +259,7 @@ Status TopN::Apply() {
   held_bytes_ = 0;
   if (batch.rows == 0) return {};
   KAPPA_ASSIGN_OR_RETURN(const Keys keys, Evaluate(batch.AsBatch()));
-  const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false);
+  const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false, /*hashed=*/false);
   std::vector<int32_t> all(static_cast<size_t>(batch.rows));
   std::iota(all.begin(), all.end(), 0);
   std::vector<Ref> refs(all.size());
@@ -332,7 +357,7 @@ Status TopN::Flush(Output& out) {
     Visible(*head, now);
     size_t a = touched.old_from, b = 0;
     const size_t a_end = a + touched.old_count;
-    if (watch_ && ++since_watch % 1024 == 0) KAPPA_RETURN_IF_ERROR(watch_(out, 0));
+    if (watch_ && ++since_watch % 1024 == 0) KAPPA_RETURN_IF_ERROR(watch_(0));
     while (a < a_end || b < now.size()) {
       int order = a == a_end ? 1 : b == now.size() ? -1 : 0;
       if (order == 0 && SameRow(old_[a], now[b], &order)) {
