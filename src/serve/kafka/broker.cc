@@ -23,7 +23,10 @@ void Broker::StopWaiting() {
   waiters_->Stop();
   stopping_ = true;
   groups_.Do([](group::Coordinator& coordinator) { coordinator.AnswerWaiting(); });
-  transactions_.Do([](txn::Coordinator& coordinator) { coordinator.AnswerWaiting(); });
+  transactions_.Do([this](txn::Coordinator& coordinator) {
+    coordinator.AnswerWaiting();
+    *gone_ = true;  // what still waits there may be called back when this is gone
+  });
 }
 
 Frame ApiVersionsFrame(RequestHeader header) {
@@ -102,11 +105,13 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
       }
       // The records stay behind until the coordinator has answered, and what follows on the connection behind them.
       transactions_.Do([&](txn::Coordinator& coordinator) {
-        coordinator.AddPartitions(*request.transactional_id, producer, places, [this, header, kept = std::string(body), reply](txn::TxnError error) {
-          ProduceRequest again;
-          if (!Decode(header, kept, again, reply)) return;
-          Produce(header, again, error == txn::TxnError::kProducerFenced ? Code::kInvalidProducerEpoch : static_cast<Code>(error), reply);
-        });
+        coordinator.AddPartitions(
+            *request.transactional_id, producer, places, [this, gone = gone_, header, kept = std::string(body), reply](txn::TxnError error) {
+              if (*gone) return;
+              ProduceRequest again;
+              if (!Decode(header, kept, again, reply)) return;
+              Produce(header, again, error == txn::TxnError::kProducerFenced ? Code::kInvalidProducerEpoch : static_cast<Code>(error), reply);
+            });
       });
       return Pace::kWait;
     }

@@ -156,6 +156,7 @@ class Broker {
   KafkaMetrics& metrics_;
   const std::shared_ptr<FetchWaiters> waiters_;
   std::atomic<bool> stopping_{false};
+  const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);  // guarded by the lock of transactions_, under which its replies run
 };
 
 /// Encodes a response; consumes it.

@@ -111,8 +111,10 @@ void Broker::TxnOffsetCommit(int16_t version, TxnOffsetCommitRequest request, Re
   };
   if (version < kTxnOffsetCommitAdds) return commit();
   transactions_.Do([&](txn::Coordinator& coordinator) {
-    coordinator.AddGroup(request.transactional_id, producer, request.group,
-                         [commit, answer](txn::TxnError error) mutable { error == txn::TxnError::kNone ? commit() : answer(ToCode(error, 0, 1)); });
+    coordinator.AddGroup(request.transactional_id, producer, request.group, [commit, answer, gone = gone_](txn::TxnError error) mutable {
+      if (*gone) return;
+      error == txn::TxnError::kNone ? commit() : answer(ToCode(error, 0, 1));
+    });
   });
 }
 
