@@ -12,7 +12,7 @@
   analytics  group-by, distinct, window, top-N and join over a Parquet file, kappa run and DuckDB in turn
   disk       4 KiB write + fdatasync of this disk, the limit of everything above
 
-usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [--format json|parquet] [NAME..]
+usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [--format json|parquet] [--flink KIT] [NAME..]
 """
 import argparse
 import json
@@ -37,8 +37,8 @@ STREAM = ("CREATE STREAM events (event_id bigint, user_id text, category text, a
 VIEW = "CREATE MATERIALIZED VIEW totals AS SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM events GROUP BY user_id;"
 
 
-# M events/s of Flink 2.3 SQL, best of several settings, on a machine of this kind (2 cores of AMD EPYC): what its kit reached. For the ratio
-# only; it is not run here.
+# M events/s of Flink 2.3 SQL, best of several settings, on a machine of this kind (2 cores of AMD EPYC): what its kit reached. For the ratio where
+# Flink is not run beside kappa (--flink).
 FLINK_JSON = {"q0": 1.42, "q1": 1.42, "q2": 1.91, "q3": 5.38, "q4": 0.48, "q5": 0.91, "q7": 0.28, "q8": 4.06, "q9": 0.26, "q10": 0.55, "q11": 0.68, "q12": 1.15,
               "q13": 1.50, "q14": 1.26, "q15": 1.19, "q16": 0.40, "q17": 0.89, "q18": 0.53, "q19": 0.44, "q20": 0.42, "q21": 0.63, "q22": 1.21, "q23": 0.33}
 FLINK_PARQUET = {"q0": 4.4, "q3": 15.5, "q4": 0.53, "q5": 1.45, "q7": 0.32, "q9": 0.26, "q11": 1.3, "q15": 2.0, "q16": 0.40, "q17": 1.6, "q18": 0.62, "q19": 0.50,
@@ -178,13 +178,39 @@ class Bench:
             arguments = [word for one in [*inputs, f"side_input={folder}/side_input.csv"] for word in ("--input", one)]
             figures = [self.stats_of_run(sql, *arguments, "--output", f"{name}=blackhole:", "--threads", "2") for _ in range(3)]
             rates = [self.events / one["seconds"] / 1e6 for one in figures]
-            flink = flink_figures.get(name)
+            flink = self.flink_rate(folder, name) if self.flink else flink_figures.get(name)
             if flink:
                 ratios.append(statistics.median(rates) / flink)
             self.note(f"{name:<4} median {statistics.median(rates):6.2f} M events/s (min {min(rates):.2f}, max {max(rates):.2f}), peak memory "
-                      f"{max(one['peak_rss_bytes'] for one in figures) >> 20:5} MiB" + (f", {ratios[-1]:5.1f} times Flink's {flink}" if flink else ""))
+                      f"{max(one['peak_rss_bytes'] for one in figures) >> 20:5} MiB" + (f", {ratios[-1]:5.1f} times Flink's {flink:.2f}" if flink else ""))
         if ratios:
             self.note(f"geometric mean of the ratios to Flink: {statistics.geometric_mean(ratios):.1f}")
+
+    def flink_rate(self, folder, name):
+        """M events/s of Flink SQL over the same files, by a kit whose `flink-nexmark DATA QUERY json hashmap` prints a line of tab-separated figures,
+        the sixth of them events/s; None for what Flink cannot run. The kit warms its JVM and takes the median of three runs by itself."""
+        def kit_folder(files, path, events):
+            for kind in ("person", "auction", "bid"):
+                (path / kind).mkdir(parents=True, exist_ok=True)
+                for part in (0, 1):
+                    target = path / kind / f"part-{part}.jsonl"
+                    if not target.exists():
+                        target.symlink_to(files / f"{kind}-{part}.jsonl") if files else target.touch()
+            if files:  # the kit's has no header
+                (path / "side_input.csv").write_text((files / "side_input.csv").read_text().split("\n", 1)[1])
+            (path / "events.count").write_text(f"{events}\n")
+            return path
+
+        warm = self.folder / "warm"
+        if not warm.exists():
+            subprocess.run([self.kappa, "generate", "--nexmark", str(warm), "--events", "1000000", "--parts", "2"], check=True)
+        data = kit_folder(folder, self.folder / "flink/data", self.events)
+        empty = kit_folder(None, self.folder / "flink/empty", 0)
+        shutil.copy(data / "side_input.csv", empty)
+        environment = os.environ | {"WARM_DIR": str(kit_folder(warm, self.folder / "flink/warm", 1_000_000)), "EMPTY_DIR": str(empty), "TMP_DIR": str(self.folder)}
+        run = subprocess.run([self.flink / "flink-nexmark", str(data), name, "json", "hashmap"], env=environment, check=True, capture_output=True, text=True)
+        figures = run.stdout.split("\t")
+        return float(figures[5]) / 1e6 if len(figures) > 5 else None
 
     @staticmethod
     def duckdb_python():
@@ -354,6 +380,7 @@ def main():
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--queries", help="of nexmark, as q0,q5, or of analytics; all unless given")
     parser.add_argument("--format", choices=["json", "parquet"], default="json", help="of nexmark's files")
+    parser.add_argument("--flink", type=pathlib.Path, help="folder of a kit that runs Flink: nexmark runs it over the same JSON files, in turn")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "analytics", "nexmark"]
@@ -363,6 +390,10 @@ def main():
     bench = Bench(arguments.kappa, arguments.events)
     bench.queries = arguments.queries.split(",") if arguments.queries else []
     bench.format = arguments.format
+    bench.flink = arguments.flink
+    if bench.flink and (bench.format != "json" or not os.access(bench.flink / "flink-nexmark", os.X_OK)):
+        sys.exit(f"bench: --flink takes a folder with the program flink-nexmark, and JSON files; {bench.flink} has none" if bench.format == "json"
+                 else "bench: --flink compares over JSON files only")
     try:
         for name in names:
             if name not in every:

@@ -2,6 +2,7 @@
 """Goal: state that is ten times --state-memory gives the same answers, in bounded memory, also after kill -9; a full disk is told
 and waited for. Method: wide keys under small bounds; memory as the system counts it; a limit on file sizes stands for a full disk."""
 import json
+import os
 import random
 import resource
 import subprocess
@@ -36,6 +37,10 @@ def status(instance):
 
 def digest(instance):
     return status(instance)["views"][0]["versions"][0]["digest"]
+
+
+# Huge pages for slabs alone, so that they can be told from other memory.
+os.environ["MALLOC_CONF"] = "thp:default"
 
 
 def state_resident(pid):
