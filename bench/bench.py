@@ -93,7 +93,7 @@ TOUCH = """
 import ctypes, mmap
 available = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable")) << 10
 size = min(3 << 30, available // 2) >> 21 << 21
-memory = mmap.mmap(-1, size)
+memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory.madvise(mmap.MADV_HUGEPAGE)
 ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(memory)), 1, size)
 """
