@@ -235,7 +235,8 @@ TEST(Aggregate, Resolution) {
   EXPECT_EQ(ResolveAggregate("stddev", {A()}, false, false, 5)->type, Type(TypeId::kNumeric));
   EXPECT_EQ(ResolveAggregate("corr", {A(), B()}, false, false, 5)->type, Type(TypeId::kFloat8));
   EXPECT_EQ(ResolveAggregate("range_agg", {A()}, false, false, 5).error().sqlstate(), sqlstate::kFeatureNotSupported);
-  EXPECT_EQ(ResolveOrderedSet("rank", {MakeLiteral(Value::Int8(7))}, {{B(), true, true}}, 5)->ToString({}), "rank('7'::bigint) WITHIN GROUP (ORDER BY $1 DESC)");
+  EXPECT_EQ(ResolveOrderedSet("rank", {MakeLiteral(Value::Int8(7))}, {{B(), true, true}}, 5)->ToString({}),
+            "rank('7'::bigint) WITHIN GROUP (ORDER BY $1 DESC)");
   EXPECT_EQ(ResolveAggregate("mode", {}, false, false, 5).error().message(), "WITHIN GROUP is required for ordered-set aggregate mode");
   EXPECT_EQ(ResolveOrderedSet("mode", {}, {{S(), true, false}}, 5)->ToString({}), "mode() WITHIN GROUP (ORDER BY $2 DESC NULLS LAST)");
   EXPECT_EQ(ResolveOrderedSet("sum", {}, {{S(), false, false}}, 5).error().sqlstate(), sqlstate::kWrongObjectType);
