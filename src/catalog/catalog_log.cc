@@ -1,11 +1,10 @@
 #include "catalog/catalog_log.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <condition_variable>
 
 #include "base/bytes.h"
+#include "base/format_version.h"
 #include "data/record.h"
 #include "log/record_batch.h"
 
@@ -301,10 +300,7 @@ std::string EncodeChange(const Change& change) {
 Result<Change> DecodeChange(std::string_view bytes) {
   ByteReader in(bytes);
   const auto format = in.Little<uint8_t>();
-  if (in.ok() && format > kFormat) {
-    return Error(sqlstate::kFeatureNotSupported, fmt::format("catalog record has format {}, newer than {}", format, kFormat))
-        .Hint("Use the kappa that wrote this data folder, or a newer one.");
-  }
+  if (in.ok() && format > kFormat) return NewerFormat("catalog record", format, kFormat);
   Change change;
   switch (in.Little<uint8_t>()) {
     case 0: change = DecodeStream(in, format); break;

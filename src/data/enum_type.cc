@@ -1,23 +1,10 @@
 #include "data/enum_type.h"
 
-#include <map>
-#include <memory>
-#include <mutex>
-
 #include "base/hash.h"
+#include "data/type_registry.h"
 
 namespace kappa::data {
 namespace {
-
-struct Registry {
-  std::mutex mutex;
-  std::map<int32_t, std::unique_ptr<const EnumDefinition>> types;  // never removed: others hold pointers
-};
-
-Registry& Known() {
-  static auto* const registry = new Registry;
-  return *registry;
-}
 
 constexpr uint32_t kFirstOid = 0x40000000;  // beyond those of PostgreSQL's own types and of relations
 constexpr uint32_t kFirstArrayOid = 0x10000000, kArrayOids = 0x10000000;  // of arrays of enums: clients read oids as signed numbers
@@ -28,19 +15,11 @@ Type RegisterEnum(const EnumDefinition& definition) {
   uint64_t hash = Hash64(definition.name);
   for (const std::string& label : definition.labels) hash = CombineHash(hash, Hash64(label));
   const auto id = static_cast<int32_t>(hash & (kFirstOid - 1));
-  Registry& known = Known();
-  std::lock_guard lock(known.mutex);
-  std::unique_ptr<const EnumDefinition>& entry = known.types[id];
-  if (!entry) entry = std::make_unique<const EnumDefinition>(definition);
+  TypeRegistry<EnumDefinition>::Instance().Add(id, definition);
   return Type(TypeId::kEnum).WithModifier(id);
 }
 
-const EnumDefinition* FindEnum(const Type& type) {
-  Registry& known = Known();
-  std::lock_guard lock(known.mutex);
-  const auto found = known.types.find(type.modifier);
-  return found == known.types.end() ? nullptr : found->second.get();
-}
+const EnumDefinition* FindEnum(const Type& type) { return TypeRegistry<EnumDefinition>::Instance().Find(type.modifier); }
 
 uint32_t EnumOid(const Type& type) {
   const auto id = static_cast<uint32_t>(type.modifier);
@@ -49,10 +28,9 @@ uint32_t EnumOid(const Type& type) {
 
 Type EnumFromOid(uint32_t oid) {
   if (oid >= kFirstArrayOid && oid < kFirstArrayOid + kArrayOids) {
-    Registry& known = Known();
-    std::lock_guard lock(known.mutex);
-    for (const auto& [id, definition] : known.types)
-      if (static_cast<uint32_t>(id) % kArrayOids == oid - kFirstArrayOid) return Type::ArrayOf(TypeId::kEnum).WithModifier(id);
+    const int32_t known =
+        TypeRegistry<EnumDefinition>::Instance().FindId([&](int32_t id) { return static_cast<uint32_t>(id) % kArrayOids == oid - kFirstArrayOid; });
+    if (known >= 0) return Type::ArrayOf(TypeId::kEnum).WithModifier(known);
   }
   if (oid < kFirstOid) return {};
   const Type type = Type(TypeId::kEnum).WithModifier(static_cast<int32_t>(oid - kFirstOid));

@@ -1,26 +1,14 @@
 #include "data/record.h"
 
 #include <algorithm>
-#include <map>
-#include <memory>
-#include <mutex>
 
 #include "base/hash.h"
 #include "data/compare.h"
 #include "data/row_key.h"
+#include "data/type_registry.h"
 
 namespace kappa::data {
 namespace {
-
-struct Registry {
-  std::mutex mutex;
-  std::map<int32_t, std::unique_ptr<const RecordDefinition>> types;  // never removed: others hold pointers
-};
-
-Registry& Known() {
-  static auto* const registry = new Registry;
-  return *registry;
-}
 
 template <typename T> T Take(std::string_view& bytes) {
   KAPPA_CHECK(bytes.size() >= sizeof(T));
@@ -41,19 +29,11 @@ Type RegisterRecord(const RecordDefinition& definition) {
     hash = CombineHash(hash, static_cast<uint64_t>(type.id) << 40 | static_cast<uint64_t>(type.element) << 32 | static_cast<uint32_t>(type.modifier));
   }
   const auto id = static_cast<int32_t>(hash & INT32_MAX);
-  Registry& known = Known();
-  std::lock_guard lock(known.mutex);
-  std::unique_ptr<const RecordDefinition>& entry = known.types[id];
-  if (!entry) entry = std::make_unique<const RecordDefinition>(definition);
+  TypeRegistry<RecordDefinition>::Instance().Add(id, definition);
   return Type(TypeId::kRecord).WithModifier(id);
 }
 
-const RecordDefinition* FindRecord(const Type& type) {
-  Registry& known = Known();
-  std::lock_guard lock(known.mutex);
-  const auto found = known.types.find(type.modifier);
-  return found == known.types.end() ? nullptr : found->second.get();
-}
+const RecordDefinition* FindRecord(const Type& type) { return TypeRegistry<RecordDefinition>::Instance().Find(type.modifier); }
 
 bool FieldsAreKnown(const Type& type) {
   if (!type.is_record()) return true;

@@ -82,8 +82,8 @@ struct Graph::Impl {
     int scan = -1;                                          // index into scans
     std::vector<ops::Distribution> distribution;            // per port
     std::vector<std::unique_ptr<ops::Operator>> operators;  // one per shard, or one in all
-    size_t tail = 0;  // the last node of its pipeline
-    Lanes out;        // of a pipeline's last node: what it gave; of its first: rows of its own, pushed or constant
+    size_t pipeline = 0;  // index into pipelines
+    Lanes out;            // of a pipeline's last node: what it gave; of its first: rows of its own, pushed or constant
     std::vector<int64_t> lane_rows;  // of a scan: pushed since the last step
     int64_t rows_in = 0, rows_out = 0, batches = 0, nanos = 0;
     int64_t scan_errors = 0;  // rows for which the scan's predicate failed
@@ -186,7 +186,7 @@ struct Graph::Impl {
   /// Counts what the node and the end of its pipeline hold, stops the run when it must, and hands a large output on.
   Status Watch(size_t index, int64_t more_bytes = 0) {
     CountState(nodes[index]);
-    Node& tail = nodes[nodes[index].tail];
+    Node& tail = nodes[pipelines[nodes[index].pipeline].back()];
     CountOutput(tail);
     int64_t bytes = more_bytes;
     for (const Node& other : nodes) bytes += other.out_bytes + other.state_bytes;
@@ -213,8 +213,7 @@ struct Graph::Impl {
   Status HandOver(Node& tail) {
     std::vector<data::ChangeBatch> batches = std::exchange(tail.out[0], {});
     CountOutput(tail);
-    const std::vector<size_t>& pipeline =
-        *std::find_if(pipelines.begin(), pipelines.end(), [&](const auto& one) { return one.front() == tail.user; });
+    const std::vector<size_t>& pipeline = pipelines[nodes[tail.user].pipeline];
     std::vector<Work> work(pipeline.size());
     LaneRun run(*this, pipeline, 0, work);
     for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(run.Take(0, tail.user_port, std::move(batch)));
@@ -502,22 +501,18 @@ struct Graph::Impl {
   }
 
   void MakePipelines() {
-    std::vector<size_t> pipeline_of(nodes.size());
     for (size_t n = 0; n < nodes.size(); ++n) {
       Node& node = nodes[n];
-      const size_t before = FollowsInLane(node) ? pipeline_of[node.inputs[0]] : SIZE_MAX;
-      const bool follows = before != SIZE_MAX && (nodes[node.inputs[0]].operators.empty() || nodes[node.inputs[0]].operators.size() == lanes());
-      pipeline_of[n] = follows ? before : pipelines.size();
+      const bool follows = FollowsInLane(node) && (nodes[node.inputs[0]].operators.empty() || nodes[node.inputs[0]].operators.size() == lanes());
+      node.pipeline = follows ? nodes[node.inputs[0]].pipeline : pipelines.size();
       if (!follows) pipelines.emplace_back();
-      pipelines[pipeline_of[n]].push_back(n);
+      pipelines[node.pipeline].push_back(n);
       if (node.user == SIZE_MAX) continue;
       const Node& user = nodes[node.user];
       node.parts_for_user =
           user.operators.size() > 1 && user.distribution[static_cast<size_t>(node.user_port)].kind == ops::Distribution::Kind::kHash;
       if (node.parts_for_user) node.parts.assign(lanes(), Lanes(user.operators.size()));
     }
-    for (const std::vector<size_t>& pipeline : pipelines)
-      for (const size_t n : pipeline) nodes[n].tail = pipeline.back();
   }
 };
 

@@ -1,8 +1,7 @@
 #include "flow/journal.h"
 
-#include <fmt/format.h>
-
 #include "base/bytes.h"
+#include "base/format_version.h"
 #include "log/record_batch.h"
 
 namespace kappa::flow {
@@ -37,10 +36,7 @@ Result<EpochRecord> EpochRecord::Decode(std::string_view bytes) {
   ByteReader in(bytes);
   EpochRecord record;
   const auto version = in.Little<uint8_t>();
-  if (in.ok() && version > kJournalVersion) {
-    return Error(sqlstate::kFeatureNotSupported, fmt::format("journal record has format {}, newer than {}", version, kJournalVersion))
-        .Hint("Use the kappa that wrote this data folder, or a newer one.");
-  }
+  if (in.ok() && version > kJournalVersion) return NewerFormat("journal record", version, kJournalVersion);
   record.epoch = in.Varint();
   record.wall_us = in.Little<int64_t>();
   for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {

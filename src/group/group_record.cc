@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "base/format_version.h"
 
 namespace kappa::group {
 namespace {
@@ -11,10 +12,7 @@ constexpr uint8_t kVersion = 1;
 
 Error Damaged(std::string_view what) { return Error(sqlstate::kDataCorrupted, fmt::format("{} of the group log cannot be decoded", what)); }
 
-Error Newer(std::string_view what, int found) {
-  return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of the group log has format {}, newer than {}", what, found, kVersion))
-      .Hint("Use the kappa that wrote this data folder, or a newer one.");
-}
+Error Newer(std::string_view what, int found) { return NewerFormat(fmt::format("{} of the group log", what), found, kVersion); }
 
 void PutText(ByteWriter& out, const std::optional<std::string>& text) {
   out.Little<uint8_t>(text ? 1 : 0);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "base/format_version.h"
 
 namespace kappa::txn {
 namespace {
@@ -12,10 +13,7 @@ constexpr uint8_t kTransactionalId = 1;  // the one kind of key
 
 Error Damaged(std::string_view what) { return Error(sqlstate::kDataCorrupted, fmt::format("{} of the log of transactions cannot be decoded", what)); }
 
-Error Newer(std::string_view what, int found) {
-  return Error(sqlstate::kFeatureNotSupported, fmt::format("{} of the log of transactions has format {}, newer than {}", what, found, kVersion))
-      .Hint("Use the kappa that wrote this data folder, or a newer one.");
-}
+Error Newer(std::string_view what, int found) { return NewerFormat(fmt::format("{} of the log of transactions", what), found, kVersion); }
 
 void Put(ByteWriter& out, const ProducerIdentity& producer) {
   out.Little(producer.id);

@@ -315,15 +315,22 @@ Result<Regex> CompileForMatch(View pattern, View options) {
   return Regex::Compile(pattern, flags);
 }
 
+/// The groups of a match, the whole of it where the expression has none; gives how many.
+int32_t AppendGroups(View text, std::span<const RegexSpan> match, ArrayBuilder& builder) {
+  if (match.size() > 1) match = match.subspan(1);
+  for (const RegexSpan& group : match) {
+    if (group.matched) builder.Append(text.substr(group.at, group.size));
+    else builder.AppendNull();
+  }
+  return static_cast<int32_t>(match.size());
+}
+
 Result<Bytes> RegexMatch(View text, View pattern, View options) {
   KAPPA_ASSIGN_OR_RETURN(const Regex regex, CompileForMatch(pattern, options));
   std::vector<RegexSpan> groups;
   if (!regex.Find(text, 0, groups)) return Bytes();
   ArrayBuilder builder(TypeId::kText);
-  for (size_t i = groups.size() > 1 ? 1 : 0; i < groups.size(); ++i) {
-    if (groups[i].matched) builder.Append(text.substr(groups[i].at, groups[i].size));
-    else builder.AppendNull();
-  }
+  AppendGroups(text, groups, builder);
   return Bytes(builder.Finish());
 }
 
@@ -335,13 +342,8 @@ Result<std::string> RegexMatches(View text, View pattern, View options) {
   std::vector<RegexSpan> groups;
   int32_t matches = 0, width = 0;
   for (size_t from = 0; regex.Find(text, from, groups);) {
-    const size_t first = groups.size() > 1 ? 1 : 0;
     ++matches;
-    width = static_cast<int32_t>(groups.size() - first);
-    for (size_t i = first; i < groups.size(); ++i) {
-      if (groups[i].matched) builder.Append(text.substr(groups[i].at, groups[i].size));
-      else builder.AppendNull();
-    }
+    width = AppendGroups(text, groups, builder);
     if (!flags.global) break;
     from = groups[0].at + groups[0].size;
     if (groups[0].size > 0) continue;

@@ -141,8 +141,16 @@ class Reader {
   }
 
   Status Field(const Element& element, bool alone) {
+    switch (element.part) {
+      case Part::kYear:
+      case Part::kMonth:
+      case Part::kDay:
+      case Part::kDayOfYear: dated_ = true; break;
+      case Part::kZoneHour:
+      case Part::kZoneMinute: zoned_ = true; break;
+      default: timed_ = true;
+    }
     if (element.part == Part::kMeridian) {
-      timed_ = true;
       for (const std::string_view word : {"A.M.", "P.M.", "AM", "PM"}) {
         if (!StartsWithWord(rest_, word)) continue;
         afternoon_ = word[0] == 'P';
@@ -152,62 +160,34 @@ class Reader {
       return Error(sqlstate::kInvalidDatetimeFormat, fmt::format("invalid value \"{}\" for \"AM\"", rest_.substr(0, 2)));
     }
     if (element.part == Part::kZoneHour) {
-      zoned_ = true;
       if (rest_.empty()) return TooShort();
       negative_zone_ = rest_.front() == '-';
       if (rest_.front() == '+' || rest_.front() == '-' || rest_.front() == ' ') rest_.remove_prefix(1);
     }
     KAPPA_ASSIGN_OR_RETURN(const int64_t value, Number(element, alone));
     switch (element.part) {
-      case Part::kYear: {
-        dated_ = true;
+      case Part::kYear:
         year_ = value;
         // Two digits are of the years nearest to 2020.
         if (taken_ < 4) year_ = taken_ == 3 ? (value < 520 ? 2000 : 1000) + value : value < 70 ? 2000 + value : 1900 + value;
         return {};
-      }
-      case Part::kMonth:
-        dated_ = true;
-        month_ = value;
-        return {};
-      case Part::kDay:
-        dated_ = true;
-        day_ = value;
-        return {};
-      case Part::kDayOfYear:
-        dated_ = true;
-        day_of_year_ = value;
-        return {};
-      case Part::kHour24:
-        timed_ = true;
-        hour_ = value;
-        return {};
+      case Part::kMonth: month_ = value; return {};
+      case Part::kDay: day_ = value; return {};
+      case Part::kDayOfYear: day_of_year_ = value; return {};
+      case Part::kHour24: hour_ = value; return {};
       case Part::kHour12:
-        timed_ = twelve_ = true;
+        twelve_ = true;
         hour_ = value;
         return {};
-      case Part::kMinute:
-        timed_ = true;
-        minute_ = value;
-        return {};
-      case Part::kSecond:
-        timed_ = true;
-        second_ = value;
-        return {};
-      case Part::kSecondOfDay:
-        timed_ = true;
-        second_of_day_ = value;
-        return {};
+      case Part::kMinute: minute_ = value; return {};
+      case Part::kSecond: second_ = value; return {};
+      case Part::kSecondOfDay: second_of_day_ = value; return {};
       case Part::kFraction:
-        timed_ = true;
         micros_ = value;
         for (size_t digits = taken_; digits < 6; ++digits) micros_ *= 10;
         return {};
       case Part::kZoneHour: zone_hours_ = value; return {};
-      case Part::kZoneMinute:
-        zoned_ = true;
-        zone_minutes_ = value;
-        return {};
+      case Part::kZoneMinute: zone_minutes_ = value; return {};
       default: return {};
     }
   }

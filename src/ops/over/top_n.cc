@@ -82,6 +82,7 @@ class TopN final : public Operator {
     std::unique_ptr<OrderKeys> order;
   };
 
+  const PartitionHead& Read(Ref partition) const { return *reinterpret_cast<const PartitionHead*>(partitions_.Payload(partition)); }
   PartitionHead* Head(Ref partition) { return reinterpret_cast<PartitionHead*>(partitions_.MutablePayload(partition)); }
   Result<Keys> Evaluate(const data::Batch& batch);
   Status Append(const data::ChangeBatch& batch);
@@ -198,7 +199,7 @@ std::vector<int32_t> TopN::Entering(const data::ChangeBatch& batch, const Keys& 
   for (int32_t i = 0; i < batch.rows; ++i) {
     const Ref partition = partitions[static_cast<size_t>(i)];
     const std::string_view order = keys.order->key(i);
-    if (batch.weight(i) <= 0 || !MayEnter(*reinterpret_cast<const PartitionHead*>(partitions_.Payload(partition)), order)) continue;
+    if (batch.weight(i) <= 0 || !MayEnter(Read(partition), order)) continue;
     if (single_) {
       PartitionHead* head = Head(partition);
       Touch(partition, head);
@@ -214,7 +215,7 @@ std::vector<int32_t> TopN::Entering(const data::ChangeBatch& batch, const Keys& 
     entering.push_back(i);
   }
   if (single_) {
-    for (const int32_t i : entering) touched_[Head(partitions[static_cast<size_t>(i)])->touched - 1].entering = -1;
+    for (const int32_t i : entering) touched_[Read(partitions[static_cast<size_t>(i)]).touched - 1].entering = -1;
   }
   return entering;
 }

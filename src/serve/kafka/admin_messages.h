@@ -4,6 +4,7 @@
 #include "serve/kafka/codec.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/topic_messages.h"
 
 namespace kappa::serve::kafka {
 
@@ -141,26 +142,18 @@ struct DeleteRecordsRequest {
   }
 };
 
-struct DeleteRecordsResponse {
-  struct Partition {
-    int32_t index = 0;
-    int64_t low_watermark = -1;
-    Code error = Code::kNone;
-    template <class C> void Fields(C& c) {
-      c(index);
-      c(low_watermark);
-      c(error);
-      c.Tags();
-    }
-  };
-  int32_t throttle_ms = 0;
-  std::vector<OfTopic<Partition>> topics;
+struct DeletedRecords {
+  int32_t index = 0;
+  int64_t low_watermark = -1;
+  Code error = Code::kNone;
   template <class C> void Fields(C& c) {
-    c(throttle_ms);
-    c(topics);
+    c(index);
+    c(low_watermark);
+    c(error);
     c.Tags();
   }
 };
+using DeleteRecordsResponse = ByTopic<DeletedRecords>;
 
 struct OffsetForLeaderEpochRequest {
   struct Partition {
@@ -183,28 +176,20 @@ struct OffsetForLeaderEpochRequest {
   }
 };
 
-struct OffsetForLeaderEpochResponse {
-  struct Partition {
-    Code error = Code::kNone;
-    int32_t index = 0;
-    int32_t leader_epoch = -1;
-    int64_t end_offset = -1;
-    template <class C> void Fields(C& c) {
-      c(error);
-      c(index);
-      c(leader_epoch);
-      c(end_offset);
-      c.Tags();
-    }
-  };
-  int32_t throttle_ms = 0;
-  std::vector<OfTopic<Partition>> topics;
+struct LeaderEpochEnd {
+  Code error = Code::kNone;
+  int32_t index = 0;
+  int32_t leader_epoch = -1;
+  int64_t end_offset = -1;
   template <class C> void Fields(C& c) {
-    c(throttle_ms);
-    c(topics);
+    c(error);
+    c(index);
+    c(leader_epoch);
+    c(end_offset);
     c.Tags();
   }
 };
+using OffsetForLeaderEpochResponse = ByTopic<LeaderEpochEnd>;
 
 struct DescribeLogDirsRequest {
   std::optional<std::vector<OfTopic<int32_t>>> topics;  // null: all

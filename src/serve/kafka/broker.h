@@ -141,8 +141,8 @@ class Broker {
       std::shared_ptr<log::Topic> topic;
       for (auto& in : asked.partitions) {
         auto& out = answer.partitions.emplace_back();
-        out.index = in.index;
-        if (log::Partition* partition = FindPartition(asked.name, in.index, topic, out.error)) each(in, out, *partition, asked.name);
+        out.index = IndexOf(in);
+        if (log::Partition* partition = FindPartition(asked.name, out.index, topic, out.error)) each(in, out, *partition, asked.name);
       }
     }
   }

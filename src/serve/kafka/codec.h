@@ -40,17 +40,6 @@ template <class T> struct Tagged {
 };
 template <class T> Tagged(int, T&) -> Tagged<T>;
 
-/// A topic with a list of something for each of its partitions.
-template <class Partition> struct OfTopic {
-  std::string name;
-  std::vector<Partition> partitions;
-  template <class C> void Fields(C& c) {
-    c(name);
-    c(partitions);
-    c.Tags();
-  }
-};
-
 /// Reads from borrowed bytes. Never allocates more than the bytes at hand justify; check ok() at the end.
 class Decoder {
  public:

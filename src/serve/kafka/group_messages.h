@@ -4,6 +4,7 @@
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/codec.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/topic_messages.h"
 
 namespace kappa::serve::kafka {
 
@@ -195,16 +196,6 @@ struct LeaveGroupResponse {
   }
 };
 
-struct PartitionError {
-  int32_t index = 0;
-  Code error = Code::kNone;
-  template <class C> void Fields(C& c) {
-    c(index);
-    c(error);
-    c.Tags();
-  }
-};
-
 struct OffsetCommitRequest {
   struct Partition {
     int32_t index = 0;
@@ -322,12 +313,8 @@ struct OffsetFetchResponse {
 };
 
 struct OffsetDeleteRequest {
-  struct Partition {
-    int32_t index = 0;
-    template <class C> void Fields(C& c) { c(index); }
-  };
   std::string group;
-  std::vector<OfTopic<Partition>> topics;
+  std::vector<OfTopic<int32_t>> topics;
   template <class C> void Fields(C& c) {
     c(group);
     c(topics);

@@ -187,12 +187,7 @@ void Broker::OffsetFetch(int16_t version, OffsetFetchRequest request, Respond<Of
 }
 
 void Broker::OffsetDelete(const OffsetDeleteRequest& request, Respond<OffsetDeleteResponse> respond) {
-  std::vector<group::TopicPartitions> topics;
-  for (const auto& asked : request.topics) {
-    auto& topic = topics.emplace_back();
-    topic.topic = asked.name;
-    for (const auto& partition : asked.partitions) topic.partitions.push_back(partition.index);
-  }
+  const std::vector<group::TopicPartitions> topics = ToPartitions(request.topics);
   groups_.Do([&](group::Coordinator& coordinator) {
     coordinator.DeleteOffsets(
         request.group, topics,

@@ -3,6 +3,7 @@
 
 #include "serve/kafka/codec.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/topic_messages.h"
 
 namespace kappa::serve::kafka {
 

@@ -3,6 +3,7 @@
 
 #include "serve/kafka/codec.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/topic_messages.h"
 
 namespace kappa::serve::kafka {
 
@@ -20,24 +21,7 @@ struct AddPartitionsToTxnRequest {
   }
 };
 
-struct AddPartitionsToTxnResponse {
-  struct Partition {
-    int32_t index = 0;
-    Code error = Code::kNone;
-    template <class C> void Fields(C& c) {
-      c(index);
-      c(error);
-      c.Tags();
-    }
-  };
-  int32_t throttle_ms = 0;
-  std::vector<OfTopic<Partition>> topics;
-  template <class C> void Fields(C& c) {
-    c(throttle_ms);
-    c(topics);
-    c.Tags();
-  }
-};
+using AddPartitionsToTxnResponse = ByTopic<PartitionError>;
 
 struct AddOffsetsToTxnRequest {
   std::string transactional_id;
@@ -100,16 +84,7 @@ struct TxnOffsetCommitRequest {
   }
 };
 
-struct TxnOffsetCommitResponse {
-  using Partition = AddPartitionsToTxnResponse::Partition;
-  int32_t throttle_ms = 0;
-  std::vector<OfTopic<Partition>> topics;
-  template <class C> void Fields(C& c) {
-    c(throttle_ms);
-    c(topics);
-    c.Tags();
-  }
-};
+using TxnOffsetCommitResponse = ByTopic<PartitionError>;
 
 struct EndTxnRequest {
   std::string transactional_id;
@@ -142,18 +117,14 @@ struct EndTxnResponse {
 };
 
 struct DescribeProducersRequest {
-  struct Partition {
-    int32_t index = 0;
-    template <class C> void Fields(C& c) { c(index); }
-  };
-  std::vector<OfTopic<Partition>> topics;
+  std::vector<OfTopic<int32_t>> topics;
   template <class C> void Fields(C& c) {
     c(topics);
     c.Tags();
   }
 };
 
-struct DescribeProducersResponse {
+struct PartitionProducers {
   struct Producer {
     int64_t id = -1;
     int32_t epoch = -1;
@@ -171,27 +142,19 @@ struct DescribeProducersResponse {
       c.Tags();
     }
   };
-  struct Partition {
-    int32_t index = 0;
-    Code error = Code::kNone;
-    std::optional<std::string> message;
-    std::vector<Producer> producers;
-    template <class C> void Fields(C& c) {
-      c(index);
-      c(error);
-      c(message);
-      c(producers);
-      c.Tags();
-    }
-  };
-  int32_t throttle_ms = 0;
-  std::vector<OfTopic<Partition>> topics;
+  int32_t index = 0;
+  Code error = Code::kNone;
+  std::optional<std::string> message;
+  std::vector<Producer> producers;
   template <class C> void Fields(C& c) {
-    c(throttle_ms);
-    c(topics);
+    c(index);
+    c(error);
+    c(message);
+    c(producers);
     c.Tags();
   }
 };
+using DescribeProducersResponse = ByTopic<PartitionProducers>;
 
 struct DescribeTransactionsRequest {
   std::vector<std::string> ids;

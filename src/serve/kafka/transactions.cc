@@ -48,33 +48,18 @@ void Broker::InitProducerId(int16_t version, const InitProducerIdRequest& reques
 void Broker::AddPartitionsToTxn(int16_t version, const AddPartitionsToTxnRequest& request, Respond<AddPartitionsToTxnResponse> respond) {
   AddPartitionsToTxnResponse response;
   std::vector<txn::TopicPartition> places;
-  bool all = true;
-  for (const auto& asked : request.topics) {
-    auto& answer = response.topics.emplace_back();
-    answer.name = asked.name;
-    std::shared_ptr<log::Topic> topic;
-    for (const int32_t index : asked.partitions) {
-      auto& out = answer.partitions.emplace_back();
-      out.index = index;
-      all &= FindPartition(asked.name, index, topic, out.error) != nullptr;
-      places.push_back({asked.name, index});
-    }
-  }
-  auto fill = [](AddPartitionsToTxnResponse& filled, Code error) {
-    for (auto& topic : filled.topics) {
-      for (auto& partition : topic.partitions) {
-        if (partition.error == Code::kNone) partition.error = error;
-      }
-    }
-  };
-  if (!all) {
-    fill(response, Code::kOperationNotAttempted);
+  ForEachPartition(request, response,
+                   [&](int32_t index, const auto&, const log::Partition&, const std::string& topic) { places.push_back({topic, index}); });
+  size_t asked = 0;
+  for (const auto& topic : request.topics) asked += topic.partitions.size();
+  if (places.size() < asked) {
+    response.SetErrors(Code::kOperationNotAttempted);
     return respond(std::move(response));
   }
   transactions_.Do([&](txn::Coordinator& coordinator) {
     coordinator.AddPartitions(request.transactional_id, {request.producer_id, request.producer_epoch}, places,
-                              [version, fill, response = std::move(response), respond = std::move(respond)](txn::TxnError error) mutable {
-                                fill(response, ToCode(error, version, 2));
+                              [version, response = std::move(response), respond = std::move(respond)](txn::TxnError error) mutable {
+                                response.SetErrors(ToCode(error, version, 2));
                                 respond(std::move(response));
                               });
   });
@@ -94,11 +79,7 @@ void Broker::TxnOffsetCommit(int16_t version, TxnOffsetCommitRequest request, Re
     offsets.push_back({topic, in.index, in.offset, in.leader_epoch, std::move(in.metadata).value_or("")});
   });
   auto answer = [response = std::move(response), respond = std::move(respond)](Code error) mutable {
-    for (auto& topic : response.topics) {
-      for (auto& partition : topic.partitions) {
-        if (partition.error == Code::kNone) partition.error = error;
-      }
-    }
+    response.SetErrors(error);
     respond(std::move(response));
   };
   const txn::ProducerIdentity producer{request.producer_id, request.producer_epoch};
