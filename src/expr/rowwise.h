@@ -130,4 +130,20 @@ template <typename F, typename R, typename... A> Kernel Make(F function, R (F::*
 /// in Read, or std::string. A first parameter EvalContext& receives the context.
 template <typename F> Kernel Rowwise(F function) { return rowwise::Make(function, &F::operator()); }
 
+/// A kernel of rows that sees NULL arguments: `body(call, row)` gives a Result<std::optional<T>>.
+template <typename Body> Kernel ByRow(Body body) {
+  using Shape = rowwise::Unwrap<std::invoke_result_t<Body, KernelCall&, int64_t>>;
+  static_assert(Shape::result && Shape::optional);
+  return [body](KernelCall& call) -> Result<data::ColumnPtr> {
+    rowwise::Sink<typename Shape::type> sink(call);
+    for (int64_t row = 0; row < call.rows; ++row) {
+      auto result = body(call, row);
+      if (!result.ok() && !call.Tolerate(result.error())) return result.error();
+      if (result.ok() && result->has_value()) sink.Put(row, **result);
+      else sink.PutNull(row);
+    }
+    return sink.Finish(call);
+  };
+}
+
 }  // namespace kappa::expr

@@ -90,24 +90,6 @@ Result<std::string> ConcatenateArrays(View left, View right) {
 
 namespace {
 
-/// A kernel of rows that sees NULL arguments: body(row) gives bytes or NULL.
-template <typename Body> Kernel ByRow(Body body) {
-  return [body](KernelCall& call) -> Result<data::ColumnPtr> {
-    data::ColumnBuilder builder(call.type, call.rows);
-    for (int64_t row = 0; row < call.rows; ++row) {
-      Result<std::optional<std::string>> result = body(call, row);
-      if (!result.ok()) {
-        if (!call.Tolerate(result.error())) return result.error();
-        builder.AppendNull();
-      } else if (result->has_value()) {
-        builder.AppendBytes(**result);
-      } else {
-        builder.AppendNull();
-      }
-    }
-    return builder.Finish();
-  };
-}
 using Bytes = std::optional<std::string>;
 
 /// The element type of the result, or of the array argument.
@@ -463,6 +445,22 @@ Result<Bytes> Slice(KernelCall& call, int64_t row) {
   return Bytes(builder.Finish(std::move(lengths)));
 }
 
+/// The number of thresholds that are not above the operand.
+Result<std::optional<int32_t>> BucketOfThresholds(KernelCall& call, int64_t row) {
+  if (call.AnyNull(row)) return std::optional<int32_t>();
+  const ArrayView thresholds(call.arguments[1].bytes(row));
+  if (thresholds.dimensions() > 1) return Error(kArraySubscriptError, "thresholds must be one-dimensional array");
+  if (thresholds.has_nulls()) return Error(sqlstate::kNullValueNotAllowed, "thresholds array must not contain NULLs");
+  const View operand = PhysicalBytes(call.arguments[0], row);
+  int32_t low = 0;
+  for (int32_t high = thresholds.size(); low < high;) {
+    const int32_t middle = low + (high - low) / 2;
+    if (data::ComparePhysical(thresholds.element(), operand, thresholds.bytes(middle)) < 0) high = middle;
+    else low = middle + 1;
+  }
+  return std::optional(low);
+}
+
 }  // namespace
 
 Result<std::optional<View>> RegexMatchElement(View text, View pattern, View options, int32_t element) {
@@ -497,6 +495,8 @@ void RegisterArrays(Registry& registry) {
       .CalledOnNull();
   registry.Function("array_positions", "anycompatiblearray, anycompatible -> int4[]", PositionsOf(), "subscripts of all elements equal to a value")
       .CalledOnNull();
+  registry.Function("width_bucket", "anycompatible, anycompatiblearray -> int4", ByRow(BucketOfThresholds),
+                    "number of thresholds, in ascending order, that are not above a value");
   registry.System("kappa_array_slice", "anyarray, variadic int4 -> anyarray", ByRow(Slice), "array[from:to]").CalledOnNull();
   registry.Function("array_fill", "anyelement, int4[] -> anyarray", ByRow(Fill), "array of copies of a value").CalledOnNull();
   registry.Function("trim_array", "anyarray, int4 -> anyarray", Rowwise([](View bytes, int32_t count) -> Result<std::string> {

@@ -152,6 +152,29 @@ Result<MaybeText> ChangePath(View json, View path_array, Change change, View val
   return MaybeText(std::move(out));
 }
 
+/// jsonb_set_lax(target, path, value, create, what a NULL value does).
+Result<MaybeText> SetLax(KernelCall& call, int64_t row) {
+  const auto& arguments = call.arguments;
+  if (arguments[0].IsNull(row) || arguments[1].IsNull(row) || (arguments.size() > 3 && arguments[3].IsNull(row))) return MaybeText();
+  const View json = arguments[0].bytes(row), path = arguments[1].bytes(row);
+  const bool create = arguments.size() <= 3 || arguments[3].Get<uint8_t>(row) != 0;
+  constexpr const char* kScalar = "cannot set path in scalar";
+  if (arguments.size() > 4 && arguments[4].IsNull(row))
+    return Error(sqlstate::kInvalidParameterValue,
+                 "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
+  if (!arguments[2].IsNull(row)) return ChangePath(json, path, Change::kSet, arguments[2].bytes(row), create, kScalar);
+  const View treatment = arguments.size() > 4 ? arguments[4].bytes(row) : "use_json_null";
+  if (treatment == "use_json_null") return ChangePath(json, path, Change::kSet, "null", create, kScalar);
+  if (treatment == "delete_key") return ChangePath(json, path, Change::kDelete, {}, false, "cannot delete path in scalar");
+  if (treatment == "return_target") return MaybeText(json);
+  if (treatment == "raise_exception")
+    return Error(sqlstate::kNullValueNotAllowed, "JSON value must not be null")
+        .Detail("Exception was raised because null_value_treatment is \"raise_exception\".")
+        .Hint("To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed.");
+  return Error(sqlstate::kInvalidParameterValue,
+               "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"");
+}
+
 void AppendPretty(View json, int level, std::string& out) {
   const JsonKind kind = data::JsonKindOf(json);
   if (kind != JsonKind::kArray && kind != JsonKind::kObject) {
@@ -427,6 +450,9 @@ void RegisterChanges(Registry& registry) {
                       return ChangePath(json, path, Change::kSet, value, create, "cannot set path in scalar");
                     }),
                     "value at a path replaced or, if asked, added");
+  const char* lax = "value at a path replaced or added; what a NULL does is told by the last argument";
+  for (const char* types : {"jsonb, text[], jsonb -> jsonb", "jsonb, text[], jsonb, bool -> jsonb", "jsonb, text[], jsonb, bool, text -> jsonb"})
+    registry.Function("jsonb_set_lax", types, ByRow(SetLax), lax).CalledOnNull();
   registry.Function("jsonb_insert", "jsonb, text[], jsonb -> jsonb", Rowwise([](View json, View path, View value) {
                       return ChangePath(json, path, Change::kInsertBefore, value, true, "cannot set path in scalar");
                     }),

@@ -79,6 +79,12 @@ double SinDegreesFirstQuadrant(double x) {
   const double one_minus_cos = 1.0 - std::cos((90 - x) * std::numbers::pi / 180);
   return 1 - one_minus_cos / kOneMinusCos60 / 2;
 }
+double CosDegreesFirstQuadrant(double x) {
+  static const double kSin30 = std::sin(30.0 * std::numbers::pi / 180);
+  static const double kOneMinusCos60 = 1.0 - std::cos(60.0 * std::numbers::pi / 180);
+  if (x <= 60) return 1 - (1.0 - std::cos(x * std::numbers::pi / 180)) / kOneMinusCos60 / 2;
+  return std::sin((90 - x) * std::numbers::pi / 180) / kSin30 / 2;
+}
 Result<double> SinDegrees(double x) {
   if (std::isnan(x)) return x;
   if (std::isinf(x)) return InputOutOfRange();
@@ -106,6 +112,45 @@ Result<double> CosDegrees(double x) {
     sign = -sign;
   }
   return sign * SinDegreesFirstQuadrant(90 - x);
+}
+
+/// Tangent, or cotangent, of degrees.
+template <bool cotangent> Result<double> TanDegrees(double x) {
+  if (std::isnan(x)) return x;
+  if (std::isinf(x)) return InputOutOfRange();
+  x = std::fmod(x, 360);
+  int sign = 1;
+  if (x < 0) {
+    x = -x;
+    sign = -sign;
+  }
+  if (x > 180) {
+    x = 360 - x;
+    sign = -sign;
+  }
+  if (x > 90) {
+    x = 180 - x;
+    sign = -sign;
+  }
+  static const double kTan45 = SinDegreesFirstQuadrant(45) / CosDegreesFirstQuadrant(45);
+  const double sine = SinDegreesFirstQuadrant(x), cosine = CosDegreesFirstQuadrant(x);
+  const double result = sign * (cotangent ? cosine / sine * kTan45 : sine / cosine / kTan45);
+  return result == 0 ? 0 : result;  // without a sign
+}
+/// Arc sine in degrees of 0 to 1.
+double AsinDegreesPositive(double x) {
+  static const double kAsinHalf = std::asin(0.5), kAcosHalf = std::acos(0.5);
+  return x <= 0.5 ? std::asin(x) / kAsinHalf * 30 : 90 - std::acos(x) / kAcosHalf * 60;
+}
+double AcosDegreesPositive(double x) {
+  static const double kAsinHalf = std::asin(0.5), kAcosHalf = std::acos(0.5);
+  return x <= 0.5 ? 90 - std::asin(x) / kAsinHalf * 30 : std::acos(x) / kAcosHalf * 60;
+}
+double AsinDegrees(double x) { return x >= 0 ? AsinDegreesPositive(x) : -AsinDegreesPositive(-x); }
+double AcosDegrees(double x) { return x >= 0 ? AcosDegreesPositive(x) : 90 + AsinDegreesPositive(-x); }
+double InDegrees(double radians) {
+  static const double kAtanOne = std::atan(1.0);
+  return radians / kAtanOne * 45;
 }
 
 std::mt19937_64& Generator() {
@@ -192,6 +237,13 @@ void RegisterMath(Registry& registry) {
                     "cotangent");
   registry.Function("sind", kUnary, Rowwise([](double x) { return SinDegrees(x); }), "sine of degrees");
   registry.Function("cosd", kUnary, Rowwise([](double x) { return CosDegrees(x); }), "cosine of degrees");
+  registry.Function("tand", kUnary, Rowwise([](double x) { return TanDegrees<false>(x); }), "tangent of degrees");
+  registry.Function("cotd", kUnary, Rowwise([](double x) { return TanDegrees<true>(x); }), "cotangent of degrees");
+  registry.Function("asind", kUnary, OnUnitInterval(AsinDegrees), "arc sine in degrees");
+  registry.Function("acosd", kUnary, OnUnitInterval(AcosDegrees), "arc cosine in degrees");
+  registry.Function("atand", kUnary, Rowwise([](double x) { return InDegrees(std::atan(x)); }), "arc tangent in degrees");
+  registry.Function("atan2d", kBinary, Rowwise([](double y, double x) { return InDegrees(std::atan2(y, x)); }),
+                    "arc tangent of the quotient in degrees");
   registry.Function("asin", kUnary, OnUnitInterval(std::asin), "arc sine");
   registry.Function("acos", kUnary, OnUnitInterval(std::acos), "arc cosine");
   registry.Function("atan", kUnary, Unary(std::atan), "arc tangent");

@@ -154,6 +154,7 @@ Result<std::string> SimilarPattern(std::string_view pattern, std::string_view es
   if (CharacterCount(escape) > 1) return Error(kInvalidEscape, "invalid escape string").Hint("Escape string must be empty or one character.");
   std::string out = "^(?:";
   bool in_class = false;
+  int quotes = 0;  // escaped ones: what lies between them is substring()'s result
   for (size_t at = 0; at < pattern.size();) {
     const size_t size = CharacterSize(pattern, at);
     const std::string_view character = pattern.substr(at, size);
@@ -161,7 +162,11 @@ Result<std::string> SimilarPattern(std::string_view pattern, std::string_view es
     if (!escape.empty() && character == escape) {
       if (at >= pattern.size()) break;
       const size_t next = CharacterSize(pattern, at);
-      if (next == 1) out += RE2::QuoteMeta(re2::StringPiece(pattern.data() + at, 1));
+      if (pattern[at] == '"') {
+        if (++quotes > 2) return Error("2200C", "SQL regular expression may not contain more than two escape-double-quote separators");
+        if (quotes == 1) out.replace(0, 4, "^(?U:");  // before it the shortest match
+        out += quotes == 1 ? ")(" : ")(?:";
+      } else if (next == 1) out += RE2::QuoteMeta(re2::StringPiece(pattern.data() + at, 1));
       else out += pattern.substr(at, next);
       at += next;
     } else if (in_class) {
@@ -544,22 +549,50 @@ void AppendReplacement(std::string_view replacement, std::string_view text, cons
   }
 }
 
-Result<std::string> RegexReplace(std::string_view text, std::string_view pattern, std::string_view replacement, std::string_view options) {
+/// The matches of a text one after the other; behind an empty one the search goes on with the next character.
+class RegexMatches {
+ public:
+  RegexMatches(const Regex& regex, std::string_view text, int32_t start)
+      : regex_(regex), text_(text), from_(CharacterOffset(text, start - 1)), ended_(start - 1 > CharacterCount(text)) {}
+
+  bool Next(std::vector<RegexSpan>& groups) {
+    if (ended_ || !regex_.Find(text_, from_, groups)) return false;
+    from_ = groups[0].at + groups[0].size;
+    if (groups[0].size > 0) return true;
+    ended_ = from_ >= text_.size();
+    if (!ended_) from_ += CharacterSize(text_, from_);
+    return true;
+  }
+
+ private:
+  const Regex& regex_;
+  std::string_view text_;
+  size_t from_;
+  bool ended_;
+};
+
+Error InvalidParameter(std::string_view name, int32_t value) {
+  return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"{}\": {}", name, value));
+}
+
+/// The nth match from a character on is replaced, or all of them when `nth` is 0.
+Result<std::string> RegexReplace(std::string_view text, std::string_view pattern, std::string_view replacement, std::string_view options,
+                                 int32_t start = 1, std::optional<int32_t> nth = {}) {
+  if (start <= 0) return InvalidParameter("start", start);
+  if (nth && *nth < 0) return InvalidParameter("n", *nth);
   KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
   KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  const int32_t chosen = nth.value_or(flags.global ? 0 : 1);
   std::string out;
-  size_t done = 0, from = 0;
+  size_t done = 0;
   std::vector<RegexSpan> groups;
-  while (regex.Find(text, from, groups)) {
+  RegexMatches matches(regex, text, start);
+  for (int32_t number = 1; matches.Next(groups); ++number) {
+    if (chosen != 0 && number != chosen) continue;
     out += text.substr(done, groups[0].at - done);
     AppendReplacement(replacement, text, groups, out);
     done = groups[0].at + groups[0].size;
-    if (!flags.global) break;
-    from = done;
-    if (groups[0].size == 0) {
-      if (done >= text.size()) break;
-      from += CharacterSize(text, done);
-    }
+    if (number == chosen) break;
   }
   return out + std::string(text.substr(done));
 }
@@ -570,21 +603,83 @@ Result<std::optional<std::string_view>> RegexSubstring(std::string_view text, st
   return regex.FindGroup(text, std::min(regex.group_count(), 1));
 }
 
-Result<int32_t> RegexCount(std::string_view text, std::string_view pattern, int32_t start, std::string_view options) {
-  if (start <= 0) return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid value for parameter \"start\": {}", start));
+/// Options of a function that has its own way to take more than the first match.
+Result<Regex> CompileNotGlobal(std::string_view function, std::string_view pattern, std::string_view options) {
   KAPPA_ASSIGN_OR_RETURN(const RegexFlags flags, ParseRegexFlags(options));
-  KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, flags));
+  if (flags.global) return Error(sqlstate::kInvalidParameterValue, fmt::format("{}() does not support the \"global\" option", function));
+  return Regex::Compile(pattern, flags);
+}
+
+Result<int32_t> RegexCount(std::string_view text, std::string_view pattern, int32_t start, std::string_view options) {
+  if (start <= 0) return InvalidParameter("start", start);
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, CompileNotGlobal("regexp_count", pattern, options));
   int32_t count = 0;
   std::vector<RegexSpan> groups;
-  for (size_t from = CharacterOffset(text, start - 1); regex.Find(text, from, groups);) {
-    ++count;
-    from = groups[0].at + groups[0].size;
-    if (groups[0].size == 0) {
-      if (from >= text.size()) break;
-      from += CharacterSize(text, from);
-    }
-  }
+  for (RegexMatches matches(regex, text, start); matches.Next(groups);) ++count;
   return count;
+}
+
+/// A group (0: all) of the nth match from a character on; not matched when there is none.
+Result<RegexSpan> NthMatch(std::string_view function, std::string_view text, std::string_view pattern, int32_t start, int32_t nth,
+                           std::string_view options, int32_t group) {
+  if (start <= 0) return InvalidParameter("start", start);
+  if (nth <= 0) return InvalidParameter("n", nth);
+  if (group < 0) return InvalidParameter("subexpr", group);
+  KAPPA_ASSIGN_OR_RETURN(const Regex regex, CompileNotGlobal(function, pattern, options));
+  if (group > regex.group_count()) return RegexSpan{};
+  std::vector<RegexSpan> groups;
+  RegexMatches matches(regex, text, start);
+  for (int32_t number = 1; matches.Next(groups); ++number)
+    if (number == nth) return groups[static_cast<size_t>(group)];
+  return RegexSpan{};
+}
+
+Result<int32_t> RegexPosition(std::string_view text, std::string_view pattern, int32_t start, int32_t nth, int32_t end, std::string_view options,
+                              int32_t group) {
+  if (end != 0 && end != 1) return InvalidParameter("endoption", end);
+  KAPPA_ASSIGN_OR_RETURN(const RegexSpan span, NthMatch("regexp_instr", text, pattern, start, nth, options, group));
+  if (!span.matched) return 0;
+  return static_cast<int32_t>(CharacterCount(text.substr(0, end == 1 ? span.at + span.size : span.at))) + 1;
+}
+
+Result<std::optional<std::string_view>> RegexPart(std::string_view text, std::string_view pattern, int32_t start, int32_t nth,
+                                                  std::string_view options, int32_t group) {
+  KAPPA_ASSIGN_OR_RETURN(const RegexSpan span, NthMatch("regexp_substr", text, pattern, start, nth, options, group));
+  return span.matched ? std::optional(text.substr(span.at, span.size)) : std::nullopt;
+}
+
+void RegisterRegexPlaces(Registry& registry) {
+  using View = std::string_view;
+  const char* place = "where the n-th match (of the 1st), or a group of it, starts or ends; 0 without one";
+  registry.Function("regexp_instr", "text, text -> int4", Rowwise([](View t, View p) { return RegexPosition(t, p, 1, 1, 0, "", 0); }), place);
+  registry.Function("regexp_instr", "text, text, int4 -> int4",
+                    Rowwise([](View t, View p, int32_t s) { return RegexPosition(t, p, s, 1, 0, "", 0); }), place);
+  registry.Function("regexp_instr", "text, text, int4, int4 -> int4",
+                    Rowwise([](View t, View p, int32_t s, int32_t n) { return RegexPosition(t, p, s, n, 0, "", 0); }), place);
+  registry.Function("regexp_instr", "text, text, int4, int4, int4 -> int4",
+                    Rowwise([](View t, View p, int32_t s, int32_t n, int32_t e) { return RegexPosition(t, p, s, n, e, "", 0); }), place);
+  registry.Function("regexp_instr", "text, text, int4, int4, int4, text -> int4",
+                    Rowwise([](View t, View p, int32_t s, int32_t n, int32_t e, View o) { return RegexPosition(t, p, s, n, e, o, 0); }), place);
+  registry.Function("regexp_instr", "text, text, int4, int4, int4, text, int4 -> int4",
+                    Rowwise([](View t, View p, int32_t s, int32_t n, int32_t e, View o, int32_t g) { return RegexPosition(t, p, s, n, e, o, g); }),
+                    place);
+  const char* part = "the n-th part (or the 1st) that matches a regular expression, or a group of it";
+  registry.Function("regexp_substr", "text, text -> text", Rowwise([](View t, View p) { return RegexPart(t, p, 1, 1, "", 0); }), part);
+  registry.Function("regexp_substr", "text, text, int4 -> text", Rowwise([](View t, View p, int32_t s) { return RegexPart(t, p, s, 1, "", 0); }),
+                    part);
+  registry.Function("regexp_substr", "text, text, int4, int4 -> text",
+                    Rowwise([](View t, View p, int32_t s, int32_t n) { return RegexPart(t, p, s, n, "", 0); }), part);
+  registry.Function("regexp_substr", "text, text, int4, int4, text -> text",
+                    Rowwise([](View t, View p, int32_t s, int32_t n, View o) { return RegexPart(t, p, s, n, o, 0); }), part);
+  registry.Function("regexp_substr", "text, text, int4, int4, text, int4 -> text",
+                    Rowwise([](View t, View p, int32_t s, int32_t n, View o, int32_t g) { return RegexPart(t, p, s, n, o, g); }), part);
+  const char* replaced = "the n-th match from a character on replaced, all of them for 0";
+  registry.Function("regexp_replace", "text, text, text, int4 -> text",
+                    Rowwise([](View t, View p, View w, int32_t s) { return RegexReplace(t, p, w, "", s); }), replaced);
+  registry.Function("regexp_replace", "text, text, text, int4, int4 -> text",
+                    Rowwise([](View t, View p, View w, int32_t s, int32_t n) { return RegexReplace(t, p, w, "", s, n); }), replaced);
+  registry.Function("regexp_replace", "text, text, text, int4, int4, text -> text",
+                    Rowwise([](View t, View p, View w, int32_t s, int32_t n, View o) { return RegexReplace(t, p, w, o, s, n); }), replaced);
 }
 
 }  // namespace
@@ -626,13 +721,14 @@ void RegisterPatterns(Registry& registry) {
   registry.Function("regexp_count", "text, text, int4, text -> int4",
                     Rowwise([](View text, View pattern, int32_t start, View options) { return RegexCount(text, pattern, start, options); }),
                     "number of matches from a character on");
-  registry.Function("regexp_substr", "text, text -> text", Rowwise([](View text, View pattern) -> Result<std::optional<View>> {
-                      KAPPA_ASSIGN_OR_RETURN(const Regex regex, Regex::Compile(pattern, {}));
-                      return regex.FindGroup(text, 0);
-                    }),
-                    "the part that matches a regular expression");
+  RegisterRegexPlaces(registry);
   registry.Function("substring", "text, text -> text", Rowwise([](View text, View pattern) { return RegexSubstring(text, pattern); }),
                     "the part that matches a regular expression or its first group");
+  registry.Function("substring", "text, text, text -> text", Rowwise([](View text, View pattern, View escape) -> Result<std::optional<View>> {
+                      KAPPA_ASSIGN_OR_RETURN(const std::string regex, SimilarPattern(pattern, escape));
+                      return RegexSubstring(text, regex);
+                    }),
+                    "the part of a text that a SIMILAR TO pattern marks by the escape character and quotes");
 }
 
 }  // namespace kappa::expr

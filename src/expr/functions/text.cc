@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <charconv>
 
 #include "data/byte_blocks.h"
 #include "expr/functions/failures.h"
@@ -264,6 +265,41 @@ Result<std::string> Character(int32_t code) {
   return out;
 }
 
+/// unistr(): \\XXXX, \\+XXXXXX, \\uXXXX and \\UXXXXXXXX are code points, two surrogates one; two backslashes are one.
+Result<std::string> UnescapeUnicode(std::string_view text) {
+  std::string out;
+  uint32_t high = 0;  // the first half of a surrogate pair
+  const auto broken = [] { return Error(sqlstate::kSyntaxError, "invalid Unicode surrogate pair"); };
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] != '\\' || text.substr(at + 1).starts_with('\\')) {
+      if (high != 0) return broken();
+      out += text[at];
+      at += text[at] == '\\' ? 2 : 1;
+      continue;
+    }
+    const char kind = at + 1 < text.size() ? text[at + 1] : '\0';
+    const size_t start = at + (kind == '+' || kind == 'u' || kind == 'U' ? 2 : 1), digits = kind == '+' ? 6 : kind == 'U' ? 8 : 4;
+    const std::string_view hex = text.substr(std::min(start, text.size()), digits);
+    uint32_t code = 0;
+    const auto [end, failure] = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
+    if (hex.size() < digits || end != hex.data() + digits || failure != std::errc())
+      return Error(sqlstate::kSyntaxError, "invalid Unicode escape").Hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.");
+    at = start + digits;
+    const bool is_high = code >= 0xD800 && code < 0xDC00, is_low = code >= 0xDC00 && code < 0xE000;
+    if (is_low != (high != 0)) return broken();
+    if (is_high) {
+      high = code;
+      continue;
+    }
+    if (is_low) code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00);
+    high = 0;
+    if (code == 0 || code > 0x10FFFF) return Error(sqlstate::kInvalidParameterValue, fmt::format("invalid Unicode code point: {:04X}", code));
+    AppendCharacter(code, out);
+  }
+  if (high != 0) return broken();
+  return out;
+}
+
 Result<std::string> Overlay(std::string_view text, std::string_view replacement, int64_t start, int64_t length) {
   if (start <= 0) return Error("22011", "negative substring length not allowed");
   const int64_t end = start + length;
@@ -359,6 +395,7 @@ void RegisterText(Registry& registry) {
   registry.Function("ascii", "text -> int4", Rowwise([](View text) { return static_cast<int32_t>(DecodeCharacter(text)); }),
                     "code point of the first character");
   registry.Function("chr", "int4 -> text", Rowwise([](int32_t code) { return Character(code); }), "character of a code point");
+  registry.Function("unistr", "text -> text", Rowwise([](View text) { return UnescapeUnicode(text); }), "with the characters of Unicode escapes");
   registry.Function("overlay", "text, text, int4 -> text",
                     Rowwise([](View text, View with, int32_t start) { return Overlay(text, with, start, CharacterCount(with)); }),
                     "characters from a position on replaced");

@@ -1,10 +1,11 @@
-// Registration of to_char(), and of its inverses, which are refused.
+// Registration of to_char() and of its inverses.
 #include "expr/functions/to_char.h"
 
 #include <array>
 #include <deque>
 
 #include "data/datetime.h"
+#include "expr/functions/from_char.h"
 #include "expr/functions/numeric_rows.h"
 #include "expr/functions/register.h"
 #include "expr/functions/session_zone.h"
@@ -106,8 +107,54 @@ template <typename ToLocal> Kernel ByUnit(ToLocal to_local, Kernel each) {
   };
 }
 
-Kernel Refused(std::string_view what) {
-  return Rowwise([message = std::string(what)](View, View) -> Result<std::string> { return Error(sqlstate::kFeatureNotSupported, message); });
+/// `read(context, reader, text)` for each row; a template that does not change is read once.
+template <typename T, typename Read> Kernel ByTimeTemplate(Read read) {
+  return [read](KernelCall& call) -> Result<data::ColumnPtr> {
+    data::ColumnBuilder builder(call.type, call.rows);
+    std::optional<TimeReader> reader;
+    std::string known;  // the reader's template
+    for (int64_t row = 0; row < call.rows; ++row) {
+      if (call.AnyNull(row)) {
+        builder.AppendNull();
+        continue;
+      }
+      if (const View format = call.arguments[1].bytes(row); !reader || format != known) {
+        known = format;
+        reader.emplace(known);
+      }
+      const Result<T> value = read(call.context, *reader, call.arguments[0].bytes(row));
+      if (value.ok()) {
+        builder.Append(*value);
+      } else {
+        if (!call.Tolerate(value.error())) return value.error();
+        builder.AppendNull();
+      }
+    }
+    return builder.Finish();
+  };
+}
+
+Result<int64_t> TimestampFromTemplate(EvalContext& context, const TimeReader& reader, View text) {
+  KAPPA_ASSIGN_OR_RETURN(const TimeReading reading, reader.Read(text));
+  int64_t local = 0;
+  if (reading.days < data::kFirstDay || __builtin_mul_overflow(reading.days, data::kMicrosPerDay, &local) ||
+      __builtin_add_overflow(local, reading.micros, &local))
+    return Error(sqlstate::kDatetimeFieldOverflow, "timestamp out of range");
+  data::TimeZone zone;
+  if (reading.zone_offset) {
+    zone = data::TimeZone::Fixed(*reading.zone_offset);
+  } else {
+    KAPPA_ASSIGN_OR_RETURN(zone, SessionZone(context));
+  }
+  KAPPA_ASSIGN_OR_RETURN(const int64_t time, data::TimestampToTimestamptz(local, zone));
+  return data::RoundTimestamp(time, reading.precision);
+}
+
+Result<int32_t> DateFromTemplate(EvalContext&, const TimeReader& reader, View text) {
+  KAPPA_ASSIGN_OR_RETURN(const TimeReading reading, reader.Read(text));
+  if (reading.days < data::kFirstDay || reading.days > data::kLastDay)
+    return Error(sqlstate::kDatetimeFieldOverflow, "date out of range: \"" + std::string(text) + "\"");
+  return static_cast<int32_t>(reading.days);
 }
 
 }  // namespace
@@ -135,9 +182,17 @@ void RegisterToChar(Registry& registry) {
                     number);
   registry.Function("to_char", "float8, text -> text", Rowwise([](double n, View format) { return FormatNumber(Numeric::FromDouble(n), format); }),
                     number);
-  registry.Function("to_timestamp", "text, text -> timestamptz", Refused("to_timestamp with a template is not supported"), "not supported");
-  registry.Function("to_date", "text, text -> date", Refused("to_date with a template is not supported"), "not supported");
-  registry.Function("to_number", "text, text -> numeric", Refused("to_number with a template is not supported"), "not supported");
+  registry
+      .Function("to_timestamp", "text, text -> timestamptz", ByTimeTemplate<int64_t>(TimestampFromTemplate),
+                "moment from a text by a template such as YYYY-MM-DD HH24:MI:SS, in the session's time zone unless the text has TZH")
+      .Session();
+  registry.Function("to_date", "text, text -> date", ByTimeTemplate<int32_t>(DateFromTemplate), "date from a text by a template such as DD Mon YYYY");
+  registry.Function("to_number", "text, text -> numeric", Rowwise([](View text, View format) -> Result<std::optional<Numeric>> {
+                      if (format.empty()) return std::optional<Numeric>();
+                      KAPPA_ASSIGN_OR_RETURN(Numeric number, ReadNumber(text, format));
+                      return std::optional(std::move(number));
+                    }),
+                    "number from a text by a template such as 999,990.00");
 }
 
 }  // namespace kappa::expr

@@ -31,7 +31,7 @@ int64_t FinestUnit(std::string_view format);
 /// Fails with feature_not_supported for template patterns that are not known here, invalid_datetime_format for patterns that
 /// have no meaning for intervals.
 Result<std::string> FormatTime(const CharClock& clock, std::string_view format);
-/// Fails with feature_not_supported for EEEE, RN, V and L.
+/// Fails with feature_not_supported for EEEE, RN and V.
 Result<std::string> FormatNumber(const data::Numeric& number, std::string_view format);
 
 }  // namespace kappa::expr

@@ -1,6 +1,7 @@
 // to_char() of numbers.
 #include <fmt/format.h>
 
+#include "expr/functions/number_template.h"
 #include "expr/functions/to_char.h"
 #include "expr/functions/utf8.h"
 
@@ -9,91 +10,9 @@ namespace {
 
 using View = std::string_view;
 
-enum class Token : uint8_t { kNine, kZero, kPoint, kComma, kSign, kMinus, kPlus, kEither, kBrackets, kOrdinal, kLiteral };
-struct Item {
-  Token token;
-  std::string text;  // of literals; "TH" or "th"
-};
-
-struct Template {
-  std::vector<Item> items;
-  bool fill_mode = false;
-  int before = 0;       // digit places before the point
-  int after = 0;        // and behind it
-  int zero_from = -1;   // first 0 before the point, as index of its digit place
-  int zero_to = -1;     // last 0 behind the point
-  bool has_point = false;
-  bool sign = false, sign_trails = false, brackets = false, own_sign = false;  // own_sign: MI or SG
-
-  static Result<Template> Parse(View format);
-};
-
-Result<Template> Template::Parse(View format) {
-  Template out;
-  auto starts = [&](size_t i, View upper) { return format.size() - i >= upper.size() && Upper(format.substr(i, upper.size())) == upper; };
-  for (size_t i = 0; i < format.size();) {
-    const char c = format[i];
-    if (c == '"') {
-      std::string text;
-      for (++i; i < format.size() && format[i] != '"'; ++i) {
-        if (format[i] == '\\' && i + 1 < format.size()) ++i;
-        text += format[i];
-      }
-      ++i;
-      out.items.push_back({Token::kLiteral, std::move(text)});
-      continue;
-    }
-    size_t size = 2;
-    if (starts(i, "EEEE") || starts(i, "RN") || starts(i, "V") || starts(i, "L")) {
-      return Error(sqlstate::kFeatureNotSupported, fmt::format("to_char number pattern \"{}\" is not supported", starts(i, "EEEE") ? "EEEE"
-                                                                                                                 : starts(i, "RN") ? "RN"
-                                                                                                                 : starts(i, "V")  ? "V"
-                                                                                                                                   : "L"));
-    }
-    if (starts(i, "FM")) {
-      out.fill_mode = true;
-    } else if (starts(i, "MI")) {
-      out.items.push_back({Token::kMinus, {}});
-      out.own_sign = true;
-    } else if (starts(i, "PL")) {
-      out.items.push_back({Token::kPlus, {}});
-    } else if (starts(i, "SG")) {
-      out.items.push_back({Token::kEither, {}});
-      out.own_sign = true;
-    } else if (starts(i, "PR")) {
-      out.brackets = true;
-      out.items.push_back({Token::kBrackets, {}});
-    } else if (starts(i, "TH")) {
-      out.items.push_back({Token::kOrdinal, std::string(format.substr(i, 2))});
-    } else {
-      size = 1;
-      if (c == '9' || c == '0') {
-        if (c == '0') {
-          if (out.has_point) out.zero_to = out.after;
-          else if (out.zero_from < 0) out.zero_from = out.before;
-        }
-        ++(out.has_point ? out.after : out.before);
-        out.items.push_back({c == '9' ? Token::kNine : Token::kZero, {}});
-      } else if (c == '.' || c == 'D' || c == 'd') {
-        if (out.has_point) return Error(sqlstate::kSyntaxError, "multiple decimal points");
-        out.has_point = true;
-        out.items.push_back({Token::kPoint, {}});
-      } else if (c == ',' || c == 'G' || c == 'g') {
-        out.items.push_back({Token::kComma, {}});
-      } else if (c == 'S' || c == 's') {
-        if (out.sign) return Error(sqlstate::kSyntaxError, "cannot use \"S\" twice");
-        out.sign = true;
-        out.sign_trails = out.before + out.after > 0;
-        out.items.push_back({Token::kSign, {}});
-      } else {
-        size = CharacterSize(format, i);
-        out.items.push_back({Token::kLiteral, std::string(format.substr(i, size))});
-      }
-    }
-    i += size;
-  }
-  return out;
-}
+using Item = NumberItem;
+using Template = NumberTemplate;
+using Token = NumberToken;
 
 View OrdinalSuffix(View digits) {
   const char last = digits.empty() ? '0' : digits.back();
@@ -105,7 +24,7 @@ View OrdinalSuffix(View digits) {
 }  // namespace
 
 Result<std::string> FormatNumber(const data::Numeric& number, View format) {
-  KAPPA_ASSIGN_OR_RETURN(const Template pattern, Template::Parse(format));
+  KAPPA_ASSIGN_OR_RETURN(const Template pattern, Template::Parse(format, "to_char"));
   if (!number.is_finite()) return Error(sqlstate::kFeatureNotSupported, "to_char of NaN and infinity is not supported");
   KAPPA_ASSIGN_OR_RETURN(const data::Numeric rounded, number.Round(pattern.after));
   std::string digits = rounded.Abs().ToString();
@@ -194,6 +113,7 @@ Result<std::string> FormatNumber(const data::Numeric& number, View format) {
       case Token::kOrdinal:
         if (!negative && pattern.after == 0) out += item.text == "TH" ? Upper(OrdinalSuffix(digits)) : std::string(OrdinalSuffix(digits));
         break;
+      case Token::kCurrency: out += ' '; break;  // the locale C has no symbol
       case Token::kLiteral: out += item.text; break;
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "data/datetime.h"
+#include "expr/functions/time_template.h"
 #include "expr/functions/to_char.h"
 #include "expr/functions/utf8.h"
 
@@ -13,170 +14,9 @@ namespace {
 
 using View = std::string_view;
 
-enum class Pattern : uint8_t {
-  kHour12,
-  kHour24,
-  kMinute,
-  kSecond,
-  kMillis,
-  kMicros,
-  kFraction,
-  kSecondsOfDay,
-  kMeridiem,
-  kMeridiemDots,
-  kYearComma,
-  kYear,
-  kIsoYear,
-  kEra,
-  kEraDots,
-  kMonthName,
-  kMonthShort,
-  kMonth,
-  kDayName,
-  kDayShort,
-  kDayOfYear,
-  kIsoDayOfYear,
-  kDay,
-  kDayOfWeek,
-  kIsoDayOfWeek,
-  kWeekOfMonth,
-  kWeek,
-  kIsoWeek,
-  kCentury,
-  kJulian,
-  kQuarter,
-  kRoman,
-  kZone,
-  kZoneHours,
-  kZoneMinutes,
-  kZoneOffset,
-};
-/// How letters follow the template's own case.
-enum class Case : uint8_t { kUpper, kCapital, kLower };
-
-struct Keyword {
-  View name;
-  Pattern pattern;
-  int digits = 0;  // of years and fractions
-  Case letters = Case::kUpper;
-};
-
-// Longer names come before their prefixes.
-constexpr Keyword kKeywords[] = {
-    {"A.D.", Pattern::kEraDots},
-    {"a.d.", Pattern::kEraDots, 0, Case::kLower},
-    {"B.C.", Pattern::kEraDots},
-    {"b.c.", Pattern::kEraDots, 0, Case::kLower},
-    {"A.M.", Pattern::kMeridiemDots},
-    {"a.m.", Pattern::kMeridiemDots, 0, Case::kLower},
-    {"P.M.", Pattern::kMeridiemDots},
-    {"p.m.", Pattern::kMeridiemDots, 0, Case::kLower},
-    {"AD", Pattern::kEra},
-    {"ad", Pattern::kEra, 0, Case::kLower},
-    {"BC", Pattern::kEra},
-    {"bc", Pattern::kEra, 0, Case::kLower},
-    {"AM", Pattern::kMeridiem},
-    {"am", Pattern::kMeridiem, 0, Case::kLower},
-    {"PM", Pattern::kMeridiem},
-    {"pm", Pattern::kMeridiem, 0, Case::kLower},
-    {"CC", Pattern::kCentury},
-    {"cc", Pattern::kCentury},
-    {"DAY", Pattern::kDayName},
-    {"Day", Pattern::kDayName, 0, Case::kCapital},
-    {"day", Pattern::kDayName, 0, Case::kLower},
-    {"DDD", Pattern::kDayOfYear},
-    {"ddd", Pattern::kDayOfYear},
-    {"DD", Pattern::kDay},
-    {"dd", Pattern::kDay},
-    {"DY", Pattern::kDayShort},
-    {"Dy", Pattern::kDayShort, 0, Case::kCapital},
-    {"dy", Pattern::kDayShort, 0, Case::kLower},
-    {"D", Pattern::kDayOfWeek},
-    {"d", Pattern::kDayOfWeek},
-    {"FF1", Pattern::kFraction, 1},
-    {"FF2", Pattern::kFraction, 2},
-    {"FF3", Pattern::kFraction, 3},
-    {"FF4", Pattern::kFraction, 4},
-    {"FF5", Pattern::kFraction, 5},
-    {"FF6", Pattern::kFraction, 6},
-    {"ff1", Pattern::kFraction, 1},
-    {"ff2", Pattern::kFraction, 2},
-    {"ff3", Pattern::kFraction, 3},
-    {"ff4", Pattern::kFraction, 4},
-    {"ff5", Pattern::kFraction, 5},
-    {"ff6", Pattern::kFraction, 6},
-    {"HH24", Pattern::kHour24},
-    {"hh24", Pattern::kHour24},
-    {"HH12", Pattern::kHour12},
-    {"hh12", Pattern::kHour12},
-    {"HH", Pattern::kHour12},
-    {"hh", Pattern::kHour12},
-    {"IDDD", Pattern::kIsoDayOfYear},
-    {"iddd", Pattern::kIsoDayOfYear},
-    {"ID", Pattern::kIsoDayOfWeek},
-    {"id", Pattern::kIsoDayOfWeek},
-    {"IW", Pattern::kIsoWeek},
-    {"iw", Pattern::kIsoWeek},
-    {"IYYY", Pattern::kIsoYear, 4},
-    {"iyyy", Pattern::kIsoYear, 4},
-    {"IYY", Pattern::kIsoYear, 3},
-    {"iyy", Pattern::kIsoYear, 3},
-    {"IY", Pattern::kIsoYear, 2},
-    {"iy", Pattern::kIsoYear, 2},
-    {"I", Pattern::kIsoYear, 1},
-    {"i", Pattern::kIsoYear, 1},
-    {"J", Pattern::kJulian},
-    {"j", Pattern::kJulian},
-    {"MI", Pattern::kMinute},
-    {"mi", Pattern::kMinute},
-    {"MM", Pattern::kMonth},
-    {"mm", Pattern::kMonth},
-    {"MONTH", Pattern::kMonthName},
-    {"Month", Pattern::kMonthName, 0, Case::kCapital},
-    {"month", Pattern::kMonthName, 0, Case::kLower},
-    {"MON", Pattern::kMonthShort},
-    {"Mon", Pattern::kMonthShort, 0, Case::kCapital},
-    {"mon", Pattern::kMonthShort, 0, Case::kLower},
-    {"MS", Pattern::kMillis},
-    {"ms", Pattern::kMillis},
-    {"OF", Pattern::kZoneOffset},
-    {"of", Pattern::kZoneOffset},
-    {"Q", Pattern::kQuarter},
-    {"q", Pattern::kQuarter},
-    {"RM", Pattern::kRoman},
-    {"rm", Pattern::kRoman, 0, Case::kLower},
-    {"SSSSS", Pattern::kSecondsOfDay},
-    {"sssss", Pattern::kSecondsOfDay},
-    {"SSSS", Pattern::kSecondsOfDay},
-    {"ssss", Pattern::kSecondsOfDay},
-    {"SS", Pattern::kSecond},
-    {"ss", Pattern::kSecond},
-    {"TZH", Pattern::kZoneHours},
-    {"tzh", Pattern::kZoneHours},
-    {"TZM", Pattern::kZoneMinutes},
-    {"tzm", Pattern::kZoneMinutes},
-    {"TZ", Pattern::kZone},
-    {"tz", Pattern::kZone, 0, Case::kLower},
-    {"US", Pattern::kMicros},
-    {"us", Pattern::kMicros},
-    {"WW", Pattern::kWeek},
-    {"ww", Pattern::kWeek},
-    {"W", Pattern::kWeekOfMonth},
-    {"w", Pattern::kWeekOfMonth},
-    {"Y,YYY", Pattern::kYearComma},
-    {"y,yyy", Pattern::kYearComma},
-    {"YYYY", Pattern::kYear, 4},
-    {"yyyy", Pattern::kYear, 4},
-    {"YYY", Pattern::kYear, 3},
-    {"yyy", Pattern::kYear, 3},
-    {"YY", Pattern::kYear, 2},
-    {"yy", Pattern::kYear, 2},
-    {"Y", Pattern::kYear, 1},
-    {"y", Pattern::kYear, 1},
-};
-constexpr View kMonths[] = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
-constexpr View kDays[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-constexpr View kRoman[] = {"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"};
+using Case = LetterCase;
+using Keyword = TimeKeyword;
+using Pattern = TimePattern;
 
 std::string InCase(View text, Case letters) {
   switch (letters) {
@@ -218,13 +58,7 @@ class TimeFormatter {
         else if (!rest.starts_with("TM") && !rest.starts_with("tm") && !rest.starts_with("FX") && !rest.starts_with("fx")) break;
         at += 2;
       }
-      const Keyword* keyword = nullptr;
-      for (const Keyword& candidate : kKeywords) {
-        if (format.substr(at).starts_with(candidate.name)) {
-          keyword = &candidate;
-          break;
-        }
-      }
+      const Keyword* keyword = FindTimeKeyword(format.substr(at));
       if (keyword == nullptr) {
         if (at > i) {
           i = at;
@@ -297,7 +131,7 @@ class TimeFormatter {
       case Pattern::kDayOfYear: return Number(c.is_interval ? c.year * 360 + c.month * 30 + c.day : c.day_number - first_of_year + 1, 3, fill);
       case Pattern::kRoman:
         if (c.month == 0) return std::string();
-        return Name(kRoman[static_cast<size_t>(std::abs(c.month)) - 1], keyword.letters, fill, 4);
+        return Name(kRomanMonths[static_cast<size_t>(std::abs(c.month)) - 1], keyword.letters, fill, 4);
       default: break;
     }
     if (c.is_interval) {
@@ -308,10 +142,10 @@ class TimeFormatter {
     switch (keyword.pattern) {
       case Pattern::kEra: return InCase(c.year <= 0 ? "BC" : "AD", keyword.letters);
       case Pattern::kEraDots: return InCase(c.year <= 0 ? "B.C." : "A.D.", keyword.letters);
-      case Pattern::kMonthName: return Name(kMonths[c.month - 1], keyword.letters, fill, 9);
-      case Pattern::kMonthShort: return InCase(kMonths[c.month - 1].substr(0, 3), keyword.letters);
-      case Pattern::kDayName: return Name(kDays[day_of_week], keyword.letters, fill, 9);
-      case Pattern::kDayShort: return InCase(kDays[day_of_week].substr(0, 3), keyword.letters);
+      case Pattern::kMonthName: return Name(kMonthNames[c.month - 1], keyword.letters, fill, 9);
+      case Pattern::kMonthShort: return InCase(kMonthNames[c.month - 1].substr(0, 3), keyword.letters);
+      case Pattern::kDayName: return Name(kDayNames[day_of_week], keyword.letters, fill, 9);
+      case Pattern::kDayShort: return InCase(kDayNames[day_of_week].substr(0, 3), keyword.letters);
       case Pattern::kDayOfWeek: return fmt::format("{}", day_of_week + 1);
       case Pattern::kIsoDayOfWeek: return fmt::format("{}", day_of_week == 0 ? 7 : day_of_week);
       case Pattern::kWeekOfMonth: return fmt::format("{}", (c.day - 1) / 7 + 1);
@@ -354,9 +188,8 @@ class TimeFormatter {
 int64_t FinestUnit(std::string_view format) {
   int64_t unit = data::kMicrosPerDay;
   for (size_t i = 0; i < format.size(); ++i) {  // also inside of words and quotes: a unit that is too fine does no harm
-    for (const Keyword& keyword : kKeywords) {
-      if (!format.substr(i).starts_with(keyword.name)) continue;
-      switch (keyword.pattern) {
+    if (const Keyword* keyword = FindTimeKeyword(format.substr(i)); keyword != nullptr) {
+      switch (keyword->pattern) {
         case Pattern::kHour12:
         case Pattern::kHour24:
         case Pattern::kMeridiem:
