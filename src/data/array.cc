@@ -83,6 +83,35 @@ std::string ArrayBuilder::Finish(std::vector<int32_t> lengths) {
   return out;
 }
 
+Status ArrayCollector::Append(const Column& column, int64_t row) {
+  if (!nested_) {
+    builder_.AppendFrom(column, row);
+    return {};
+  }
+  constexpr const char* kArraySubscriptError = "2202E";
+  if (column.IsNull(row)) return Error(sqlstate::kNullValueNotAllowed, "cannot accumulate null arrays");
+  const ArrayView array(column.bytes(row));
+  if (array.dimensions() == 0) return Error(kArraySubscriptError, "cannot accumulate empty arrays");
+  std::vector<int32_t> lengths;
+  for (int i = 0; i < array.dimensions(); ++i) lengths.push_back(array.length(i));
+  if (values_ == 0) lengths_ = std::move(lengths);
+  else if (lengths != lengths_) return Error(kArraySubscriptError, "cannot accumulate arrays of different dimensionality");
+  if (array.dimensions() >= kArrayDimensionsMax)
+    return Error(sqlstate::kProgramLimitExceeded, "number of array dimensions (7) exceeds the maximum allowed (6)");
+  ++values_;
+  for (int32_t i = 0; i < array.size(); ++i) {
+    if (array.IsNull(i)) builder_.AppendNull();
+    else builder_.Append(array.bytes(i));
+  }
+  return {};
+}
+
+std::string ArrayCollector::Finish() {
+  if (!nested_) return builder_.Finish();
+  lengths_.insert(lengths_.begin(), std::exchange(values_, 0));
+  return builder_.Finish(std::move(lengths_));
+}
+
 std::string PackArray(const Column& column, int64_t from, int64_t count) {
   ArrayBuilder builder(column.type().id);
   for (int64_t i = 0; i < count; ++i) builder.AppendFrom(column, from + i);

@@ -86,6 +86,22 @@ class ArrayBuilder {
   bool nulls_ = false;
 };
 
+/// Collects the values of a column into one array; arrays into one with a dimension more.
+class ArrayCollector {
+ public:
+  /// `type`: of the values.
+  explicit ArrayCollector(const Type& type) : nested_(type.is_array()), builder_(nested_ ? type.element : type.id) {}
+  /// Of arrays fails as PostgreSQL does: they must be there, not be empty, and have the same dimensions.
+  Status Append(const Column& column, int64_t row);
+  std::string Finish();
+
+ private:
+  bool nested_;
+  int32_t values_ = 0;
+  std::vector<int32_t> lengths_;  // of each array
+  ArrayBuilder builder_;
+};
+
 /// Rows [from, from + count) of a column as one array.
 std::string PackArray(const Column& column, int64_t from, int64_t count);
 /// The sub-array or element type's column of array rows: elements of all non-NULL arrays in order. `parents` receives the row

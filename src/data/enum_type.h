@@ -27,6 +27,7 @@ Type EnumFromOid(uint32_t oid);
 /// The type of an array's elements, and the array of elements of a type. Modifiers are no part of either, but that which tells an enum or a record.
 inline Type ElementType(const Type& array) { return array.is_defined() ? Type(array.element).WithModifier(array.modifier) : Type(array.element); }
 inline Type ArrayType(const Type& element) {
+  if (element.is_array()) return element.WithoutModifier();  // with a dimension more
   const Type array = Type::ArrayOf(element.id);
   return element.is_defined() ? array.WithModifier(element.modifier) : array;
 }

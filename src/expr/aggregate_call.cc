@@ -62,7 +62,8 @@ constexpr Name kNames[] = {
     {"regr_syy", AggregateKind::kRegrSyy, 2, kPair, "sum of squares of y around its mean"},
     {"string_agg", AggregateKind::kStringAgg, 2, "text, text -> text\nbytea, bytea -> bytea",
      "the values that are not NULL, with a delimiter between them"},
-    {"array_agg", AggregateKind::kArrayAgg, 1, "anynonarray -> anyarray", "array of all values, NULLs too"},
+    {"array_agg", AggregateKind::kArrayAgg, 1, "anynonarray -> anyarray\nanyarray -> anyarray",
+     "array of all values, NULLs too; of arrays one with a dimension more"},
     {"jsonb_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "JSON array of all values, NULLs too"},
     {"json_agg", AggregateKind::kJsonbAgg, 1, "anyelement -> jsonb", "jsonb_agg: there is no type json"},
     {"jsonb_object_agg", AggregateKind::kJsonbObjectAgg, 2, "any, any -> jsonb", "JSON object of keys and values; the last of equal keys wins"},
@@ -333,7 +334,6 @@ Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPt
       break;
     }
     case AggregateKind::kArrayAgg:
-      if (type.is_array()) return Error(sqlstate::kFeatureNotSupported, "array_agg of arrays is not supported").At(position);
       if (type.id == TypeId::kUnknown) KAPPA_RETURN_IF_ERROR(cast(0, TypeId::kText));
       call.type = data::ArrayType(arguments[0]->type());
       break;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/array.h"
 #include "data/row_key.h"
 
 namespace kappa::plan {
@@ -126,19 +127,13 @@ class SubqueryExpression final : public expr::Expression {
         break;
       }
       case Subquery::Kind::kArray: {
-        KAPPA_ASSIGN_OR_RETURN(answer.value, ArrayOf(batch, context));
+        data::ArrayCollector array(batch.columns[0]->type());
+        for (int64_t i = 0; i < batch.rows; ++i) KAPPA_RETURN_IF_ERROR(array.Append(*batch.columns[0], i));
+        answer.value = Value::Bytes(type(), array.Finish());
         break;
       }
     }
     return answer;
-  }
-
-  Result<Value> ArrayOf(const Batch& batch, EvalContext& context) const {
-    std::vector<ExprPtr> elements;
-    for (int64_t i = 0; i < batch.rows; ++i) elements.push_back(expr::MakeLiteral(data::ValueAt(*batch.columns[0], i)));
-    if (elements.empty()) return data::FromText("{}", type(), context.text);
-    KAPPA_ASSIGN_OR_RETURN(const ExprPtr array, expr::MakeArray(std::move(elements), 0));
-    return expr::EvaluateConstant(*array, context);
   }
 
   Subquery subquery_;

@@ -10,6 +10,7 @@
 #include "data/json.h"
 #include "expr/functions/regex.h"
 #include "expr/functions/register.h"
+#include "expr/functions/session_zone.h"
 #include "expr/rowwise.h"
 
 namespace kappa::expr {
@@ -370,7 +371,7 @@ const JsonDatetime* JsonPathRun::DatetimeOf(View item) const {
 
 std::optional<int> JsonPathRun::CompareDatetimes(const JsonDatetime& a, const JsonDatetime& b) {
   if (a.dated() != b.dated()) return std::nullopt;
-  if (a.zoned() != b.zoned()) {  // which moment it is depends on the session's zone
+  if (a.zoned() != b.zoned() && zone_ == nullptr) {  // which moment it is depends on the session's zone
     const JsonDatetime &local = a.zoned() ? b : a, &zoned = a.zoned() ? a : b;
     const auto name = [](const JsonDatetime& value) {  // as PostgreSQL calls them here
       switch (value.kind) {
@@ -388,9 +389,16 @@ std::optional<int> JsonPathRun::CompareDatetimes(const JsonDatetime& a, const Js
     return std::nullopt;
   }
   constexpr int64_t kDayMicros = 86'400'000'000;
-  const auto moment = [&](const JsonDatetime& value) { return value.days * kDayMicros + value.micros - int64_t{value.zone_seconds} * 1'000'000; };
+  const bool zoned = a.zoned() || b.zoned();
+  const auto offset = [&](const JsonDatetime& value) -> int64_t {
+    if (!zoned || value.zoned()) return value.zone_seconds;
+    if (!value.dated()) return zone_->zone.OffsetAt(zone_->now_us);
+    const int64_t local = value.days * kDayMicros + value.micros;
+    return (local - zone_->zone.ToUtc(local)) / 1'000'000;
+  };
+  const auto moment = [&](const JsonDatetime& value) { return value.days * kDayMicros + value.micros - offset(value) * 1'000'000; };
   if (moment(a) != moment(b)) return moment(a) < moment(b) ? -1 : 1;
-  if (a.kind == JsonDatetime::Kind::kTimetz && a.zone_seconds != b.zone_seconds) return a.zone_seconds > b.zone_seconds ? -1 : 1;
+  if (zoned && !a.dated() && offset(a) != offset(b)) return offset(a) > offset(b) ? -1 : 1;
   return 0;
 }
 
@@ -467,13 +475,19 @@ struct Found {
   std::vector<View> values;
   bool failed = false;
 };
-Result<Found> Find(View json, View text, View variables, bool silent) {
+struct PathCall {
+  View json, path, variables = "{}";
+  bool silent = false;
+  const JsonPathZone* zone = nullptr;
+};
+Result<Found> Find(const PathCall& call) {
+  const auto& [json, text, variables, silent, zone] = call;
   if (data::JsonKindOf(variables) != JsonKind::kObject)
     return Error(sqlstate::kInvalidParameterValue, "\"vars\" argument is not an object")
         .Detail("Jsonpath parameters should be encoded as key-value pairs of \"vars\" object.");
   Found found;
   KAPPA_ASSIGN_OR_RETURN(found.path, Parsed(text));
-  found.run = std::make_unique<JsonPathRun>(*found.path, json, variables);
+  found.run = std::make_unique<JsonPathRun>(*found.path, json, variables, zone);
   Status status = found.run->Find(found.values);
   if (status.ok()) return found;
   const bool quiet = silent && !status.error().Is(sqlstate::kUndefinedObject) && !status.error().Is(sqlstate::kStatementTooComplex) &&
@@ -484,34 +498,36 @@ Result<Found> Find(View json, View text, View variables, bool silent) {
 }
 
 /// Whether there is anything. In lax mode what comes after the first value is not looked at.
-Result<std::optional<bool>> Exists(View json, View path, View variables, bool silent) {
-  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(json, path, variables, /*silent=*/true));
+Result<std::optional<bool>> Exists(const PathCall& call) {
+  PathCall quiet = call;
+  quiet.silent = true;
+  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(quiet));
   if (!found.failed || (found.path->lax && !found.values.empty())) return std::optional<bool>(!found.values.empty());
-  if (silent) return std::optional<bool>();
-  return Find(json, path, variables, false).error();
+  if (call.silent) return std::optional<bool>();
+  return Find(call).error();
 }
-Result<std::optional<bool>> Match(View json, View path, View variables, bool silent) {
-  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(json, path, variables, silent));
+Result<std::optional<bool>> Match(const PathCall& call) {
+  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(call));
   if (found.values.size() == 1 && !found.failed) {
     const JsonKind kind = data::JsonKindOf(found.values[0]);
     if (kind == JsonKind::kBoolean) return std::optional<bool>(found.values[0] == "true");
     if (kind == JsonKind::kNull) return std::optional<bool>();
   }
-  if (silent) return std::optional<bool>();
+  if (call.silent) return std::optional<bool>();
   return Error(kNoSingleton, "single boolean result is expected");
 }
-Result<std::string> QueryArray(View json, View path, View variables, bool silent) {
-  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(json, path, variables, silent));
+Result<std::string> QueryArray(const PathCall& call) {
+  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(call));
   std::string out = "[";
   for (const View value : found.values) out.append(out.size() > 1 ? ", " : "").append(value);
   return out + "]";
 }
-Result<std::optional<std::string>> QueryFirst(View json, View path, View variables, bool silent) {
-  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(json, path, variables, silent));
+Result<std::optional<std::string>> QueryFirst(const PathCall& call) {
+  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(call));
   return found.values.empty() ? std::nullopt : std::optional<std::string>(found.values[0]);
 }
-Result<std::string> Rows(View json, View path, View variables, bool silent) {
-  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(json, path, variables, silent));
+Result<std::string> Rows(const PathCall& call) {
+  KAPPA_ASSIGN_OR_RETURN(const Found found, Find(call));
   data::ArrayBuilder builder(data::TypeId::kJsonb);
   for (const View value : found.values) builder.Append(value);
   return builder.Finish();
@@ -520,25 +536,39 @@ Result<std::string> Rows(View json, View path, View variables, bool silent) {
 }  // namespace
 
 void RegisterJsonPath(Registry& registry) {
-  const auto add = [&](const std::string& name, const std::string& result, auto call, const char* note, bool system = false) {
-    const auto put = [&](const char* arguments, Kernel kernel) {
-      const std::string signature = fmt::format("{} -> {}", arguments, result);
-      if (system) registry.System(name, signature, std::move(kernel), note);
-      else registry.Function(name, signature, std::move(kernel), note);
-    };
-    put("jsonb, text", Rowwise([call](View json, View path) { return call(json, path, "{}", false); }));
-    put("jsonb, text, jsonb", Rowwise([call](View json, View path, View variables) { return call(json, path, variables, false); }));
-    put("jsonb, text, jsonb, bool",
-        Rowwise([call](View json, View path, View variables, bool silent) { return call(json, path, variables, silent); }));
+  const auto add = [&](const std::string& name, const std::string& result, auto run, const std::string& note, bool system = false) {
+    for (const bool zoned : {false, true}) {
+      const auto put = [&](const char* arguments, Kernel kernel) {
+        const std::string signature = fmt::format("{} -> {}", arguments, result), full_name = zoned ? name + "_tz" : name;
+        const std::string full_note = zoned && !system ? note + "; times without a zone are of the session's" : note;
+        Signature& added = system ? registry.System(full_name, signature, std::move(kernel), full_note)
+                                  : registry.Function(full_name, signature, std::move(kernel), full_note);
+        if (zoned) added.Session();
+      };
+      const auto in_zone = [run, zoned](EvalContext& context, PathCall call) -> decltype(run(call)) {
+        if (!zoned) return run(call);
+        KAPPA_ASSIGN_OR_RETURN(const data::TimeZone session, SessionZone(context));
+        const JsonPathZone zone{session, context.now_us};
+        call.zone = &zone;
+        return run(call);
+      };
+      put("jsonb, text", Rowwise([in_zone](EvalContext& context, View json, View path) { return in_zone(context, {.json = json, .path = path}); }));
+      put("jsonb, text, jsonb", Rowwise([in_zone](EvalContext& context, View json, View path, View variables) {
+            return in_zone(context, {.json = json, .path = path, .variables = variables});
+          }));
+      put("jsonb, text, jsonb, bool", Rowwise([in_zone](EvalContext& context, View json, View path, View variables, bool silent) {
+            return in_zone(context, {.json = json, .path = path, .variables = variables, .silent = silent});
+          }));
+    }
   };
   add("jsonb_path_exists", "bool", Exists, "whether a JSON path finds anything");
   add("jsonb_path_match", "bool", Match, "result of a JSON path that is a predicate");
   add("jsonb_path_query_array", "jsonb", QueryArray, "what a JSON path finds, as an array");
   add("jsonb_path_query_first", "jsonb", QueryFirst, "the first value that a JSON path finds");
   add("kappa_json_path", "jsonb[]", Rows, "rows of a set-returning function as an array", /*system=*/true);
-  registry.Operator("@?", "jsonb, text -> bool", Rowwise([](View json, View path) { return Exists(json, path, "{}", true); }),
+  registry.Operator("@?", "jsonb, text -> bool", Rowwise([](View json, View path) { return Exists({.json = json, .path = path, .silent = true}); }),
                     "whether a JSON path finds anything; errors give NULL");
-  registry.Operator("@@", "jsonb, text -> bool", Rowwise([](View json, View path) { return Match(json, path, "{}", true); }),
+  registry.Operator("@@", "jsonb, text -> bool", Rowwise([](View json, View path) { return Match({.json = json, .path = path, .silent = true}); }),
                     "result of a JSON path that is a predicate; errors give NULL");
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/numeric.h"
+#include "data/time_zone.h"
 #include "expr/functions/json_path_datetime.h"
 
 namespace kappa::expr {
@@ -80,12 +81,20 @@ struct JsonPath {
 /// Fails with syntax_error in PostgreSQL's words.
 Result<std::shared_ptr<const JsonPath>> ParseJsonPath(std::string_view text);
 
+/// The session's zone, and when the statement began: times of a day have the offset of then.
+struct JsonPathZone {
+  data::TimeZone zone;
+  int64_t now_us = 0;
+};
+
 /// One run of a path over a jsonb.
 class JsonPathRun {
  public:
   using View = std::string_view;
   /// `variables` is a jsonb object; all views must outlive the run.
-  JsonPathRun(const JsonPath& path, View json, View variables) : path_(path), root_(json), variables_(variables), ignores_(path.lax) {}
+  /// With a `zone`, times without one are of it where they are compared with times that have one; without, that is refused.
+  JsonPathRun(const JsonPath& path, View json, View variables, const JsonPathZone* zone)
+      : path_(path), root_(json), variables_(variables), zone_(zone), ignores_(path.lax) {}
 
   /// Appends what the path finds, in order, up to the first error; the views live as long as the run and what it was given.
   Status Find(std::vector<View>& found);
@@ -120,6 +129,7 @@ class JsonPathRun {
 
   const JsonPath& path_;
   View root_, variables_;
+  const JsonPathZone* zone_;
   View current_;
   int64_t array_size_ = -1;  // of the innermost subscripted array; -1: none
   bool ignores_;             // structural errors

@@ -208,9 +208,9 @@ class Collected final : public Accumulator {
     for (int32_t row : values.rows) elements += values.counts[static_cast<size_t>(row)];
     constexpr int64_t kElementsMax = 134'217'727;  // PostgreSQL's
     if (elements > kElementsMax) return Error(sqlstate::kProgramLimitExceeded, "array size exceeds the maximum allowed (134217727)");
-    data::ArrayBuilder array(type_.element);
+    data::ArrayCollector array(value_type());
     for (int32_t row : values.rows)
-      for (int64_t copy = values.counts[static_cast<size_t>(row)]; copy > 0; --copy) array.AppendFrom(*values.columns[0], row);
+      for (int64_t copy = values.counts[static_cast<size_t>(row)]; copy > 0; --copy) KAPPA_RETURN_IF_ERROR(array.Append(*values.columns[0], row));
     builder.AppendBytes(array.Finish());
     return {};
   }

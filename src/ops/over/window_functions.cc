@@ -482,19 +482,21 @@ class ListAggregate final : public Function {
       const std::vector<FrameRange> frames = bounds_.Compute(segment, rows.peers[s], rows.key);
       for (int64_t i = segment.wanted_from; i < segment.wanted_to; ++i) {
         const FramePieces pieces = bounds_.Pieces(frames[static_cast<size_t>(i - segment.wanted_from)], i - segment.from, rows.peers[s]);
-        data::ArrayBuilder elements(array ? call_.type.element : TypeId::kText);
+        data::ArrayCollector elements(values.type());
         std::string text;
         bool any = false;
+        Status collected;
         for (int p = 0; p < pieces.count; ++p) {
           for (int64_t row = segment.from + pieces.pieces[p].start; row < segment.from + pieces.pieces[p].end; ++row) {
             if (input.taken[static_cast<size_t>(row)] == 0 || (!array && !json && values.IsNull(row))) continue;
-            if (array) elements.AppendFrom(values, row);
+            if (array) collected = collected.ok() ? elements.Append(values, row) : collected;
             else if (json) text.append(any ? ", " : "[").append(values.IsNull(row) ? std::string_view("null") : values.bytes(row));
             else text.append(any && !input.arguments[1]->IsNull(row) ? input.arguments[1]->bytes(row) : std::string_view()).append(values.bytes(row));
             any = true;
           }
         }
-        if (!any) builder.AppendNull();
+        if (!collected.ok()) KAPPA_RETURN_IF_ERROR(HandleRowError(collected.error(), rows.context));
+        if (!any || !collected.ok()) builder.AppendNull();
         else builder.AppendBytes(array ? elements.Finish() : json ? text + "]" : text);
       }
     }

@@ -41,6 +41,7 @@ bool IsSetFunction(std::string_view name) {
                                                 "jsonb_object_keys",
                                                 "json_object_keys",
                                                 "jsonb_path_query",
+                                                "jsonb_path_query_tz",
                                                 "jsonb_to_recordset",
                                                 "json_to_recordset",
                                                 "jsonb_to_record",
@@ -151,12 +152,13 @@ Result<std::vector<Binder::SetColumn>> Binder::SetColumns(const std::string& nam
     columns.push_back({name, std::move(matches), expr::RowOf(*match)->field(0)});
   } else {
     const bool elements = kind == "jsonb_array_elements" || kind == "jsonb_array_elements_text";
-    const char* function = kind == "jsonb_array_elements" ? "kappa_json_elements"
-                           : elements                     ? "kappa_json_elements_text"
-                           : kind == "jsonb_object_keys"  ? "kappa_json_object_keys"
-                           : kind == "jsonb_path_query"   ? "kappa_json_path"
-                           : kind == "string_to_table"    ? "string_to_array"
-                                                          : "regexp_split_to_array";
+    const char* function = kind == "jsonb_array_elements"  ? "kappa_json_elements"
+                           : elements                      ? "kappa_json_elements_text"
+                           : kind == "jsonb_object_keys"   ? "kappa_json_object_keys"
+                           : kind == "jsonb_path_query"    ? "kappa_json_path"
+                           : kind == "jsonb_path_query_tz" ? "kappa_json_path_tz"
+                           : kind == "string_to_table"     ? "string_to_array"
+                                                           : "regexp_split_to_array";
     KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
   }
   for (const SetColumn& column : columns)

@@ -61,7 +61,6 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
     }
     case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: {
       const data::Type type = data::ArrayType(plan->schema.fields[0].type);
-      if (plan->schema.fields[0].type.is_array()) return Unsupported("ARRAY(..) of arrays", "", position);
       return make(Subquery::Kind::kArray, std::move(plan), nullptr, type);
     }
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
@@ -81,12 +80,11 @@ Result<ExprPtr> Binder::SubqueryExpression(const PgQuery__SubLink& link, const E
       KAPPA_ASSIGN_OR_RETURN(ExprPtr needle, Expr(*link.testexpr, context));
       const data::Type column = plan->schema.fields[0].type;
       const bool member = (name == "=" && !all) || (name == "<>" && all);
-      if (!member && (for_view_ || column.is_enum())) {
+      if (!member && (for_view_ || column.is_enum() || column.is_array())) {
         KAPPA_ASSIGN_OR_RETURN(plan, Quantified(std::move(plan), name, all, {std::move(needle)}, environment, position));
         return make(Subquery::Kind::kScalar, std::move(plan), nullptr, TypeId::kBool);
       }
       if (!member) {
-        if (column.is_array()) return Unsupported("ANY and ALL over a sub-query of arrays", "", position);
         const ExprPtr array = make(Subquery::Kind::kArray, std::move(plan), nullptr, data::ArrayType(column));
         return expr::MakeArrayComparison(name, std::move(needle), array, all, position);
       }
