@@ -4,7 +4,7 @@
 Each section is a module of test/faults that says what it does; options give the number of rounds, 0 leaves a section out. The first
 broken promise ends the run and names seed, section and round; with --keep the folder stays.
 
-usage: crash.py --kappa PROGRAM [--kills N] [--cuts N] [--flips N] [--disk-errors N|all] [--view-kills N] [--no-mutants] [--seed N] [--keep]
+usage: crash.py --kappa PROGRAM [--kills N] [--cuts N] [--flips N] [--disk-errors N|all] [--view-kills N] [--compaction-kills N] [--no-mutants] [--seed N] [--keep]
 """
 import argparse
 import os
@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import server  # noqa: E402
-from faults import damage, disk_errors, kills, mutants, power_cuts, views_under_kills  # noqa: E402
+from faults import compaction, damage, disk_errors, kills, mutants, power_cuts, views_under_kills  # noqa: E402
 from faults.workload import Violation  # noqa: E402
 
 
@@ -29,6 +29,7 @@ def main():
     parser.add_argument("--flips", type=int, default=200)
     parser.add_argument("--disk-errors", default="100", help='a number, or "all": every call of every kind')
     parser.add_argument("--view-kills", type=int, default=3)
+    parser.add_argument("--compaction-kills", type=int, default=20)
     parser.add_argument("--no-mutants", action="store_true")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", action="store_true")
@@ -63,6 +64,8 @@ def main():
             section("disk-errors", disk_errors, disk_error_count)
         if arguments.view_kills:
             section("view-kills", views_under_kills, arguments.view_kills)
+        if arguments.compaction_kills:
+            section("compaction", compaction, arguments.compaction_kills)
         if not arguments.no_mutants:
             section("mutants", mutants, cannot_cut is None)
     finally:

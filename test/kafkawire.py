@@ -183,14 +183,48 @@ def varint(number):
 BATCH_SAME_FROM = 16  # the bytes of a batch that the log does not set: from the magic on
 
 
-def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000, transactional=False):
-    """A batch of an idempotent or transactional producer of epoch 0, records without keys."""
+def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000, transactional=False, keys=None):
+    """A batch of an idempotent or transactional producer of epoch 0, records without keys unless they are given."""
     records = b""
     for i, value in enumerate(values):
-        body = b"\0\0" + varint(i) + varint(-1) + varint(len(value)) + value + b"\0"
+        key = varint(-1) if keys is None else varint(len(keys[i])) + keys[i]
+        body = b"\0\0" + varint(i) + key + varint(len(value)) + value + b"\0"
         records += varint(len(body)) + body
     checked = struct.pack(">hiqqqhii", 16 if transactional else 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, 0, sequence, len(values)) + records
     return struct.pack(">qiibI", 0, len(checked) + 9, 0, 2, crc32c(checked)) + checked
+
+
+def number_at(data, at):
+    """The varint there, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value >> 1 ^ -(value & 1), at
+
+
+def records_of(batch):
+    """Offset delta, key and value of each record of an uncompressed batch without headers."""
+    at, count = 61, struct.unpack_from(">i", batch, 57)[0]
+    for _ in range(count):
+        _, at = number_at(batch, at)
+        _, at = number_at(batch, at + 1)
+        delta, at = number_at(batch, at)
+        found = []
+        for _ in range(2):
+            length, at = number_at(batch, at)
+            found.append(None if length < 0 else batch[at:at + length])
+            at += max(length, 0)
+        at += 1
+        yield delta, *found
+
+
+def end_of(batch):
+    """The offset behind a batch."""
+    return struct.unpack_from(">q", batch)[0] + struct.unpack_from(">i", batch, 23)[0] + 1
 
 
 def whole_batches(data):

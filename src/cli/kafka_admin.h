@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/kafka_handle.h"
 
@@ -26,6 +27,13 @@ inline constexpr unsigned kText = 25, kInt8 = 20;  // pg_type oids, for PrintRow
 
 /// Waits for the one event that an admin request gives; `what` begins the message when it fails.
 Result<Owned<rd_kafka_event_t>> WaitFor(rd_kafka_queue_t* queue, const std::string& what);
+
+struct ConfigEntry {
+  std::string name, value;
+  bool is_default;
+};
+/// A topic's settings, by name.
+Result<std::vector<ConfigEntry>> DescribeTopicConfig(KafkaHandle& handle, const std::string& topic);
 
 /// Prints the error. The exit status: 1.
 int Fail(const Error& error);

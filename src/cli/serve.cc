@@ -33,12 +33,16 @@ struct ServeOptions {
   uint64_t state_memory_bytes = 0;
   int64_t statement_timeout_ms = 0;
   int64_t dead_letters_max = 100'000;
+  int64_t cleanup_interval_ms = 60'000;
+  log::LogOptions log;
+  group::GroupOptions groups;
+  txn::TransactionOptions transactions;
   int default_partitions = 1;
   bool insecure = false;
   bool quiet = false;
 };
 
-std::string KafkaMetricsText(const serve::KafkaMetrics& metrics) {
+std::string KafkaMetricsText(const serve::KafkaMetrics& metrics, const log::CompactionFigures& compaction) {
   std::string out;
   auto add = [&](const char* name, const char* type, const char* help, auto value) {
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
@@ -51,6 +55,11 @@ std::string KafkaMetricsText(const serve::KafkaMetrics& metrics) {
   add("kappa_log_appended_records_total", "counter", "Records accepted from producers.", metrics.records_in.load());
   add("kappa_kafka_produce_errors_total", "counter", "Partitions of produce requests that were refused.", metrics.produce_errors.load());
   add("kappa_kafka_client_errors_total", "counter", "Connections closed for malformed requests.", metrics.client_errors.load());
+  add("kappa_log_compaction_passes_total", "counter", "Passes of compaction over a partition.", compaction.passes);
+  add("kappa_log_compaction_failures_total", "counter", "Passes of compaction that gave up.", compaction.failures);
+  add("kappa_log_compaction_read_bytes_total", "counter", "Bytes that compaction read.", compaction.bytes_read);
+  add("kappa_log_compaction_written_bytes_total", "counter", "Bytes that compaction wrote.", compaction.bytes_written);
+  add("kappa_log_compaction_removed_records_total", "counter", "Records that compaction removed.", compaction.records_removed);
   return out;
 }
 
@@ -81,6 +90,10 @@ int Serve(const ServeOptions& options) {
   engine_options.state_memory_bytes = options.state_memory_bytes;
   engine_options.statement_timeout_us = options.statement_timeout_ms * 1000;
   engine_options.dead_letters_max = options.dead_letters_max;
+  engine_options.cleanup_interval_us = options.cleanup_interval_ms * 1000;
+  engine_options.log = options.log;
+  engine_options.groups = options.groups;
+  engine_options.transactions = options.transactions;
   engine_options.default_partitions = options.default_partitions;
   auto engine = engine::Engine::Open(engine_options, io::RealClock());
   if (!engine.ok()) return Fail(engine.error());
@@ -103,7 +116,7 @@ int Serve(const ServeOptions& options) {
   serve::HttpServerOptions http_options;
   http_options.address = options.http;
   http_options.insecure = options.insecure;
-  auto http = serve::HttpServer::Start(http_options, **engine, [&] { return KafkaMetricsText((*kafka)->metrics()); });
+  auto http = serve::HttpServer::Start(http_options, **engine, [&] { return KafkaMetricsText((*kafka)->metrics(), (*engine)->log().compaction()); });
   if (!http.ok()) return Fail(http.error());
 
   const std::string endpoints = options.data + "/endpoints.json";
@@ -129,6 +142,34 @@ int Serve(const ServeOptions& options) {
   Status closed = (*engine)->Close();
   if (!closed.ok()) return Fail(closed.error());
   return 0;
+}
+
+/// Of the log, its groups and its transactions.
+void AddLogOptions(CLI::App& command, ServeOptions& options) {
+  auto add = [&](const char* name, auto& value, const char* text) {
+    command.add_option(name, value, text)->capture_default_str()->check(CLI::PositiveNumber);
+  };
+  add("--cleanup-interval-ms", options.cleanup_interval_ms, "Time between two looks for what retention and compaction may take");
+  command.add_option("--compaction-buffer", options.log.compaction_buffer_bytes, "Memory for keys while a topic is compacted, as 64MB")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--compaction-rate", options.log.compaction_bytes_per_second,
+                  "Bytes a second that compaction reads and writes, as 64MB; 0: no bound")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false));
+  add("--groups-max", options.groups.groups_max, "Consumer groups");
+  add("--group-members-max", options.groups.members_max, "Members of a consumer group");
+  add("--group-offsets-max", options.groups.offsets_max, "Committed offsets of all groups");
+  add("--group-offsets-retention-ms", options.groups.offsets_retention_ms, "Time for which offsets of a group without members are kept");
+  add("--group-session-timeout-ms-min", options.groups.session_timeout_ms_min, "Shortest session timeout of a member");
+  add("--group-session-timeout-ms-max", options.groups.session_timeout_ms_max, "Longest session timeout of a member");
+  command.add_option("--group-gather-ms", options.groups.gather_ms, "Time for which a group's first rebalance waits for further members")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  add("--transaction-timeout-ms-max", options.transactions.timeout_ms_max, "Longest timeout of a transaction");
+  add("--transactional-ids-max", options.transactions.ids_max, "Transactional ids");
+  add("--transactional-id-expiry-ms", options.transactions.id_expiry_ms, "Time after which an unused transactional id is forgotten");
 }
 
 }  // namespace
@@ -169,6 +210,7 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--batch-rows", options->batch_rows, "Rows of a batch (tests use 1 and 7)")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
+  AddLogOptions(*command, *options);
   command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback; there is no authentication yet");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([options, run] { *run = [options] { return Serve(*options); }; });

@@ -119,38 +119,12 @@ int ListTopics(const TopicArguments& arguments) {
   return 0;
 }
 
-struct ConfigEntry {
-  std::string name, value;
-  bool is_default;
-};
-
-Result<std::vector<ConfigEntry>> DescribeConfig(KafkaHandle& handle, const std::string& name) {
-  Owned<rd_kafka_ConfigResource_t> resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str()));
-  Owned<rd_kafka_queue_t> queue(rd_kafka_queue_new(handle.get()));
-  rd_kafka_ConfigResource_t* resources[] = {resource.get()};
-  rd_kafka_DescribeConfigs(handle.get(), resources, 1, nullptr, queue.get());
-  const std::string what = fmt::format("could not read the configuration of topic \"{}\"", name);
-  KAPPA_ASSIGN_OR_RETURN(Owned<rd_kafka_event_t> event, WaitFor(queue.get(), what));
-  size_t count = 0;
-  const rd_kafka_ConfigResource_t** results = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event.get()), &count);
-  if (count != 1) return KafkaFailure(RD_KAFKA_RESP_ERR__BAD_MSG, what);
-  if (rd_kafka_resp_err_t error = rd_kafka_ConfigResource_error(results[0]); error != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaFailure(error, what);
-  const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(results[0], &count);
-  std::vector<ConfigEntry> out;
-  for (size_t i = 0; i < count; ++i) {
-    const char* value = rd_kafka_ConfigEntry_value(entries[i]);
-    out.push_back({rd_kafka_ConfigEntry_name(entries[i]), value == nullptr ? "" : value, rd_kafka_ConfigEntry_is_default(entries[i]) != 0});
-  }
-  std::ranges::sort(out, {}, &ConfigEntry::name);
-  return out;
-}
-
 int DescribeTopic(const TopicArguments& arguments) {
   auto handle = KafkaHandle::Connect(arguments.address, RD_KAFKA_CONSUMER);
   if (!handle.ok()) return Fail(handle.error());
   auto topic = (*handle)->FindTopic(arguments.name);
   if (!topic.ok()) return Fail(topic.error());
-  auto config = DescribeConfig(**handle, arguments.name);
+  auto config = DescribeTopicConfig(**handle, arguments.name);
   if (!config.ok()) return Fail(config.error());
   std::vector<Watermarks> marks;
   for (int32_t p = 0; p < topic->partitions; ++p) {
@@ -248,7 +222,9 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   CLI::App* create = verb("create", "Create a topic", CreateTopic);
   create->add_option("TOPIC", arguments->name, "Name: a-z, A-Z, 0-9, \".\", \"_\", \"-\"")->required();
   create->add_option("--partitions", arguments->partitions, "Number of partitions")->capture_default_str()->check(CLI::Range(1, 10'000));
-  create->add_option("--config", arguments->configs, "name=value: retention.ms, retention.bytes, segment.bytes, max.message.bytes")
+  create
+      ->add_option("--config", arguments->configs,
+                   "name=value: retention.ms, cleanup.policy, segment.bytes, max.message.bytes and others (docs/kafka.md)")
       ->type_name("NAME=VALUE");
   create->add_flag("--unsafe", arguments->unsafe, "Acknowledge records before they are on disk: faster, and lost in a crash");
   create->add_flag("--if-not-exists", arguments->if_not_exists, "Succeed when the topic exists");

@@ -215,7 +215,7 @@ class Core final : public Engine {
   bool RunCommands();
   bool HasMemory();
   void Housekeeping();
-  void ApplyRetention();
+  void CleanLog();
   Status AddStreamRuntime(const catalog::Stream& stream);
   Status AddTableRuntime(const catalog::Table& table);
   flow::StreamSpec SpecOf(const catalog::Stream& stream) const;
@@ -282,7 +282,7 @@ class Core final : public Engine {
   std::thread checkpoint_thread_;
   std::atomic<bool> checkpoint_running_{false};
   int64_t last_housekeeping_us_ = 0;
-  int64_t last_retention_us_ = 0;
+  int64_t last_cleanup_us_ = 0;
   bool out_of_memory_ = false;    // state is at its bound and cannot spill
   uint64_t last_epoch_seen_ = 0;
   int64_t quiet_since_us_ = 0;    // 0: free memory was given back since the last epoch

@@ -16,7 +16,6 @@ constexpr int64_t kEpochRecordsMax = 400'000;  // what one epoch may hold: bound
 constexpr int64_t kHousekeepingUs = 1'000'000;
 constexpr int64_t kCatchUpUs = 10'000'000;
 constexpr int64_t kTickUs = 1'000'000;  // between epochs that hold no records
-constexpr int64_t kRetentionUs = 60'000'000;
 constexpr int64_t kQuietUs = 2'000'000;  // after so long without an epoch, memory that was kept for the next is given back
 
 data::Schema DeadLetterSchema() {
@@ -391,9 +390,9 @@ void Core::Housekeeping() {
       runtime->state_bytes = flow_->graph(id).state_bytes() + runtime->store->memory_bytes();
     }
   }
-  if (now - last_retention_us_ >= kRetentionUs) {
-    last_retention_us_ = now;
-    ApplyRetention();
+  if (now - last_cleanup_us_ >= options_.cleanup_interval_us) {
+    last_cleanup_us_ = now;
+    CleanLog();
   }
   MaybeCheckpoint(false);
   if (epoch_ != last_epoch_seen_ || checkpoint_running_) {
@@ -405,30 +404,38 @@ void Core::Housekeeping() {
   }
 }
 
-void Core::ApplyRetention() {
+void Core::CleanLog() {
   // Kept: what a running replay has still to read, and what a restart would read after the last checkpoint.
-  std::map<std::string, std::vector<log::Offset>> keep;
+  std::map<std::string, std::vector<log::Offset>> keep, compact;
+  auto checkpointed = [&](int64_t relation, int partition) {
+    auto stored = checkpoint_ends_.find({relation, partition});
+    return stored == checkpoint_ends_.end() ? 0 : stored->second;
+  };
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   for (const auto& [name, stream] : snapshot->streams) {
     std::vector<log::Offset>& offsets = keep[stream.topic];
-    for (int32_t p = 0; p < stream.partitions; ++p) {
-      auto stored = checkpoint_ends_.find({stream.id, p});
-      offsets.push_back(stored == checkpoint_ends_.end() ? 0 : stored->second);
-    }
+    for (int32_t p = 0; p < stream.partitions; ++p) offsets.push_back(checkpointed(stream.id, p));
     for (const auto& [id, runtime] : versions_) {
       if (!runtime->replay) continue;
       for (const flow::ViewInput& input : runtime->inputs) {
         if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) std::fill(offsets.begin(), offsets.end(), 0);
       }
     }
+    compact[stream.topic] = offsets;
   }
-  for (const auto& [name, table] : snapshot->tables) keep[table.topic] = {0};
-  log_->ApplyRetention([&](const log::Partition& partition) -> log::Offset {
+  for (const auto& [name, table] : snapshot->tables) {
+    keep[table.topic] = {0};
+    // What a table holds is the last record of each key, so that compaction takes nothing from it; but its versions are all of them.
+    compact[table.topic] = {table.version_time >= 0 ? 0 : checkpointed(table.id, 0)};
+  }
+  auto below = [](const auto& offsets, const log::Partition& partition) -> log::Offset {
     if (partition.topic().starts_with("__")) return 0;
-    auto it = keep.find(partition.topic());
-    if (it == keep.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
+    auto it = offsets.find(partition.topic());
+    if (it == offsets.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
     return it->second[static_cast<size_t>(partition.index())];
-  });
+  };
+  log_->ApplyRetention([&](const log::Partition& partition) { return below(keep, partition); });
+  log_->AllowCompaction([&](const log::Partition& partition) { return below(compact, partition); });
 }
 
 flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {

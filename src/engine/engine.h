@@ -29,6 +29,7 @@ struct EngineOptions {
   int64_t statement_timeout_us = 0;           // 0: none
   int64_t subscription_queue_rows = 100'000;  // a slower subscriber is cut off
   int64_t dead_letters_max = 100'000;         // rows kept in kappa.dead_letters
+  int64_t cleanup_interval_us = 60'000'000;   // between two looks for what retention and compaction may take from the log
   size_t batch_rows = 8192;                   // rows per batch; tests use 1 and 7
   // Records of one step of a replay, a recovery or a query over a stream. Few enough that what is decoded stays in memory
   // that the step before has warmed up: with 200,000 a replay spends half of its time on fresh pages.

@@ -39,6 +39,15 @@ Result<bool> BatchScanner::CrcMatches() {
   return crc == header_.crc;
 }
 
+Result<std::string_view> BatchScanner::Contents() {
+  KAPPA_ASSIGN_OR_RETURN(std::string_view bytes, Bytes(position_, header_.total_bytes(), kChunkBytes));
+  bytes = bytes.substr(0, header_.total_bytes());
+  if (BatchCrcMatches(bytes) && bytes.size() == header_.total_bytes()) return bytes;
+  return Error(sqlstate::kDataCorrupted, "segment file \"" + file_.path() + "\" is damaged")
+      .Detail("At position " + std::to_string(position_) + ": checksum of batch is wrong.")
+      .Hint("Restore the file from a copy.");
+}
+
 Result<BatchScanner::Found> BatchScanner::Next(bool check_crc) {
   position_ = next_;
   if (position_ >= to_) return Found::kEnd;

@@ -23,6 +23,8 @@ class BatchScanner {
   /// Fails only when the file cannot be read.
   Result<Found> Next(bool check_crc);
   const BatchHeader& header() const { return header_; }
+  /// The batch that was found, whole; valid until the next call. Fails with data_corrupted when its checksum is wrong.
+  Result<std::string_view> Contents();
   uint64_t position() const { return position_; }
   /// Where the next batch begins.
   uint64_t next_position() const { return next_; }

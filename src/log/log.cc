@@ -9,9 +9,13 @@
 //   FOLDER/staging/                          topics being created or deleted; emptied at open
 #include "log/log.h"
 
-#include <atomic>
+#include <pthread.h>
+
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <shared_mutex>
+#include <thread>
 
 #include "io/folder.h"
 #include "io/folder_lock.h"
@@ -66,7 +70,7 @@ class TopicOnDisk final : public Topic {
   }
   /// Moves the folder away. Whoever appends or reads meanwhile is told that the topic is gone, not that its files are missing.
   Status MoveAway(const std::string& from, const std::string& to) {
-    std::vector<std::unique_lock<std::mutex>> locks(partitions_.size());
+    std::vector<PartitionLog::FileLocks> locks(partitions_.size());
     std::vector<KafkaError> before;
     for (size_t i = 0; i < partitions_.size(); ++i) before.push_back(partitions_[i]->RefuseWhile(KafkaError::kUnknownTopicOrPartition, locks[i]));
     Status moved = io::DurableRename(from, to);
@@ -114,14 +118,27 @@ class LogOnDisk final : public Log {
   Result<int64_t> NextProducerId() override;
   bool CommitOne() override { return shared_->commit.CommitOne(); }
   void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) override;
+  void AllowCompaction(const std::function<Offset(const Partition&)>& below) override;
+  bool CompactOne() override;
+  CompactionFigures compaction() const override {
+    std::lock_guard lock(compaction_mutex_);
+    return compaction_figures_;
+  }
   void Close() override;
 
  private:
+  std::vector<std::shared_ptr<TopicOnDisk>> Topics() const;
+  int64_t TrustedNowMs() {
+    std::lock_guard lock(retention_mutex_);
+    return retention_clock_.NowMs();
+  }
+  void RunCompaction();
+  Status PaceCompaction(uint64_t read, uint64_t written);
   Status CheckFormat();
   Status ReadProducerIds();
   Status SyncNames(const std::vector<std::string>& topics);
   std::string CleanMarker() const { return folder_ + "/clean"; }
-  std::string Topics() const { return folder_ + "/topics"; }
+  std::string TopicsFolder() const { return folder_ + "/topics"; }
   std::string Staging() const { return folder_ + "/staging"; }
 
   const std::string folder_;
@@ -141,6 +158,14 @@ class LogOnDisk final : public Log {
 
   std::mutex retention_mutex_;
   RetentionClock retention_clock_;
+
+  std::mutex compaction_pass_mutex_;     // one pass at a time; taken before the next one
+  mutable std::mutex compaction_mutex_;  // guards what follows
+  std::condition_variable compaction_wakes_;
+  bool compaction_due_ = false, compaction_stops_ = false;
+  int64_t compaction_free_us_ = 0;  // steady time from which on it has used up no bytes
+  CompactionFigures compaction_figures_;
+  std::thread compaction_;
 };
 
 Status LogOnDisk::Open() {
@@ -153,14 +178,14 @@ Status LogOnDisk::Open() {
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Staging()));
   KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> staged, io::ListFolder(Staging()));
   for (const std::string& name : staged) KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging() + "/" + name));
-  KAPPA_RETURN_IF_ERROR(io::CreateFolders(Topics()));
-  KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(Topics()));
+  KAPPA_RETURN_IF_ERROR(io::CreateFolders(TopicsFolder()));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(TopicsFolder()));
   if (!clean) KAPPA_RETURN_IF_ERROR(SyncNames(names));
   for (const std::string& name : names) {
     if (!IsValidTopicName(name)) {
-      return Error(sqlstate::kDataCorrupted, "folder \"" + Topics() + "\" holds \"" + name + "\", which is no topic").Hint("Move it away.");
+      return Error(sqlstate::kDataCorrupted, "folder \"" + TopicsFolder() + "\" holds \"" + name + "\", which is no topic").Hint("Move it away.");
     }
-    KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(Topics() + "/" + name, name, shared_));
+    KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(TopicsFolder() + "/" + name, name, shared_));
     topics_.emplace(name, std::move(topic));
   }
   return {};
@@ -170,10 +195,10 @@ Status LogOnDisk::Open() {
 /// one. After a clean stop there is nothing like that, and after a power cut what we see is what the disk has: so the marker need not be durable.
 Status LogOnDisk::SyncNames(const std::vector<std::string>& topics) {
   KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder_));
-  KAPPA_RETURN_IF_ERROR(io::SyncDirectory(Topics()));
+  KAPPA_RETURN_IF_ERROR(io::SyncDirectory(TopicsFolder()));
   for (const std::string& name : topics) {
     if (!IsValidTopicName(name)) continue;
-    const std::string folder = Topics() + "/" + name;
+    const std::string folder = TopicsFolder() + "/" + name;
     KAPPA_RETURN_IF_ERROR(io::SyncDirectory(folder));
     KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> entries, io::ListFolder(folder));
     for (const std::string& entry : entries) {
@@ -198,7 +223,7 @@ Status LogOnDisk::CheckFormat() {
     return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is damaged").Hint("It must hold the line \"kappa log 1\".");
   }
   if (!text.error().Is(sqlstate::kUndefinedFile)) return text.status();
-  if (io::Exists(Topics())) {
+  if (io::Exists(TopicsFolder())) {
     return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is missing").Hint("Restore it: it must hold the line \"kappa log 1\".");
   }
   return io::WriteFileAtomically(path, kFormat);
@@ -238,7 +263,7 @@ Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, c
   if (closed_) return Error(sqlstate::kObjectNotInPrerequisiteState, "the log is closed");
   if (FindTopic(name) != nullptr) return Error(sqlstate::kDuplicateTable, "topic \"" + name + "\" already exists");
   std::string staged = Staging() + "/" + std::to_string(++staged_);
-  std::string folder = Topics() + "/" + name;
+  std::string folder = TopicsFolder() + "/" + name;
   auto build = [&]() -> Status {
     for (int32_t i = 0; i < config.partitions; ++i) { KAPPA_RETURN_IF_ERROR(PartitionLog::CreateFolder(staged + "/" + std::to_string(i), name, i)); }
     KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(staged + "/config", EncodeTopicConfig(name, config)));
@@ -272,7 +297,7 @@ Result<std::shared_ptr<Topic>> LogOnDisk::AlterTopic(const std::string& name, co
     return Error(sqlstate::kInvalidParameterValue, "topic \"" + name + "\" cannot be changed like this")
         .Detail("Its durability stays as it was made, and its partitions can only become more.");
   }
-  const std::string folder = Topics() + "/" + name;
+  const std::string folder = TopicsFolder() + "/" + name;
   std::vector<std::shared_ptr<PartitionLog>> added;
   for (int32_t i = before.partitions; i < config.partitions; ++i) {
     const std::string path = folder + "/" + std::to_string(i);
@@ -300,7 +325,7 @@ Status LogOnDisk::DeleteTopic(const std::string& name) {
     topic = found->second;
   }
   std::string staged = Staging() + "/" + std::to_string(++staged_);
-  Status renamed = topic->MoveAway(Topics() + "/" + name, staged);
+  Status renamed = topic->MoveAway(TopicsFolder() + "/" + name, staged);
   if (!renamed.ok()) {
     if (io::Exists(staged)) io::AbortOnSyncFailure(renamed);  // renamed, but the folders could not be synced
     return renamed;
@@ -314,20 +339,99 @@ Status LogOnDisk::DeleteTopic(const std::string& name) {
   return {};
 }
 
-void LogOnDisk::ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) {
-  std::lock_guard lock(retention_mutex_);
-  const int64_t now_ms = retention_clock_.NowMs();
+std::vector<std::shared_ptr<TopicOnDisk>> LogOnDisk::Topics() const {
   std::vector<std::shared_ptr<TopicOnDisk>> topics;
-  {
-    std::shared_lock topics_lock(topics_mutex_);
-    for (const auto& [name, topic] : topics_) topics.push_back(topic);
-  }
-  for (const auto& topic : topics) {
+  std::shared_lock lock(topics_mutex_);
+  for (const auto& [name, topic] : topics_) topics.push_back(topic);
+  return topics;
+}
+
+void LogOnDisk::ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) {
+  const int64_t now_ms = TrustedNowMs();
+  for (const auto& topic : Topics()) {
     for (int32_t i = 0; i < topic->partition_count(); ++i) topic->log(i).ApplyRetention(now_ms, keep_from(topic->log(i)));
   }
 }
 
+void LogOnDisk::AllowCompaction(const std::function<Offset(const Partition&)>& below) {
+  for (const auto& topic : Topics()) {
+    if (!topic->config().compact) continue;
+    for (int32_t i = 0; i < topic->partition_count(); ++i) topic->log(i).AllowCompaction(below(topic->log(i)));
+  }
+  std::lock_guard lock(compaction_mutex_);
+  if (shared_->options.sync_threads == 0 || compaction_stops_) return;
+  compaction_due_ = true;
+  if (!compaction_.joinable()) compaction_ = std::thread([this] { RunCompaction(); });
+  compaction_wakes_.notify_one();
+}
+
+void LogOnDisk::RunCompaction() {
+  pthread_setname_np(pthread_self(), "log-compaction");
+  std::unique_lock lock(compaction_mutex_);
+  while (true) {
+    compaction_wakes_.wait(lock, [this] { return compaction_due_ || compaction_stops_; });
+    if (compaction_stops_) return;
+    compaction_due_ = false;
+    lock.unlock();
+    while (CompactOne()) {}
+    lock.lock();
+  }
+}
+
+/// Waits until what was read and written fits the rate.
+Status LogOnDisk::PaceCompaction(uint64_t read, uint64_t written) {
+  std::unique_lock lock(compaction_mutex_);
+  compaction_figures_.bytes_read += read;
+  compaction_figures_.bytes_written += written;
+  const uint64_t rate = shared_->options.compaction_bytes_per_second;
+  if (rate > 0 && shared_->options.sync_threads > 0) {
+    constexpr int64_t kBurstMicros = 20'000;  // so that it does not sleep for every batch
+    const int64_t now_us = shared_->clock.SteadyMicros();
+    compaction_free_us_ = std::max(compaction_free_us_, now_us) + static_cast<int64_t>((read + written) * 1'000'000 / rate);
+    if (compaction_free_us_ > now_us + kBurstMicros) {
+      compaction_wakes_.wait_for(lock, std::chrono::microseconds(compaction_free_us_ - now_us), [this] { return compaction_stops_; });
+    }
+  }
+  if (compaction_stops_) return Error(sqlstate::kQueryCanceled, "the log is closed");
+  return {};
+}
+
+bool LogOnDisk::CompactOne() {
+  std::lock_guard pass_lock(compaction_pass_mutex_);
+  const int64_t now_ms = TrustedNowMs();
+  std::shared_ptr<TopicOnDisk> neediest;
+  int32_t index = 0;
+  double most = -1;
+  for (const auto& topic : Topics()) {
+    if (!topic->config().compact) continue;
+    for (int32_t i = 0; i < topic->partition_count(); ++i) {
+      const PartitionLog::CompactionNeed need = topic->log(i).NeedOfCompaction(now_ms);
+      if (!need.must || need.dirty_ratio <= most) continue;
+      most = need.dirty_ratio;
+      neediest = topic;
+      index = i;
+    }
+  }
+  if (neediest == nullptr) return false;
+  const auto removed = neediest->log(index).Compact(now_ms, [this](uint64_t read, uint64_t written) { return PaceCompaction(read, written); });
+  std::lock_guard lock(compaction_mutex_);
+  if (removed.ok()) {
+    ++compaction_figures_.passes;
+    compaction_figures_.records_removed += *removed;
+  } else if (!removed.error().Is(sqlstate::kQueryCanceled)) {
+    ++compaction_figures_.failures;
+    compaction_figures_.last_failure = "topic \"" + neediest->name() + "\" partition " + std::to_string(index) + ": " + removed.error().message();
+  }
+  return removed.ok();
+}
+
 void LogOnDisk::Close() {
+  {
+    std::lock_guard lock(compaction_mutex_);
+    compaction_stops_ = true;
+    compaction_wakes_.notify_one();
+  }
+  if (compaction_.joinable()) compaction_.join();
   std::lock_guard lock(ddl_mutex_);
   if (closed_) return;
   closed_ = true;

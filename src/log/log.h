@@ -1,6 +1,7 @@
 // The log: topics of partitions of Kafka record batches, kept verbatim. The source of truth; it knows nothing above it.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,12 +26,23 @@ struct TopicConfig {
   int32_t max_message_bytes = 32 << 20;
   bool unsafe = false;           // acknowledge before fdatasync
   bool internal = false;         // "__journal" and the like: hidden from Metadata, refused to Kafka producers
+  int64_t segment_ms = 7ll * 24 * 3600 * 1000;  // age of its oldest record at which a segment is completed, full or not
+
+  // Cleanup: by retention, by compaction (of each key the last record stays), or both.
+  bool delete_old = true;                                 // retention_ms and retention_bytes count
+  bool compact = false;                                   // every record needs a key
+  int64_t delete_retention_ms = 24ll * 3600 * 1000;       // how long compaction keeps a record without value, which deletes its key
+  int64_t min_compaction_lag_ms = 0;                      // records are kept at least so long
+  int64_t max_compaction_lag_ms = INT64_MAX;              // and are compacted after so long, however little there is to gain
+  double min_cleanable_dirty_ratio = 0.5;                 // otherwise once more than this part of the bytes was never compacted
 };
 
 struct LogOptions {
-  int sync_threads = 2;  // 0: none, the owner calls Log::CommitOne
+  int sync_threads = 2;  // 0: no threads at all, the owner calls Log::CommitOne and Log::CompactOne
   size_t batch_decompressed_bytes_max = 64 << 20;
   int64_t producer_id_expiry_ms = 7ll * 24 * 3600 * 1000;
+  size_t compaction_buffer_bytes = 64 << 20;         // keys that compaction remembers at a time, 24 bytes each
+  uint64_t compaction_bytes_per_second = 64 << 20;   // that compaction reads and writes at most; 0: no bound
 };
 
 /// Kafka's error codes that an append or a read can give; kNone is success. Source: Kafka protocol guide.
@@ -159,6 +171,15 @@ class Topic {
   virtual Partition& partition(int32_t index) = 0;
 };
 
+/// What compaction did since the log was opened.
+struct CompactionFigures {
+  uint64_t passes = 0;
+  uint64_t bytes_read = 0, bytes_written = 0;
+  uint64_t records_removed = 0;
+  uint64_t failures = 0;  // passes that gave up: a full disk, a damaged segment
+  std::string last_failure;
+};
+
 /// A folder of topics. Thread-safe.
 class Log {
  public:
@@ -189,6 +210,12 @@ class Log {
   virtual bool CommitOne() = 0;
   /// Applies retention by time and size; called by the owner now and then. `keep_from` says what views still need.
   virtual void ApplyRetention(const std::function<Offset(const Partition&)>& keep_from) = 0;
+  /// Compaction may touch records below these offsets from now on, until the next call; before the first one, none. Called by the owner
+  /// now and then: the log's own thread begins to work.
+  virtual void AllowCompaction(const std::function<Offset(const Partition&)>& below) = 0;
+  /// Compacts the partition that needs it most; false when none does. For a log without threads.
+  virtual bool CompactOne() = 0;
+  virtual CompactionFigures compaction() const = 0;
   /// Commits and answers what was appended, then refuses appends (kKafkaStorageError). Topics that are still held can be read.
   virtual void Close() = 0;
 };

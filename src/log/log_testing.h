@@ -60,6 +60,21 @@ inline AppendResult AppendDurably(Partition& partition, std::string_view batches
   return result;
 }
 
+/// Ends a transaction and waits until its marker is durable.
+inline AppendResult EndDurably(Partition& partition, int64_t id, int16_t epoch, bool commit) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  AppendResult result = partition.EndTransaction(id, epoch, commit, [&](KafkaError) {
+    std::lock_guard lock(mutex);
+    done = true;
+    changed.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  if (result.error == KafkaError::kNone) changed.wait(lock, [&] { return done; });
+  return result;
+}
+
 /// What readers of committed records see from `from` on.
 inline std::vector<std::string> CommittedValues(const Partition& partition, Offset from = 0, size_t max_bytes = 1 << 20) {
   std::vector<std::string> values;

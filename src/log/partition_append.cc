@@ -1,4 +1,5 @@
 // Appending: validation, offsets, duplicate detection, the write, and rolling to a new segment.
+#include <algorithm>
 #include <array>
 
 #include "base/bytes.h"
@@ -36,6 +37,16 @@ bool RecordsFill(std::string_view section, int32_t count) {
 
 }  // namespace
 
+/// A compacted topic takes only records with keys; that can be seen only by taking batches apart.
+const char* PartitionLog::WhyNotCompactable(const BatchHeader& header, std::string_view batch) const {
+  std::string storage;
+  std::vector<RawRecord> records;
+  auto section = RecordsSection(batch, shared_->options.batch_decompressed_bytes_max, storage);
+  if (!section.ok() || !ParseRawRecords(header, *section, records).ok()) return "the records of a compacted topic must be readable";
+  const bool keyed = std::ranges::all_of(records, [](const RawRecord& record) { return record.key.has_value(); });
+  return keyed ? nullptr : "the records of a compacted topic need keys";
+}
+
 AppendResult PartitionLog::Refuse(KafkaError error, std::string message) const {
   AppendResult result;
   result.error = error;
@@ -60,6 +71,7 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
     std::string_view batch = batches.substr(0, header->total_bytes());
     batches.remove_prefix(batch.size());
     if (header->is_control()) return Refuse(KafkaError::kInvalidRecord, "control batches cannot be produced");
+    if (header->has_delete_horizon()) return Refuse(KafkaError::kInvalidRecord, "batches with a delete horizon cannot be produced");
     if (header->is_transactional() && header->producer_id < 0) return Refuse(KafkaError::kInvalidRecord, "transactional batch without producer id");
     if (header->codec() > kCodecLast) return Refuse(KafkaError::kInvalidRecord, "unknown compression codec " + std::to_string(header->codec()));
     if (header->record_count < 1 || header->record_count != header->last_offset_delta + 1) {
@@ -72,6 +84,9 @@ std::optional<AppendResult> PartitionLog::Validate(std::string_view batches, std
     if (!BatchCrcMatches(batch)) return Refuse(KafkaError::kCorruptMessage, "checksum of record batch is wrong");
     if (header->codec() == 0 && !RecordsFill(batch.substr(kBatchHeaderBytes), header->record_count)) {
       return Refuse(KafkaError::kInvalidRecord, "records do not fill their batch");
+    }
+    if (compact_.load(std::memory_order_relaxed)) {
+      if (const char* why = WhyNotCompactable(*header, batch)) return Refuse(KafkaError::kInvalidRecord, why);
     }
     parsed.push_back({*header, batch});
     if (parsed.size() > 1 && (header->producer_id >= 0 || parsed[0].header.producer_id >= 0)) {
@@ -133,8 +148,9 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   for (const BatchAt& batch : batches) bytes += batch.bytes.size();
 
   std::shared_ptr<Segment> active = Active();
-  const bool full = active->write_position() > kSegmentHeaderBytes && active->write_position() + bytes > static_cast<uint64_t>(config_.segment_bytes);
-  if (full) {
+  const bool full = active->write_position() + bytes > static_cast<uint64_t>(config_.segment_bytes);
+  const bool old = active->first_append_ms() >= 0 && now_ms - active->first_append_ms() > SegmentAgeMost();
+  if ((full || old) && active->write_position() > kSegmentHeaderBytes) {
     Status rolled = Roll();
     if (!rolled.ok()) {
       producers_.NoteRefused(batches[0].header, steady_ms);

@@ -62,7 +62,7 @@ bool PartitionLog::Commit() {
       if (waiter.on_durable) waiter.on_durable(KafkaError::kNone);
     }
   };
-  const bool early = config_.unsafe || io::Failpoint("early_ack") != 0;
+  const bool early = unsafe_ || io::Failpoint("early_ack") != 0;
   if (early) {
     PublishDurable(*segment, end, bytes);
     answer();
@@ -115,20 +115,19 @@ void PartitionLog::CloseFiles() {
 
 void PartitionLog::Alter(const TopicConfig& config) {
   std::lock_guard lock(append_mutex_);
-  config_.segment_bytes = config.segment_bytes;
-  config_.retention_ms = config.retention_ms;
-  config_.retention_bytes = config.retention_bytes;
-  config_.max_message_bytes = config.max_message_bytes;
+  config_ = config;
   max_message_bytes_.store(config.max_message_bytes, std::memory_order_relaxed);
+  compact_.store(config.compact, std::memory_order_relaxed);
 }
 
 Status PartitionLog::DeleteBefore(Offset offset) {
+  std::lock_guard files_lock(files_mutex_);
   std::lock_guard lock(append_mutex_);
   return DeleteBeforeLocked(offset);
 }
 
 /// First the new start is made durable in the active segment's mark, then files go: a segment that is missing without that
-/// is damage, one that is left over is removed at the next open. Holds append_mutex_.
+/// is damage, one that is left over is removed at the next open. Holds files_mutex_ and append_mutex_.
 Status PartitionLog::DeleteBeforeLocked(Offset offset) {
   if (StoppedError() != KafkaError::kNone) return Error(sqlstate::kObjectNotInPrerequisiteState, "partition is closed");
   std::shared_ptr<Segment> active = Active();
@@ -156,28 +155,27 @@ Status PartitionLog::DeleteBeforeLocked(Offset offset) {
     hints_.clear();
     next_hint_ = 0;
   }
-  for (const auto& segment : dropped) {
-    std::string stem = segment->path().substr(0, segment->path().size() - 4);
-    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".idx"));
-    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".seg"));
-  }
+  for (const auto& segment : dropped) KAPPA_RETURN_IF_ERROR(RemoveFiles(*segment));
   return {};
 }
 
 void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
+  std::lock_guard files_lock(files_mutex_);
   std::lock_guard lock(append_mutex_);
   if (StoppedError() != KafkaError::kNone) return;
   producers_.Expire(shared_->SteadyMs() - shared_->options.producer_id_expiry_ms);
   keep_from = std::min(keep_from, last_stable_offset());  // an open transaction may still be committed
+  const bool by_age = config_.delete_old && config_.retention_ms >= 0;
   auto too_old = [&](const Segment& segment) {
-    return config_.retention_ms >= 0 && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;
+    return by_age && now_ms >= 0 && segment.last_append_ms() >= 0 && now_ms - segment.last_append_ms() > config_.retention_ms;
   };
   // A segment goes as a whole, once its newest record is too old: one that fills slowly is completed early, so that its oldest
   // records stay at most about 1 1/4 times as long as they must.
   std::shared_ptr<Segment> active = Active();
   const int64_t first_ms = active->first_append_ms();
-  const bool fills_slowly =
-      config_.retention_ms >= 0 && now_ms >= 0 && first_ms >= 0 && now_ms - first_ms > std::max<int64_t>(config_.retention_ms / 4, kSegmentAgeMinMs);
+  int64_t age_most = SegmentAgeMost();
+  if (by_age) age_most = std::min(age_most, std::max<int64_t>(config_.retention_ms / 4, kSegmentAgeMinMs));
+  const bool fills_slowly = now_ms >= 0 && first_ms >= 0 && now_ms - first_ms > age_most;
   const bool empty = active->write_position() == kSegmentHeaderBytes;
   if (!empty && (too_old(*active) || fills_slowly) && !Roll().ok()) return;
   SegmentList list;
@@ -190,7 +188,7 @@ void PartitionLog::ApplyRetention(int64_t now_ms, Offset keep_from) {
   Offset before = start_offset();
   for (size_t i = 0; i + 1 < list.size(); ++i) {
     const uint64_t bytes = list[i]->write_position();
-    bool too_much = config_.retention_bytes >= 0 && total - bytes >= static_cast<uint64_t>(config_.retention_bytes);
+    bool too_much = config_.delete_old && config_.retention_bytes >= 0 && total - bytes >= static_cast<uint64_t>(config_.retention_bytes);
     if ((!too_old(*list[i]) && !too_much) || list[i + 1]->base() > keep_from) break;
     total -= bytes;
     before = list[i + 1]->base();

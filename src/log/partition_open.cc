@@ -55,6 +55,22 @@ Status PartitionLog::ListSegments() {
   return {};
 }
 
+/// Removes segments whose records a compacted one has taken over, when a crash came before that.
+Status PartitionLog::RemoveCovered() {
+  for (size_t i = 0; i + 1 < segments_.size();) {
+    const Segment& segment = *segments_[i];
+    const Segment& next = *segments_[i + 1];
+    const bool covered = segment.clean_end() && segment.sealed() && next.sealed() && next.visible_end() <= segment.visible_end();
+    if (!covered) {
+      ++i;
+      continue;
+    }
+    KAPPA_RETURN_IF_ERROR(RemoveFiles(next));
+    segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+  return {};
+}
+
 /// Checks that the segments follow one another without a gap; recovers those that are not sealed.
 Status PartitionLog::CheckChain() {
   const Offset start = segments_.back()->mark().log_start_offset;
@@ -65,11 +81,10 @@ Status PartitionLog::CheckChain() {
     KAPPA_RETURN_IF_ERROR(segments_.back()->Sync());
   }
   while (segments_.size() > 1 && segments_[1]->base() <= start) {  // deleted on purpose, but the crash came first
-    std::string stem = segments_[0]->path().substr(0, segments_[0]->path().size() - 4);
-    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".idx"));
-    KAPPA_RETURN_IF_ERROR(io::DurableUnlink(stem + ".seg"));
+    KAPPA_RETURN_IF_ERROR(RemoveFiles(*segments_[0]));
     segments_.erase(segments_.begin());
   }
+  KAPPA_RETURN_IF_ERROR(RemoveCovered());
   if (segments_.front()->base() > start) {
     return Error(sqlstate::kDataCorrupted, "partition folder \"" + folder_ + "\" lacks a segment file")
         .Detail("Records from offset " + std::to_string(start) + " on are expected, the first file begins at " +
@@ -190,7 +205,7 @@ Status PartitionLog::ReplayProducers(Offset from) {
         return Damaged(segment->path(), "At position " + std::to_string(scanner.position()) + ": " + scanner.reason() + ".");
       }
       const BatchHeader& header = scanner.header();
-      if (header.base_offset < from) continue;
+      if (header.last_offset() < from) continue;  // the start of the log may lie inside a batch
       producers_.Record(header, now_ms, steady_ms);
       if (header.is_control()) {
         control.resize(header.total_bytes());

@@ -1,5 +1,6 @@
 // Reading: from an offset, by timestamp, everything for verification. Only what is visible.
 #include <algorithm>
+#include <cstring>
 
 #include "log/batch_scanner.h"
 #include "log/partition_log.h"
@@ -72,6 +73,68 @@ std::vector<ProducerInfo> PartitionLog::producers() const {
   return infos;
 }
 
+/// The batches from `place` on, at least one, of which those without records go: compaction leaves them where records were, and to readers
+/// they are worth nothing. `next`: the offset behind the last one, gone or not.
+KafkaError PartitionLog::ReadBatches(const Place& place, size_t max_bytes, Offset visible, bool committed, ReadResult& result, Offset& next) const {
+  const uint64_t available = place.segment->visible_bytes() - place.position;
+  std::string& bytes = result.bytes;
+  auto load = [&](uint64_t wanted) {
+    size_t before = bytes.size();
+    bytes.resize(static_cast<size_t>(wanted));
+    return place.file->ReadExactlyAt(place.position + before, bytes.data() + before, bytes.size() - before);
+  };
+  Status loaded = load(std::min<uint64_t>(std::max(max_bytes, kBatchHeaderBytes), available));
+  size_t used = 0, kept = 0, kept_used = 0;  // bytes that were looked at, those of them that stay, and where the last of those ended
+  Offset kept_next = place.offset;
+  next = place.offset;
+  KafkaError error = KafkaError::kNone;
+  while (loaded.ok() && bytes.size() - used >= kBatchHeaderBytes) {
+    std::string_view rest = std::string_view(bytes).substr(used);
+    auto header = ParseBatchHeader(rest);
+    if (committed && used > 0 && next >= visible) break;
+    if (!header.ok() || header->base_offset != next || header->leader_epoch != 0 || header->total_bytes() > available - used) {
+      error = KafkaError::kCorruptMessage;
+      break;
+    }
+    const size_t size = header->total_bytes();
+    if (size > rest.size()) {
+      if (used > 0) break;
+      loaded = load(size);  // at least one batch, whatever its size
+      continue;
+    }
+    if (!BatchCrcMatches(rest.substr(0, size))) {
+      error = KafkaError::kCorruptMessage;
+      break;
+    }
+    next = header->last_offset() + 1;
+    if (header->record_count > 0) {
+      if (kept != used) std::memmove(bytes.data() + kept, bytes.data() + used, size);
+      kept += size;
+      kept_used = used + size;
+      kept_next = next;
+    }
+    used += size;
+  }
+  if (!loaded.ok()) {
+    bytes.clear();
+    return KafkaError::kKafkaStorageError;
+  }
+  bytes.resize(kept);
+  if (used == 0) return error;
+  if (kept > 0) NoteHint(place, kept_next, place.position + kept_used);
+  // Damage behind good batches is reported by the read that begins with it.
+  return KafkaError::kNone;
+}
+
+/// Where a read that goes on there finds its first batch.
+void PartitionLog::NoteHint(const Place& place, Offset offset, uint64_t position) const {
+  std::lock_guard lock(segments_mutex_);
+  if (place.segment->base() < segments_.front()->base() || place.segment->replaced()) return;  // retention or compaction has just dropped it
+  Hint hint{offset, position, place.segment.get()};
+  if (hints_.size() < kHints) hints_.push_back(hint);
+  else hints_[next_hint_++ % kHints] = hint;
+}
+
 ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation) const {
   ReadResult result;
   const bool committed = isolation == Isolation::kReadCommitted;
@@ -86,63 +149,30 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation
   };
   if (StoppedError() == KafkaError::kUnknownTopicOrPartition) return finish(KafkaError::kUnknownTopicOrPartition);
   if (from < start_offset() || from > end_offset()) return finish(KafkaError::kOffsetOutOfRange);
-  if (from >= visible) return finish(KafkaError::kNone);
-
-  auto place = Locate(from);
-  if (!place.ok()) {
-    if (StoppedError() == KafkaError::kUnknownTopicOrPartition) return finish(KafkaError::kUnknownTopicOrPartition);
-    if (from < start_offset()) return finish(KafkaError::kOffsetOutOfRange);  // retention was quicker
-    return finish(place.error().Is(sqlstate::kDataCorrupted) ? KafkaError::kCorruptMessage : KafkaError::kKafkaStorageError);
-  }
-  const uint64_t available = place->segment->visible_bytes() - place->position;
-  std::string& bytes = result.bytes;
-  auto load = [&](uint64_t wanted) {
-    size_t before = bytes.size();
-    bytes.resize(static_cast<size_t>(wanted));
-    return place->file->ReadExactlyAt(place->position + before, bytes.data() + before, bytes.size() - before);
-  };
-  Status loaded = load(std::min<uint64_t>(std::max(max_bytes, kBatchHeaderBytes), available));
-  size_t used = 0;
-  Offset expected = place->offset;
-  KafkaError error = KafkaError::kNone;
-  while (loaded.ok() && bytes.size() - used >= kBatchHeaderBytes) {
-    std::string_view rest = std::string_view(bytes).substr(used);
-    auto header = ParseBatchHeader(rest);
-    if (committed && used > 0 && expected >= visible) break;
-    if (!header.ok() || header->base_offset != expected || header->leader_epoch != 0 || header->total_bytes() > available - used) {
-      error = KafkaError::kCorruptMessage;
-      break;
+  while (from < visible) {
+    auto place = Locate(from);
+    if (!place.ok()) {
+      if (StoppedError() == KafkaError::kUnknownTopicOrPartition) return finish(KafkaError::kUnknownTopicOrPartition);
+      if (from < start_offset()) return finish(KafkaError::kOffsetOutOfRange);  // retention was quicker
+      return finish(place.error().Is(sqlstate::kDataCorrupted) ? KafkaError::kCorruptMessage : KafkaError::kKafkaStorageError);
     }
-    if (header->total_bytes() > rest.size()) {
-      if (used > 0) break;
-      loaded = load(header->total_bytes());  // at least one batch, whatever its size
+    Offset next;
+    const KafkaError error = ReadBatches(*place, max_bytes, visible, committed, result, next);
+    if (error != KafkaError::kNone) return finish(error);
+    if (committed && transactional_.load(std::memory_order_acquire)) {
+      std::lock_guard lock(transactions_mutex_);
+      result.aborted = transactions_.AbortedIn(place->offset, next);
+    }
+    if (committed && place->segment->replaced()) {  // what is known of transactions may be newer than what was read
+      result.bytes.clear();
       continue;
     }
-    if (!BatchCrcMatches(rest.substr(0, header->total_bytes()))) {
-      error = KafkaError::kCorruptMessage;
+    if (!result.bytes.empty()) break;
+    if (next >= visible) {
+      result.bytes = EmptyBatch(from, std::min<Offset>(next, from + INT32_MAX));  // so that a reader gets on
       break;
     }
-    used += header->total_bytes();
-    expected = header->last_offset() + 1;
-  }
-  if (!loaded.ok()) {
-    bytes.clear();
-    return finish(KafkaError::kKafkaStorageError);
-  }
-  bytes.resize(used);
-  if (used == 0) return finish(error);
-  // Damage behind good batches is reported by the read that begins with it.
-  {
-    std::lock_guard lock(segments_mutex_);
-    if (place->segment->base() >= segments_.front()->base()) {  // not one that retention has just dropped
-      Hint hint{expected, place->position + used, place->segment.get()};
-      if (hints_.size() < kHints) hints_.push_back(hint);
-      else hints_[next_hint_++ % kHints] = hint;
-    }
-  }
-  if (committed && transactional_.load(std::memory_order_acquire)) {
-    std::lock_guard lock(transactions_mutex_);
-    result.aborted = transactions_.AbortedIn(place->offset, expected);
+    from = next;
   }
   return finish(KafkaError::kNone);
 }

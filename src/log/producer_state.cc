@@ -76,6 +76,15 @@ void ProducerStates::Record(const BatchHeader& header, int64_t now_ms, int64_t s
                                         header.last_offset_delta};
 }
 
+std::unordered_map<int64_t, ProducerStates::Newest> ProducerStates::NewestOfAll() const {
+  std::unordered_map<int64_t, Newest> newest;
+  for (const auto& [id, producer] : producers_) {
+    const Batch* batch = producer.count == 0 ? nullptr : &producer.batches[producer.count - 1];
+    newest[id] = {batch == nullptr ? -1 : batch->base_offset + batch->last_offset_delta, producer.epoch};
+  }
+  return newest;
+}
+
 std::vector<ProducerInfo> ProducerStates::Infos() const {
   std::vector<ProducerInfo> infos;
   for (const auto& [id, producer] : producers_) {

@@ -49,6 +49,13 @@ class ProducerStates {
   /// Forgets producers that appended nothing since `before_ms` of the steady clock.
   void Expire(int64_t before_ms);
   size_t size() const { return producers_.size(); }
+  /// What is to be found in the log of each producer, so that a log without snapshot remembers it: the last offset of its newest batch, -1
+  /// when it has none of its epoch (then a marker), and that epoch.
+  struct Newest {
+    Offset last_offset;
+    int16_t epoch;
+  };
+  std::unordered_map<int64_t, Newest> NewestOfAll() const;
   /// Without what is known of their transactions.
   std::vector<ProducerInfo> Infos() const;
 

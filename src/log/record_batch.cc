@@ -122,18 +122,18 @@ Result<std::string_view> RecordsSection(std::string_view batch, size_t decompres
   return std::string_view(storage);
 }
 
-Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records) {
+namespace {
+
+/// emit(record, begin, after_timestamp, end) for each record of a section; the pointers into it say where the record lies.
+template <class Emit> Status WalkRecords(const BatchHeader& header, std::string_view section, Emit emit) {
   if (header.record_count < 0 || static_cast<size_t>(header.record_count) > section.size() / kRecordBytesMin) {
     return Corrupted("record count is wrong");
   }
   const bool log_append_time = (header.attributes & 8) != 0;
-  const size_t before = records.size();
-  if (records.capacity() < before + static_cast<size_t>(header.record_count)) {
-    records.reserve(std::max(before + static_cast<size_t>(header.record_count), records.capacity() * 2));
-  }
   Cursor cursor{section.data(), section.data() + section.size()};
   int64_t last_delta = -1;
   for (int32_t i = 0; i < header.record_count; ++i) {
+    const char* const begin = cursor.at;
     int64_t length = cursor.ZigZag();
     if (!cursor.ok || length < 0 || static_cast<uint64_t>(length) > cursor.left()) return Corrupted("record length is wrong");
     Cursor record{cursor.at, cursor.at + length};
@@ -141,6 +141,7 @@ Status ParseRecords(const BatchHeader& header, std::string_view section, std::ve
     if (record.left() == 0) return Corrupted("record is empty");
     ++record.at;  // attributes, unused in v2
     int64_t timestamp_delta = record.ZigZag();
+    const char* const after_timestamp = record.at;
     int64_t offset_delta = record.ZigZag();
     if (offset_delta <= last_delta || offset_delta > header.last_offset_delta) return Corrupted("record offsets are out of order");
     last_delta = offset_delta;
@@ -152,10 +153,53 @@ Status ParseRecords(const BatchHeader& header, std::string_view section, std::ve
     parsed.key = record.Nullable();
     parsed.value = record.Nullable();
     if (!SkipHeaders(record) || record.left() != 0) return Corrupted("record does not fill its length");
-    records.push_back(parsed);
+    emit(parsed, begin, after_timestamp, cursor.at);
   }
   if (cursor.left() != 0) return Corrupted("bytes follow the last record");
   return {};
+}
+
+/// Length, magic and checksum are set here, the leader epoch to 0.
+std::string EncodeBatch(const BatchHeader& header, std::string_view records) {
+  ByteWriter out;
+  out.str().reserve(kBatchHeaderBytes + records.size());
+  out.Big(header.base_offset);
+  out.Big(static_cast<int32_t>(kBatchHeaderBytes - 12 + records.size()));
+  out.Big<int32_t>(0);
+  out.Big<int8_t>(2);
+  out.Big<uint32_t>(0);
+  out.Big(header.attributes);
+  out.Big(header.last_offset_delta);
+  out.Big(header.base_timestamp);
+  out.Big(header.max_timestamp);
+  out.Big(header.producer_id);
+  out.Big(header.producer_epoch);
+  out.Big(header.base_sequence);
+  out.Big(header.record_count);
+  out.Bytes(records);
+  out.PatchBig(kCrcAt, Crc32c(std::string_view(out.str()).substr(kCrcFrom)));
+  return out.Take();
+}
+
+}  // namespace
+
+Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records) {
+  const size_t before = records.size();
+  const size_t most = section.size() / kRecordBytesMin;
+  const size_t count = std::min(most, static_cast<size_t>(std::max(header.record_count, 0)));
+  if (records.capacity() < before + count) records.reserve(std::max(before + count, records.capacity() * 2));
+  return WalkRecords(header, section, [&](const Record& record, const char*, const char*, const char*) { records.push_back(record); });
+}
+
+Status ParseRawRecords(const BatchHeader& header, std::string_view section, std::vector<RawRecord>& records) {
+  return WalkRecords(header, section, [&](const Record& record, const char* begin, const char* after_timestamp, const char* end) {
+    records.push_back({record.offset,
+                       record.timestamp_ms,
+                       record.key,
+                       record.value.has_value(),
+                       {begin, static_cast<size_t>(end - begin)},
+                       {after_timestamp, static_cast<size_t>(end - after_timestamp)}});
+  });
 }
 
 void BatchBuilder::Add(int64_t timestamp_ms, std::optional<std::string_view> key, std::optional<std::string_view> value) {
@@ -221,26 +265,61 @@ std::string BatchBuilder::Finish(int codec, const BatchProducer& producer, int16
   KAPPA_CHECK(count_ > 0);
   if (codec != 0) records_ = Compress(static_cast<Codec>(codec), records_);
   KAPPA_CHECK(records_.size() < (1u << 31) - kBatchHeaderBytes);
-  ByteWriter out;
-  out.str().reserve(kBatchHeaderBytes + records_.size());
-  out.Big<int64_t>(0);
-  out.Big(static_cast<int32_t>(kBatchHeaderBytes - 12 + records_.size()));
-  out.Big<int32_t>(0);
-  out.Big<int8_t>(2);
-  out.Big<uint32_t>(0);
-  out.Big(static_cast<int16_t>(codec | attributes | (producer.transactional ? BatchHeader::kTransactional : 0)));
-  out.Big<int32_t>(count_ - 1);
-  out.Big<int64_t>(base_timestamp_);
-  out.Big<int64_t>(max_timestamp_);
-  out.Big<int64_t>(producer.id);
-  out.Big<int16_t>(producer.epoch);
-  out.Big<int32_t>(producer.base_sequence);
-  out.Big<int32_t>(count_);
-  out.Bytes(records_);
-  out.PatchBig(kCrcAt, Crc32c(std::string_view(out.str()).substr(kCrcFrom)));
+  BatchHeader header{};
+  header.attributes = static_cast<int16_t>(codec | attributes | (producer.transactional ? BatchHeader::kTransactional : 0));
+  header.last_offset_delta = count_ - 1;
+  header.base_timestamp = base_timestamp_;
+  header.max_timestamp = max_timestamp_;
+  header.producer_id = producer.id;
+  header.producer_epoch = producer.epoch;
+  header.base_sequence = producer.base_sequence;
+  header.record_count = count_;
+  std::string batch = EncodeBatch(header, records_);
   records_.clear();
   count_ = 0;
-  return out.Take();
+  return batch;
+}
+
+std::string KeepRecords(const BatchHeader& header, std::span<const RawRecord> kept, std::optional<int64_t> horizon_ms) {
+  BatchHeader out = header;
+  out.record_count = static_cast<int32_t>(kept.size());
+  if (kept.empty()) {
+    out.attributes = 0;
+    out.base_timestamp = out.max_timestamp = -1;
+    return EncodeBatch(out, {});
+  }
+  if (horizon_ms) {
+    out.attributes |= BatchHeader::kDeleteHorizon;
+    out.base_timestamp = *horizon_ms;
+  }
+  ByteWriter records, body;
+  out.max_timestamp = kept[0].timestamp_ms;
+  for (const RawRecord& record : kept) {
+    out.max_timestamp = std::max(out.max_timestamp, record.timestamp_ms);
+    if (!horizon_ms) {
+      records.Bytes(record.bytes);
+      continue;
+    }
+    body.str().clear();
+    body.Little<int8_t>(0);
+    body.ZigZag(static_cast<int64_t>(static_cast<uint64_t>(record.timestamp_ms) - static_cast<uint64_t>(*horizon_ms)));
+    body.Bytes(record.after_timestamp);
+    records.ZigZag(static_cast<int64_t>(body.size()));
+    records.Bytes(body.str());
+  }
+  return EncodeBatch(out, header.codec() == 0 ? records.str() : Compress(static_cast<Codec>(header.codec()), records.str()));
+}
+
+std::string EmptyBatch(int64_t from, int64_t to) {
+  KAPPA_CHECK(to > from && to - from <= int64_t{INT32_MAX});
+  return EncodeBatch({.base_offset = from,
+                      .last_offset_delta = static_cast<int32_t>(to - from - 1),
+                      .base_timestamp = -1,
+                      .max_timestamp = -1,
+                      .producer_id = -1,
+                      .producer_epoch = -1,
+                      .base_sequence = -1},
+                     {});
 }
 
 }  // namespace kappa::log

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,7 @@ struct BatchHeader {
   int32_t leader_epoch;
   int8_t magic;
   uint32_t crc;          // CRC-32C from `attributes` to the end
-  int16_t attributes;    // bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
+  int16_t attributes;    // bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon
   int32_t last_offset_delta;
   int64_t base_timestamp;
   int64_t max_timestamp;
@@ -34,8 +35,10 @@ struct BatchHeader {
   int codec() const { return attributes & 7; }
   bool is_control() const { return attributes & kControl; }
   bool is_transactional() const { return attributes & kTransactional; }
+  /// Set by compaction: `base_timestamp` is the wall time from which on the batch's deletions need not be kept.
+  bool has_delete_horizon() const { return attributes & kDeleteHorizon; }
 
-  static constexpr int16_t kTransactional = 0x10, kControl = 0x20;
+  static constexpr int16_t kTransactional = 0x10, kControl = 0x20, kDeleteHorizon = 0x40;
 };
 /// Fails with data_corrupted when the bytes do not begin with a whole, sane header.
 Result<BatchHeader> ParseBatchHeader(std::string_view bytes);
@@ -55,6 +58,22 @@ struct Record {
 Result<std::string_view> RecordsSection(std::string_view batch, size_t decompressed_max, std::string& storage);
 /// Decodes all records (headers are skipped over, validated). Appends to `records`.
 Status ParseRecords(const BatchHeader& header, std::string_view section, std::vector<Record>& records);
+
+/// A record as it lies in its batch, for those who copy it.
+struct RawRecord {
+  int64_t offset;
+  int64_t timestamp_ms;
+  std::optional<std::string_view> key;
+  bool has_value;                    // one without deletes its key
+  std::string_view bytes;            // all of it, from its length on
+  std::string_view after_timestamp;  // from its offset delta on
+};
+Status ParseRawRecords(const BatchHeader& header, std::string_view section, std::vector<RawRecord>& records);
+/// The batch with only these of its records, which keep their offsets; so do its producer and its sequence numbers. With none of them it belongs
+/// to no transaction any more. `horizon_ms`: the delete horizon that it gets.
+std::string KeepRecords(const BatchHeader& header, std::span<const RawRecord> kept, std::optional<int64_t> horizon_ms);
+/// A batch without records and without a producer, in the place of offsets [from, to).
+std::string EmptyBatch(int64_t from, int64_t to);
 
 /// What a control batch says: true for commit, false for abort, nullopt for what is no marker of a transaction.
 std::optional<bool> MarkerCommits(std::string_view batch);

@@ -227,7 +227,7 @@ TEST_F(RecoveryTest, SegmentOfANewerVersionIsRefused) {
   Build(In("a"), 1, 1 << 20);
   std::string path = Segments(In("a"))[0];
   std::string bytes = Bytes(path);
-  bytes[8] = 2;
+  bytes[8] = 3;
   uint32_t crc = Crc32c(std::string_view(bytes).substr(0, offsetof(SegmentHeader, crc32c)));
   std::memcpy(bytes.data() + offsetof(SegmentHeader, crc32c), &crc, 4);
   Put(path, bytes);

@@ -49,6 +49,8 @@ Result<std::shared_ptr<Segment>> Segment::Open(const std::string& folder, std::s
                 std::to_string(start.mark.durable_end) + " took " + std::to_string(start.mark.durable_bytes) + ".")
         .Hint("Restore the file from a copy. Only if its records may be lost, move the partition's folder away and recreate the topic.");
   }
+  segment->clean_end_ = start.clean_end;
+  segment->first_append_ms_ = start.mark.last_append_ms;  // the first one's time is not kept
   segment->mark_ = start.mark;
   segment->sealed_ = start.mark.sealed == 1;
   segment->visible_bytes_ = segment->write_position_ = start.mark.durable_bytes;
@@ -56,6 +58,21 @@ Result<std::shared_ptr<Segment>> Segment::Open(const std::string& folder, std::s
   segment->max_timestamp_ = start.mark.max_timestamp;
   segment->last_append_ms_ = start.mark.last_append_ms;
   segment->file_ = std::make_shared<io::File>(std::move(file));
+  return segment;
+}
+
+std::shared_ptr<Segment> Segment::OfCompaction(std::string path, Offset base, Offset clean_end, const SegmentMark& mark, io::File file,
+                                               std::vector<IndexEntry> index) {
+  std::shared_ptr<Segment> segment(new Segment(std::move(path), base));
+  segment->clean_end_ = clean_end;
+  segment->mark_ = mark;
+  segment->sealed_ = true;
+  segment->visible_bytes_ = segment->write_position_ = segment->file_bytes_at_open_ = mark.durable_bytes;
+  segment->visible_end_ = mark.durable_end;
+  segment->max_timestamp_ = mark.max_timestamp;
+  segment->last_append_ms_ = mark.last_append_ms;
+  segment->file_ = std::make_shared<io::File>(std::move(file));
+  segment->sealed_index_ = std::make_shared<const std::vector<IndexEntry>>(std::move(index));
   return segment;
 }
 
@@ -94,9 +111,7 @@ void Segment::Preallocate(uint64_t append_bytes, uint64_t segment_bytes) {
 void Segment::NoteBatch(const BatchHeader& header, uint64_t position) {
   std::lock_guard lock(mutex_);
   uint64_t last = active_index_.empty() ? kSegmentHeaderBytes : active_index_.back().position;
-  if (position >= last + kIndexIntervalBytes) {
-    active_index_.push_back({header.base_offset, position, max_timestamp_.load(std::memory_order_relaxed)});
-  }
+  if (IndexWants(position, last)) { active_index_.push_back({header.base_offset, position, max_timestamp_.load(std::memory_order_relaxed)}); }
   StoreMax(max_timestamp_, header.max_timestamp);
 }
 
@@ -178,9 +193,22 @@ Result<Segment::Opened> Segment::Acquire(bool with_index) {
 
 void Segment::Release() {
   std::lock_guard lock(mutex_);
-  if (!sealed()) return;
+  if (!sealed() || pinned_) return;
   file_.reset();
   sealed_index_.reset();
+}
+
+Status Segment::Pin() {
+  KAPPA_RETURN_IF_ERROR(Acquire(true).status());
+  std::lock_guard lock(mutex_);
+  if (file_ == nullptr || sealed_index_ == nullptr) return Error(sqlstate::kIoError, "segment file \"" + path_ + "\" was closed meanwhile");
+  pinned_ = true;
+  return {};
+}
+
+void Segment::Unpin() {
+  std::lock_guard lock(mutex_);
+  pinned_ = false;
 }
 
 void SegmentCache::Touch(const std::shared_ptr<Segment>& segment) {

@@ -6,6 +6,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -31,7 +32,13 @@ class Segment {
   /// Reads header and marks of an existing file. What lies beyond the mark is neither checked nor visible yet.
   static Result<std::shared_ptr<Segment>> Open(const std::string& folder, std::string_view topic, int32_t partition, Offset base);
 
+  /// A sealed segment that lies under another name until DurableRename gives it its own; see CompactedSegmentWriter. Its file stays open.
+  static std::shared_ptr<Segment> OfCompaction(std::string path, Offset base, Offset clean_end, const SegmentMark& mark, io::File file,
+                                               std::vector<IndexEntry> index);
+
   Offset base() const { return base_; }
+  /// Of a compacted segment: see CompactedHeader.
+  std::optional<Offset> clean_end() const { return clean_end_; }
   const std::string& path() const { return path_; }
   bool sealed() const { return sealed_.load(std::memory_order_acquire); }
   uint64_t file_bytes_at_open() const { return file_bytes_at_open_; }
@@ -76,6 +83,12 @@ class Segment {
   Result<Opened> Acquire(bool with_index);
   /// Closes file and index of a sealed segment; those who acquired them keep them.
   void Release();
+  /// Opens file and index for as long as this lives: compaction is about to give the name to another file.
+  Status Pin();
+  void Unpin();
+  /// Another segment stands in its place. What it gives is still true, but may be older than what else is known.
+  void NoteReplaced() { replaced_.store(true, std::memory_order_release); }
+  bool replaced() const { return replaced_.load(std::memory_order_acquire); }
   /// Greatest index entry with offset <= `offset`; {base, first position} without one.
   Result<IndexEntry> FloorOfOffset(Offset offset);
   /// Greatest index entry before which all timestamps are below `timestamp`.
@@ -99,7 +112,9 @@ class Segment {
   const Offset base_;
   const std::string path_;
   uint64_t file_bytes_at_open_ = 0;
+  std::optional<Offset> clean_end_;
 
+  std::atomic<bool> replaced_{false};
   std::atomic<bool> sealed_{false};
   std::atomic<uint64_t> visible_bytes_{kSegmentHeaderBytes};
   std::atomic<Offset> visible_end_{0};
@@ -112,11 +127,15 @@ class Segment {
 
   mutable std::mutex mutex_;  // guards what follows, except that the active segment's file_ never changes
   std::shared_ptr<io::File> file_;
+  bool pinned_ = false;
   std::vector<IndexEntry> active_index_;
   std::shared_ptr<const std::vector<IndexEntry>> sealed_index_;
   mutable std::mutex mark_mutex_;  // taken before mutex_
   SegmentMark mark_{};
 };
+
+/// The index that is wanted of a batch at `position`, when the last entry is at `last`; kSegmentHeaderBytes without one.
+inline bool IndexWants(uint64_t position, uint64_t last) { return position >= last + kIndexIntervalBytes; }
 
 /// Reads an index file: nothing when it is missing, damaged or of another segment.
 std::vector<IndexEntry> ReadIndexFile(const std::string& path, Offset base);

@@ -34,11 +34,11 @@ std::string EncodeMark(SegmentMark mark) {
   return std::string(BytesOf(mark));
 }
 
-std::string EncodeSegmentStart(std::string_view topic, int32_t partition, Offset base, Offset log_start) {
+std::string EncodeSegmentStart(std::string_view topic, int32_t partition, Offset base, Offset log_start, std::optional<Offset> clean_end) {
   KAPPA_CHECK(topic.size() <= kTopicNameBytesMax);
   SegmentHeader header{};
   std::memcpy(header.magic, kHeaderMagic, 8);
-  header.version = kSegmentVersion;
+  header.version = clean_end ? kCompactedSegmentVersion : kSegmentVersion;
   header.partition = partition;
   header.base_offset = base;
   header.topic_length = static_cast<uint32_t>(topic.size());
@@ -51,6 +51,11 @@ std::string EncodeSegmentStart(std::string_view topic, int32_t partition, Offset
   mark.last_append_ms = -1;
   mark.log_start_offset = log_start;
   std::string bytes(BytesOf(header));
+  if (clean_end) {
+    CompactedHeader compacted{.clean_end = *clean_end, .crc32c = 0, .zero = 0};
+    compacted.crc32c = Crc32c(BytesOf(compacted, offsetof(CompactedHeader, crc32c)));
+    bytes += BytesOf(compacted);
+  }
   bytes.resize(kPageBytes);
   bytes += EncodeMark(mark);
   bytes.resize(kSegmentHeaderBytes);
@@ -63,9 +68,9 @@ Result<SegmentStart> DecodeSegmentStart(std::string_view bytes, const std::strin
   std::memcpy(&header, bytes.data(), sizeof header);
   if (std::memcmp(header.magic, kHeaderMagic, 8) != 0) return Damaged(path, "The file does not begin as a segment does.");
   if (header.crc32c != Crc32c(BytesOf(header, offsetof(SegmentHeader, crc32c)))) return Damaged(path, "The header's checksum is wrong.");
-  if (header.version != kSegmentVersion) {
+  if (header.version != kSegmentVersion && header.version != kCompactedSegmentVersion) {
     return Error(sqlstate::kFeatureNotSupported, "segment file \"" + path + "\" has format version " + std::to_string(header.version))
-        .Detail("This program reads version " + std::to_string(kSegmentVersion) + ".")
+        .Detail("This program reads versions up to " + std::to_string(kCompactedSegmentVersion) + ".")
         .Hint("Open the folder with the newer program that wrote it.");
   }
   if (header.topic_length > kTopicNameBytesMax || std::string_view(header.topic, header.topic_length) != topic || header.partition != partition) {
@@ -76,7 +81,15 @@ Result<SegmentStart> DecodeSegmentStart(std::string_view bytes, const std::strin
   bool a_ok = ReadMark(bytes.substr(kPageBytes), a);
   bool b_ok = ReadMark(bytes.substr(2 * kPageBytes), b);
   if (!a_ok && !b_ok) return Damaged(path, "Both marks of the durable offset are unreadable.");
-  SegmentStart start{header.base_offset, a_ok && (!b_ok || a.sequence > b.sequence) ? a : b};
+  SegmentStart start{header.base_offset, std::nullopt, a_ok && (!b_ok || a.sequence > b.sequence) ? a : b};
+  if (header.version == kCompactedSegmentVersion) {
+    CompactedHeader compacted;
+    std::memcpy(&compacted, bytes.data() + sizeof header, sizeof compacted);
+    if (compacted.crc32c != Crc32c(BytesOf(compacted, offsetof(CompactedHeader, crc32c)))) {
+      return Damaged(path, "The checksum of what compaction noted is wrong.");
+    }
+    start.clean_end = compacted.clean_end;
+  }
   const SegmentMark& mark = start.mark;
   if (header.base_offset < 0 || mark.durable_end < header.base_offset || mark.durable_bytes < kSegmentHeaderBytes || mark.log_start_offset < 0 ||
       mark.log_start_offset > mark.durable_end || (mark.durable_bytes == kSegmentHeaderBytes) != (mark.durable_end == header.base_offset)) {

@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,7 @@
 namespace kappa::log {
 
 inline constexpr uint32_t kSegmentVersion = 1;
+inline constexpr uint32_t kCompactedSegmentVersion = 2;
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kSegmentHeaderBytes = 3 * kPageBytes;  // where the first batch begins
 inline constexpr size_t kTopicNameBytesMax = 249;
@@ -25,7 +27,7 @@ inline constexpr int64_t kNoTimestamp = INT64_MIN;
 
 //   at  bytes  field
 //    0      8  magic         "KAPPASEG"
-//    8      4  version       1
+//    8      4  version       1; 2: made by compaction, CompactedHeader follows
 //   12      4  partition
 //   16      8  base_offset   of the first record
 //   24      4  topic_length
@@ -43,6 +45,17 @@ struct SegmentHeader {
   uint32_t zero;
 };
 static_assert(sizeof(SegmentHeader) == 288 && offsetof(SegmentHeader, crc32c) == 280);
+
+/// In segments of version 2, behind the header.
+//   at  bytes  field
+//    0      8  clean_end     of the records of the partition below this offset, those of the segment are the last of their keys
+//    8      4  crc32c        of bytes 0 to 7
+struct CompactedHeader {
+  int64_t clean_end;
+  uint32_t crc32c;
+  uint32_t zero;
+};
+static_assert(sizeof(CompactedHeader) == 16 && offsetof(CompactedHeader, crc32c) == 8);
 
 /// What is certain about a segment: all batches below `durable_bytes` (a file position) were fdatasynced.
 //   at  bytes  field
@@ -77,12 +90,14 @@ struct IndexEntry {
 static_assert(sizeof(IndexEntry) == 24);
 inline constexpr uint64_t kIndexIntervalBytes = 64 << 10;
 
-/// The first three pages of a new segment; mark A says "empty".
-std::string EncodeSegmentStart(std::string_view topic, int32_t partition, Offset base, Offset log_start);
+/// The first three pages of a new segment; mark A says "empty". `clean_end` makes it one of compaction.
+std::string EncodeSegmentStart(std::string_view topic, int32_t partition, Offset base, Offset log_start,
+                               std::optional<Offset> clean_end = std::nullopt);
 std::string EncodeMark(SegmentMark mark);
 
 struct SegmentStart {
   Offset base_offset;
+  std::optional<Offset> clean_end;  // of a compacted segment
   SegmentMark mark;  // the newer valid one
 };
 /// Decodes and validates the first three pages of `path`. Fails with data_corrupted (damage, or a segment of another partition)

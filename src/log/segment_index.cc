@@ -39,7 +39,7 @@ Result<std::vector<IndexEntry>> IndexOfBatches(const io::File& file, uint64_t by
     if (found == BatchScanner::Found::kBroken) {
       return Damaged(file.path(), "At position " + std::to_string(scanner.position()) + ": " + scanner.reason() + ".");
     }
-    if (scanner.position() >= last + kIndexIntervalBytes) {
+    if (IndexWants(scanner.position(), last)) {
       index.push_back({scanner.header().base_offset, scanner.position(), max_timestamp});
       last = scanner.position();
     }

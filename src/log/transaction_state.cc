@@ -64,6 +64,10 @@ void TransactionStates::Forget(Offset start) {
   aborted_.erase(aborted_.begin(), kept);
 }
 
+void TransactionStates::Forget(const std::unordered_set<Offset>& markers) {
+  std::erase_if(aborted_, [&](const Aborted& aborted) { return markers.contains(aborted.transaction.marker_offset); });
+}
+
 Offset TransactionStates::FirstOpen(Offset otherwise) const {
   for (const auto& [id, open] : open_) {
     if (open.first_offset >= 0) otherwise = std::min(otherwise, open.first_offset);

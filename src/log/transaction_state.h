@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/bytes.h"
@@ -32,6 +33,8 @@ class TransactionStates {
   void Settle(Offset end);
   /// Forgets what was aborted wholly below `start`.
   void Forget(Offset start);
+  /// Forgets the aborted ones with these markers, of which compaction has removed everything.
+  void Forget(const std::unordered_set<Offset>& markers);
 
   /// True while nothing is known: then everything that is durable is stable.
   bool empty() const { return open_.empty() && settling_.empty() && aborted_.empty(); }

@@ -14,20 +14,6 @@ std::string TransactionalBatch(const std::vector<std::string>& values, int64_t i
   return OneBatch(values, 1000, 0, {.id = id, .epoch = epoch, .base_sequence = sequence, .transactional = true});
 }
 
-AppendResult EndDurably(Partition& partition, int64_t id, int16_t epoch, bool commit) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool done = false;
-  AppendResult result = partition.EndTransaction(id, epoch, commit, [&](KafkaError) {
-    std::lock_guard lock(mutex);
-    done = true;
-    changed.notify_all();
-  });
-  std::unique_lock lock(mutex);
-  if (result.error == KafkaError::kNone) changed.wait(lock, [&] { return done; });
-  return result;
-}
-
 using Values = std::vector<std::string>;
 
 TEST(TransactionTest, CommittedRecordsAreSeenAfterTheMarkerAndAbortedOnesNever) {

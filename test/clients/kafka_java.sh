@@ -136,5 +136,10 @@ ok "transactions: performance test, message copier with aborts, kafka-transactio
 # Kafka Streams, exactly once.
 java_run -Djava.io.tmpdir="$work" "$folder/test/clients/java/WordCount.java" "$broker" "$run-words" > "$work/word-count" 2>&1 || fail "Kafka Streams word count with exactly_once_v2"
 ok "Kafka Streams: word count with exactly_once_v2"
+store() { java_run -Djava.io.tmpdir="$work" "$folder/test/clients/java/WordCountStore.java" "$broker" "$run-store" "$1" > "$work/word-count-$1" 2>&1; }
+store die && fail "Kafka Streams with a store: it did not die"
+grep -q 'dies after' "$work/word-count-die" || fail "Kafka Streams with a store: first run"
+store finish || fail "Kafka Streams with a store: restored after a kill"
+ok "Kafka Streams: killed, and its persistent store restored from a compacted changelog"
 topic --delete --topic "$run" > "$work/drop"
 ok "kafka-topics: delete"

@@ -10,12 +10,12 @@ import harness
 CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 
 
-def script(scratch, name, *tools):
+def script(scratch, name, *tools, flags=()):
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         print(f"skipped {name}: {', '.join(missing)} is not installed")
         return
-    instance = scratch.server().start()
+    instance = scratch.server("data", *flags).start()
     result = subprocess.run(["bash", str(CLIENTS / name), instance.endpoints["kafka"]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
     print("".join(line for line in result.stdout.splitlines(keepends=True) if line.startswith("ok ")), end="", flush=True)
     assert result.returncode == 0, f"{name} ended with {result.returncode}:\n{result.stdout[-4000:]}"
@@ -34,7 +34,7 @@ def test_python(scratch):
 
 def test_java(scratch):
     """The Java client and its command-line tools."""
-    script(scratch, "kafka_java.sh", "java", "javac", "mvn")
+    script(scratch, "kafka_java.sh", "java", "javac", "mvn", flags=("--cleanup-interval-ms", "50"))
 
 
 def test_node(scratch):

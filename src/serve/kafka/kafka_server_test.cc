@@ -580,6 +580,20 @@ TEST_F(KafkaServerTest, TopicsGrowAndChangeTheirSettings) {
   EXPECT_EQ(log_->FindTopic("t")->config().retention_ms, 5000) << "what is not named stays";
   EXPECT_EQ(alter("t", {{"retention.ms", 0, "soon"}}).error, Code::kInvalidConfig);
   EXPECT_EQ(alter("t", {{"cleanup.policy", 2, "compact"}}).error, Code::kInvalidConfig);
+  EXPECT_EQ(alter("t", {{"cleanup.policy", 0, "compact,forget"}}).error, Code::kInvalidConfig);
+  EXPECT_EQ(alter("t", {{"cleanup.policy", 0, ""}}).error, Code::kInvalidConfig);
+  EXPECT_EQ(alter("t", {{"min.cleanable.dirty.ratio", 0, "1.1"}}).error, Code::kInvalidConfig);
+  EXPECT_EQ(alter("t", {{"cleanup.policy", 0, "compact, delete"}, {"min.cleanable.dirty.ratio", 0, "0.01"}, {"segment.ms", 0, "100"}}).error,
+            Code::kNone);
+  EXPECT_TRUE(log_->FindTopic("t")->config().compact && log_->FindTopic("t")->config().delete_old);
+  EXPECT_EQ(log_->FindTopic("t")->config().min_cleanable_dirty_ratio, 0.01);
+  EXPECT_EQ(alter("t", {{"cleanup.policy", 0, "compact"}}).error, Code::kNone);
+  log::BatchBuilder keyless;
+  keyless.Add(1, std::nullopt, "v");
+  EXPECT_EQ(client.Call<ProduceResponse>(ApiKey::kProduce, 7, Batch("t", keyless.Finish()))->topics[0].partitions[0].error,
+            static_cast<Code>(log::KafkaError::kInvalidRecord));
+  EXPECT_EQ(alter("t", {{"cleanup.policy", 1, {}}}).error, Code::kNone);
+  EXPECT_FALSE(log_->FindTopic("t")->config().compact);
   EXPECT_EQ(alter("t", {{"kappa.unsafe", 0, "true"}}).error, Code::kInvalidConfig);
   EXPECT_EQ(alter("nope", {}).error, Code::kUnknownTopicOrPartition);
   EXPECT_EQ(alter("0", {{"num.partitions", 0, "3"}}, false, kBrokerResource).error, Code::kInvalidRequest);

@@ -18,7 +18,7 @@ struct TopicConfigEntry {
   std::string_view name;
   std::string value;
   bool is_default;
-  int8_t type;  // as DescribeConfigs numbers them: 1 boolean, 2 string, 3 int, 5 long
+  int8_t type;  // as DescribeConfigs numbers them: 1 boolean, 2 string, 3 int, 5 long, 6 double, 7 list
   std::string_view documentation;
 };
 std::vector<TopicConfigEntry> DescribeTopicConfig(const log::TopicConfig& config);

@@ -1,5 +1,5 @@
 // Kafka Streams' word count with exactly_once_v2 against a running broker: every count of every word comes out once, in order.
-// Usage: java -cp JARS WordCount.java HOST:PORT NAME. The store is in memory and without a changelog: that would need a compacted topic.
+// Usage: java -cp JARS WordCount.java HOST:PORT NAME. The store is in memory and without a changelog; see WordCountStore.java for the other kind.
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
