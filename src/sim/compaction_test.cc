@@ -57,7 +57,7 @@ void Live(io::Clock& clock, int batches, Told& told, uint64_t call) {
   ASSERT_TRUE(log.ok()) << "died at call " << call << ": " << log.status().ToString();
   auto topic = (*log)->FindTopic(kTopic);
   if (topic == nullptr) {
-    topic = *(*log)->CreateTopic(kTopic, {.segment_bytes = 20 << 10, .delete_old = false, .compact = true, .min_cleanable_dirty_ratio = 0});
+    topic = *(*log)->CreateTopic(kTopic, {.segment_bytes = 300 << 10, .delete_old = false, .compact = true, .min_cleanable_dirty_ratio = 0});
   }
   log::Partition& partition = topic->partition(0);
   Check(partition, told, call);
@@ -65,7 +65,7 @@ void Live(io::Clock& clock, int batches, Told& told, uint64_t call) {
     const std::string key = "k" + std::to_string(i * 7 % kKeys);
     const int value = ++told.sent[key];
     log::BatchBuilder batch;
-    batch.Add(1000, key, std::to_string(value) + " " + std::string(900, '.'));
+    batch.Add(1000, key, std::to_string(value) + " " + std::string(30'000, '.'));
     const log::AppendResult appended = partition.Append(batch.Finish(), [&](log::KafkaError error) {
       if (error == log::KafkaError::kNone) told.acknowledged[key] = value;
     });

@@ -140,6 +140,6 @@ store() { java_run -Djava.io.tmpdir="$work" "$folder/test/clients/java/WordCount
 store die && fail "Kafka Streams with a store: it did not die"
 grep -q 'dies after' "$work/word-count-die" || fail "Kafka Streams with a store: first run"
 store finish || fail "Kafka Streams with a store: restored after a kill"
-ok "Kafka Streams: killed, and its persistent store restored from a compacted changelog"
+ok "Kafka Streams: killed, and its store restored from a compacted changelog"
 topic --delete --topic "$run" > "$work/drop"
 ok "kafka-topics: delete"

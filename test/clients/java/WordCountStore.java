@@ -1,5 +1,5 @@
-// Kafka Streams' word count with exactly_once_v2 and a persistent store, whose changelog is a compacted topic: killed in the middle, restored without
-// its files, and still every count of every word comes out once, in order.
+// Kafka Streams' word count with exactly_once_v2 and a store whose changelog is a compacted topic: killed in the middle, restored from that
+// alone (the store is in memory), and still every count of every word comes out once, in order.
 // Usage: java -cp JARS WordCountStore.java HOST:PORT NAME die|finish
 import java.time.Duration;
 import java.util.Arrays;
@@ -42,7 +42,7 @@ public class WordCountStore {
     builder.stream(input, Consumed.with(Serdes.String(), Serdes.String()))
         .flatMapValues(line -> Arrays.asList(line.split(" ")))
         .groupBy((key, word) -> word, Grouped.with(Serdes.String(), Serdes.String()))
-        .count(Materialized.<String, Long>as(Stores.persistentKeyValueStore("counts"))
+        .count(Materialized.<String, Long>as(Stores.inMemoryKeyValueStore("counts"))
                    .withLoggingEnabled(Map.of("segment.bytes", "16384", "min.cleanable.dirty.ratio", "0.01"))
                    .withCachingDisabled())
         .toStream()
