@@ -2,6 +2,7 @@
 #include "catalog/catalog.h"
 
 #include "data/enum_type.h"
+#include "data/record.h"
 
 namespace kappa::catalog {
 namespace {
@@ -33,10 +34,18 @@ const ViewVersion* View::FindVersion(int number) const {
 const Stream* Snapshot::FindStream(std::string_view name) const { return Find(streams, name); }
 const Table* Snapshot::FindTable(std::string_view name) const { return Find(tables, name); }
 const View* Snapshot::FindView(std::string_view name) const { return Find(views, name); }
-const EnumType* Snapshot::FindType(std::string_view name) const { return Find(types, name); }
+const NamedType* Snapshot::FindType(std::string_view name) const { return Find(types, name); }
 const Domain* Snapshot::FindDomain(std::string_view name) const { return Find(domains, name); }
 
-data::Type EnumType::type() const { return data::RegisterEnum({name, labels}); }
+data::Type NamedType::type() const {
+  if (!composite) return data::RegisterEnum({name, labels});
+  data::RecordDefinition definition{{}, {}, name};
+  for (const data::Field& field : fields.fields) {
+    definition.names.push_back(field.name);
+    definition.types.push_back(field.type);
+  }
+  return data::RegisterRecord(definition);
+}
 
 bool Snapshot::Exists(std::string_view name) const { return FindStream(name) || FindTable(name) || FindView(name); }
 

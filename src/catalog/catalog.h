@@ -88,13 +88,15 @@ struct View {
   const ViewVersion* FindVersion(int number) const;
 };
 
-/// CREATE TYPE .. AS ENUM.
-struct EnumType {
+/// CREATE TYPE.
+struct NamedType {
   uint32_t id = 0;
   std::string name;
-  std::vector<std::string> labels;
+  std::vector<std::string> labels;  // of an enum
   std::string sql;
   int64_t created_us = 0;
+  bool composite = false;           // AS (..), not AS ENUM
+  data::Schema fields = {};         // of a composite type
 
   data::Type type() const;
 };
@@ -116,13 +118,13 @@ struct Snapshot {
   std::map<std::string, Stream, std::less<>> streams;
   std::map<std::string, Table, std::less<>> tables;
   std::map<std::string, View, std::less<>> views;
-  std::map<std::string, EnumType, std::less<>> types;
+  std::map<std::string, NamedType, std::less<>> types;
   std::map<std::string, Domain, std::less<>> domains;
 
   const Stream* FindStream(std::string_view name) const;
   const Table* FindTable(std::string_view name) const;
   const View* FindView(std::string_view name) const;
-  const EnumType* FindType(std::string_view name) const;
+  const NamedType* FindType(std::string_view name) const;
   const Domain* FindDomain(std::string_view name) const;
   /// Of types and domains, which share their names.
   bool TypeExists(std::string_view name) const { return FindType(name) != nullptr || FindDomain(name) != nullptr; }

@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    9;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records, no domains over domains
+    10;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records, no domains over domains; 9: no composite types
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Type& type) {
@@ -27,6 +27,7 @@ void Put(ByteWriter& out, const data::Type& type) {
     Put(out, definition->names[i]);
     Put(out, definition->types[i]);
   }
+  Put(out, definition->name);
 }
 void Put(ByteWriter& out, const data::Schema& schema) {
   out.Varint(schema.fields.size());
@@ -42,7 +43,7 @@ void Put(ByteWriter& out, const std::vector<int>& values) {
 }
 
 std::string Text(ByteReader& in) { return std::string(in.Prefixed()); }
-data::Type GetType(ByteReader& in, int depth = 0) {
+data::Type GetType(ByteReader& in, uint8_t format, int depth = 0) {
   data::Type type;
   type.id = static_cast<data::TypeId>(in.Little<uint8_t>());
   type.element = static_cast<data::TypeId>(in.Little<uint8_t>());
@@ -52,17 +53,18 @@ data::Type GetType(ByteReader& in, int depth = 0) {
   data::RecordDefinition definition;
   for (uint64_t i = 0, n = depth < kDepthMax ? in.Varint() : 0; in.ok() && i < n; ++i) {
     definition.names.push_back(Text(in));
-    definition.types.push_back(GetType(in, depth + 1));
+    definition.types.push_back(GetType(in, format, depth + 1));
   }
+  if (format >= 10) definition.name = Text(in);
   data::RegisterRecord(definition);  // known from here on: values are read by it
   return type;
 }
-data::Schema GetSchema(ByteReader& in) {
+data::Schema GetSchema(ByteReader& in, uint8_t format) {
   data::Schema schema;
   for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
     data::Field field;
     field.name = Text(in);
-    field.type = GetType(in);
+    field.type = GetType(in, format);
     field.nullable = in.Little<uint8_t>() != 0;
     schema.fields.push_back(std::move(field));
   }
@@ -114,7 +116,7 @@ Stream DecodeStream(ByteReader& in, uint8_t format) {
   Stream s;
   s.id = static_cast<uint32_t>(in.Varint());
   s.name = Text(in);
-  s.schema = GetSchema(in);
+  s.schema = GetSchema(in, format);
   s.event_time = static_cast<int>(in.ZigZag());
   s.watermark_delay_us = in.ZigZag();
   s.topic = Text(in);
@@ -150,7 +152,7 @@ Table DecodeTable(ByteReader& in, uint8_t format) {
   Table t;
   t.id = static_cast<uint32_t>(in.Varint());
   t.name = Text(in);
-  t.schema = GetSchema(in);
+  t.schema = GetSchema(in, format);
   t.primary_key = GetInts(in);
   t.topic = Text(in);
   t.sql = Text(in);
@@ -208,7 +210,7 @@ View DecodeView(ByteReader& in, uint8_t format) {
     v.number = static_cast<int>(in.ZigZag());
     v.sql = Text(in);
     v.query = Text(in);
-    v.schema = GetSchema(in);
+    v.schema = GetSchema(in, format);
     v.key_columns = GetInts(in);
     for (uint64_t k = 0, m = in.Varint(); in.ok() && k < m; ++k) v.depends_on.push_back(Text(in));
     v.plan_hash = in.Little<uint64_t>();
@@ -238,21 +240,27 @@ View DecodeView(ByteReader& in, uint8_t format) {
   return view;
 }
 
-void Encode(ByteWriter& out, const EnumType& type) {
+void Encode(ByteWriter& out, const NamedType& type) {
   out.Varint(type.id);
   Put(out, type.name);
   out.Varint(type.labels.size());
   for (const std::string& label : type.labels) Put(out, label);
   Put(out, type.sql);
   out.ZigZag(type.created_us);
+  out.Little<uint8_t>(type.composite);
+  Put(out, type.fields);
 }
-EnumType DecodeType(ByteReader& in) {
-  EnumType type;
+NamedType DecodeType(ByteReader& in, uint8_t format) {
+  NamedType type;
   type.id = static_cast<uint32_t>(in.Varint());
   type.name = Text(in);
   for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) type.labels.push_back(Text(in));
   type.sql = Text(in);
   type.created_us = in.ZigZag();
+  if (format >= 10) {
+    type.composite = in.Little<uint8_t>() != 0;
+    type.fields = GetSchema(in, format);
+  }
   return type;
 }
 
@@ -266,7 +274,7 @@ void Encode(ByteWriter& out, const Domain& domain) {
 Domain DecodeDomain(ByteReader& in, uint8_t format) {
   Domain domain;
   domain.id = static_cast<uint32_t>(in.Varint());
-  const data::Schema schema = GetSchema(in);
+  const data::Schema schema = GetSchema(in, format);
   if (schema.size() != 1) in.Fail();
   if (!in.ok()) return domain;
   domain.name = schema.fields[0].name;
@@ -287,7 +295,7 @@ std::string EncodeChange(const Change& change) {
   if (auto* stream = std::get_if<Stream>(&change)) Encode(out, *stream);
   if (auto* table = std::get_if<Table>(&change)) Encode(out, *table);
   if (auto* view = std::get_if<View>(&change)) Encode(out, *view);
-  if (auto* type = std::get_if<EnumType>(&change)) Encode(out, *type);
+  if (auto* type = std::get_if<NamedType>(&change)) Encode(out, *type);
   if (auto* domain = std::get_if<Domain>(&change)) Encode(out, *domain);
   if (auto* dropped = std::get_if<Dropped>(&change)) {
     out.Little<uint8_t>(static_cast<uint8_t>(dropped->kind));
@@ -314,7 +322,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
       change = std::move(dropped);
       break;
     }
-    case 4: change = DecodeType(in); break;
+    case 4: change = DecodeType(in, format); break;
     case 5: change = DecodeDomain(in, format); break;
     default: in.Fail();
   }
@@ -328,7 +336,7 @@ Snapshot Apply(const Snapshot& snapshot, const Change& change) {
   if (auto* stream = std::get_if<Stream>(&change)) next.streams[stream->name] = *stream;
   if (auto* table = std::get_if<Table>(&change)) next.tables[table->name] = *table;
   if (auto* view = std::get_if<View>(&change)) next.views[view->name] = *view;
-  if (auto* type = std::get_if<EnumType>(&change)) {
+  if (auto* type = std::get_if<NamedType>(&change)) {
     next.types[type->name] = *type;
     (void)type->type();  // known from here on: values are read by it
   }

@@ -19,7 +19,7 @@ struct Dropped {
   uint32_t id = 0;
   std::string name;
 };
-using Change = std::variant<Stream, Table, View, Dropped, EnumType, Domain>;
+using Change = std::variant<Stream, Table, View, Dropped, NamedType, Domain>;
 
 std::string EncodeChange(const Change& change);
 /// Fails with data_corrupted, or feature_not_supported for a newer format.

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "catalog/catalog_log.h"
+#include "data/enum_type.h"
+#include "data/record.h"
 
 namespace kappa::catalog {
 namespace {
@@ -30,11 +32,11 @@ TEST(ViewTest, FindsVersionsByNumber) {
 }
 
 TEST(CatalogLogTest, TypesComeAndGo) {
-  EnumType mood{7, "mood", {"sad", "happy", ""}, "CREATE TYPE ..", 5};
+  NamedType mood{7, "mood", {"sad", "happy", ""}, "CREATE TYPE ..", 5};
   const Result<Change> stored = DecodeChange(EncodeChange(mood));
   ASSERT_TRUE(stored.ok());
   Snapshot snapshot = Apply(Snapshot(), *stored);
-  const EnumType* found = snapshot.FindType("mood");
+  const NamedType* found = snapshot.FindType("mood");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->labels, mood.labels);
   EXPECT_EQ(found->id, 7u);
@@ -43,6 +45,32 @@ TEST(CatalogLogTest, TypesComeAndGo) {
   ASSERT_TRUE(gone.ok());
   EXPECT_EQ(Apply(snapshot, *gone).FindType("mood"), nullptr);
   EXPECT_FALSE(DecodeChange(EncodeChange(mood).substr(0, 9)).ok());
+}
+
+TEST(CatalogLogTest, CompositeTypesAreKnownFromTheirColumns) {
+  NamedType place{7, "place", {}, "CREATE TYPE ..", 5, true, {{{"city", data::TypeId::kText}, {"zip", data::TypeId::kInt4}}}};
+  const Result<Change> stored = DecodeChange(EncodeChange(place));
+  ASSERT_TRUE(stored.ok());
+  const Snapshot snapshot = Apply(Snapshot(), *stored);
+  const NamedType* found = snapshot.FindType("place");
+  ASSERT_NE(found, nullptr);
+  EXPECT_TRUE(found->composite);
+  EXPECT_EQ(found->type(), place.type());
+  EXPECT_EQ(found->type().ToString(), "place");
+  // The name is part of which type it is.
+  const data::Type row = data::RegisterRecord({{"city", "zip"}, {data::TypeId::kText, data::TypeId::kInt4}});
+  EXPECT_FALSE(found->type().Same(row));
+  EXPECT_EQ(row.ToString(), "record");
+  EXPECT_EQ(data::TypeFromOid(found->type().oid()), found->type());
+
+  Table people;
+  people.id = 10;
+  people.name = "people";
+  people.schema.fields = {{"id", data::TypeId::kInt4, false}, {"homes", data::ArrayType(place.type())}};
+  people.primary_key = {0};
+  const Result<Change> table = DecodeChange(EncodeChange(people));
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(std::get<Table>(*table).schema.fields[1].type.ToString(), "place[]");
 }
 
 TEST(Changes, DomainsAreStoredWithTheColumnsThatUseThem) {

@@ -28,8 +28,8 @@ uint32_t EnumOid(const Type& type) {
 
 Type EnumFromOid(uint32_t oid) {
   if (oid >= kFirstArrayOid && oid < kFirstArrayOid + kArrayOids) {
-    const int32_t known =
-        TypeRegistry<EnumDefinition>::Instance().FindId([&](int32_t id) { return static_cast<uint32_t>(id) % kArrayOids == oid - kFirstArrayOid; });
+    const int32_t known = TypeRegistry<EnumDefinition>::Instance().FindId(
+        [&](int32_t id, const EnumDefinition&) { return static_cast<uint32_t>(id) % kArrayOids == oid - kFirstArrayOid; });
     if (known >= 0) return Type::ArrayOf(TypeId::kEnum).WithModifier(known);
   }
   if (oid < kFirstOid) return {};

@@ -10,6 +10,9 @@
 namespace kappa::data {
 namespace {
 
+// Between those of enums' arrays and those of domains.
+constexpr uint32_t kFirstOid = 0x20000000, kFirstArrayOid = 0x28000000, kOids = 0x08000000;
+
 template <typename T> T Take(std::string_view& bytes) {
   KAPPA_CHECK(bytes.size() >= sizeof(T));
   T value;
@@ -28,12 +31,29 @@ Type RegisterRecord(const RecordDefinition& definition) {
     hash = CombineHash(hash, Hash64(definition.names[i]));
     hash = CombineHash(hash, static_cast<uint64_t>(type.id) << 40 | static_cast<uint64_t>(type.element) << 32 | static_cast<uint32_t>(type.modifier));
   }
+  if (!definition.name.empty()) hash = CombineHash(hash, Hash64(definition.name));
   const auto id = static_cast<int32_t>(hash & INT32_MAX);
   TypeRegistry<RecordDefinition>::Instance().Add(id, definition);
   return Type(TypeId::kRecord).WithModifier(id);
 }
 
 const RecordDefinition* FindRecord(const Type& type) { return TypeRegistry<RecordDefinition>::Instance().Find(type.modifier); }
+
+uint32_t CompositeOid(const Type& type) {
+  const RecordDefinition* definition = FindRecord(type);
+  if (definition == nullptr || definition->name.empty()) return 0;
+  return (type.is_array() ? kFirstArrayOid : kFirstOid) + static_cast<uint32_t>(type.modifier) % kOids;
+}
+
+Type CompositeFromOid(uint32_t oid) {
+  if (oid < kFirstOid || oid >= kFirstArrayOid + kOids) return {};
+  const bool array = oid >= kFirstArrayOid;
+  const int32_t known = TypeRegistry<RecordDefinition>::Instance().FindId([&](int32_t id, const RecordDefinition& definition) {
+    return !definition.name.empty() && static_cast<uint32_t>(id) % kOids == oid - (array ? kFirstArrayOid : kFirstOid);
+  });
+  if (known < 0) return {};
+  return (array ? Type::ArrayOf(TypeId::kRecord) : Type(TypeId::kRecord)).WithModifier(known);
+}
 
 bool FieldsAreKnown(const Type& type) {
   if (!type.is_record()) return true;

@@ -28,12 +28,17 @@ inline constexpr size_t kRecordFieldsMax = 1664;  // PostgreSQL's limit of a row
 struct RecordDefinition {
   std::vector<std::string> names;
   std::vector<Type> types;
+  std::string name = {};  // of CREATE TYPE .. AS (..); empty: rows of queries
 };
 
 /// Makes the type known, for the life of the process. Threads: any.
 Type RegisterRecord(const RecordDefinition& definition);
 /// Null for a type that was never made, as the pseudo-type `record` is.
 const RecordDefinition* FindRecord(const Type& type);
+/// Of a record type with a name, or an array of one; 0 for others.
+uint32_t CompositeOid(const Type& type);
+/// kUnknown when no record type with a name, or array of one, has it.
+Type CompositeFromOid(uint32_t oid);
 
 /// False when the type is, or holds, the pseudo-type `record`, whose fields nobody knows.
 bool FieldsAreKnown(const Type& type);

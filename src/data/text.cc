@@ -15,6 +15,7 @@
 #include "data/float_text.h"
 #include "data/json.h"
 #include "data/numeric.h"
+#include "data/record.h"
 #include "data/record_text.h"
 #include "data/utf8.h"
 
@@ -266,7 +267,9 @@ Result<Value> FromText(std::string_view text, Type type, const TextOptions& opti
     case TypeId::kUuid: return ParseUuid(text);
     case TypeId::kArray: return ParseArrayText(text, type, options);
     case TypeId::kEnum: return EnumValue(text, type);
-    case TypeId::kRecord: break;
+    case TypeId::kRecord:
+      if (FindRecord(type) != nullptr) return ParseRecordText(text, type, options);
+      break;
   }
   return Error(sqlstate::kFeatureNotSupported, "input of type " + type.ToString() + " is not supported");
 }

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "data/enum_type.h"
 #include "data/interval_fields.h"
+#include "data/record.h"
 
 namespace kappa::data {
 namespace {
@@ -97,7 +98,12 @@ constexpr std::array kAliases = {
     Alias{"unknown", TypeId::kUnknown},
 };
 // Types that PostgreSQL has and kappa does not: a clearer refusal than "does not exist".
-constexpr std::array<std::string_view, 8> kRefused = {"char", "character", "bpchar", "time", "timetz", "money", "bit", "xml"};
+constexpr std::string_view kRefused[] = {
+    "char",          "character", "bpchar",         "time",      "timetz",   "money",          "bit",           "varbit",       "xml",
+    "inet",          "cidr",      "macaddr",        "macaddr8",  "point",    "line",           "lseg",          "box",          "path",
+    "polygon",       "circle",    "tsvector",       "tsquery",   "jsonpath", "int4range",      "int8range",     "numrange",     "tsrange",
+    "tstzrange",     "daterange", "int4multirange", "refcursor", "pg_lsn",   "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange",
+    "datemultirange"};
 
 Error NoSuchType(std::string_view name) { return Error(sqlstate::kUndefinedObject, "type \"" + std::string(name) + "\" does not exist"); }
 
@@ -179,6 +185,10 @@ std::string ScalarName(TypeId id, int32_t modifier) {
     case TypeId::kEnum:
       if (const EnumDefinition* definition = FindEnum(Type(id).WithModifier(modifier))) return definition->name;
       return Facts(id).sql_name;
+    case TypeId::kRecord:
+      if (const RecordDefinition* definition = FindRecord(Type(id).WithModifier(modifier)); definition != nullptr && !definition->name.empty())
+        return definition->name;
+      return Facts(id).sql_name;
     default: return Facts(id).sql_name + suffix;
   }
 }
@@ -209,6 +219,9 @@ std::string Type::ToString() const {
 
 uint32_t Type::oid() const {
   if (is_enum() && modifier >= 0) return EnumOid(*this);
+  if (is_record()) {
+    if (const uint32_t named = CompositeOid(*this)) return named;
+  }
   if (is_array()) {
     if (element == TypeId::kText && modifier >= 0) return kVarcharArrayOid;
     return element == TypeId::kUnknown ? Facts(id).oid : Facts(element).array_oid;
@@ -262,9 +275,11 @@ Result<Type> TypeFromName(std::string_view full_name) {
   }
   auto alias = std::find_if(kAliases.begin(), kAliases.end(), [&](const Alias& a) { return a.name == base; });
   if (alias == kAliases.end()) {
-    if (std::find(kRefused.begin(), kRefused.end(), base) != kRefused.end())
+    if (std::find(std::begin(kRefused), std::end(kRefused), base) != std::end(kRefused))
       return Error(sqlstate::kFeatureNotSupported, "type \"" + std::string(base) + "\" is not supported")
-          .Hint(base == "char" || base == "character" || base == "bpchar" ? "Use text or varchar." : "");
+          .Hint(base == "char" || base == "character" || base == "bpchar" ? "Use text or varchar."
+                : base.ends_with("range")                                 ? "Keep the bounds in two columns."
+                                                                          : "Use text.");
     return NoSuchType(full_name);
   }
   Type type(alias->id);
@@ -292,8 +307,10 @@ Type TypeFromOid(uint32_t oid) {
     case 1003 /* name[] */: return Type::ArrayOf(TypeId::kText);
     case 114: return TypeId::kJsonb;
     case 199: return Type::ArrayOf(TypeId::kJsonb);
-    default: return EnumFromOid(oid);
+    default: break;
   }
+  const Type composite = CompositeFromOid(oid);
+  return composite.id == TypeId::kUnknown ? EnumFromOid(oid) : composite;
 }
 
 Result<int32_t> NumericModifier(std::span<const int> modifiers) {

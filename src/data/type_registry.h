@@ -27,11 +27,11 @@ template <typename Definition> class TypeRegistry {
     const auto found = types_.find(id);
     return found == types_.end() ? nullptr : found->second.get();
   }
-  /// The first id for which `matches(id)`; -1 for none.
+  /// The first id for which `matches(id, definition)`; -1 for none.
   template <typename Matches> int32_t FindId(const Matches& matches) {
     std::lock_guard lock(mutex_);
     for (const auto& [id, definition] : types_)
-      if (matches(id)) return id;
+      if (matches(id, *definition)) return id;
     return -1;
   }
 

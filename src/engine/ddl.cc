@@ -18,7 +18,7 @@ Error TypeExists(std::string_view name) { return Error("42710", fmt::format("typ
 bool Holds(const data::Type& type, const data::Type& wanted) {
   if (type.is_array()) return Holds(data::ElementType(type), wanted);
   const data::RecordDefinition* record = type.is_record() ? data::FindRecord(type) : nullptr;
-  if (record == nullptr) return type.Same(wanted);
+  if (record == nullptr || type.Same(wanted)) return type.Same(wanted);
   return std::any_of(record->types.begin(), record->types.end(), [&](const data::Type& field) { return Holds(field, wanted); });
 }
 
@@ -96,7 +96,7 @@ Status Core::CreateTable(const sql::CreateTableStatement& statement, std::string
 
 Status Core::CreateType(const sql::CreateTypeStatement& statement, std::string_view sql) {
   return AtBoundary([&]() -> Status {
-    catalog::EnumType type = statement.type;
+    catalog::NamedType type = statement.type;
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
     // A relation is the name of its rows' type too.
     if (snapshot->TypeExists(type.name) || snapshot->Exists(type.name)) return TypeExists(type.name);
@@ -121,7 +121,7 @@ Status Core::CreateDomain(const sql::CreateDomainStatement& statement) {
 Status Core::DropTypes(const sql::DropStatement& statement, std::vector<std::string>* notices) {
   for (const std::string& name : statement.names) {
     const catalog::SnapshotPtr snapshot = catalog_->snapshot();
-    const catalog::EnumType* type = snapshot->FindType(name);
+    const catalog::NamedType* type = snapshot->FindType(name);
     const catalog::Domain* domain = snapshot->FindDomain(name);
     if (type != nullptr && statement.kind == sql::DropStatement::Kind::kDomain)
       return Error(sqlstate::kWrongObjectType, fmt::format("\"{}\" is not a domain", name));
@@ -140,6 +140,8 @@ Status Core::DropTypes(const sql::DropStatement& statement, std::vector<std::str
       if (uses(stream)) users.push_back(stream_name);
     for (const auto& [table_name, table] : snapshot->tables)
       if (uses(table)) users.push_back(table_name);
+    for (const auto& [type_name, other] : snapshot->types)
+      if (type != nullptr && Uses(other.fields, type->type())) users.push_back(type_name);
     for (const auto& [domain_name, other] : snapshot->domains)
       if (other.parent == name || (type != nullptr && Holds(other.base, type->type()))) users.push_back(domain_name);
     for (const auto& [view_name, view] : snapshot->views)

@@ -1,4 +1,6 @@
 // The rows of information_schema.
+#include "data/enum_type.h"
+#include "data/record.h"
 #include "engine/pg_catalog_objects.h"
 #include "engine/pg_catalog_types.h"
 
@@ -66,16 +68,19 @@ void SetNumberFacets(const data::Type& type, PgRows& rows) {
 void InformationColumns(const Source& source, PgRows& rows) {
   const std::string& database = source.context.database;
   for (const PgRelation& relation : source.relations.all) {
-    if (relation.kind == 'i') continue;
+    if (relation.kind == 'i' || relation.kind == 'c') continue;
     for (int i = 0; i < relation.schema->size(); ++i) {
       const data::Field& field = relation.schema->fields[static_cast<size_t>(i)];
       const auto oid = static_cast<int64_t>(field.type.oid());
       const PgType* type = FindPgType(oid);
       rows.Row().Set("table_catalog", database).Set("table_schema", PgNamespaceName(relation.namespace_oid)).Set("table_name", relation.name);
       rows.Set("column_name", field.name).Set("ordinal_position", i + 1).Set("is_nullable", field.nullable ? "YES" : "NO");
-      rows.Set("data_type", field.type.is_array() ? "ARRAY" : field.type.is_enum() ? "USER-DEFINED" : PgFormatType(oid, -1));
-      rows.Set("udt_catalog", database).Set("udt_schema", field.type.is_enum() ? "public" : "pg_catalog");
-      rows.Set("udt_name", field.type.is_enum() ? field.type.ToString() : std::string(type == nullptr ? "text" : type->name))
+      const bool defined = field.type.is_enum() || data::CompositeOid(field.type) != 0;
+      rows.Set("data_type", field.type.is_array() ? "ARRAY" : defined ? "USER-DEFINED" : PgFormatType(oid, -1));
+      rows.Set("udt_catalog", database).Set("udt_schema", defined ? "public" : "pg_catalog");
+      rows.Set("udt_name", defined && field.type.is_array() ? "_" + data::ElementType(field.type).ToString()
+                           : defined                        ? field.type.ToString()
+                                                            : std::string(type == nullptr ? "text" : type->name))
           .Set("dtd_identifier", i + 1)
           .Set("is_self_referencing", "NO");
       rows.Set("is_identity", "NO").Set("is_generated", "NEVER");

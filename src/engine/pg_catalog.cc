@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/enum_type.h"
 #include "engine/pg_catalog_objects.h"
 #include "engine/pg_catalog_types.h"
 
@@ -88,7 +89,7 @@ void Attributes(const Source& source, PgRows& rows) {
       const PgType* pg_type = FindPgType(static_cast<int64_t>(type.oid()));
       rows.Row().Set("attrelid", relation.oid).Set("attname", field.name).Set("atttypid", type.oid()).Set("attstattarget", -1);
       rows.Set("attlen", type.length()).Set("attnum", i + 1).Set("attndims", type.is_array() ? 1 : 0).Set("attcacheoff", -1);
-      rows.Set("atttypmod", type.is_record() ? -1 : type.modifier).Set("attnotnull", !field.nullable).Set("attislocal", true);
+      rows.Set("atttypmod", type.is_defined() ? -1 : type.modifier).Set("attnotnull", !field.nullable).Set("attislocal", true);
       if (pg_type == nullptr) continue;
       rows.Set("attbyval", pg_type->by_value).Set("attalign", pg_type->alignment).Set("attstorage", pg_type->storage);
       rows.Set("attcollation", pg_type->collation);
@@ -98,11 +99,17 @@ void Attributes(const Source& source, PgRows& rows) {
 
 void Types(const Source& source, PgRows& rows) {
   for (const auto& [name, type] : source.context.catalog->types) {
+    const uint32_t array = data::ArrayType(type.type()).oid();
     rows.Row().Set("oid", type.type().oid()).Set("typname", name).Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid);
-    rows.Set("typlen", 4).Set("typbyval", true).Set("typtype", 'e').Set("typcategory", 'E').Set("typisdefined", true).Set("typdelim", ',');
-    rows.Set("typinput", 3506).Set("typoutput", 3507).Set("typreceive", 3532).Set("typsend", 3533).Set("typalign", 'i').Set("typstorage", 'p');
-    rows.Set("typtypmod", -1).Set("typarray", data::Type::ArrayOf(data::TypeId::kEnum).WithModifier(type.type().modifier).oid());
-    rows.Row().Set("oid", data::Type::ArrayOf(data::TypeId::kEnum).WithModifier(type.type().modifier).oid()).Set("typname", "_" + name);
+    rows.Set("typisdefined", true).Set("typdelim", ',').Set("typtypmod", -1).Set("typarray", array);
+    if (type.composite) {
+      rows.Set("typlen", -1).Set("typtype", 'c').Set("typcategory", 'C').Set("typrelid", PgCompositeRelationOid(type));
+      rows.Set("typinput", 2290).Set("typoutput", 2291).Set("typreceive", 2402).Set("typsend", 2403).Set("typalign", 'd').Set("typstorage", 'x');
+    } else {
+      rows.Set("typlen", 4).Set("typbyval", true).Set("typtype", 'e').Set("typcategory", 'E');
+      rows.Set("typinput", 3506).Set("typoutput", 3507).Set("typreceive", 3532).Set("typsend", 3533).Set("typalign", 'i').Set("typstorage", 'p');
+    }
+    rows.Row().Set("oid", array).Set("typname", "_" + name);
     rows.Set("typnamespace", kPublicNamespace).Set("typowner", kOwnerOid).Set("typlen", -1).Set("typtype", 'b').Set("typcategory", 'A');
     rows.Set("typisdefined", true).Set("typdelim", ',').Set("typelem", type.type().oid()).Set("typinput", 750).Set("typoutput", 751);
     rows.Set("typreceive", 2400).Set("typsend", 2401).Set("typalign", 'i').Set("typstorage", 'x').Set("typtypmod", -1);
@@ -113,7 +120,7 @@ void Types(const Source& source, PgRows& rows) {
     rows.Set("typlen", domain.base.length()).Set("typtype", 'd').Set("typisdefined", true).Set("typdelim", ',').Set("typnotnull", domain.not_null);
     const catalog::Domain* parent = source.context.catalog->FindDomain(domain.parent);
     rows.Set("typbasetype", parent == nullptr ? static_cast<int64_t>(domain.base.oid()) : PgDomainOid(*parent))
-        .Set("typtypmod", domain.base.is_enum() ? -1 : domain.base.modifier)
+        .Set("typtypmod", domain.base.is_defined() ? -1 : domain.base.modifier)
         .Set("typcategory", base == nullptr ? std::string_view("E") : base->category);
     if (base == nullptr) continue;
     rows.Set("typbyval", base->by_value).Set("typinput", 2597).Set("typoutput", base->output.oid).Set("typreceive", 2598);

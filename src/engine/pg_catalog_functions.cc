@@ -84,7 +84,7 @@ std::optional<int64_t> FindClass(std::string_view text, const PgCatalogContext& 
 std::optional<int64_t> FindType(std::string_view text, const PgCatalogContext& context) {
   const auto name = ParseName(text);
   if (name && (name->schema.empty() || name->schema == "public")) {
-    if (const catalog::EnumType* type = context.catalog->FindType(name->name)) return static_cast<int64_t>(type->type().oid());
+    if (const catalog::NamedType* type = context.catalog->FindType(name->name)) return static_cast<int64_t>(type->type().oid());
     if (const catalog::Domain* domain = context.catalog->FindDomain(name->name)) return PgDomainOid(*domain);
   }
   if (!name || (!name->schema.empty() && name->schema != "pg_catalog")) return std::nullopt;
@@ -320,7 +320,7 @@ const std::map<std::string_view, Function>& Functions() {
        [](const Arguments& a, const PgCatalogContext& c) {
          return Out(a, [&](int64_t oid) {
            if (std::optional<std::string> domain = DomainName(oid, c)) return *domain;
-           return FindPgType(oid) == nullptr && !data::TypeFromOid(static_cast<uint32_t>(oid)).is_enum() ? std::string() : PgFormatType(oid, -1);
+           return FindPgType(oid) == nullptr && !data::TypeFromOid(static_cast<uint32_t>(oid)).is_defined() ? std::string() : PgFormatType(oid, -1);
          });
        }},
       {"regnamespaceout",

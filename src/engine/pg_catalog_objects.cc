@@ -87,6 +87,8 @@ std::string_view PgNamespaceName(int64_t oid) {
   }
 }
 
+int64_t PgCompositeRelationOid(const catalog::NamedType& type) { return kFirstRelationOid + type.id; }
+
 PgRelations::PgRelations(const PgCatalogContext& context) {
   KAPPA_CHECK(context.catalog != nullptr);
   for (const auto& [name, stream] : context.catalog->streams) {
@@ -108,6 +110,11 @@ PgRelations::PgRelations(const PgCatalogContext& context) {
       if (each.number == view.serving || version == nullptr) version = &each;
     }
     PgRelation relation{.oid = kFirstRelationOid + view.id, .name = name, .kind = 'm', .schema = &version->schema, .view = &view, .version = version};
+    all.push_back(std::move(relation));
+  }
+  for (const auto& [name, type] : context.catalog->types) {
+    if (!type.composite) continue;
+    PgRelation relation{.oid = PgCompositeRelationOid(type), .name = name, .kind = 'c', .schema = &type.fields};
     all.push_back(std::move(relation));
   }
   size_t index = 0;
@@ -181,7 +188,7 @@ std::string PgFormatType(int64_t oid, int32_t modifier) {
   const PgType* type = FindPgType(oid);
   if (type == nullptr) {
     const data::Type defined = data::TypeFromOid(static_cast<uint32_t>(oid));
-    if (!defined.is_enum()) return "???";
+    if (!defined.is_defined()) return "???";
     const std::string array = defined.is_array() ? "[]" : "", spelled = defined.ToString();
     return expr::QuoteIdentifier(spelled.substr(0, spelled.size() - array.size())) + array;
   }

@@ -37,6 +37,8 @@ struct PgRelation {
 
 /// Beyond those of relations, below those of enums.
 inline int64_t PgDomainOid(const catalog::Domain& domain) { return 0x30000000 + static_cast<int64_t>(domain.id); }
+/// The pg_class row that stands for a composite type.
+int64_t PgCompositeRelationOid(const catalog::NamedType& type);
 std::string_view PgNamespaceName(int64_t oid);
 /// All relations, the user's first. Index schemas are kept by `index_schemas`.
 struct PgRelations {

@@ -83,12 +83,12 @@ Result<data::Batch> Core::PlanRows(const std::string& text) {
       if (existing == nullptr) snapshot.domains[row.name] = domain->domain;
       else if (row.action == "refused") row.detail = "a domain of this name exists with another definition";
     } else if (auto* type = std::get_if<sql::CreateTypeStatement>(&bound)) {
-      const catalog::EnumType* existing = snapshot.FindType(type->type.name);
+      const catalog::NamedType* existing = snapshot.FindType(type->type.name);
       row.kind = "type";
       row.name = type->type.name;
-      row.action = existing == nullptr ? "create" : existing->labels == type->type.labels ? "unchanged" : "refused";
+      row.action = existing == nullptr ? "create" : existing->type().Same(type->type.type()) ? "unchanged" : "refused";
       if (existing == nullptr) snapshot.types[row.name] = type->type;
-      else if (row.action == "refused") row.detail = "a type of this name exists with other labels";
+      else if (row.action == "refused") row.detail = "a type of this name exists with another definition";
     } else if (auto* view = std::get_if<sql::CreateViewStatement>(&bound)) {
       row.kind = "view";
       row.name = view->name;

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include "data/enum_type.h"
+#include "data/record.h"
 #include "expr/functions/cast_kernels.h"
 #include "expr/node.h"
+#include "expr/row.h"
 
 namespace kappa::expr {
 
@@ -18,7 +20,8 @@ std::optional<CastContext> CastLevel(const Type& from, const Type& to) {
   constexpr auto kExplicit = CastContext::kExplicit;
   if (from.Same(to) || from.id == TypeId::kUnknown) return kImplicit;
   if (to.id == TypeId::kText) return kAssignment;
-  if (from.id == TypeId::kText) return to.id == TypeId::kRecord || to.id == TypeId::kUnknown ? std::nullopt : std::optional(kExplicit);
+  if (from.id == TypeId::kText)
+    return (to.id == TypeId::kRecord && data::FindRecord(to) == nullptr) || to.id == TypeId::kUnknown ? std::nullopt : std::optional(kExplicit);
   if (from.is_array() && to.is_array()) return CastLevel(data::ElementType(from), data::ElementType(to));
   if (from.is_array() || to.is_array()) return std::nullopt;
   auto rank = [](TypeId id) {  // order of the implicit numeric casts
@@ -122,7 +125,7 @@ Result<ExprPtr> CastUnknownLiteral(const ExprPtr& argument, const data::Value& v
     return error;
   }
   const TypeId scalar = type.is_array() ? type.element : type.id;
-  if (scalar == TypeId::kTimestamptz) {
+  if (scalar == TypeId::kTimestamptz || scalar == TypeId::kRecord) {
     // Without a zone of its own the text means the session's: then it is read when the statement runs.
     auto elsewhere = data::FromText(value.bytes, read_type, {.time_zone = "Etc/GMT+11"});
     if (!elsewhere.ok() || !(*elsewhere == *parsed)) {
@@ -160,6 +163,9 @@ Result<ExprPtr> MakeCast(ExprPtr arg, Type type, CastContext context, int positi
     }
     return ExprPtr(std::make_shared<Cast>(std::move(arg), type, is_explicit));
   }
+  if (from.id == TypeId::kRecord && !from.Same(type) && context != CastContext::kImplicit && data::FindRecord(from) != nullptr &&
+      data::FindRecord(type) != nullptr)
+    return RecordOf(*RowOf(*MakeRowOf(std::move(arg))), type, context, position);
   if (from.Same(type) && (type.modifier == from.modifier || (type.modifier < 0 && !IsRegType(from)))) return arg;
   if (!HasCast(from, type, context)) {
     return Error(is_explicit ? sqlstate::kCannotCoerce : sqlstate::kDatatypeMismatch,

@@ -25,6 +25,7 @@ std::optional<Error> Violation(const Domain& domain, const data::Batch& batch, i
 
 class DomainCast final : public Node {
  public:
+  const Domain& domain() const { return *domain_; }
   DomainCast(const ExprPtr& value, DomainPtr domain) : Node(Kind::kOther, value->type(), {value}), domain_(std::move(domain)) {}
   std::string ToString(std::span<const std::string> names) const override { return "(" + children()[0]->ToString(names) + ")::" + domain_->name; }
   ExprPtr WithChildren(std::vector<ExprPtr> children) const override { return std::make_shared<DomainCast>(children[0], domain_); }
@@ -73,6 +74,11 @@ std::vector<std::pair<int64_t, Error>> DomainViolations(const Domain& domain, co
   for (int64_t row = 0; suspect && row < batch.rows; ++row)
     if (auto error = Violation(domain, batch, static_cast<int32_t>(row), text)) refused.emplace_back(row, std::move(*error));
   return refused;
+}
+
+const Domain* DomainOf(const Expression& expression) {
+  const auto* cast = dynamic_cast<const DomainCast*>(&expression);
+  return cast == nullptr ? nullptr : &cast->domain();
 }
 
 ExprPtr MakeDomainCast(ExprPtr value, DomainPtr domain) { return std::make_shared<DomainCast>(value, std::move(domain)); }

@@ -28,5 +28,7 @@ using DomainPtr = std::shared_ptr<const Domain>;
 std::vector<std::pair<int64_t, Error>> DomainViolations(const Domain& domain, const data::ColumnPtr& values, const data::TextOptions& text = {});
 /// value::domain, for a value of the base type.
 ExprPtr MakeDomainCast(ExprPtr value, DomainPtr domain);
+/// The domain that the expression casts to; null for other expressions.
+const Domain* DomainOf(const Expression& expression);
 
 }  // namespace kappa::expr

@@ -246,4 +246,29 @@ Result<ExprPtr> RecordOf(const Row& row) {
   return ExprPtr(std::make_shared<RecordConstructor>(WithMarker(std::move(children), row.present()), data::RegisterRecord(definition), marked));
 }
 
+Result<ExprPtr> RecordOf(const Row& row, const Type& type, CastContext context, int position) {
+  if (row.record() != nullptr && row.record()->type().Same(type)) return row.record();
+  const data::RecordDefinition* definition = data::FindRecord(type);
+  KAPPA_CHECK(definition != nullptr);
+  if (row.size() != definition->types.size())
+    return Error(sqlstate::kCannotCoerce, "cannot cast type record to " + type.ToString())
+        .Detail(row.size() < definition->types.size() ? "Input has too few columns." : "Input has too many columns.")
+        .At(position);
+  std::vector<ExprPtr> fields;
+  for (size_t i = 0; i < row.size(); ++i) {
+    ExprPtr field = row.field(i);
+    const Type& wanted = definition->types[i];
+    if (const Row* nested = RowOf(*field)) {
+      KAPPA_ASSIGN_OR_RETURN(field, wanted.id == TypeId::kRecord ? RecordOf(*nested, wanted, context, position) : RecordOf(*nested));
+    }
+    // A text that stands there as it was written has no type yet: the row gave it one.
+    if (const auto* literal = dynamic_cast<const Literal*>(field.get()); literal != nullptr && literal->type() == Type(TypeId::kText))
+      field = MakeLiteral(literal->value().null ? data::Value::Null(TypeId::kUnknown) : data::Value::Bytes(TypeId::kUnknown, literal->value().bytes));
+    KAPPA_ASSIGN_OR_RETURN(field, MakeCast(std::move(field), wanted, context, position));
+    fields.push_back(std::move(field));
+  }
+  const bool marked = row.present() != nullptr;
+  return ExprPtr(std::make_shared<RecordConstructor>(WithMarker(std::move(fields), row.present()), type, marked));
+}
+
 }  // namespace kappa::expr

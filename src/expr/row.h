@@ -47,5 +47,7 @@ ExprPtr MakeRecords(std::vector<std::string> names, std::vector<ExprPtr> arrays)
 ExprPtr MakeArrayRows(ExprPtr array);
 /// The row as one packed value.
 Result<ExprPtr> RecordOf(const Row& row);
+/// The row as a value of a record type whose fields are known, each cast to its type. Fails with cannot_coerce.
+Result<ExprPtr> RecordOf(const Row& row, const data::Type& type, CastContext context, int position);
 
 }  // namespace kappa::expr

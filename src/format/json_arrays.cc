@@ -2,52 +2,17 @@
 #include "format/json_arrays.h"
 
 #include "data/array.h"
+#include "format/json_escape.h"
 
 namespace kappa::format {
 namespace {
 
-class Splitter {
+/// Reads one value after the other.
+class Values {
  public:
-  Splitter(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason)
-      : text_(text), elements_(elements), lengths_(lengths), reason_(reason) {}
+  explicit Values(std::string_view text) : text_(text) {}
 
-  bool Level(size_t depth) {  // at_ is at the bracket
-    if (depth >= static_cast<size_t>(data::kArrayDimensionsMax)) {
-      reason_ = "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
-      return false;
-    }
-    if (depth == lengths_.size()) {
-      if (leaf_depth_ != 0) return Mismatch();  // elements were seen on a higher level
-      lengths_.push_back(-1);
-    }
-    ++at_;
-    int32_t count = 0;
-    for (Space(); text_[at_] != ']'; Space()) {
-      if (text_[at_] == ',') {
-        ++at_;
-        continue;
-      }
-      ++count;
-      if (text_[at_] == '[') {
-        if (leaf_depth_ == depth + 1) return Mismatch();
-        if (!Level(depth + 1)) return false;
-      } else {
-        if (lengths_.size() > depth + 1) return Mismatch();
-        leaf_depth_ = depth + 1;
-        Element();
-      }
-    }
-    ++at_;
-    if (lengths_[depth] >= 0 && lengths_[depth] != count) return Mismatch();
-    lengths_[depth] = count;
-    return true;
-  }
-
- private:
-  bool Mismatch() {
-    reason_ = "malformed JSON array. Multidimensional arrays must have sub-arrays with matching dimensions.";
-    return false;
-  }
+ protected:
   void Space() {
     while (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t') ++at_;
   }
@@ -62,7 +27,8 @@ class Splitter {
     ++at_;
     return escapes;
   }
-  void Element() {
+  /// The value at at_.
+  JsonToken Value() {
     const size_t start = at_;
     JsonToken token;
     switch (text_[at_]) {
@@ -70,10 +36,10 @@ class Splitter {
         token.kind = SkipString() ? JsonToken::kEscaped : JsonToken::kString;
         token.data = text_.data() + start + 1;
         token.size = static_cast<uint32_t>(at_ - start - 2);
-        elements_.push_back(token);
-        return;
+        return token;
       case '{':
-        token.kind = JsonToken::kObject;
+      case '[':
+        token.kind = text_[at_] == '{' ? JsonToken::kObject : JsonToken::kArray;
         for (int depth = 0;;) {
           const char c = text_[at_];
           if (c == '"') {
@@ -111,15 +77,86 @@ class Splitter {
     }
     token.data = text_.data() + start;
     token.size = static_cast<uint32_t>(at_ - start);
-    elements_.push_back(token);
+    return token;
+  }
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+class Splitter : Values {
+ public:
+  Splitter(std::string_view text, std::vector<JsonToken>& elements, std::vector<int32_t>& lengths, std::string& reason)
+      : Values(text), elements_(elements), lengths_(lengths), reason_(reason) {}
+
+  bool Level(size_t depth) {  // at_ is at the bracket
+    if (depth >= static_cast<size_t>(data::kArrayDimensionsMax)) {
+      reason_ = "number of array dimensions exceeds the maximum allowed (" + std::to_string(data::kArrayDimensionsMax) + ")";
+      return false;
+    }
+    if (depth == lengths_.size()) {
+      if (leaf_depth_ != 0) return Mismatch();  // elements were seen on a higher level
+      lengths_.push_back(-1);
+    }
+    ++at_;
+    int32_t count = 0;
+    for (Space(); text_[at_] != ']'; Space()) {
+      if (text_[at_] == ',') {
+        ++at_;
+        continue;
+      }
+      ++count;
+      if (text_[at_] == '[') {
+        if (leaf_depth_ == depth + 1) return Mismatch();
+        if (!Level(depth + 1)) return false;
+      } else {
+        if (lengths_.size() > depth + 1) return Mismatch();
+        leaf_depth_ = depth + 1;
+        elements_.push_back(Value());
+      }
+    }
+    ++at_;
+    if (lengths_[depth] >= 0 && lengths_[depth] != count) return Mismatch();
+    lengths_[depth] = count;
+    return true;
   }
 
-  std::string_view text_;
+ private:
+  bool Mismatch() {
+    reason_ = "malformed JSON array. Multidimensional arrays must have sub-arrays with matching dimensions.";
+    return false;
+  }
   std::vector<JsonToken>& elements_;
   std::vector<int32_t>& lengths_;
   std::string& reason_;
-  size_t at_ = 0;
   size_t leaf_depth_ = 0;  // how deep the elements lie; 0: none seen
+};
+
+class Members : Values {
+ public:
+  Members(std::string_view text, std::span<const std::string> names) : Values(text), names_(names), found_(names.size()) {}
+
+  std::vector<JsonToken> Run() {
+    ++at_;
+    for (Space(); text_[at_] != '}'; Space()) {
+      if (text_[at_] == ',') {
+        ++at_;
+        continue;
+      }
+      const JsonToken key = Value();
+      for (Space(); text_[at_] == ':'; Space()) ++at_;
+      const JsonToken value = Value();
+      std::string_view name = key.text();
+      if (std::string ignored; key.kind == JsonToken::kEscaped && UnescapeJsonString(key.text(), unescaped_, ignored)) name = unescaped_;
+      for (size_t i = 0; i < names_.size(); ++i)
+        if (names_[i] == name) found_[i] = value;
+    }
+    return std::move(found_);
+  }
+
+ private:
+  std::span<const std::string> names_;
+  std::vector<JsonToken> found_;
+  std::string unescaped_;
 };
 
 }  // namespace
@@ -131,5 +168,7 @@ bool SplitJsonArray(std::string_view text, std::vector<JsonToken>& elements, std
   if (elements.empty()) lengths.clear();
   return true;
 }
+
+std::vector<JsonToken> SplitJsonObject(std::string_view text, std::span<const std::string> names) { return Members(text, names).Run(); }
 
 }  // namespace kappa::format

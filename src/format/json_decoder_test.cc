@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/enum_type.h"
+#include "data/record.h"
 #include "data/text.h"
 #include "format/decoder.h"
 
@@ -108,6 +110,30 @@ TEST(JsonDecoderTest, ScalarsOfEveryType) {
   EXPECT_EQ(One("jsonb", "null"), "NULL");
   EXPECT_EQ(One("uuid", R"("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11")"), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
   EXPECT_EQ(One("bytea", R"("\\xDEAD")"), "\\xdead");
+}
+
+TEST(JsonDecoderTest, ObjectsAreCompositeValues) {
+  const data::Type inner = data::RegisterRecord({{"x", "at"}, {data::TypeId::kInt4, data::TypeId::kTimestamptz}, "inner_of_test"});
+  const data::Type outer = data::RegisterRecord({{"name", "in", "list", "all"},
+                                                 {data::TypeId::kText, inner, data::Type::ArrayOf(data::TypeId::kInt4), data::ArrayType(inner)},
+                                                 "outer_of_test"});
+  JsonDecoder decoder(data::Schema{{{"c", outer}}}, {0}, {.json_timestamps = JsonTimestamps::kSeconds});
+  const auto one = [&](const std::string& json) {
+    const Decoded decoded = Decode(decoder, {"{\"c\": " + json + "}"});
+    return decoded.bad.empty() ? decoded.rows[0][0] : decoded.bad[0].second;
+  };
+  EXPECT_EQ(one(R"x({"name": "a\"b", "in": {"x": 1, "at": 60}, "list": [1, null], "all": [{"x": 2}, null, {"at": "2024-01-01T00:00:00Z"}]})x"),
+            R"x(("a""b","(1,""1970-01-01 00:01:00+00"")","{1,NULL}","{""(2,)"",NULL,""(,\\""2024-01-01 00:00:00+00\\"")""}"))x");
+  EXPECT_EQ(one(R"x({"other": [{"name": 1}], "n\u0061me": "escaped key", "name2": {}})x"), R"x(("escaped key",,,))x");
+  EXPECT_EQ(one(R"x({"name": "first", "name": "last"})x"), "(last,,,)");
+  EXPECT_EQ(one("{}"), "(,,,)");
+  EXPECT_EQ(one("null"), "NULL");
+  EXPECT_EQ(one(R"x("(a,\"(5,)\",,)")x"), R"x((a,"(5,)",,))x");
+  EXPECT_EQ(one("[1]"), "column \"c\": JSON has an array where outer_of_test is expected");
+  EXPECT_EQ(one("5"), "column \"c\": JSON has a number where outer_of_test is expected");
+  EXPECT_EQ(one(R"x({"in": {"x": "one"}})x"), "column \"c\": field \"in\": field \"x\": invalid input syntax for type integer: \"one\"");
+  EXPECT_EQ(one(R"x({"list": [[1], [1, 2]]})x").substr(0, 45), "column \"c\": field \"list\": malformed JSON arra");
+  EXPECT_EQ(one(R"x("(a)")x"), "column \"c\": malformed record literal: \"(a)\". Too few columns.");
 }
 
 TEST(JsonDecoderTest, Arrays) {

@@ -9,6 +9,7 @@
 //   date timestamp[tz]      number of seconds, milliseconds or microseconds since 1970, when the stream says which
 //   jsonb                   any value
 //   arrays                  array of the element's values, or arrays of equal lengths for more dimensions
+//   composite types         object: its members are the fields, others are skipped, those that are not there NULL
 #include "format/json_values.h"
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "data/datetime.h"
 #include "data/json.h"
 #include "data/numeric_bytes.h"
+#include "data/record.h"
 #include "format/decimal.h"
 #include "format/json_arrays.h"
 #include "format/json_escape.h"
@@ -194,7 +196,9 @@ bool JsonValues::One(const JsonToken& token, CellWriter& writer, int64_t row) {
     case JsonToken::kArray:
       if (id == TypeId::kArray) return Array(token.text(), writer, row);
       break;
-    case JsonToken::kObject: break;
+    case JsonToken::kObject:
+      if (id == TypeId::kRecord) return Record(token.text(), writer, row);
+      break;
   }
   if (id == TypeId::kText || id == TypeId::kUnknown) return writer.Text(row, token.text(), Lifetime::kBorrowed, reason_);
   if (id == TypeId::kJsonb) return Jsonb(token.text(), writer, row);
@@ -253,7 +257,8 @@ bool JsonValues::Jsonb(std::string_view text, CellWriter& writer, int64_t row) {
 
 bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
   std::vector<int32_t> lengths;
-  std::vector<JsonToken>& elements = elements_;
+  std::vector<JsonToken> own;  // elements may have arrays themselves
+  std::vector<JsonToken>& elements = writer.field().type.is_record() ? own : elements_;
   if (!SplitJsonArray(text, elements, lengths, reason_)) return false;
   const data::Type& type = writer.field().type;
   data::ArrayBuilder builder(type.element);
@@ -279,6 +284,24 @@ bool JsonValues::Array(std::string_view text, CellWriter& writer, int64_t row) {
     for (int64_t i = 0; i < column->size(); ++i) builder.AppendFrom(*column, i);
   }
   writer.Bytes(row, lengths.size() > 1 ? builder.Finish(std::move(lengths)) : builder.Finish());
+  return true;
+}
+
+bool JsonValues::Record(std::string_view text, CellWriter& writer, int64_t row) {
+  const data::RecordDefinition* definition = data::FindRecord(writer.field().type);
+  KAPPA_CHECK(definition != nullptr);
+  const std::vector<JsonToken> members = SplitJsonObject(text, definition->names);
+  data::RecordBuilder builder;
+  for (size_t i = 0; i < members.size(); ++i) {
+    CellWriter field({definition->names[i], definition->types[i], true}, true);
+    field.Start(1);
+    if (!One(members[i], field, 0)) {
+      reason_ = "field \"" + definition->names[i] + "\": " + reason_;
+      return false;
+    }
+    builder.AppendFrom(*field.Finish(nullptr), 0);  // its bytes borrow from `text`
+  }
+  writer.Bytes(row, builder.Finish());
   return true;
 }
 

@@ -29,6 +29,7 @@ class JsonValues {
   bool Time(std::string_view number, CellWriter& writer, int64_t row);
   bool Jsonb(std::string_view text, CellWriter& writer, int64_t row);
   bool Array(std::string_view text, CellWriter& writer, int64_t row);
+  bool Record(std::string_view text, CellWriter& writer, int64_t row);
   bool Mismatch(const JsonToken& token, const CellWriter& writer);
 
   JsonTimestamps timestamps_;

@@ -27,9 +27,9 @@ struct CreateTableStatement {
   catalog::Table table;
   bool if_not_exists = false;
 };
-/// CREATE TYPE .. AS ENUM.
+/// CREATE TYPE.
 struct CreateTypeStatement {
-  catalog::EnumType type;
+  catalog::NamedType type;
 };
 struct CreateDomainStatement {
   catalog::Domain domain;

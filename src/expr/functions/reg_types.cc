@@ -55,8 +55,11 @@ Result<int64_t> OidOf(const EvalContext& context, const RegType& type, std::stri
   if (text == "-") return int64_t{0};
   if (const auto oid = ParseOid(text)) return *oid;
   if (type.name == "regtype") {
-    KAPPA_ASSIGN_OR_RETURN(const Type found, data::TypeFromName(text));
-    return static_cast<int64_t>(found.oid());
+    const Result<Type> found = data::TypeFromName(text);
+    if (found.ok()) return static_cast<int64_t>(found->oid());
+    const auto defined = CallEngine(context, "to_regtype", {Value::Text(std::string(text))});  // by CREATE TYPE or CREATE DOMAIN
+    if (!defined.ok() || defined->null) return found.error();
+    return defined->As<int64_t>();
   }
   if (type.name == "regclass") {
     KAPPA_ASSIGN_OR_RETURN(const Value oid, CallEngine(context, "to_regclass", {Value::Text(std::string(text))}));
@@ -150,7 +153,7 @@ std::string FormatType(int64_t oid, int32_t modifier) {
   }
   const Type type = data::TypeFromOid(static_cast<uint32_t>(oid));
   if (type.id == TypeId::kUnknown) return oid == 705 ? "unknown" : "???";
-  if (type.is_enum()) return type.ToString();  // its modifier is the type itself
+  if (type.is_defined()) return type.ToString();  // its modifier is the type itself
   return type.WithModifier(modifier).ToString();
 }
 

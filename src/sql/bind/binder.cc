@@ -67,6 +67,7 @@ Result<BoundStatement> Binder::Dispatch(const PgQuery__Node& node) {
       return Unsupported("ALTER DOMAIN", "What is in the log was checked as the domain was: create another domain, and a stream or table with it.",
                          start);
     case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return CreateEnum(*node.create_enum_stmt);
+    case PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT: return CreateComposite(*node.composite_type_stmt);
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return CreateView(*node.create_table_as_stmt);
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return AlterView(*node.alter_table_stmt);
     case PG_QUERY__NODE__NODE_DROP_STMT: return Drop(*node.drop_stmt);

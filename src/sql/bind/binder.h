@@ -36,6 +36,7 @@ struct PgQuery__Alias;
 struct PgQuery__ColumnDef;
 struct PgQuery__CommonTableExpr;
 struct PgQuery__CreateDomainStmt;
+struct PgQuery__CompositeTypeStmt;
 struct PgQuery__CreateEnumStmt;
 struct PgQuery__CreateStmt;
 struct PgQuery__CreateTableAsStmt;
@@ -166,6 +167,7 @@ class Binder {
 
   // ---- types.cc
   Result<data::Type> TypeOf(const PgQuery__TypeName& name);
+  const data::Schema* RelationRow(const std::string& name);
   Result<ExprPtr> Constant(const PgQuery__AConst& constant);
   Result<ExprPtr> Cast(const PgQuery__TypeCast& cast, const ExprContext& context);
   Result<ExprPtr> CastToBase(const PgQuery__TypeCast& cast, const ExprContext& context);
@@ -222,7 +224,12 @@ class Binder {
   using ColumnDefinitions = std::span<PgQuery__Node* const>;
   Result<std::vector<SetColumn>> SetColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions, int position);
   Result<std::vector<SetColumn>> RecordColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions, int position);
+  Result<std::vector<SetColumn>> PopulatedColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions,
+                                                  int position);
+  Result<ExprPtr> PopulatedRecord(const std::string& name, std::vector<ExprPtr> arguments, int position);
+  Result<data::Type> BaseRow(const std::string& name, std::vector<ExprPtr>& arguments, int position);
   Result<ExprPtr> SetArray(const std::string& name, const char* function, std::vector<ExprPtr> arguments, int position);
+  std::string DomainName(const expr::Expression& value, const ExprContext& context) const;
   Result<std::string> FunctionName(const PgQuery__FuncCall& call);
   /// MakeFunction plus what views refuse.
   Result<ExprPtr> Function(const std::string& name, std::vector<ExprPtr> arguments, int position);
@@ -394,6 +401,7 @@ class Binder {
   /// Of a new type or domain.
   Status CheckTypeName(const std::vector<std::string>& names, int position) const;
   Result<BoundStatement> CreateEnum(const PgQuery__CreateEnumStmt& statement);
+  Result<BoundStatement> CreateComposite(const PgQuery__CompositeTypeStmt& statement);
   Result<BoundStatement> AlterView(const PgQuery__AlterTableStmt& statement);
   Result<BoundStatement> Drop(const PgQuery__DropStmt& statement);
   Result<std::string> OptionText(const PgQuery__DefElem& option);

@@ -105,7 +105,7 @@ Result<data::Field> Binder::ColumnOf(const PgQuery__ColumnDef& column, bool tabl
   KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*column.type_name));
   const std::string spelled = TextOf(*column.type_name->names[column.type_name->n_names - 1]);
   if (spelled == "serial" || spelled == "bigserial") return Unsupported("type " + spelled, "Use bigint and give the values.", position);
-  if (type.is_record()) return PseudoTypeColumn(column.colname, position);
+  if (!data::FieldsAreKnown(type)) return PseudoTypeColumn(column.colname, position);
   const catalog::Domain* domain = DomainNamed(*column.type_name);
   data::Field field{column.colname, type, domain == nullptr || !domain->not_null};
   for (size_t i = 0; i < column.n_constraints; ++i) {
@@ -539,6 +539,30 @@ Result<BoundStatement> Binder::CreateEnum(const PgQuery__CreateEnumStmt& stateme
       return Error("42602", "invalid enum label \"" + label + "\"").Detail("Labels must be 63 bytes or less.").At(start);
     if (!seen.insert(label).second) return Error("23505", "enum label \"" + label + "\" used more than once").At(start);
     create.type.labels.push_back(label);
+  }
+  return BoundStatement(std::move(create));
+}
+
+Result<BoundStatement> Binder::CreateComposite(const PgQuery__CompositeTypeStmt& statement) {
+  const int start = tree_.statement().offset + 1;
+  std::vector<std::string> names = {statement.typevar->relname};
+  if (*statement.typevar->schemaname != '\0') names.insert(names.begin(), statement.typevar->schemaname);
+  KAPPA_RETURN_IF_ERROR(CheckTypeName(names, start));
+  CreateTypeStatement create;
+  create.type.name = names.back();
+  create.type.composite = true;
+  if (statement.n_coldeflist > data::kRecordFieldsMax) return Error("54011", "tables can have at most 1600 columns").At(start);
+  for (size_t i = 0; i < statement.n_coldeflist; ++i) {
+    const PgQuery__ColumnDef& column = *statement.coldeflist[i]->column_def;
+    const int position = At(column.location);
+    KAPPA_RETURN_IF_ERROR(RefuseOtherFields(column.base, {"colname", "type_name", "is_local"}, "a field of a composite type", position));
+    if (DomainNamed(*column.type_name) != nullptr)
+      return Unsupported("a domain as a field of a composite type", "Use its base type.", At(column.type_name->location));
+    KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*column.type_name));
+    if (!data::FieldsAreKnown(type)) return PseudoTypeColumn(column.colname, position);
+    if (create.type.fields.Find(column.colname) >= 0)
+      return Error(sqlstate::kDuplicateColumn, std::string("column \"") + column.colname + "\" specified more than once").At(position);
+    create.type.fields.fields.push_back({column.colname, type});
   }
   return BoundStatement(std::move(create));
 }

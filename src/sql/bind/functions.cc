@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "data/enum_type.h"
+#include "expr/from_json.h"
 #include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/bind/recursion.h"
@@ -10,12 +11,6 @@ namespace kappa::sql {
 namespace {
 
 using data::TypeId;
-
-/// Set-returning functions of PostgreSQL that kappa does not have.
-bool IsForeignSetFunction(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"jsonb_populate_recordset", "json_populate_recordset", "ts_stat"};
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-}
 
 /// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
 bool IsForeignAggregate(std::string_view name) {
@@ -46,6 +41,10 @@ bool IsSetFunction(std::string_view name) {
                                                 "json_to_recordset",
                                                 "jsonb_to_record",
                                                 "json_to_record",
+                                                "jsonb_populate_recordset",
+                                                "json_populate_recordset",
+                                                "jsonb_populate_record",
+                                                "json_populate_record",
                                                 "regexp_matches",
                                                 "regexp_split_to_table",
                                                 "string_to_table"};
@@ -63,51 +62,12 @@ Result<ExprPtr> Binder::SetArray(const std::string& name, const char* function, 
       .At(position);
 }
 
-/// jsonb_to_recordset and jsonb_to_record: the members of objects as columns of the types that the definitions say.
-Result<std::vector<Binder::SetColumn>> Binder::RecordColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions,
-                                                             int position) {
-  if (definitions.empty())
-    return Error(sqlstate::kSyntaxError, "a column definition list is required for functions returning \"record\"")
-        .Hint("Write FROM " + name + "(..) AS x (name type, ..).")
-        .At(position);
-  const bool set = name.ends_with("set");
-  if (!set && arguments.size() == 1) {  // NULL is a row, too
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr empty,
-                           expr::MakeCast(expr::MakeLiteral(data::Value::Text("{}")), TypeId::kJsonb, expr::CastContext::kExplicit, position));
-    KAPPA_ASSIGN_OR_RETURN(arguments[0], expr::MakeCoalesce({arguments[0], std::move(empty)}, position));
-  }
-  KAPPA_ASSIGN_OR_RETURN(const ExprPtr array, SetArray(name, set ? "kappa_json_objects" : "kappa_json_object", std::move(arguments), position));
-  const ExprPtr object = expr::MakeColumn(0, TypeId::kJsonb, "object");
-  std::vector<SetColumn> columns;
-  for (const PgQuery__Node* node : definitions) {
-    const PgQuery__ColumnDef& definition = *node->column_def;
-    const int at = At(definition.location);
-    KAPPA_ASSIGN_OR_RETURN(const data::Type type, TypeOf(*definition.type_name));
-    if (type.is_array() || type.is_record())
-      return Unsupported("a column of type " + type.ToString() + " of " + name, "Take it as jsonb, and jsonb_array_elements of it.", at);
-    const bool json = type.id == TypeId::kJsonb;
-    KAPPA_ASSIGN_OR_RETURN(ExprPtr value,
-                           expr::MakeOperator(json ? "->" : "->>", {object, expr::MakeLiteral(data::Value::Text(definition.colname))}, at));
-    if (json) {  // JSON's null is NULL
-      KAPPA_ASSIGN_OR_RETURN(ExprPtr null, expr::MakeCast(expr::MakeLiteral(data::Value::Text("null")), type, expr::CastContext::kExplicit, at));
-      KAPPA_ASSIGN_OR_RETURN(value, expr::MakeNullIf(std::move(value), std::move(null), at));
-    } else {  // what is too long for varchar(n) is an error
-      const auto how = type.id == TypeId::kText ? expr::CastContext::kAssignment : expr::CastContext::kExplicit;
-      KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCast(std::move(value), type, how, at));
-    }
-    if (const catalog::Domain* named = DomainNamed(*definition.type_name)) {
-      KAPPA_ASSIGN_OR_RETURN(expr::DomainPtr domain, BindDomain(*named, context_));
-      value = expr::MakeDomainCast(std::move(value), std::move(domain));
-    }
-    columns.push_back({definition.colname, array, std::move(value)});
-  }
-  return columns;
-}
-
 Result<std::vector<Binder::SetColumn>> Binder::SetColumns(const std::string& name, std::vector<ExprPtr> arguments, ColumnDefinitions definitions,
                                                           int position) {
   const std::string kind = name.starts_with("json_") ? "jsonb_" + name.substr(5) : name;
   if (kind == "jsonb_to_recordset" || kind == "jsonb_to_record") return RecordColumns(name, std::move(arguments), definitions, position);
+  if (kind == "jsonb_populate_recordset" || kind == "jsonb_populate_record")
+    return PopulatedColumns(name, std::move(arguments), definitions, position);
   if (!definitions.empty())
     return Error(sqlstate::kSyntaxError, "a column definition list is only allowed for functions returning \"record\"").At(position);
   std::vector<SetColumn> columns;
@@ -199,6 +159,21 @@ Result<ExprPtr> Binder::Function(const std::string& name, std::vector<ExprPtr> a
   return call;
 }
 
+/// The domain of a cast, or of a column of a stream or table; empty for values of other types.
+std::string Binder::DomainName(const expr::Expression& value, const ExprContext& context) const {
+  if (const expr::Domain* domain = expr::DomainOf(value)) return domain->name;
+  for (const ScopeTable& table : context.scope->tables) {
+    const catalog::Stream* stream = context_.catalog->FindStream(table.relation);
+    const catalog::Table* relation = context_.catalog->FindTable(table.relation);
+    if (stream == nullptr && relation == nullptr) continue;
+    const std::map<int, std::string>& domains = stream != nullptr ? stream->domains : relation->domains;
+    for (const auto& [column, name] : domains)
+      if (static_cast<size_t>(column) < table.columns.size() && plan::SameExpression(*table.columns[static_cast<size_t>(column)].expression, value))
+        return name;
+  }
+  return "";
+}
+
 Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& context) {
   const int position = At(call.location);
   KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
@@ -225,9 +200,16 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
     return Error(sqlstate::kWrongObjectType, "FILTER specified, but " + name + " is not an aggregate function").At(position);
   if (call.n_agg_order > 0)
     return Error(sqlstate::kWrongObjectType, "ORDER BY specified, but " + name + " is not an aggregate function").At(position);
+  if (name.ends_with("_populate_record")) {
+    KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, context));
+    return PopulatedRecord(name, std::move(arguments), position);
+  }
+  if (name == "pg_typeof" && call.n_args == 1) {  // values of a domain are values of its base type: who asks is told here
+    KAPPA_ASSIGN_OR_RETURN(const ExprPtr value, Expr(*call.args[0], context));
+    if (const std::string domain = DomainName(*value, context); !domain.empty()) return expr::MakeLiteral(data::Value::Text(domain));
+  }
   if (IsSetFunction(name)) return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
-    if (IsForeignSetFunction(name)) return Unsupported("function " + name, "docs/sql.md lists the set-returning functions.", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }
@@ -387,19 +369,22 @@ Result<ExprPtr> Binder::SetOf(const std::string& name, const PgQuery__FuncCall& 
   const ExprContext inside{context.scope, context.clause, context.aggregates, nullptr, context.in_aggregate, nullptr, context.in_window};
   KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments, Exprs(call.args, call.n_args, inside));
   SetCall set{name, arguments, nullptr, {}, position};
+  const data::Type row_type = arguments.empty() ? data::Type() : arguments[0]->type();
   if (name == "generate_series") { KAPPA_RETURN_IF_ERROR(SeriesType(set.arguments, position).status()); }
   if (name.ends_with("_to_recordset") || name.ends_with("_to_record"))
     return Error(sqlstate::kFeatureNotSupported, "function returning record called in context that cannot accept type record")
         .Hint("Write FROM " + name + "(..) AS x (name type, ..).")
         .At(position);
   KAPPA_ASSIGN_OR_RETURN(const std::vector<SetColumn> columns, SetColumns(name, std::move(arguments), {}, position));
-  const bool whole = name == "unnest";  // a row is one value here
-  if (whole && set.arguments.size() > 1) return Unsupported("unnest of several arrays in a select list", "Call it in FROM.", position);
+  const bool populated = name.ends_with("_populate_recordset");
+  const bool whole = name == "unnest" || populated;  // a row is one value here
+  if (name == "unnest" && set.arguments.size() > 1) return Unsupported("unnest of several arrays in a select list", "Call it in FROM.", position);
   set.array =
       whole || columns.size() == 1 ? columns[0].array : expr::MakeRecords({columns[0].name, columns[1].name}, {columns[0].array, columns[1].array});
   set.type = data::ElementType(set.array->type());
   const auto value = [&](size_t index, const SetCall& call) -> ExprPtr {
     ExprPtr element = expr::MakeColumn(kSetColumn + static_cast<int>(index), call.type, name);
+    if (populated) return expr::MakeFromJson(std::move(element), row_type);
     return !whole && columns.size() == 1 && columns[0].value ? expr::SubstituteColumns(columns[0].value, std::span(&element, 1)) : element;
   };
   for (size_t i = 0; i < context.sets->size(); ++i) {

@@ -91,8 +91,7 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
   const int width = left.plan->schema.size();
   // Columns keep their names under an alias of the table.
   const bool record = columns[0].array->type().is_record() && function == "unnest";
-  const bool named =
-      columns[0].name == "value" || columns.size() > 1 || record || function.ends_with("_to_recordset") || function.ends_with("_to_record");
+  const bool named = columns[0].name == "value" || columns.size() > 1 || record || function.ends_with("_recordset") || function.ends_with("_record");
   columns[0].name = alias == nullptr        ? columns[0].name
                     : alias->n_colnames > 0 ? TextOf(*alias->colnames[0])
                     : named                 ? columns[0].name

@@ -126,6 +126,14 @@ Result<ExprPtr> Binder::RowConstructor(const PgQuery__RowExpr& row, const ExprCo
 }
 
 Result<ExprPtr> Binder::Compare(const std::string& op, ExprPtr left, ExprPtr right, int position) {
+  for (auto [row, other] : {std::pair(&left, &right), std::pair(&right, &left)}) {  // a literal beside a row is a row as it is written
+    const Row* known = RowOf(**row);
+    if (known == nullptr || known->record() == nullptr || (*other)->type().id != TypeId::kUnknown) continue;
+    KAPPA_ASSIGN_OR_RETURN(*other, expr::MakeCast(std::move(*other), known->record()->type(), expr::CastContext::kImplicit, position));
+    *other = expr::MakeRowOf(std::move(*other));
+  }
+  for (auto [row, other] : {std::pair(&left, &right), std::pair(&right, &left)})  // an element of an array
+    if (RowOf(**row) != nullptr && (*other)->type().is_array()) { KAPPA_ASSIGN_OR_RETURN(*row, expr::RecordOf(*RowOf(**row))); }
   const Row *a = RowOf(*left), *b = RowOf(*right);
   if (a == nullptr && b == nullptr) return expr::MakeOperator(op, {std::move(left), std::move(right)}, position);
   if (a == nullptr || b == nullptr)

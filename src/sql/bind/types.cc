@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "data/record.h"
 #include "expr/row.h"
 #include "sql/bind/nodes.h"
 
@@ -67,10 +68,17 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
     type = TypeId::kInt4;
   } else if (IsRegistered(spelled)) {
     type = TypeId::kOid;
-  } else if (const catalog::EnumType* defined = context_.catalog->FindType(spelled);
+  } else if (const catalog::NamedType* defined = context_.catalog->FindType(spelled);
              defined != nullptr && (names.size() == 1 || names[0] == "public")) {
     type = defined->type();
     if (std::find(depends_on_.begin(), depends_on_.end(), spelled) == depends_on_.end()) depends_on_.push_back(spelled);
+  } else if (const data::Schema* relation = names.size() == 1 || names[0] == "public" ? RelationRow(spelled) : nullptr) {
+    data::RecordDefinition definition;  // the name of a stream or table is that of its rows' type
+    for (const data::Field& field : relation->fields) {
+      definition.names.push_back(field.name);
+      definition.types.push_back(field.type);
+    }
+    type = data::RegisterRecord(definition);
   } else if (const catalog::Domain* domain = DomainNamed(name)) {
     if (name.n_array_bounds > 0) return Unsupported("an array of a domain", "Use an array of its base type.", position);
     if (name.n_typmods > 0) return Error(sqlstate::kSyntaxError, "type modifier is not allowed for type \"" + spelled + "\"").At(position);
@@ -122,6 +130,15 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
   return type;
 }
 
+/// The columns of a stream or table, whose rows never have others; null when there is none.
+const data::Schema* Binder::RelationRow(const std::string& name) {
+  const catalog::Stream* stream = context_.catalog->FindStream(name);
+  const catalog::Table* table = context_.catalog->FindTable(name);
+  if (stream == nullptr && table == nullptr) return nullptr;
+  if (std::find(depends_on_.begin(), depends_on_.end(), name) == depends_on_.end()) depends_on_.push_back(name);
+  return stream != nullptr ? &stream->schema : &table->schema;
+}
+
 Result<ExprPtr> Binder::Constant(const PgQuery__AConst& constant) {
   const int position = At(constant.location);
   if (constant.isnull) return expr::MakeNull(TypeId::kUnknown);
@@ -169,7 +186,8 @@ Result<ExprPtr> Binder::CastToBase(const PgQuery__TypeCast& cast, const ExprCont
   if (type.id == TypeId::kText || type.id == TypeId::kRecord) {
     KAPPA_ASSIGN_OR_RETURN(ExprPtr value, RowOrExpr(*cast.arg, context));
     if (const expr::Row* row = expr::RowOf(*value)) {
-      if (type.id == TypeId::kRecord) return value;
+      if (type.id == TypeId::kRecord && data::FindRecord(type) == nullptr) return value;
+      if (type.id == TypeId::kRecord) return expr::RecordOf(*row, type, expr::CastContext::kExplicit, position);
       KAPPA_ASSIGN_OR_RETURN(value, expr::RecordOf(*row));
       return expr::MakeCast(std::move(value), type, expr::CastContext::kExplicit, position);
     }
