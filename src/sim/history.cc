@@ -15,8 +15,8 @@ std::string Name(int32_t partition) { return "partition " + std::to_string(parti
 
 }  // namespace
 
-std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batches, log::Offset from) {
-  std::vector<std::pair<log::Offset, std::string>> found;
+std::vector<std::tuple<log::Offset, std::string, std::string>> KeyedRecordsOf(std::string_view batches, log::Offset from) {
+  std::vector<std::tuple<log::Offset, std::string, std::string>> found;
   std::string storage;
   std::vector<log::Record> records;
   while (!batches.empty()) {
@@ -27,11 +27,28 @@ std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batc
     records.clear();
     Require(log::ParseRecords(*header, *section, records).ok(), "a reader got a batch whose records cannot be read");
     for (const log::Record& record : records) {
-      if (record.offset < from) continue;
-      Require(record.offset == from, "a reader got offset " + std::to_string(record.offset) + " instead of " + std::to_string(from));
-      found.emplace_back(from++, std::string(record.value.value_or("")));
+      if (record.offset >= from) found.emplace_back(record.offset, record.key.value_or(""), record.value.value_or(""));
     }
     batches.remove_prefix(header->total_bytes());
+  }
+  return found;
+}
+
+log::Offset EndOf(std::string_view batches) {
+  log::Offset end = -1;
+  while (!batches.empty()) {
+    const log::BatchHeader header = *log::ParseBatchHeader(batches);
+    end = header.last_offset() + 1;
+    batches.remove_prefix(header.total_bytes());
+  }
+  return end;
+}
+
+std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batches, log::Offset from) {
+  std::vector<std::pair<log::Offset, std::string>> found;
+  for (auto& [offset, key, value] : KeyedRecordsOf(batches, from)) {
+    Require(offset == from, "a reader got offset " + std::to_string(offset) + " instead of " + std::to_string(from));
+    found.emplace_back(from++, std::move(value));
   }
   return found;
 }
@@ -161,6 +178,69 @@ void History::CheckPartition(log::Partition& log) const {
     }
   }
   Require(matched == records.size(), name + "records are there that nobody sent");
+}
+
+void History::CheckCompacted(const log::Partition& log) const {
+  const std::string name = "compacted topic: ";
+  std::map<std::string, std::pair<log::Offset, std::string>> last;  // by key
+  std::map<std::string, log::Offset> places;                        // by value
+  log::Offset before = -1;
+  for (log::Offset next = log.start_offset(); next < log.durable_end();) {
+    const log::ReadResult read = log.Read(next, kReadBytes);
+    Require(read.error == log::KafkaError::kNone && !read.bytes.empty(), name + "offset " + std::to_string(next) + " cannot be read");
+    for (auto& [offset, key, value] : KeyedRecordsOf(read.bytes, next)) {
+      Require(offset > before, name + "offset " + std::to_string(offset) + " comes behind " + std::to_string(before));
+      before = offset;
+      if (!value.empty()) Require(places.emplace(value, offset).second, name + value + " is there twice");
+      last[key] = {offset, std::move(value)};
+    }
+    next = EndOf(read.bytes);
+  }
+  struct Acknowledged {
+    log::Offset offset = -1;
+    std::string value;
+  };
+  std::map<std::string, Acknowledged> acknowledged;  // the newest of each key
+  std::map<std::string, bool> deletes_under_way;
+  size_t matched = 0;
+  auto list = producers_.find(kCompactedPartition);
+  if (list == producers_.end()) return;
+  for (const auto& producer : list->second) {
+    log::Offset newest = -1;
+    for (size_t b = 0; b < producer->batches.size(); ++b) {
+      const ProducerHistory::Batch& batch = producer->batches[b];
+      for (size_t r = 0; r < batch.values.size(); ++r) {
+        const log::Offset told = batch.told_offset < 0 ? -1 : batch.told_offset + static_cast<log::Offset>(r);
+        Acknowledged& known = acknowledged[batch.keys[r]];
+        if (told > known.offset) known = {told, batch.values[r]};
+        if (batch.values[r].empty()) {
+          deletes_under_way[batch.keys[r]] |= told < 0;
+          continue;
+        }
+        auto found = places.find(batch.values[r]);
+        if (found == places.end()) continue;
+        ++matched;
+        Require(b < producer->sent, name + batch.values[r] + " was never sent");
+        Require(found->second > newest, name + batch.values[r] + " is out of order");
+        Require(told < 0 || told == found->second, name + batch.values[r] + " is not where it was acknowledged");
+        newest = found->second;
+      }
+    }
+  }
+  Require(matched == places.size(), name + "records are there that nobody sent");
+  for (const auto& [key, known] : acknowledged) {
+    if (known.offset < 0) continue;
+    auto found = last.find(key);
+    if (found == last.end()) {
+      Require(known.value.empty() || deletes_under_way[key], name + known.value + ", the last of key " + key + ", is lost");
+      continue;
+    }
+    const auto& [offset, value] = found->second;
+    Require(offset >= known.offset, name + "of key " + key + " the last record is at offset " + std::to_string(offset) + ", acknowledged was " +
+                                        std::to_string(known.offset));
+    Require(offset != known.offset || value == known.value,
+            name + "offset " + std::to_string(offset) + " is " + value + " instead of " + known.value);
+  }
 }
 
 bool History::AllAcknowledged() const {

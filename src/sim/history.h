@@ -5,11 +5,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "log/log.h"
 
 namespace kappa::sim {
+
+/// The number that the one partition of the compacted topic has here.
+inline constexpr int32_t kCompactedPartition = 1000;
 
 /// A promise was broken; the text says which.
 struct Violation {
@@ -24,7 +28,8 @@ inline void Require(bool holds, const std::string& text) {
 struct ProducerHistory {
   struct Batch {
     int32_t first_sequence = 0;
-    std::vector<std::string> values;
+    std::vector<std::string> keys;    // of a compacted topic, else none
+    std::vector<std::string> values;  // "": a record without value, which deletes its key
     log::Offset told_offset = -1;  // set when the server acknowledged it, whether or not the client heard of it
   };
   std::string name;
@@ -60,6 +65,8 @@ class History {
 
   /// All that the log holds, after a restart: gapless, nothing that was promised missing, nothing twice, nothing else.
   void CheckLog(log::Topic& topic) const;
+  /// Of each key of the compacted topic the last acknowledged record is there, or one that was sent behind it; and nothing that nobody sent.
+  void CheckCompacted(const log::Partition& log) const;
   /// What the coordinator says after a restart. -1: no commit.
   void CheckCommit(int32_t partition, log::Offset committed);
 
@@ -83,6 +90,10 @@ class History {
   std::map<int64_t, bool> producer_ids_;
 };
 
+/// Offset, key and value of each record of whole batches, from `from` on, whatever offsets are missing.
+std::vector<std::tuple<log::Offset, std::string, std::string>> KeyedRecordsOf(std::string_view batches, log::Offset from);
+/// The offset behind whole batches.
+log::Offset EndOf(std::string_view batches);
 /// The records of whole batches, decompressed, from `from` on; throws Violation when they are not gapless.
 std::vector<std::pair<log::Offset, std::string>> RecordsOf(std::string_view batches, log::Offset from);
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t kInFlightMax = 5;
 constexpr size_t kCodecs = 5;
+constexpr uint64_t kKeys = 10;  // of each producer for the compacted topic
 
 class Producer final : public Client {
  public:
@@ -49,6 +50,10 @@ class Producer final : public Client {
     for (uint64_t i = 0; i < count; ++i) {
       std::string value = history_.name + ":" + std::to_string(next_sequence_++) + ":";
       value.append(Below(world_.random, 2) * Below(world_.random, 1500), 'x');
+      if (compacted_) {
+        batch.keys.push_back(history_.name + "/" + std::to_string(Below(world_.random, kKeys)));
+        if (Chance(world_.random, 0.2)) value.clear();
+      }
       batch.values.push_back(std::move(value));
     }
     history_.batches.push_back(std::move(batch));
@@ -57,7 +62,10 @@ class Producer final : public Client {
   void Send(size_t index) {
     const ProducerHistory::Batch& batch = history_.batches[index];
     log::BatchBuilder builder;
-    for (const std::string& value : batch.values) builder.Add(1000, std::nullopt, value);
+    for (size_t i = 0; i < batch.values.size(); ++i) {
+      const std::optional<std::string_view> value = batch.values[i].empty() ? std::nullopt : std::optional<std::string_view>(batch.values[i]);
+      builder.Add(1000, compacted_ ? std::optional<std::string_view>(batch.keys[i]) : std::nullopt, value);
+    }
     std::string bytes = builder.Finish(static_cast<int>(index % kCodecs), {.id = id_, .epoch = 0, .base_sequence = batch.first_sequence});
     history_.sent = std::max(history_.sent, index + 1);
     ++in_flight_;
@@ -66,7 +74,7 @@ class Producer final : public Client {
 
   void OnServer(size_t index, Network::ConnectionId connection, const std::string& bytes) {
     auto appended = std::make_shared<log::Offset>(-1);
-    log::Partition& partition = world_.server->topic->partition(history_.partition);
+    log::Partition& partition = world_.server->partition(history_.partition);
     const log::AppendResult result =
         partition.Append(bytes, [this, index, connection, appended, alive = world_.server->alive](log::KafkaError error) {
           if (!*alive) return;
@@ -81,8 +89,9 @@ class Producer final : public Client {
     --in_flight_;
     // Behind a refused batch another may have been stored, when the refused one came once more by a connection of before. It is sent again.
     // A duplicate whose offset is forgotten is a success, if it was one, and its records were deleted since.
-    const bool forgotten = error == log::KafkaError::kDuplicateSequence && history_.batches[index].told_offset >= 0 &&
-                           history_.batches[index].told_offset < world_.history.DeletedBelow(history_.partition);
+    const bool deleted =
+        history_.batches[index].told_offset >= 0 && history_.batches[index].told_offset < world_.history.DeletedBelow(history_.partition);
+    const bool forgotten = error == log::KafkaError::kDuplicateSequence && (deleted || compacted_);
     if (forgotten) error = log::KafkaError::kNone;
     if (error == log::KafkaError::kNone && !draining_) {
       Require(index == history_.acknowledged, history_.batches[index].values[0] + " was answered out of turn");
@@ -99,6 +108,7 @@ class Producer final : public Client {
 
   World& world_;
   ProducerHistory& history_;
+  const bool compacted_ = history_.partition == kCompactedPartition;
   Network::ConnectionId connection_ = -1;
   int64_t id_ = -1;
   bool id_asked_ = false;

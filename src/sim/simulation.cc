@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kFolder = "/simulated/log";
 constexpr int32_t kPartitions = 2;
+constexpr int32_t kAllPartitions[] = {0, 1, kCompactedPartition};
 constexpr int kProducersOfPartition = 2;
 constexpr int kConsumers = 3;
 constexpr int kStepsMin = 500, kStepsMore = 2500;
@@ -22,6 +23,7 @@ class Simulation {
     for (int32_t partition = 0; partition < kPartitions; ++partition) {
       for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, partition));
     }
+    for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, kCompactedPartition));
     for (int i = 0; i < kConsumers; ++i) clients_.push_back(MakeConsumer(world_, kPartitions));
     slow_syncs_ = Chance(random(), 0.5) ? 0.3 : 0;
     deletes_ = Chance(random(), 0.5);
@@ -98,7 +100,7 @@ class Simulation {
         if (std::uncaught_exceptions() > before) disk.KillProcess();
       }
     } taken_down{world_.disk};
-    auto log = log::Log::Open(kFolder, {.sync_threads = 0}, world_.clock);
+    auto log = log::Log::Open(kFolder, {.sync_threads = 0, .compaction_buffer_bytes = 1}, world_.clock);
     if (!log.ok()) {
       const bool disk = log.error().Is(sqlstate::kIoError) || log.error().Is(sqlstate::kDiskFull);
       Require(disk && world_.disk.faults.read_fails + world_.disk.faults.write_fails + world_.disk.faults.full + world_.disk.faults.sync_fails > 0,
@@ -107,16 +109,23 @@ class Simulation {
     }
     server->log = std::move(*log);
     server->topic = server->log->FindTopic(kTopic);
-    Require(server->topic != nullptr || !topic_made_, "the topic is gone");
-    if (server->topic == nullptr) {
-      auto created = server->log->CreateTopic(kTopic, {.partitions = kPartitions, .segment_bytes = 16 << 10});
-      if (!created.ok()) {
-        KillServer(*server);
-        return false;
-      }
-      server->topic = *created;
-    }
-    topic_made_ = true;
+    server->compacted = server->log->FindTopic(kCompactedTopic);
+    Require((server->topic != nullptr && server->compacted != nullptr) || !topics_made_, "a topic is gone");
+    auto make = [&](const char* name, const log::TopicConfig& config, std::shared_ptr<log::Topic>& topic) {
+      if (topic != nullptr) return true;
+      auto created = server->log->CreateTopic(name, config);
+      if (created.ok()) topic = *created;
+      else KillServer(*server);
+      return created.ok();
+    };
+    const log::TopicConfig compact{.segment_bytes = 20 << 10,
+                                   .delete_old = false,
+                                   .compact = true,
+                                   .delete_retention_ms = static_cast<int64_t>(Below(random(), 3) * 1000),
+                                   .min_cleanable_dirty_ratio = 0.1};
+    if (!make(kTopic, {.partitions = kPartitions, .segment_bytes = 16 << 10}, server->topic)) return false;
+    if (!make(kCompactedTopic, compact, server->compacted)) return false;
+    topics_made_ = true;
     world_.disk.faults.read_fails = 0;
     server->group_log = std::make_unique<log::StateLog>(*server->log, std::string(group::kGroupTopic));
     const group::GroupOptions options{.gather_ms = 100};
@@ -139,6 +148,7 @@ class Simulation {
 
   void Check() {
     world_.history.CheckLog(*world_.server->topic);
+    world_.history.CheckCompacted(world_.server->compacted->partition(0));
     const group::Group* group = world_.server->coordinator->FindGroup(kGroup);
     for (int32_t i = 0; i < kPartitions; ++i) {
       const group::CommittedOffset* offset = group == nullptr ? nullptr : group->FindOffset(kTopic, i);
@@ -155,7 +165,8 @@ class Simulation {
     else if (which < 930) Commit();
     else if (which < 970) Tick();
     else if (which < 985) world_.network.Cut(world_.network.Any());
-    else if (which < 990) Delete();
+    else if (which < 988) Delete();
+    else if (which < 990) Compact();
     else if (which < 992) Restart();
     else if (which < 994) throw SimulatedCrash{"killed"};
     else if (which < 996)
@@ -195,6 +206,11 @@ class Simulation {
     if (partition.DeleteBefore(before).ok()) world_.history.NoteDeleted(index, partition.start_offset(), true);
   }
 
+  void Compact() {
+    world_.server->log->AllowCompaction([](const log::Partition& partition) { return partition.end_offset(); });
+    world_.server->log->CompactOne();
+  }
+
   void Restart() {
     world_.server->log->Close();
     *world_.server->alive = false;
@@ -217,13 +233,14 @@ class Simulation {
       if (i == kFinishingSteps / 2) Restart();  // a partition that could not take a torn write back waits for that
     }
     Require(world_.history.AllAcknowledged(), "the faults are over, but not every batch is acknowledged");
+    Compact();
     Restart();
   }
 
   /// A bit of some file changes while nobody looks. The log may refuse to open or to read; it must not give other records, nor fewer.
   void Rot() {
-    std::vector<std::vector<std::pair<log::Offset, std::string>>> before;
-    for (int32_t i = 0; i < kPartitions; ++i) before.push_back(ReadAll(i, nullptr));
+    std::map<int32_t, std::vector<std::pair<log::Offset, std::string>>> before;
+    for (const int32_t i : kAllPartitions) before[i] = ReadAll(i, nullptr);
     world_.server->log->Close();
     world_.server.reset();
     auto rotten = world_.disk.RotBit(Chance(random(), 0.7) ? ".seg" : "/log/");
@@ -234,21 +251,21 @@ class Simulation {
     if (!log.ok()) return;
     world_.server->log = std::move(*log);
     world_.server->topic = world_.server->log->FindTopic(kTopic);
-    Require(world_.server->topic != nullptr, where + "the topic is gone");
-    for (int32_t i = 0; i < kPartitions; ++i) {
+    world_.server->compacted = world_.server->log->FindTopic(kCompactedTopic);
+    Require(world_.server->topic != nullptr && world_.server->compacted != nullptr, where + "a topic is gone");
+    for (const int32_t i : kAllPartitions) {
       bool refused = false;
       const auto after = ReadAll(i, &refused);
-      Require(refused || after == before[static_cast<size_t>(i)], where + "partition " + std::to_string(i) + " has other records");
-      const bool prefix =
-          after.size() <= before[static_cast<size_t>(i)].size() && std::equal(after.begin(), after.end(), before[static_cast<size_t>(i)].begin());
+      Require(refused || after == before[i], where + "partition " + std::to_string(i) + " has other records");
+      const bool prefix = after.size() <= before[i].size() && std::equal(after.begin(), after.end(), before[i].begin());
       Require(prefix, where + "partition " + std::to_string(i) + " has other records in front of the damage");
     }
     world_.server->log->Close();
   }
 
   /// All records from the start to the end, or to the first error when that is allowed.
-  std::vector<std::pair<log::Offset, std::string>> ReadAll(int32_t index, bool* refused) {
-    log::Partition& partition = world_.server->topic->partition(index);
+  std::vector<std::pair<log::Offset, std::string>> ReadAll(int32_t number, bool* refused) {
+    log::Partition& partition = world_.server->partition(number);
     std::vector<std::pair<log::Offset, std::string>> records;
     for (log::Offset next = partition.start_offset(); next < partition.durable_end();) {
       const log::ReadResult read = partition.Read(next, 4000);
@@ -257,10 +274,12 @@ class Simulation {
         return records;
       }
       Require(read.error == log::KafkaError::kNone && !read.bytes.empty(), "offset " + std::to_string(next) + " cannot be read");
-      for (auto& record : RecordsOf(read.bytes, next)) {
-        next = record.first + 1;
-        records.push_back(std::move(record));
+      for (auto& [offset, key, value] : KeyedRecordsOf(read.bytes, next)) {
+        Require(number == kCompactedPartition || offset == next, "offset " + std::to_string(next) + " is missing");
+        records.emplace_back(offset, key + value);
+        next = offset + 1;
       }
+      next = std::max(next, EndOf(read.bytes));
     }
     return records;
   }
@@ -271,7 +290,7 @@ class Simulation {
   std::vector<std::unique_ptr<Client>> clients_;
   double slow_syncs_ = 0;
   bool deletes_ = false;
-  bool topic_made_ = false;
+  bool topics_made_ = false;
   uint64_t members_ = 0;
   Outcome outcome_;
 };

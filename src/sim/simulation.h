@@ -19,14 +19,17 @@ namespace kappa::sim {
 
 inline constexpr const char* kMountedAt = "/simulated";
 inline constexpr const char* kTopic = "t";
+inline constexpr const char* kCompactedTopic = "c";
 inline constexpr const char* kGroup = "g";
 
 /// What the server process has in memory; gone at a crash.
 struct Server {
   std::unique_ptr<log::Log> log;
-  std::shared_ptr<log::Topic> topic;
+  std::shared_ptr<log::Topic> topic, compacted;
   std::unique_ptr<log::StateLog> group_log;
   std::unique_ptr<group::Coordinator> coordinator;
+  /// As History numbers them.
+  log::Partition& partition(int32_t number) { return number == kCompactedPartition ? compacted->partition(0) : topic->partition(number); }
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what callbacks look at that may outlive it
 };
 
