@@ -1,4 +1,6 @@
 // An idempotent producer, as real ones are: five batches under way, sent again from the oldest one after an error or a lost connection.
+#include <list>
+
 #include "log/record_batch.h"
 #include "sim/simulation.h"
 
@@ -74,15 +76,31 @@ class Producer final : public Client {
 
   void OnServer(size_t index, Network::ConnectionId connection, const std::string& bytes) {
     auto appended = std::make_shared<log::Offset>(-1);
+    if (connection > answering_) {
+      answers_.clear();
+      answering_ = connection;
+    }
+    // One of a connection of before comes late: nobody waits for its answer.
+    auto place = connection == answering_ ? answers_.insert(answers_.end(), {index, std::nullopt}) : answers_.end();
     log::Partition& partition = world_.server->partition(history_.partition);
     const log::AppendResult result =
-        partition.Append(bytes, [this, index, connection, appended, alive = world_.server->alive](log::KafkaError error) {
+        partition.Append(bytes, [this, index, connection, place, appended, alive = world_.server->alive](log::KafkaError error) {
           if (!*alive) return;
           if (error == log::KafkaError::kNone) world_.history.NoteAcknowledged(history_.batches[index], *appended);
-          world_.network.Answer(connection, [this, index, error] { OnAnswer(index, error); });
+          Answer(connection, place, error);
         });
     *appended = result.base_offset;
-    if (result.error != log::KafkaError::kNone) world_.network.Answer(connection, [this, index, error = result.error] { OnAnswer(index, error); });
+    if (result.error != log::KafkaError::kNone) Answer(connection, place, result.error);
+  }
+
+  /// The server's: answers of one connection leave in the order of its requests.
+  using Answers = std::list<std::pair<size_t, std::optional<log::KafkaError>>>;
+  void Answer(Network::ConnectionId connection, Answers::iterator place, log::KafkaError error) {
+    if (connection != answering_) return;
+    place->second = error;
+    for (; !answers_.empty() && answers_.front().second; answers_.pop_front()) {
+      world_.network.Answer(connection, [this, answer = answers_.front()] { OnAnswer(answer.first, *answer.second); });
+    }
   }
 
   void OnAnswer(size_t index, log::KafkaError error) {
@@ -113,6 +131,8 @@ class Producer final : public Client {
   int64_t id_ = -1;
   bool id_asked_ = false;
   int32_t next_sequence_ = 0;
+  Answers answers_;       // that the server has to give on connection answering_
+  Network::ConnectionId answering_ = -1;
   size_t next_ = 0;       // the batch to be sent next
   size_t in_flight_ = 0;  // on this connection
   bool draining_ = false; // after an error: takes all answers, then begins again
