@@ -54,6 +54,9 @@ std::string KafkaMetricsText(const serve::KafkaMetrics& metrics, const log::Comp
   add("kappa_kafka_sent_bytes_total", "counter", "Bytes sent to Kafka clients.", metrics.bytes_out.load());
   add("kappa_log_appended_records_total", "counter", "Records accepted from producers.", metrics.records_in.load());
   add("kappa_kafka_produce_errors_total", "counter", "Partitions of produce requests that were refused.", metrics.produce_errors.load());
+  add("kappa_kafka_fetch_sessions", "gauge", "Fetch sessions of clients.", metrics.fetch_sessions.load());
+  add("kappa_kafka_fetch_sessions_evicted_total", "counter", "Fetch sessions that made room for others.", metrics.fetch_sessions_evicted.load());
+  add("kappa_kafka_incremental_fetches_total", "counter", "Fetches of a session.", metrics.fetches_incremental.load());
   add("kappa_kafka_client_errors_total", "counter", "Connections closed for malformed requests.", metrics.client_errors.load());
   add("kappa_log_compaction_passes_total", "counter", "Passes of compaction over a partition.", compaction.passes);
   add("kappa_log_compaction_failures_total", "counter", "Passes of compaction that gave up.", compaction.failures);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "serve/kafka/fetch_sessions.h"
 #include "serve/kafka/fetch_waiters.h"
 
 namespace kappa::serve::kafka {
@@ -15,7 +16,8 @@ Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& 
       clock_(clock),
       runtime_(runtime),
       metrics_(metrics),
-      waiters_(FetchWaiters::Make(log, runtime)) {}
+      waiters_(FetchWaiters::Make(log, runtime)),
+      sessions_(std::make_shared<FetchSessions>(options, clock, metrics)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 

@@ -60,6 +60,7 @@ template <class Response> using Respond = std::function<void(Response)>;
 
 inline constexpr int32_t kNodeId = 0;  // of the one broker
 
+class FetchSessions;
 class FetchWaiters;
 
 /// Thread-safe.
@@ -155,6 +156,7 @@ class Broker {
   Runtime& runtime_;
   KafkaMetrics& metrics_;
   const std::shared_ptr<FetchWaiters> waiters_;
+  const std::shared_ptr<FetchSessions> sessions_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);  // guarded by the lock of transactions_, under which its replies run
 };

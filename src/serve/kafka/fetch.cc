@@ -3,6 +3,7 @@
 
 #include "log/record_batch.h"
 #include "serve/kafka/broker.h"
+#include "serve/kafka/fetch_sessions.h"
 #include "serve/kafka/fetch_waiters.h"
 
 namespace kappa::serve::kafka {
@@ -19,8 +20,15 @@ struct Part {
 
 class PendingFetch final : public WaitingFetch, public std::enable_shared_from_this<PendingFetch> {
  public:
-  PendingFetch(const RequestHeader& header, log::Isolation isolation, Reply reply, std::shared_ptr<FetchWaiters> waiters, KafkaMetrics& metrics)
-      : header_(header), isolation_(isolation), reply_(std::move(reply)), waiters_(std::move(waiters)), metrics_(metrics) {}
+  PendingFetch(const RequestHeader& header, log::Isolation isolation, Reply reply, std::shared_ptr<FetchWaiters> waiters,
+               std::shared_ptr<FetchSessions> sessions, FetchSessions::Plan plan, KafkaMetrics& metrics)
+      : header_(header),
+        isolation_(isolation),
+        reply_(std::move(reply)),
+        waiters_(std::move(waiters)),
+        sessions_(std::move(sessions)),
+        plan_(std::move(plan)),
+        metrics_(metrics) {}
 
   FetchResponse response;
   std::vector<Part> parts;
@@ -28,6 +36,7 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
   int64_t bytes_wanted = 0;
   bool has_error = false;
 
+  const FetchSessions::Plan& plan() const { return plan_; }
   std::vector<const log::Partition*> partitions() const {
     std::vector<const log::Partition*> all;
     for (const Part& part : parts) all.push_back(part.partition);
@@ -48,6 +57,7 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
       if (!at_last && !has_error && bytes_wanted > 0) return;
       done_ = true;
       metrics_.batch_bytes_out.fetch_add(bytes_read_, std::memory_order_relaxed);
+      sessions_->Finish(plan_, response);
       frame = EncodeFrame(header_, response);
     }
     waiters_->Remove(*this, partitions());
@@ -98,6 +108,8 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
   const log::Isolation isolation_;
   const Reply reply_;
   const std::shared_ptr<FetchWaiters> waiters_;
+  const std::shared_ptr<FetchSessions> sessions_;
+  const FetchSessions::Plan plan_;
   KafkaMetrics& metrics_;
   std::mutex mutex_;  // guards response, the counters and done_
   bool done_ = false;
@@ -108,16 +120,14 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
 
 void Broker::Fetch(const RequestHeader& header, FetchRequest request, Reply reply) {
   const auto isolation = request.isolation_level == 0 ? log::Isolation::kReadUncommitted : log::Isolation::kReadCommitted;
-  auto fetch = std::make_shared<PendingFetch>(header, isolation, std::move(reply), waiters_, metrics_);
+  auto fetch = std::make_shared<PendingFetch>(header, isolation, std::move(reply), waiters_, sessions_, sessions_->Begin(request), metrics_);
   fetch->bytes_left = std::clamp(request.max_bytes, 1, options_.fetch_bytes_max);
   fetch->bytes_wanted = request.min_bytes;
-  if (request.session_id != 0) {
-    // No session was ever given out: a client that names one asks a server that is gone. It starts anew.
-    fetch->response.error = Code::kFetchSessionIdNotFound;
-    fetch->Advance(/*at_last=*/true);
-    return;
+  if (fetch->plan().error != Code::kNone) {
+    fetch->response.error = fetch->plan().error;
+    return fetch->Advance(/*at_last=*/true);
   }
-  for (const FetchRequest::Topic& asked : request.topics) {
+  for (const FetchRequest::Topic& asked : fetch->plan().topics) {
     std::shared_ptr<log::Topic> topic;
     auto& answer = fetch->response.topics.emplace_back();
     answer.name = asked.name;

@@ -227,9 +227,127 @@ TEST_F(KafkaServerTest, FetchErrors) {
   EXPECT_EQ(code("t", -1), Code::kOffsetOutOfRange);
   EXPECT_EQ(code("nope", 0), Code::kUnknownTopicOrPartition);
   EXPECT_EQ(code("__hidden", 0), Code::kTopicAuthorizationFailed);
-  FetchRequest session = From("t", 0);
-  session.session_id = 5;
-  EXPECT_EQ(client.Call<FetchResponse>(ApiKey::kFetch, 12, session)->error, Code::kFetchSessionIdNotFound);
+}
+
+/// One fetch of a session: partitions of "t" that it names, and forgets.
+FetchRequest OfSession(int32_t id, int32_t epoch, const std::vector<std::pair<int32_t, int64_t>>& named, const std::vector<int32_t>& forgotten = {}) {
+  FetchRequest request{.max_wait_ms = 0, .min_bytes = 0, .session_id = id, .session_epoch = epoch};
+  if (!named.empty()) request.topics.push_back({.name = "t", .partitions = {}});
+  for (const auto& [index, offset] : named) request.topics[0].partitions.push_back({.index = index, .offset = offset, .max_bytes = 1 << 20});
+  if (!forgotten.empty()) request.forgotten.push_back({.name = "t", .partitions = forgotten});
+  return request;
+}
+
+/// "index:records" of each partition in an answer, in order; "index!code" for an error.
+std::string Told(const FetchResponse& response) {
+  std::string told;
+  for (const auto& topic : response.topics) {
+    for (const auto& partition : topic.partitions) {
+      if (!told.empty()) told += " ";
+      told += std::to_string(partition.index);
+      if (partition.error != Code::kNone) {
+        told += "!" + std::to_string(static_cast<int>(partition.error));
+        continue;
+      }
+      int records = 0;
+      for (std::string_view rest = *partition.records.bytes; !rest.empty();) {
+        const log::BatchHeader header = *log::ParseBatchHeader(rest);
+        records += header.record_count;
+        rest.remove_prefix(header.total_bytes());
+      }
+      told += ":" + std::to_string(records);
+    }
+  }
+  return told;
+}
+
+TEST_F(KafkaServerTest, SessionsAreToldWhatChanged) {
+  log::CreateOne(*log_, "t", {.partitions = 4});
+  const std::shared_ptr<log::Topic> topic = log_->FindTopic("t");
+  auto append = [&](int32_t index) { log::AppendDurably(topic->partition(index), log::OneBatch({"a"})); };
+  append(1);
+  WireClient client(server_->address());
+  auto fetch = [&](const FetchRequest& request) { return *client.Call<FetchResponse>(ApiKey::kFetch, 12, request); };
+  const FetchResponse full = fetch(OfSession(0, 0, {{0, 0}, {1, 0}, {2, 0}}));
+  const int32_t id = full.session_id;
+  EXPECT_GT(id, 0);
+  EXPECT_EQ(Told(full), "0:0 1:1 2:0") << "a full fetch tells all";
+  EXPECT_EQ(Told(fetch(OfSession(id, 1, {{1, 1}}))), "") << "nothing new";
+  append(0);
+  append(2);
+  EXPECT_EQ(Told(fetch(OfSession(id, 2, {}))), "0:1 2:1");
+  EXPECT_EQ(Told(fetch(OfSession(id, 3, {}))), "0:1 2:1") << "offsets stay where the client left them";
+  EXPECT_EQ(Told(fetch(OfSession(id, 4, {{0, 1}, {2, 1}}))), "");
+  append(1);
+  append(0);
+  EXPECT_EQ(Told(fetch(OfSession(id, 5, {{3, 0}}, {1}))), "0:1 3:0") << "one forgotten, one new, whose end is told once";
+  EXPECT_EQ(Told(fetch(OfSession(id, 6, {{0, 2}}))), "");
+  EXPECT_EQ(Told(fetch(OfSession(id, 7, {{0, 9}}))), "0!1") << "an error";
+  EXPECT_EQ(Told(fetch(OfSession(id, 8, {}))), "0!1") << "until the client does something about it";
+  EXPECT_EQ(Told(fetch(OfSession(id, 9, {{0, 2}}))), "0:0") << "and that it is over";
+  ASSERT_TRUE(topic->partition(2).DeleteBefore(1).ok());
+  EXPECT_EQ(Told(fetch(OfSession(id, 10, {}))), "2:0") << "the start has moved";
+
+  EXPECT_EQ(fetch(OfSession(id, 10, {})).error, Code::kInvalidFetchSessionEpoch);
+  EXPECT_EQ(fetch(OfSession(id, 12, {})).error, Code::kInvalidFetchSessionEpoch);
+  EXPECT_EQ(fetch(OfSession(id + 1, 1, {})).error, Code::kFetchSessionIdNotFound);
+  EXPECT_EQ(fetch(OfSession(0, 1, {})).error, Code::kFetchSessionIdNotFound);
+  EXPECT_EQ(server_->metrics().fetch_sessions.load(), 1);
+  const FetchResponse again = fetch(OfSession(id, 0, {{0, 0}}));
+  EXPECT_NE(again.session_id, id) << "another in its place";
+  EXPECT_EQ(Told(again), "0:2");
+  EXPECT_EQ(fetch(OfSession(id, 11, {})).error, Code::kFetchSessionIdNotFound);
+  const FetchResponse last = fetch(OfSession(again.session_id, -1, {{0, 0}}));
+  EXPECT_EQ(Told(last), "0:2");
+  EXPECT_EQ(last.session_id, 0);
+  EXPECT_EQ(server_->metrics().fetch_sessions.load(), 0);
+  const FetchResponse empty = fetch(OfSession(fetch(OfSession(0, 0, {{0, 0}})).session_id, 1, {}, {0}));
+  EXPECT_EQ(empty.session_id, 0) << "one that follows nothing is none";
+}
+
+TEST_F(KafkaServerTest, AFetchOfASessionWaitsAndItsPartitionsTakeTurns) {
+  log::CreateOne(*log_, "t", {.partitions = 3});
+  const std::shared_ptr<log::Topic> topic = log_->FindTopic("t");
+  WireClient client(server_->address()), other(server_->address());
+  const int32_t id = client.Call<FetchResponse>(ApiKey::kFetch, 12, OfSession(0, 0, {{0, 0}, {1, 0}, {2, 0}}))->session_id;
+  FetchRequest waits = OfSession(id, 1, {});
+  waits.max_wait_ms = 30'000;
+  waits.min_bytes = 1;
+  std::thread producer([&] { log::AppendDurably(topic->partition(1), log::OneBatch({std::string(5000, 'x')})); });
+  EXPECT_EQ(Told(*client.Call<FetchResponse>(ApiKey::kFetch, 12, waits)), "1:1");
+  producer.join();
+  log::AppendDurably(topic->partition(0), log::OneBatch({std::string(5000, 'x')}));
+  FetchRequest small = OfSession(id, 2, {});
+  small.max_bytes = 1;
+  EXPECT_EQ(Told(*client.Call<FetchResponse>(ApiKey::kFetch, 12, small)), "0:1")
+      << "partition 1 gave records before, so it comes last; its end is known";
+  small.session_epoch = 3;
+  EXPECT_EQ(Told(*client.Call<FetchResponse>(ApiKey::kFetch, 12, small)), "1:1");
+}
+
+TEST_F(KafkaServerTest, SessionsAreBoundedAndTheOldMakeRoom) {
+  server_.reset();
+  Serve({.fetch_sessions_max = 2, .fetch_session_partitions_max = 5, .fetch_session_evictable_ms = 0});
+  log::CreateOne(*log_, "t", {.partitions = 8});
+  WireClient client(server_->address());
+  auto open = [&](const std::vector<std::pair<int32_t, int64_t>>& named) {
+    return client.Call<FetchResponse>(ApiKey::kFetch, 12, OfSession(0, 0, named))->session_id;
+  };
+  auto error = [&](const FetchRequest& request) { return client.Call<FetchResponse>(ApiKey::kFetch, 12, request)->error; };
+  const int32_t a = open({{0, 0}}), b = open({{0, 0}, {1, 0}});
+  EXPECT_EQ(error(OfSession(a, 1, {})), Code::kNone);
+  EXPECT_NE(open({{0, 0}}), 0);
+  EXPECT_EQ(server_->metrics().fetch_sessions.load(), 2);
+  EXPECT_EQ(server_->metrics().fetch_sessions_evicted.load(), 1u);
+  EXPECT_EQ(error(OfSession(b, 1, {})), Code::kFetchSessionIdNotFound) << "the one that was not used for longest";
+  EXPECT_EQ(open({{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}}), 0) << "larger than all may be together";
+  EXPECT_EQ(error(OfSession(a, 2, {{1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}})), Code::kFetchSessionIdNotFound) << "grown too large: it goes";
+  EXPECT_EQ(server_->metrics().fetch_sessions.load(), 1);
+  server_.reset();
+  Serve({.fetch_sessions_max = 1});
+  WireClient later(server_->address());
+  EXPECT_NE(later.Call<FetchResponse>(ApiKey::kFetch, 12, OfSession(0, 0, {{0, 0}}))->session_id, 0);
+  EXPECT_EQ(later.Call<FetchResponse>(ApiKey::kFetch, 12, OfSession(0, 0, {{0, 0}, {1, 0}}))->session_id, 0) << "the other is young: none to be had";
 }
 
 TEST_F(KafkaServerTest, AFetchGivesOneBatchHoweverSmallItsLimitAndStopsAtTheLimit) {

@@ -102,6 +102,7 @@ enum class Code : int16_t {
   kNonEmptyGroup = 68,
   kGroupIdNotFound = 69,
   kFetchSessionIdNotFound = 70,
+  kInvalidFetchSessionEpoch = 71,
   kUnknownLeaderEpoch = 76,
   kMemberIdRequired = 79,
   kFencedInstanceId = 82,

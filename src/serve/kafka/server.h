@@ -37,6 +37,9 @@ struct KafkaServerOptions {
   int32_t fetch_bytes_max = 32 << 20;             // of one fetch, whatever the client asks (but always one batch)
   int32_t fetch_wait_ms_max = 60 * 1000;
   int32_t partitions_max = 10'000;                // of one topic
+  size_t fetch_sessions_max = 1000;               // clients beyond have none, and name all partitions with each fetch
+  size_t fetch_session_partitions_max = 200'000;  // of all sessions, some 200 bytes each
+  int64_t fetch_session_evictable_ms = 120'000;   // one that was not used for so long may make room; one younger only for larger ones
 
   bool auto_create_topics = true;
   log::TopicConfig auto_create_config;            // partitions and the like of topics made by a Metadata request
@@ -50,12 +53,14 @@ struct KafkaServerOptions {
   std::function<void(std::string_view peer, std::string_view reason)> on_client_error;
 };
 
-/// Counters since the start. Monotonic, except connections_open and in_flight_bytes.
+/// Counters since the start. Monotonic, except connections_open, in_flight_bytes and fetch_sessions.
 struct KafkaMetrics {
   std::atomic<uint64_t> connections_total{0}, connections_refused{0}, requests{0};
   std::atomic<int64_t> connections_open{0}, in_flight_bytes{0};
   std::atomic<uint64_t> bytes_in{0}, bytes_out{0};                  // on the wire
   std::atomic<uint64_t> records_in{0}, batch_bytes_in{0}, batch_bytes_out{0};  // accepted by Produce; given by Fetch
+  std::atomic<int64_t> fetch_sessions{0};
+  std::atomic<uint64_t> fetch_sessions_evicted{0}, fetches_incremental{0};
   std::atomic<uint64_t> produce_errors{0}, client_errors{0};        // refused partitions of Produce; connections closed for malformed requests
 };
 
