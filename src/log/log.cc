@@ -136,6 +136,8 @@ class LogOnDisk final : public Log {
   Status PaceCompaction(uint64_t read, uint64_t written);
   Status CheckFormat();
   Status ReadProducerIds();
+  Status WriteProducerIds(int64_t end) const;
+  void SkipProducerIds();
   Status SyncNames(const std::vector<std::string>& topics);
   std::string CleanMarker() const { return folder_ + "/clean"; }
   std::string TopicsFolder() const { return folder_ + "/topics"; }
@@ -155,6 +157,7 @@ class LogOnDisk final : public Log {
   std::mutex producer_ids_mutex_;
   int64_t next_producer_id_ = 0;
   int64_t producer_ids_end_ = 0;  // of the block that the file reserves
+  bool producer_ids_lost_ = false;
 
   std::mutex retention_mutex_;
   RetentionClock retention_clock_;
@@ -188,7 +191,20 @@ Status LogOnDisk::Open() {
     KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(TopicsFolder() + "/" + name, name, shared_));
     topics_.emplace(name, std::move(topic));
   }
+  if (producer_ids_lost_) SkipProducerIds();
   return {};
+}
+
+/// Without the file that says which ids were given: begins behind all that the log has seen, and behind the time, for ids may have been given to
+/// clients that have sent nothing yet. More than 2^20 in a millisecond are never given.
+void LogOnDisk::SkipProducerIds() {
+  int64_t next = shared_->NowMs() << 20;
+  for (const auto& [name, topic] : topics_) {
+    for (int32_t i = 0; i < topic->partition_count(); ++i) {
+      for (const ProducerInfo& producer : topic->partition(i).producers()) next = std::max(next, producer.id + 1);
+    }
+  }
+  next_producer_id_ = producer_ids_end_ = next;
 }
 
 /// What died before may have renamed a file, and not have come to the sync of its folder: we see the new name, a power cut would show the old
@@ -226,13 +242,21 @@ Status LogOnDisk::CheckFormat() {
   if (io::Exists(TopicsFolder())) {
     return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is missing").Hint("Restore it: it must hold the line \"kappa log 1\".");
   }
+  KAPPA_RETURN_IF_ERROR(WriteProducerIds(0));
   return io::WriteFileAtomically(path, kFormat);
+}
+
+Status LogOnDisk::WriteProducerIds(int64_t end) const {
+  return io::WriteFileAtomically(folder_ + "/producer_ids", WithChecksumLine(std::string(kProducerIdsFirstLine) + std::to_string(end) + "\n"));
 }
 
 Status LogOnDisk::ReadProducerIds() {
   std::string path = folder_ + "/producer_ids";
   auto text = io::ReadWholeFile(path, 4096);
-  if (!text.ok()) return text.error().Is(sqlstate::kUndefinedFile) ? Status() : text.status();
+  if (!text.ok()) {
+    producer_ids_lost_ = text.error().Is(sqlstate::kUndefinedFile);
+    return producer_ids_lost_ ? Status() : text.status();
+  }
   KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(*text, path));
   if (!body.starts_with(kProducerIdsFirstLine)) return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format");
   body.remove_prefix(kProducerIdsFirstLine.size());
@@ -245,8 +269,7 @@ Result<int64_t> LogOnDisk::NextProducerId() {
   std::lock_guard lock(producer_ids_mutex_);
   if (next_producer_id_ == producer_ids_end_) {
     int64_t end = producer_ids_end_ + kProducerIdsBlock;
-    std::string text = std::string(kProducerIdsFirstLine) + std::to_string(end) + "\n";
-    KAPPA_RETURN_IF_ERROR(io::WriteFileAtomically(folder_ + "/producer_ids", WithChecksumLine(std::move(text))));
+    KAPPA_RETURN_IF_ERROR(WriteProducerIds(end));
     producer_ids_end_ = end;
   }
   return next_producer_id_++;

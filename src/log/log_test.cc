@@ -217,6 +217,32 @@ TEST(LogTest, FolderOfANewerFormatIsRefused) {
   }
 }
 
+TEST(LogTest, ProducerIdsAreNeverGivenTwiceThoughTheFileOfThemIsLost) {
+  ScratchFolder folder;
+  io::ManualClock clock(1'767'225'600'000'000);
+  std::set<int64_t> given;
+  auto give = [&](Log& log, int count) {
+    for (int i = 0; i < count; ++i) EXPECT_TRUE(given.insert(*log.NextProducerId()).second);
+  };
+  {
+    auto log = OpenLog(folder.path(), clock);
+    give(*log, 10);
+    EXPECT_EQ(*given.rbegin(), 9);
+    const int64_t far = int64_t{1} << 61;  // the log has seen it
+    given.insert(far);
+    EXPECT_EQ(AppendDurably(CreateOne(*log, "t"), OneBatch({"a"}, 1000, 0, {.id = far, .epoch = 0, .base_sequence = 0})).error, KafkaError::kNone);
+  }
+  for (int i = 0; i < 3; ++i) {  // what was given in between is in no log
+    ASSERT_TRUE(io::DurableUnlink(folder.path() + "/producer_ids").ok());
+    clock.Advance(1000);
+    auto log = OpenLog(folder.path(), clock);
+    if (i == 1) { ASSERT_TRUE(log->DeleteTopic("t").ok()); }
+    give(*log, i == 0 ? 0 : 1500);
+  }
+  auto log = OpenLog(folder.path(), clock);
+  give(*log, 5);
+}
+
 TEST(LogTest, ProducerIdsAreNeverGivenTwice) {
   ScratchFolder folder;
   std::set<int64_t> given;
