@@ -272,7 +272,10 @@ class Binder {
   Result<std::vector<SetColumn>> FunctionColumns(const PgQuery__Node& node, ColumnDefinitions definitions, const Scope& scope);
   Result<FromResult> LateralItem(const PgQuery__Node& item, FromResult left, bool outer);
   /// A sub-select that sees the columns of the tables before it. `quals` is the condition of its JOIN.
+  Result<FromResult> JoinLaterally(FromResult left, plan::JoinType type, const PgQuery__Node* quals, int position,
+                                   const std::function<Result<FromResult>()>& bind_right);
   Result<FromResult> LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals);
+  bool HasOuterColumns(const expr::Expression& expression) const;
   bool IsLateral(const PgQuery__Node& item) const;
 
   // ---- as_of.cc
@@ -383,7 +386,8 @@ class Binder {
   NodePtr CheckErrors(const NodePtr& node, std::vector<plan::CheckErrors::Step> above) const;
 
   // ---- emit.cc
-  Result<NodePtr> CloseWindows(const NodePtr& plan);
+  Result<NodePtr> CloseWindows(const NodePtr& plan, const std::vector<ExprPtr>& partition = {});
+  Result<NodePtr> HoldRows(const NodePtr& rows, int window_end, const std::vector<ExprPtr>& partition);
   Result<NodePtr> CloseAggregate(const NodePtr& aggregate, uint32_t* stream_id);
   Result<NodePtr> ClosingInput(const NodePtr& input, const plan::Node& window, uint32_t* stream_id);
   Error CloseRefused(std::string why) const;

@@ -1,6 +1,8 @@
 // EMIT ON WINDOW CLOSE: which groups of a view's query can be given once, and when.
 #include <algorithm>
 
+#include "data/enum_type.h"
+#include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/bind/window_columns.h"
 
@@ -18,7 +20,14 @@ bool IsChain(const plan::Node& node) {
   return node.kind == NodeKind::kFilter || node.kind == NodeKind::kProject || node.kind == NodeKind::kUnnest || IsWindow(node);
 }
 
-/// True when all rows of one value of a column come at once: a key of a GROUP BY that says when a window closes.
+/// True when all rows of one value of a window's bound come at once. Sessions, and windows of CUMULATE, that begin together may end at
+/// different times.
+bool ClosesAtOnce(const ColumnOrigin& origin) {
+  return IsWindowEnd(origin) || (IsWindowStart(origin) && origin.node->kind == NodeKind::kWindow &&
+                                 static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate);
+}
+
+/// True when all rows of one value of a column come at once: a window's bound, or a key of a GROUP BY that is one.
 bool IsWindowKey(const plan::Node& node, int column) {
   switch (node.kind) {
     case NodeKind::kFilter: return IsWindowKey(*node.inputs[0], column);
@@ -32,14 +41,31 @@ bool IsWindowKey(const plan::Node& node, int column) {
       const auto& keys = static_cast<const plan::Aggregate&>(node).keys;
       const expr::ColumnRef* key = column < static_cast<int>(keys.size()) ? AsColumn(keys[static_cast<size_t>(column)]) : nullptr;
       if (key == nullptr) return false;
-      const ColumnOrigin origin = TraceColumn(*node.inputs[0], key->index());
-      // Sessions, and windows of CUMULATE, that begin together may end at different times.
-      const bool by_start = IsWindowStart(origin) && origin.node->kind == NodeKind::kWindow &&
-                            static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate;
-      return IsWindowEnd(origin) || by_start;
+      return ClosesAtOnce(TraceColumn(*node.inputs[0], key->index()));
     }
+    case NodeKind::kWindow:
+    case NodeKind::kSession: return ClosesAtOnce(TraceColumn(node, column));
     default: return false;
   }
+}
+
+/// The column of a node that is the end of its window; -1 when it has none.
+int WindowEndOf(const plan::Node& node) {
+  for (int i = 0; i < node.schema.size(); ++i)
+    if (IsWindowEnd(TraceColumn(node, i))) return i;
+  return -1;
+}
+
+/// A projection that also passes on the end of the window under it.
+NodePtr WithWindowEnd(const NodePtr& node) {
+  if (node->kind != NodeKind::kProject) return node;
+  const int end = WindowEndOf(*node->inputs[0]);
+  if (end < 0) return node;
+  std::vector<ExprPtr> expressions = static_cast<const plan::Project&>(*node).expressions;
+  std::vector<std::string> names = plan::ColumnNames(node->schema);
+  expressions.push_back(expr::MakeColumn(end, node->inputs[0]->schema.fields[static_cast<size_t>(end)].type, "window_end"));
+  names.push_back("window_end");
+  return plan::MakeProject(node->inputs[0], std::move(expressions), std::move(names));
 }
 
 /// The node under a chain.
@@ -116,21 +142,52 @@ Error Binder::CloseRefused(std::string why) const {
       .At(position);
 }
 
-/// Makes every windowed aggregate of the plan a closing one: a group is given once, when its window has closed.
-Result<NodePtr> Binder::CloseWindows(const NodePtr& plan) {
+/// The rows of windows, held back until their windows close: a closing aggregate collects those of each window, and of each value of
+/// `partition`, which are taken apart again.
+Result<NodePtr> Binder::HoldRows(const NodePtr& rows, int window_end, const std::vector<ExprPtr>& partition) {
+  uint32_t stream = 0;
+  KAPPA_ASSIGN_OR_RETURN(NodePtr input, ClosingInput(rows, *TraceColumn(*rows, window_end).node, &stream));
+  const std::vector<std::string> columns = plan::ColumnNames(rows->schema);
+  std::vector<ExprPtr> fields;
+  for (int i = 0; i < rows->schema.size(); ++i)
+    fields.push_back(expr::MakeColumn(i, rows->schema.fields[static_cast<size_t>(i)].type, columns[static_cast<size_t>(i)]));
+  std::vector<ExprPtr> keys = {fields[static_cast<size_t>(window_end)]};
+  for (const ExprPtr& key : partition)
+    if (!plan::SameExpression(*key, *keys[0])) keys.push_back(key);
+  std::vector<std::string> names(keys.size(), "key");
+  names.push_back("rows");
+  const ExprPtr row = expr::MakeRow(std::move(fields), columns, nullptr, expr::Row::Origin::kTable);
+  KAPPA_ASSIGN_OR_RETURN(ExprPtr record, expr::RecordOf(*expr::RowOf(*row)));
+  const data::Type type = record->type();
+  KAPPA_ASSIGN_OR_RETURN(expr::AggregateCall collect, expr::ResolveAggregate("array_agg", {std::move(record)}, false, false, 0));
+  const auto collected = static_cast<int>(keys.size());
+  const NodePtr closing = plan::MakeAggregate(std::move(input), std::move(keys), {std::move(collect)}, std::move(names), /*close_key=*/0, stream);
+  const NodePtr each = plan::MakeUnnest(closing, expr::MakeColumn(collected, data::ArrayType(type), "rows"), false, false, "row");
+  const ExprPtr back = expr::MakeRowOf(expr::MakeColumn(collected + 1, type, "row"));
+  std::vector<ExprPtr> outputs;
+  for (size_t i = 0; i < columns.size(); ++i) outputs.push_back(expr::RowOf(*back)->field(i));
+  return plan::MakeProject(each, std::move(outputs), columns);
+}
+
+/// Makes every windowed aggregate of the plan a closing one: a group is given once, when its window has closed; so are rows of windows.
+/// `partition`: of what reads the plan's rows.
+Result<NodePtr> Binder::CloseWindows(const NodePtr& plan, const std::vector<ExprPtr>& partition) {
+  if (const NodePtr& bottom = Bottom(plan); IsChain(*plan) && bottom->kind == NodeKind::kScan) {
+    if (const int end = WindowEndOf(*plan); end >= 0) return HoldRows(plan, end, partition);
+  }
   if (plan->kind == NodeKind::kProject || plan->kind == NodeKind::kFilter || plan->kind == NodeKind::kUnnest) {
     KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
     return plan::WithInputs(plan, {std::move(input)});
   }
   if (plan->kind == NodeKind::kOver || plan->kind == NodeKind::kTopN) {
-    const std::vector<ExprPtr>& partition =
+    const std::vector<ExprPtr>& own =
         plan->kind == NodeKind::kOver ? static_cast<const plan::OverWindow&>(*plan).partition : static_cast<const plan::TopN&>(*plan).partition;
-    const bool by_window = std::any_of(partition.begin(), partition.end(), [&](const ExprPtr& key) {
+    const bool by_window = std::any_of(own.begin(), own.end(), [&](const ExprPtr& key) {
       return AsColumn(key) != nullptr && IsWindowKey(*plan->inputs[0], AsColumn(key)->index());
     });
     if (!by_window)
       return CloseRefused("A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
-    KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
+    KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0], own));
     return plan::WithInputs(plan, {std::move(input)});
   }
   if (plan->kind == NodeKind::kJoin) {
@@ -149,14 +206,14 @@ Result<NodePtr> Binder::CloseWindows(const NodePtr& plan) {
     }
     return plan::WithInputs(plan, std::move(inputs));
   }
-  if (plan->kind != NodeKind::kAggregate) return CloseRefused("It has no GROUP BY over a window.");
+  if (plan->kind != NodeKind::kAggregate) return CloseRefused("It has no window.");
   uint32_t stream = 0;
   return CloseAggregate(plan, &stream);
 }
 
 Result<NodePtr> Binder::CloseAggregate(const NodePtr& plan, uint32_t* stream_id) {
   const auto& aggregate = static_cast<const plan::Aggregate&>(*plan);
-  const NodePtr& input = aggregate.inputs[0];
+  const NodePtr input = WindowEndOf(*aggregate.inputs[0]) >= 0 ? aggregate.inputs[0] : WithWindowEnd(aggregate.inputs[0]);
   int close_key = -1;
   const plan::Node* window = nullptr;
   for (size_t i = 0; i < aggregate.keys.size(); ++i) {

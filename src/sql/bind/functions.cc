@@ -12,6 +12,15 @@ namespace {
 
 using data::TypeId;
 
+/// NULL where columns of an outer query stand, so that the rest tells whether the expression varies.
+ExprPtr WithoutParameters(const ExprPtr& expression) {
+  if (expression->kind() == expr::Expression::Kind::kParameter) return expr::MakeNull(expression->type());
+  if (expression->children().empty()) return expression;
+  std::vector<ExprPtr> children;
+  for (const ExprPtr& child : expression->children()) children.push_back(WithoutParameters(child));
+  return expression->WithChildren(std::move(children));
+}
+
 /// Aggregates of PostgreSQL that kappa does not have: named in the error instead of "function does not exist".
 bool IsForeignAggregate(std::string_view name) {
   static constexpr std::string_view kNames[] = {"xmlagg",      "range_agg",  "row_number", "lag",  "lead",
@@ -122,7 +131,7 @@ Result<std::vector<Binder::SetColumn>> Binder::SetColumns(const std::string& nam
     KAPPA_RETURN_IF_ERROR(add(elements ? "value" : name, function, arguments));
   }
   for (const SetColumn& column : columns)
-    if (for_view_ && !column.array->is_immutable())
+    if (for_view_ && !WithoutParameters(column.array)->is_immutable())
       return Error(sqlstate::kFeatureNotSupported, "function " + name + "() with this argument is not supported in views")
           .Hint("A view's rows depend on the log alone.")
           .At(position);

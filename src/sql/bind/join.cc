@@ -24,6 +24,12 @@ std::vector<std::string> CommonNames(const Scope& left, const Scope& right) {
 
 }  // namespace
 
+/// Columns of outer queries are parameters behind those of the text.
+bool Binder::HasOuterColumns(const expr::Expression& expression) const {
+  if (expression.kind() == expr::Expression::Kind::kParameter) return static_cast<const expr::Parameter&>(expression).index() >= parameters_max_;
+  return std::any_of(expression.children().begin(), expression.children().end(), [&](const ExprPtr& child) { return HasOuterColumns(*child); });
+}
+
 /// unnest(..) and LATERAL sub-selects may use the columns of the tables before them.
 bool Binder::IsLateral(const PgQuery__Node& item) const {
   if (item.node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) return item.range_subselect->lateral != 0;
@@ -76,7 +82,8 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
   }
   const std::string function = range.n_functions == 1 ? TextOf(*first.func_call->funcname[first.func_call->n_funcname - 1]) : columns[0].name;
   const bool series = function == "generate_series" && range.n_functions == 1 && columns[0].array->type().element != data::TypeId::kNumeric;
-  if (series && columns[0].array->is_row_constant() && !ordinality && !for_view_) {  // the engine gives its rows one by one
+  if (series && columns[0].array->is_row_constant() && !HasOuterColumns(*columns[0].array) && !ordinality &&
+      !for_view_) {  // the engine gives its rows one by one
     KAPPA_ASSIGN_OR_RETURN(std::vector<ExprPtr> arguments,
                            Exprs(first.func_call->args, first.func_call->n_args, {.scope = &left.scope, .clause = "FROM"}));
     KAPPA_ASSIGN_OR_RETURN(FromResult rows, TableFunctionOf(function, std::move(arguments), position));
@@ -142,16 +149,24 @@ Result<FromResult> Binder::LateralItem(const PgQuery__Node& item, FromResult lef
 Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselect, FromResult left, plan::JoinType type, const PgQuery__Node* quals) {
   const PgQuery__SelectStmt& select = *subselect.subquery->select_stmt;
   const int position = select.n_target_list > 0 ? At(select.target_list[0]->res_target->location) : tree_.statement().offset + 1;
+  return JoinLaterally(std::move(left), type, quals, position, [&]() -> Result<FromResult> {
+    KAPPA_ASSIGN_OR_RETURN(NodePtr query, Select(select, /*keep_unknown=*/false));
+    return Aliased(subselect, std::move(query));
+  });
+}
+
+/// Joins what `bind_right` gives, which sees the columns of `left`.
+Result<FromResult> Binder::JoinLaterally(FromResult left, plan::JoinType type, const PgQuery__Node* quals, int position,
+                                         const std::function<Result<FromResult>()>& bind_right) {
   Environment environment{environment_, &left.scope, 0, {}};
   environment.first_parameter = environment_ != nullptr ? environment_->first_parameter + kOuterColumnsMax : parameters_max_;
   environment_ = &environment;
-  Result<NodePtr> bound = Select(select, /*keep_unknown=*/false);
+  Result<FromResult> bound = bind_right();
   environment_ = environment.parent;
   if (!bound.ok()) return bound.error();
-  const NodePtr query = std::move(*bound);
-  InferParameters(*query);
-  KAPPA_ASSIGN_OR_RETURN(FromResult right, Aliased(subselect, query));
-  if (type == JoinType::kLeft) right.scope.MakeOptional(query->schema);
+  FromResult right = std::move(*bound);
+  InferParameters(*right.plan);
+  if (type == JoinType::kLeft) right.scope.MakeOptional(right.plan->schema);
   KAPPA_RETURN_IF_ERROR(CheckDuplicateTables(left.scope, right.scope, position));
   FromResult result{nullptr, left.scope};
   result.scope.Append(right.scope, left.plan->schema.size());
@@ -160,7 +175,7 @@ Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselec
     KAPPA_ASSIGN_OR_RETURN(on, Condition(*quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
     if (on->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*on).value() == data::Value::Bool(true)) on = nullptr;
   }
-  Result<NodePtr> joined = JoinLateral(left.plan, query, environment.first_parameter, environment.outer, type, on, for_view_);
+  Result<NodePtr> joined = JoinLateral(left.plan, right.plan, environment.first_parameter, environment.outer, type, on, for_view_);
   if (!joined.ok()) {
     Error error = joined.error();
     if (error.position() == 0) error.set_position(position);
@@ -172,8 +187,8 @@ Result<FromResult> Binder::LateralSelect(const PgQuery__RangeSubselect& subselec
 
 Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromResult* lateral) {
   const int position = At(LocationOf(*join.rarg) >= 0 ? LocationOf(*join.rarg) : LocationOf(*join.larg));
-  KAPPA_RETURN_IF_ERROR(
-      RefuseOtherFields(join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "quals", "rtindex"}, "JOIN", position));
+  KAPPA_RETURN_IF_ERROR(RefuseOtherFields(
+      join.base, {"jointype", "is_natural", "larg", "rarg", "using_clause", "join_using_alias", "quals", "rtindex"}, "JOIN", position));
   JoinType type = JoinType::kInner;
   switch (join.jointype) {
     case PG_QUERY__JOIN_TYPE__JOIN_INNER: type = JoinType::kInner; break;
@@ -202,13 +217,16 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
     // CROSS JOIN unnest(..), JOIN LATERAL unnest(..) ON true, LEFT JOIN LATERAL unnest(..) ON true.
     if ((type != JoinType::kInner && type != JoinType::kLeft) || join.n_using_clause > 0 || join.is_natural)
       return Unsupported("this join with unnest", "Write CROSS JOIN unnest(..) or LEFT JOIN unnest(..) ON true.", position);
+    const FromResult left_alone = left;
     KAPPA_ASSIGN_OR_RETURN(FromResult result, LateralItem(*join.rarg, std::move(left), type == JoinType::kLeft));
     if (join.quals == nullptr) return result;
     KAPPA_ASSIGN_OR_RETURN(const ExprPtr condition, Condition(*join.quals, {.scope = &result.scope, .clause = "JOIN/ON"}));
     const bool is_true =
         condition->kind() == expr::Expression::Kind::kLiteral && static_cast<const expr::Literal&>(*condition).value() == data::Value::Bool(true);
     if (is_true) return result;
-    if (type == JoinType::kLeft) return Unsupported("LEFT JOIN unnest(..) with a condition", "Write ON true and filter in WHERE.", position);
+    if (type == JoinType::kLeft)  // a row stays when none of its elements fulfils the condition
+      return JoinLaterally(left_alone, type, join.quals, position,
+                           [&] { return LateralItem(*join.rarg, {plan::MakeValues({}, {{}}), {}}, /*outer=*/false); });
     result.plan = plan::MakeFilter(result.plan, condition);
     return result;
   }
@@ -244,6 +262,13 @@ Result<FromResult> Binder::JoinItem(const PgQuery__JoinExpr& join, const FromRes
       ExprPtr value = type == JoinType::kRight ? *moved : *a;
       if (type == JoinType::kFull) { KAPPA_ASSIGN_OR_RETURN(value, expr::MakeCoalesce({*a, *moved}, position)); }
       merged.push_back({name, std::move(value), -1});
+    }
+    if (join.join_using_alias != nullptr) {
+      ScopeTable table{"Join", "", join.join_using_alias->aliasname, "", {}};
+      for (const Scope::Visible& column : merged) table.columns.push_back({column.name, column.expression});
+      if (result.scope.FindTable("", table.name) != nullptr)
+        return Error(sqlstate::kAmbiguousAlias, "table name \"" + table.name + "\" specified more than once").At(position);
+      result.scope.tables.push_back(std::move(table));
     }
     // Merged columns come first in *, and unqualified names mean them.
     for (const Scope::Visible& column : result.scope.visible)

@@ -157,7 +157,7 @@ TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
     return view.ok() ? "bound" : view.error().sqlstate() + " " + view.error().message() + " | " + view.error().detail();
   };
   const std::string no = "0A000 EMIT ON WINDOW CLOSE is not supported for this query | ";
-  EXPECT_EQ(detail("select author from commits"), no + "It has no GROUP BY over a window.");
+  EXPECT_EQ(detail("select author from commits"), no + "It has no window.");
   EXPECT_EQ(detail("select author, count(*) as n from commits group by author"),
             no + "Neither window_start nor window_end of a window function is in GROUP BY.");
   EXPECT_EQ(detail("select author, count(*) as n from tumble(commits, authored_at, '1 day') group by author"),
@@ -167,7 +167,14 @@ TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
       no + "Neither window_start nor window_end of a window function is in GROUP BY.");
   EXPECT_EQ(
       detail("select window_start, count(*) as n from (select window_start from tumble(commits, authored_at, '1 day')) x group by window_start"),
-      no + "window_end is not passed on to GROUP BY.");
+      "bound");
+  EXPECT_EQ(detail("select window_end, author from tumble(commits, authored_at, '1 day')"), "bound");
+  EXPECT_EQ(detail("select author from tumble(commits, authored_at, '1 day')"), "bound");
+  EXPECT_EQ(detail("select author, rank() over (partition by window_end order by id) from tumble(commits, authored_at, '1 day')"), "bound");
+  EXPECT_EQ(detail("select author, rank() over (partition by author order by id) from tumble(commits, authored_at, '1 day')"),
+            no + "A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
+  EXPECT_EQ(detail("select author, rank() over (partition by window_start order by id) from cumulate(commits, authored_at, '1 day', '2 days')"),
+            no + "A window function, DISTINCT ON or LIMIT is not within a window: PARTITION BY window_end (or window_start) is missing.");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(totals$2, latest, '1 day') group by window_end"),
             no + "The window must be over one stream, or over another GROUP BY of a window.");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(bids, at, '1 day') group by window_end").substr(0, 36),
@@ -175,7 +182,7 @@ TEST_F(ViewTest, EmitOnWindowCloseNeedsAWindowOverAStreamsEventTime) {
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, committed_at, '1 day') group by window_end").substr(0, 5), "42P17");
   EXPECT_EQ(detail("select window_end, count(*) as n from tumble(commits, authored_at, '1 day') group by window_end union all select authored_at, 1 "
                    "from commits"),
-            no + "It has no GROUP BY over a window.");
+            no + "It has no window.");
 }
 
 TEST_F(ViewTest, EqualTextMeansEqualPlans) {
