@@ -57,7 +57,7 @@ for path in sys.argv[1:]:
 DUCKDB = """
 import sys, time, duckdb
 connection = duckdb.connect()
-connection.execute("SET threads = 2")
+connection.execute("SET threads = 2; SET enable_progress_bar = false")
 columns = "{event_id: 'BIGINT', user_id: 'VARCHAR', category: 'VARCHAR', amount: 'DECIMAL(12,2)', quantity: 'INTEGER', ts: 'TIMESTAMPTZ'}"
 begin = time.monotonic()
 rows = connection.execute(f"SELECT count(*), sum(events) FROM (SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM "

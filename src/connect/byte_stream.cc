@@ -8,8 +8,6 @@
 #include <cctype>
 #include <vector>
 
-#include "io/file.h"
-
 namespace kappa::connect {
 namespace {
 
@@ -23,6 +21,7 @@ class PlainStream final : public ByteStream {
     position_ += got;
     return got;
   }
+  const io::File* plain_file() const override { return &file_; }
   const std::string& path() const { return file_.path(); }
 
  private:

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "io/file.h"
 
 namespace kappa::connect {
 
@@ -23,6 +24,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   /// Reads up to `bytes`, 0 only at the end. Fails with io_error, or data_corrupted for damaged or cut compressed data.
   virtual Result<size_t> Read(char* into, size_t bytes) = 0;
+  /// The file whose bytes these are, for who would read them in another order; null when they are compressed.
+  virtual const io::File* plain_file() const { return nullptr; }
 };
 /// Fails with undefined_file, io_error.
 Result<std::unique_ptr<ByteStream>> OpenByteStream(const std::string& path, Compression compression);

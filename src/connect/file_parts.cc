@@ -1,13 +1,12 @@
-// A worker takes the file's next part under a lock, decodes it without one, and puts its batches into the part's queue. The reader empties
-// the queues in the order in which the parts were taken.
+// A piece of work takes the file's next part, if one must be begun, and decodes a batch of it. The thread that reads, and those that decode
+// ahead, each do one piece after another; batches lie in their part's queue, and the reader empties the queues in the file's order.
 #include "connect/file_parts.h"
 
-#include <atomic>
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <list>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 namespace kappa::connect {
@@ -17,19 +16,13 @@ using Step = Result<std::optional<FileBatch>>;
 
 class PartSource final : public FileSource {
  public:
-  PartSource(std::vector<std::unique_ptr<PartDecoder>> decoders, bool ahead) : decoders_(std::move(decoders)), ahead_(ahead) {}
-  ~PartSource() override {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    space_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+  explicit PartSource(std::vector<std::unique_ptr<PartDecoder>> decoders) : decoders_(std::move(decoders)) {
+    for (const auto& decoder : decoders_) free_.push_back(decoder.get());
   }
 
   Step Next(size_t target_bytes) override {
     if (ended_) return std::optional<FileBatch>();
-    Step step = ahead_ ? Await(target_bytes) : Decode(target_bytes);
+    Step step = Await(target_bytes);
     ended_ = !step.ok() || !step->has_value();
     if (ended_) return step;
     FileBatch& batch = **step;
@@ -40,103 +33,105 @@ class PartSource final : public FileSource {
     return step;
   }
 
+  bool IsReady() override {
+    std::lock_guard lock(mutex_);
+    return ended_ || FrontIsReady();
+  }
+
+  bool DecodeAhead() override {
+    std::unique_lock lock(mutex_);
+    Part* part = Choose();
+    if (part == nullptr) return false;
+    DecodePiece(*part, lock);
+    return true;
+  }
+
  private:
-  /// What is decoded of a part and not yet delivered.
   struct Part {
-    std::deque<Step> ready;
-    size_t ready_bytes = 0;
-    bool decoded = false;  // nothing more comes
+    PartDecoder* decoder = nullptr;  // none once all is decoded
+    bool begun = false;              // the decoder has taken it
+    bool busy = false;               // somebody decodes a piece
+    std::deque<Step> ready;          // decoded and not yet delivered
   };
 
-  Step Decode(size_t target_bytes) {
-    for (;;) {
-      if (!taken_) {
-        KAPPA_ASSIGN_OR_RETURN(taken_, decoders_[0]->Take(target_bytes));
-        if (!taken_) return std::optional<FileBatch>();
-      }
-      KAPPA_ASSIGN_OR_RETURN(std::optional<FileBatch> batch, decoders_[0]->Next(target_bytes));
-      if (batch) return batch;
-      taken_ = false;
-    }
-  }
-
   Step Await(size_t target_bytes) {
-    target_bytes_ = target_bytes;
-    if (threads_.empty()) {
-      for (auto& decoder : decoders_) threads_.emplace_back([this, &decoder] { Work(*decoder); });
-    }
     std::unique_lock lock(mutex_);
-    for (;;) {
-      ready_.wait(lock, [&] { return !parts_.empty() && (!parts_.front().ready.empty() || parts_.front().decoded); });
-      Part& part = parts_.front();
-      if (!part.ready.empty()) {
-        Step step = std::move(part.ready.front());
-        part.ready.pop_front();
-        if (step.ok() && step->has_value()) part.ready_bytes -= (*step)->input_bytes;
-        lock.unlock();
-        space_.notify_all();
-        return step;
-      }
-      parts_.pop_front();
-      space_.notify_all();
+    target_bytes_ = target_bytes;
+    while (!FrontIsReady()) {
+      if (Part* part = Choose(); part != nullptr) DecodePiece(*part, lock);
+      else progress_.wait(lock);
     }
+    Part& part = parts_.front();
+    Step step = std::move(part.ready.front());
+    part.ready.pop_front();
+    if (step.ok() && step->has_value()) ready_bytes_ -= (*step)->input_bytes;
+    return step;
   }
 
-  void Work(PartDecoder& decoder) {
-    for (;;) {
-      Part* part = nullptr;
-      {
-        std::lock_guard taking(taking_);
-        {
-          std::unique_lock lock(mutex_);
-          space_.wait(lock, [&] { return stopping_ || parts_.size() < 2 * decoders_.size(); });
-          if (stopping_ || all_taken_) return;
-        }
-        Result<bool> taken = decoder.Take(target_bytes_);
-        std::lock_guard lock(mutex_);
-        part = &parts_.emplace_back();
-        all_taken_ = !taken.ok() || !*taken;
-        if (all_taken_) {
-          part->ready.push_back(taken.ok() ? Step(std::optional<FileBatch>()) : Step(taken.error()));
-          ready_.notify_one();
-          return;
-        }
-      }
-      for (bool more = true; more;) {
-        Step step = decoder.Next(target_bytes_);
-        more = step.ok() && step->has_value();
-        std::unique_lock lock(mutex_);
-        space_.wait(lock, [&] { return stopping_ || part->ready.empty() || part->ready_bytes < kAheadBytes; });
-        if (stopping_) return;
-        part->decoded = !more;
-        if (more) part->ready_bytes += (*step)->input_bytes;
-        if (more || !step.ok()) part->ready.push_back(std::move(step));
-        lock.unlock();
-        ready_.notify_one();
-      }
-    }
+  /// By mutex_, as all that follows.
+  bool FrontIsReady() {
+    while (!parts_.empty() && parts_.front().ready.empty() && parts_.front().decoder == nullptr) parts_.pop_front();
+    return !parts_.empty() && !parts_.front().ready.empty();
   }
 
-  std::vector<std::unique_ptr<PartDecoder>> decoders_;
-  const bool ahead_;
-  bool taken_ = false;  // without threads: the decoder is within a part
-  int64_t records_ = 0;
+  /// The part to go on with, the earliest that nobody works on, or a new one. Null when there is none, or enough lies ready.
+  Part* Choose() {
+    if (FrontIsReady() && ready_bytes_ >= kAheadBytes) return nullptr;
+    for (Part& part : parts_) {
+      if (!part.busy && part.decoder != nullptr) return &part;
+    }
+    if (taking_ || all_taken_ || free_.empty() || parts_.size() >= decoders_.size() + kPartsAhead) return nullptr;
+    Part& part = parts_.emplace_back();
+    part.decoder = free_.back();
+    free_.pop_back();
+    taking_ = true;
+    return &part;
+  }
+
+  void DecodePiece(Part& part, std::unique_lock<std::mutex>& lock) {
+    part.busy = true;
+    const size_t target = target_bytes_;
+    lock.unlock();
+    Result<bool> taken = true;
+    if (!part.begun) {
+      taken = part.decoder->Take(target);
+      lock.lock();
+      part.begun = true;
+      taking_ = false;
+      all_taken_ = all_taken_ || !taken.ok() || !*taken;
+      progress_.notify_all();
+      lock.unlock();
+    }
+    Step step = !taken.ok() ? Step(taken.error()) : *taken ? part.decoder->Next(target) : Step(std::optional<FileBatch>());
+    lock.lock();
+    part.busy = false;
+    const bool more = step.ok() && step->has_value();
+    if (!step.ok()) all_taken_ = true;
+    if (more) ready_bytes_ += (*step)->input_bytes;
+    else free_.push_back(std::exchange(part.decoder, nullptr));
+    // The end of a part is nothing to deliver, the file's end is.
+    if (more || !step.ok() || !*taken) part.ready.push_back(std::move(step));
+    progress_.notify_all();
+  }
+
+  const std::vector<std::unique_ptr<PartDecoder>> decoders_;
+  int64_t records_ = 0;  // of the reader
   bool ended_ = false;
 
-  std::atomic<size_t> target_bytes_{1 << 20};
-  std::mutex taking_;       // before mutex_
-  bool all_taken_ = false;  // by taking_
   std::mutex mutex_;
-  std::condition_variable ready_, space_;
-  std::list<Part> parts_;  // by mutex_; in the file's order
-  bool stopping_ = false;  // by mutex_
-  std::vector<std::thread> threads_;
+  std::condition_variable progress_;
+  std::vector<PartDecoder*> free_;
+  std::list<Part> parts_;    // in the file's order
+  size_t ready_bytes_ = 0;   // of them all
+  bool taking_ = false;      // somebody takes a part
+  bool all_taken_ = false;
+  size_t target_bytes_ = 1 << 20;
 };
 
 }  // namespace
 
-std::unique_ptr<FileSource> MakePartSource(std::vector<std::unique_ptr<PartDecoder>> decoders, bool ahead) {
-  return std::make_unique<PartSource>(std::move(decoders), ahead);
+std::unique_ptr<FileSource> MakePartSource(std::vector<std::unique_ptr<PartDecoder>> decoders) {
+  return std::make_unique<PartSource>(std::move(decoders));
 }
 
 }  // namespace kappa::connect

@@ -25,17 +25,20 @@ struct FileBatch {
   std::vector<Bad> bad;
 };
 
-/// One file, read once from start to end. One thread at a time.
+/// One file, read once from start to end by one thread; others may decode ahead for it.
 class FileSource {
  public:
   virtual ~FileSource() = default;
-  /// The next batch (about `target_bytes` of input, or less), nullopt at the end.
+  /// The next batch (about `target_bytes` of input, or less), nullopt at the end. Decodes it unless that is done, waits while another thread does.
   virtual Result<std::optional<FileBatch>> Next(size_t target_bytes) = 0;
+  /// True when Next neither decodes nor waits.
+  virtual bool IsReady() = 0;
+  /// Decodes a batch that Next will give; false when enough lies ready, or as many threads are at it as may be. Any thread, also beside Next.
+  virtual bool DecodeAhead() = 0;
 };
 
 /// Opens by extension. `columns` index the schema. Fails with undefined_file, or invalid_parameter_value for an unknown
-/// extension (with the known ones as a hint). With `threads` > 0 the source decodes ahead, on so many threads of its
-/// own; without, when it is asked.
+/// extension (with the known ones as a hint). At most `threads` threads decode at the same time.
 Result<std::unique_ptr<FileSource>> OpenFileSource(const std::string& path, const data::Schema& schema, std::vector<int> columns,
                                                    const format::DecodeOptions& options, int threads);
 

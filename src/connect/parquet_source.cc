@@ -259,7 +259,7 @@ Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, c
     KAPPA_ASSIGN_OR_RETURN(auto another, OpenReader(path, metadata));
     decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(another)));
   }
-  return MakePartSource(std::move(decoders), threads > 0);
+  return MakePartSource(std::move(decoders));
 }
 
 }  // namespace kappa::connect

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "connect/parquet_columns.h"
+#include "connect/source_testing.h"
 #include "data/text.h"
 #include "data/value.h"
 
@@ -68,6 +69,7 @@ Contents ReadAll(const std::string& path, const data::Schema& schema, std::vecto
     out.status = source.error();
     return out;
   }
+  const Helpers helpers(**source, threads);
   for (;;) {
     auto batch = (*source)->Next(target_bytes);
     if (!batch.ok()) {

@@ -1,4 +1,5 @@
-// Chunks: read a buffer full, cut behind the last record's end, carry the rest into the next buffer.
+// Chunks: read a buffer full, cut behind the last record's end, carry the rest into the next buffer. A plain file of lines is cut before it is
+// read, as its last line end before a place is all that must be known: so its chunks can be read side by side.
 #include "connect/record_chunks.h"
 
 #include <algorithm>
@@ -63,8 +64,19 @@ class RecordChunks::Buffer {
 };
 
 RecordChunks::RecordChunks(std::unique_ptr<ByteStream> stream, Framing framing, size_t record_bytes_max)
-    : stream_(std::move(stream)), framing_(framing), record_bytes_max_(record_bytes_max), pool_(std::make_shared<Pool>()) {}
+    : stream_(std::move(stream)),
+      lines_(framing == Framing::kLines ? stream_->plain_file() : nullptr),
+      framing_(framing),
+      record_bytes_max_(record_bytes_max),
+      pool_(std::make_shared<Pool>()) {}
 RecordChunks::~RecordChunks() = default;
+
+Result<size_t> RecordChunks::Read(char* into, size_t bytes) {
+  if (lines_ == nullptr) return stream_->Read(into, bytes);
+  KAPPA_ASSIGN_OR_RETURN(const size_t got, lines_->ReadAt(position_, into, bytes));
+  position_ += got;
+  return got;
+}
 
 /// Length of the whole records at the front of `text`. `quoted` says whether its start lies inside quotes, and
 /// afterwards whether its end does.
@@ -90,7 +102,7 @@ Status RecordChunks::Start() {
   char mark[3];
   size_t have = 0;
   while (have < sizeof mark && !stream_ended_) {
-    KAPPA_ASSIGN_OR_RETURN(const size_t got, stream_->Read(mark + have, sizeof mark - have));
+    KAPPA_ASSIGN_OR_RETURN(const size_t got, Read(mark + have, sizeof mark - have));
     have += got;
     stream_ended_ = got == 0;
   }
@@ -117,7 +129,7 @@ Result<std::optional<std::string>> RecordChunks::TakeHeader() {
     }
     const size_t before = carry_.size();
     carry_.resize(before + (64 << 10));
-    KAPPA_ASSIGN_OR_RETURN(const size_t got, stream_->Read(carry_.data() + before, carry_.size() - before));
+    KAPPA_ASSIGN_OR_RETURN(const size_t got, Read(carry_.data() + before, carry_.size() - before));
     carry_.resize(before + got);
     stream_ended_ = got == 0;
   }
@@ -127,16 +139,57 @@ Result<std::optional<std::string>> RecordChunks::TakeHeader() {
 Result<bool> RecordChunks::Fill(Buffer& buffer, size_t bytes) {
   buffer.Grow(bytes);
   while (buffer.size < bytes && !stream_ended_) {
-    KAPPA_ASSIGN_OR_RETURN(const size_t got, stream_->Read(buffer.data() + buffer.size, bytes - buffer.size));
+    KAPPA_ASSIGN_OR_RETURN(const size_t got, Read(buffer.data() + buffer.size, bytes - buffer.size));
     buffer.size += got;
     stream_ended_ = got == 0;
   }
   return !stream_ended_;
 }
 
+/// A chunk of a plain file without its text; nullopt where none can be had so.
+Result<std::optional<Chunk>> RecordChunks::Bounds(size_t target_bytes) {
+  constexpr size_t kLookBack = 64 << 10;
+  position_ -= carry_.size();
+  carry_.clear();
+  KAPPA_ASSIGN_OR_RETURN(const uint64_t size, lines_->Size());
+  size_t bytes = std::min<uint64_t>(target_bytes, size - std::min(size, position_));
+  if (position_ + bytes < size) {
+    std::string end;
+    size_t line_end = std::string::npos;
+    for (size_t look = 1024; line_end == std::string::npos; look *= 8) {
+      if (look > kLookBack || look > bytes) return std::optional<Chunk>();
+      end.resize(look);
+      KAPPA_ASSIGN_OR_RETURN(const size_t got, lines_->ReadAt(position_ + bytes - look, end.data(), look));
+      if (got < look) return std::optional<Chunk>();
+      line_end = end.rfind('\n');
+    }
+    bytes -= end.size() - line_end - 1;
+  }
+  if (bytes == 0) return std::optional<Chunk>();
+  Chunk chunk;
+  chunk.position = std::exchange(position_, position_ + bytes);
+  chunk.unread = bytes;
+  return std::optional<Chunk>(std::move(chunk));
+}
+
+Status RecordChunks::Load(Chunk& chunk) const {
+  if (chunk.unread == 0) return {};
+  auto buffer = std::make_shared<Buffer>(pool_, chunk.unread);
+  KAPPA_ASSIGN_OR_RETURN(buffer->size, lines_->ReadAt(chunk.position, buffer->data(), chunk.unread));
+  std::memset(buffer->data() + buffer->size, 0, format::kPadding);
+  chunk.text = buffer->text();
+  chunk.memory = std::move(buffer);
+  chunk.unread = 0;
+  return {};
+}
+
 Result<std::optional<Chunk>> RecordChunks::Next(size_t target_bytes) {
   KAPPA_RETURN_IF_ERROR(Start());
   if (carry_.empty() && stream_ended_) return std::optional<Chunk>();
+  if (lines_ != nullptr && !stream_ended_) {
+    KAPPA_ASSIGN_OR_RETURN(std::optional<Chunk> chunk, Bounds(std::max(target_bytes, size_t{4096})));
+    if (chunk) return chunk;
+  }
   size_t target = std::max({target_bytes, size_t{4096}, carry_.size()});
   auto buffer = std::make_shared<Buffer>(pool_, target);
   std::memcpy(buffer->data(), carry_.data(), carry_.size());
@@ -171,7 +224,7 @@ Result<std::optional<Chunk>> RecordChunks::SkipTooLong(std::string_view beginnin
   char last = beginning.back();
   std::string piece(256 << 10, '\0');
   for (;;) {
-    KAPPA_ASSIGN_OR_RETURN(const size_t got, stream_->Read(piece.data(), piece.size()));
+    KAPPA_ASSIGN_OR_RETURN(const size_t got, Read(piece.data(), piece.size()));
     if (got == 0) {
       stream_ended_ = true;
       break;

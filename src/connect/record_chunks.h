@@ -22,6 +22,8 @@ enum class Framing {
 struct Chunk {
   std::string_view text;
   data::Keepalive memory;
+  uint64_t position = 0;  // of the text in the file
+  size_t unread = 0;      // bytes of it that Load has still to read
   /// A record too long to be held: then `text` is empty and this is its size and its first bytes.
   struct TooLong {
     size_t bytes;
@@ -40,18 +42,24 @@ class RecordChunks {
   /// The first record without its line end, before any call of Next; nullopt when the file is empty. A byte order mark
   /// is dropped.
   Result<std::optional<std::string>> TakeHeader();
-  /// About `target_bytes` of whole records, more when one record is longer; nullopt at the end.
+  /// About `target_bytes` of whole records, more when one record is longer; nullopt at the end. Of a plain file of lines just the bounds.
   Result<std::optional<Chunk>> Next(size_t target_bytes);
+  /// Reads the text of a chunk that has bounds alone. Any thread, also beside Next.
+  Status Load(Chunk& chunk) const;
 
  private:
   class Pool;
   class Buffer;
+  Result<size_t> Read(char* into, size_t bytes);
+  Result<std::optional<Chunk>> Bounds(size_t target_bytes);
   Result<bool> Fill(Buffer& buffer, size_t bytes);
   Result<std::optional<Chunk>> SkipTooLong(std::string_view beginning);
   size_t WholeRecords(std::string_view text, bool& quoted) const;
   Status Start();
 
   std::unique_ptr<ByteStream> stream_;
+  const io::File* const lines_;  // a plain file of lines, which is read here, at any place; else null
+  uint64_t position_ = 0;        // in it: what comes next, behind carry_
   const Framing framing_;
   const size_t record_bytes_max_;
   std::shared_ptr<Pool> pool_;

@@ -141,6 +141,7 @@ class TextPartDecoder final : public PartDecoder {
 
   Result<std::optional<FileBatch>> Next(size_t) override {
     if (!chunk_) return std::optional<FileBatch>();
+    KAPPA_RETURN_IF_ERROR(chunks_->Load(*chunk_));
     KAPPA_ASSIGN_OR_RETURN(FileBatch batch, decoder_->Decode(*chunk_, record_bytes_max_));
     batch.input_bytes = chunk_->text.size();
     chunk_.reset();
@@ -181,7 +182,7 @@ Result<std::unique_ptr<FileSource>> OpenTextFileSource(const std::string& path, 
     }
     decoders.push_back(std::make_unique<TextPartDecoder>(chunks, std::move(decoder), options.record_bytes_max));
   }
-  return MakePartSource(std::move(decoders), threads > 0);
+  return MakePartSource(std::move(decoders));
 }
 
 }  // namespace kappa::connect

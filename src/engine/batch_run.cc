@@ -53,6 +53,18 @@ data::Batch Sorted(const data::Batch& rows) {
   return data::Gather(data::ChangeBatch(rows), order).AsBatch();
 }
 
+/// What a pool's idle threads do while this lives.
+class SpareWork {
+ public:
+  SpareWork(flow::ThreadPool& pool, std::function<bool()> work) : pool_(pool) { pool_.SetSpareWork(std::move(work)); }
+  ~SpareWork() { pool_.SetSpareWork(nullptr); }
+  SpareWork(const SpareWork&) = delete;
+  SpareWork& operator=(const SpareWork&) = delete;
+
+ private:
+  flow::ThreadPool& pool_;
+};
+
 class BatchRun {
  public:
   explicit BatchRun(const BatchRunOptions& options) : options_(options), pool_(options.threads) {
@@ -374,7 +386,7 @@ class BatchRun {
         std::vector<int> columns(static_cast<size_t>(table.schema.size()));
         std::iota(columns.begin(), columns.end(), 0);
         for (const std::string& path : input->second) {
-          KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(path, table.schema, columns, {}, 0));
+          KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(path, table.schema, columns, {}, 1));
           while (true) {
             KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, source->Next(kStepBytes));
             if (!batch) break;
@@ -403,10 +415,6 @@ class BatchRun {
     std::vector<OpenFile> files;
     std::map<uint32_t, flow::StreamClock> clocks;
     std::map<uint32_t, std::vector<int>> columns;  // what each stream's files decode: the flow's columns, then the event time
-    size_t count = 0;
-    for (const auto& [name, stream] : catalog_.streams) {
-      if (auto input = options_.inputs.find(name); input != options_.inputs.end()) count += input->second.size();
-    }
     for (const auto& [name, stream] : catalog_.streams) {
       clocks.emplace(stream.id, flow::StreamClock(stream.partitions, stream.watermark_delay_us + stream.allowed_lateness_us, stream.future_limit_us));
       std::vector<int>& needed = columns[stream.id];
@@ -435,12 +443,13 @@ class BatchRun {
       if (stream.json_timestamps == "s") decode.json_timestamps = format::JsonTimestamps::kSeconds;
       if (stream.json_timestamps == "ms") decode.json_timestamps = format::JsonTimestamps::kMillis;
       if (stream.json_timestamps == "us") decode.json_timestamps = format::JsonTimestamps::kMicros;
-      const int threads = options_.threads == 1 ? 0 : std::max(1, options_.threads / static_cast<int>(std::max<size_t>(1, count)));
       for (size_t p = 0; p < input->second.size(); ++p) {
-        KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(input->second[p], stream.schema, needed, decode, threads));
+        KAPPA_ASSIGN_OR_RETURN(auto source, connect::OpenFileSource(input->second[p], stream.schema, needed, decode, options_.threads));
         files.push_back({&stream, static_cast<int>(p), input->second[p], std::move(source), false});
       }
     }
+    const auto decode_ahead = [&files] { return std::any_of(files.begin(), files.end(), [](OpenFile& file) { return file.source->DecodeAhead(); }); };
+    SpareWork spare(pool_, decode_ahead);
     const auto begin = std::chrono::steady_clock::now();
     for (size_t open = files.size(); open > 0;) {
       const size_t chunk = std::max(kChunkBytesMin, kStepBytes / open);
@@ -448,7 +457,10 @@ class BatchRun {
       for (OpenFile& file : files) {
         // As many batches as fit.
         for (size_t bytes = 0, last = 0; !file.done && bytes + last <= chunk; bytes += last) {
+          // While another thread decodes what comes next, there is work ahead.
+          while (!file.source->IsReady() && (file.source->DecodeAhead() || decode_ahead())) {}
           KAPPA_ASSIGN_OR_RETURN(std::optional<connect::FileBatch> batch, file.source->Next(chunk));
+          pool_.WakeForSpareWork();
           if (!batch) {
             file.done = true;
             --open;

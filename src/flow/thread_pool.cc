@@ -35,33 +35,63 @@ void ThreadPool::ParallelFor(int count, const std::function<void(int)>& body) {
   count_ = count;
   next_ = 0;
   wake_.notify_all();
-  while (next_ < count_) {
-    int i = next_++;
+  RunBodies(lock);
+  while (running_ > 0) {
+    if (!RunSpare(lock)) done_.wait(lock);
+  }
+  body_ = nullptr;
+}
+
+void ThreadPool::SetSpareWork(std::function<bool()> work) {
+  std::unique_lock lock(mutex_);
+  spare_ = nullptr;
+  done_.wait(lock, [this] { return spare_running_ == 0; });
+  spare_ = std::move(work);
+  ++spare_wakes_;
+  wake_.notify_all();
+}
+
+void ThreadPool::WakeForSpareWork() {
+  std::lock_guard lock(mutex_);
+  ++spare_wakes_;
+  wake_.notify_all();
+}
+
+void ThreadPool::RunBodies(std::unique_lock<std::mutex>& lock) {
+  while (body_ != nullptr && next_ < count_) {
+    const int i = next_++;
     ++running_;
+    const auto* body = body_;
     lock.unlock();
-    body(i);
+    (*body)(i);
     lock.lock();
     --running_;
   }
-  done_.wait(lock, [this] { return running_ == 0; });
-  body_ = nullptr;
+}
+
+/// Looks for a piece of spare work and does it, without the lock; false when there was none before and nothing woke us since.
+bool ThreadPool::RunSpare(std::unique_lock<std::mutex>& lock) {
+  if (!spare_ || spare_dry_at_ == spare_wakes_) return false;
+  const uint64_t wakes = spare_wakes_;
+  const std::function<bool()> work = spare_;
+  ++spare_running_;
+  lock.unlock();
+  const bool found = work();
+  lock.lock();
+  if (--spare_running_ == 0) done_.notify_all();
+  if (!found) spare_dry_at_ = wakes;
+  return true;
 }
 
 void ThreadPool::Work() {
   std::unique_lock lock(mutex_);
-  while (true) {
-    wake_.wait(lock, [this] { return stop_ || (body_ != nullptr && next_ < count_); });
-    if (stop_) return;
-    while (body_ != nullptr && next_ < count_) {
-      int i = next_++;
-      ++running_;
-      const auto* body = body_;
-      lock.unlock();
-      (*body)(i);
-      lock.lock();
-      --running_;
+  while (!stop_) {
+    if (body_ != nullptr && next_ < count_) {
+      RunBodies(lock);
+      if (running_ == 0) done_.notify_all();
+    } else if (!RunSpare(lock)) {
+      wake_.wait(lock);
     }
-    if (running_ == 0) done_.notify_all();
   }
 }
 
