@@ -28,13 +28,17 @@ TEST(ThreadPoolTest, IdleThreadsDoSpareWorkBetweenLoops) {
       int64_t have = left;
       while (have > 0 && !left.compare_exchange_weak(have, have - 1)) {}
       if (have > 0) ++pieces;
+      else std::this_thread::yield();  // loops end while somebody finds that there is nothing
       return have > 0;
     });
     constexpr int kRounds = 20'000;
     for (int round = 0; round < kRounds; ++round) {
       left += round % 3;
       pool.WakeForSpareWork();
-      pool.ParallelFor(round % 4, [&](int) { ++bodies; });
+      pool.ParallelFor(round % 4, [&](int) {
+        std::this_thread::yield();
+        ++bodies;
+      });
     }
     while (left > 0) std::this_thread::yield();
     pool.SetSpareWork(nullptr);
