@@ -222,7 +222,14 @@ Result<data::ColumnPtr> SplitParts(KernelCall& call) {
   const auto n = field.Get<int32_t>(0);
   auto out = MakeOutput(call);
   auto* values = out->mutable_data<data::StringView>();
-  for (int64_t row = 0; row < call.rows; ++row) values[row] = data::StringView(FieldBetween(text.bytes(row), byte, n));
+  // Texts lie where their records do, far apart: they are fetched into the cache ahead of their use.
+  constexpr int64_t kAhead = 16;
+  for (int64_t row = 0; row < call.rows; ++row) {
+    const std::string_view ahead = text.bytes(std::min(row + kAhead, call.rows - 1));
+    __builtin_prefetch(ahead.data());
+    __builtin_prefetch(ahead.data() + ahead.size());
+    values[row] = data::StringView(FieldBetween(text.bytes(row), byte, n));
+  }
   out->ShareKeepalives(*text.column);
   FinishNulls(call, *out);
   return data::ColumnPtr(std::move(out));
