@@ -264,6 +264,21 @@ void Coordinator::End(const std::string& id, const ProducerIdentity& producer, b
   transaction->reply = std::move(reply);
 }
 
+void Coordinator::EndFor(const ProducerIdentity& producer, bool commit, std::function<void(TxnError)> reply) {
+  const auto found = std::ranges::find_if(transactions_, [&](const auto& entry) { return entry.second.producer.id == producer.id; });
+  if (found == transactions_.end()) return reply(TxnError::kNone);
+  Transaction& transaction = found->second;
+  if (transaction.deciding()) {
+    const bool same = (transaction.state == TransactionState::kPrepareCommit) == commit;
+    return reply(same ? TxnError::kConcurrentTransactions : TxnError::kInvalidTxnState);
+  }
+  if (transaction.state != TransactionState::kOngoing) return reply(TxnError::kNone);
+  if (producer.epoch < transaction.producer.epoch) return reply(TxnError::kInvalidProducerEpoch);
+  if (commit) return reply(TxnError::kInvalidTxnState);
+  if (const TxnError error = FenceOff(transaction, {}); error != TxnError::kNone) return reply(error);
+  transaction.reply = [reply = std::move(reply)](const EndResult& result) { reply(result.error); };
+}
+
 /// Aborts the open transaction of a producer that is to write nothing any more. `expected`: unless it asked for that itself.
 TxnError Coordinator::FenceOff(Transaction& transaction, const ProducerIdentity& expected) {
   ProducerIdentity marked = transaction.producer;

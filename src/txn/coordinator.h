@@ -79,6 +79,9 @@ class Coordinator {
   bool HasBegun(const std::string& id, const ProducerIdentity& producer, const std::vector<TopicPartition>& places) const;
   /// `new_epoch`: the producer gets a new epoch with every transaction (KIP-890), so that nothing of this one reaches into the next.
   void End(const std::string& id, const ProducerIdentity& producer, bool commit, bool new_epoch, std::function<void(EndResult)> reply);
+  /// An administrator ends what a producer has open, of this epoch or an older one: aborts it, and fences the producer off. Only the producer
+  /// itself can commit (kInvalidTxnState). Answered when it is done everywhere, at once when nothing is open.
+  void EndFor(const ProducerIdentity& producer, bool commit, std::function<void(TxnError)> reply);
   /// Nobody is answered any more.
   void AnswerWaiting();
 

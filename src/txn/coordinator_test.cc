@@ -149,6 +149,29 @@ TEST_F(TransactionCoordinatorTest, CommitAndAbortReachEveryPlace) {
   EXPECT_EQ(coordinator_->aborts(), 1u);
 }
 
+TEST_F(TransactionCoordinatorTest, AnAdministratorAbortsWhatAProducerHasOpen) {
+  auto end_for = [&](ProducerIdentity producer, bool commit) {
+    auto got = static_cast<TxnError>(-99);
+    coordinator_->EndFor(producer, commit, [&](TxnError error) { got = error; });
+    coordinator_->Tick();
+    return got;
+  };
+  Init("id");
+  const ProducerIdentity producer = Init("id").producer;
+  EXPECT_EQ(end_for(producer, false), TxnError::kNone) << "nothing is open";
+  EXPECT_EQ(end_for({12345, 0}, true), TxnError::kNone);
+  EXPECT_EQ(Add("id", producer, "a"), TxnError::kNone);
+  EXPECT_EQ(AddGroup("id", producer, "g"), TxnError::kNone);
+  for (const char* place : {"a0", "g"}) EXPECT_TRUE(places_.Write(place, producer, 1));
+  EXPECT_EQ(end_for({producer.id, 0}, false), TxnError::kInvalidProducerEpoch);
+  EXPECT_EQ(end_for(producer, true), TxnError::kInvalidTxnState) << "half of it may be missing";
+  EXPECT_EQ(State("id"), TransactionState::kOngoing);
+  EXPECT_EQ(end_for(producer, false), TxnError::kNone);
+  EXPECT_EQ(State("id"), TransactionState::kCompleteAbort);
+  for (const char* place : {"a0", "g"}) EXPECT_EQ(places_.places[place].ended, (Ended{{1, false}})) << place;
+  EXPECT_EQ(Add("id", producer, "a"), TxnError::kProducerFenced);
+}
+
 TEST_F(TransactionCoordinatorTest, BadRequestsAreRefused) {
   EXPECT_EQ(Init("").error, TxnError::kInvalidRequest);
   EXPECT_EQ(Init("id", {}, 0).error, TxnError::kInvalidTransactionTimeout);

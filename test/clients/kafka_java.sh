@@ -116,6 +116,7 @@ committed() {  # TOPIC COUNT: at most so many records that readers of committed 
 }
 topic --create --topic "$run-in" --partitions 1 > "$work/create-in"
 topic --create --topic "$run-out" --partitions 1 > "$work/create-out"
+topic --create --topic "$run-open" --partitions 1 > "$work/create-open"
 java_run $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run" --num-records 2000 --record-size 100 --throughput 4000 --transactional-id "$run-perf" \
   --transaction-duration-ms 100 > "$work/txn-perf" 2>&1 || fail "performance test with transactions"
 # The copier takes offsets for a count of records, so there must be no markers in what it reads.
@@ -131,7 +132,15 @@ transactions describe --transactional-id "$run-copier" > "$work/transaction" 2>&
 transactions describe-producers --topic "$run-out" --partition 0 > "$work/producers" 2>&1 || fail "kafka-transactions describe-producers"
 [ "$(wc -l < "$work/producers")" -ge 2 ] || fail "kafka-transactions describe-producers: nobody"
 transactions find-hanging --broker-id 0 > "$work/hanging" 2>&1 || fail "kafka-transactions find-hanging"
-ok "transactions: performance test, message copier with aborts, kafka-transactions"
+"${java[@]}" $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run-open" --num-records 100000 --record-size 10 --throughput 50 --transactional-id "$run-open" \
+  --transaction-duration-ms 50000 > "$work/open" 2>&1 &
+open=$!
+for _ in $(seq 100); do transactions describe-producers --topic "$run-open" --partition 0 2> /dev/null | grep -q ' 0 *$' && break; sleep 0.2; done
+kill -9 $open
+transactions abort --topic "$run-open" --partition 0 --start-offset 0 > "$work/abort" 2>&1 || fail "kafka-transactions abort"
+transactions describe --transactional-id "$run-open" > "$work/aborted" 2>&1
+grep -q CompleteAbort "$work/aborted" || fail "kafka-transactions abort: the transaction is still open"
+ok "transactions: performance test, message copier with aborts, kafka-transactions, abort of an open one"
 
 # Kafka Streams, exactly once.
 java_run -Djava.io.tmpdir="$work" "$folder/test/clients/java/WordCount.java" "$broker" "$run-words" > "$work/word-count" 2>&1 || fail "Kafka Streams word count with exactly_once_v2"

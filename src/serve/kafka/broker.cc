@@ -147,6 +147,9 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
       });
     case ApiKey::kEndTxn:
       return later(EndTxnRequest(), [&](auto& request, Respond<EndTxnResponse> respond) { EndTxn(header.version, request, std::move(respond)); });
+    case ApiKey::kWriteTxnMarkers:
+      return later(WriteTxnMarkersRequest(),
+                   [&](auto& request, Respond<WriteTxnMarkersResponse> respond) { WriteTxnMarkers(request, std::move(respond)); });
     case ApiKey::kDescribeProducers:
       return answer(DescribeProducersRequest(), false, [this](const auto& request) { return DescribeProducers(request); });
     case ApiKey::kDescribeTransactions:

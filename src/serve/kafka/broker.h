@@ -107,6 +107,7 @@ class Broker {
   void AddOffsetsToTxn(int16_t version, const AddOffsetsToTxnRequest& request, Respond<AddOffsetsToTxnResponse> respond);
   void TxnOffsetCommit(int16_t version, TxnOffsetCommitRequest request, Respond<TxnOffsetCommitResponse> respond);
   void EndTxn(int16_t version, const EndTxnRequest& request, Respond<EndTxnResponse> respond);
+  void WriteTxnMarkers(const WriteTxnMarkersRequest& request, Respond<WriteTxnMarkersResponse> respond);
   DescribeProducersResponse DescribeProducers(const DescribeProducersRequest& request);
   DescribeTransactionsResponse DescribeTransactions(const DescribeTransactionsRequest& request);
   ListTransactionsResponse ListTransactions(const ListTransactionsRequest& request);

@@ -253,6 +253,8 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
   ThereAndBack(ApiKey::kAddOffsetsToTxn, AddOffsetsToTxnResponse{.error = Code::kInvalidRequest});
   ThereAndBack(ApiKey::kTxnOffsetCommit, TxnOffsetCommitRequest{"x", "g", 7, 1, 3, "m", "i", {{"t", {{1, 5, 2, "n"}, {2, 6, 2, {}}}}}});
   ThereAndBack(ApiKey::kTxnOffsetCommit, TxnOffsetCommitResponse{.topics = {{"t", {{1, Code::kInvalidRequest}}}}});
+  ThereAndBack(ApiKey::kWriteTxnMarkers, WriteTxnMarkersRequest{{{7, 1, true, {{"t", {0, 2}}}, 3}}});
+  ThereAndBack(ApiKey::kWriteTxnMarkers, WriteTxnMarkersResponse{{{7, {{"t", {{0, Code::kNone}, {2, Code::kInvalidTxnState}}}}}}});
   ThereAndBack(ApiKey::kEndTxn, EndTxnRequest{"x", 7, 1, true});
   ThereAndBack(ApiKey::kEndTxn, EndTxnResponse{.producer_id = 7, .producer_epoch = 2});
   ThereAndBack(ApiKey::kDescribeProducers, DescribeProducersRequest{{{"t", {{1}, {2}}}}});

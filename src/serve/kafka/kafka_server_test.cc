@@ -562,6 +562,24 @@ TEST_F(KafkaServerTest, TransactionsInEveryVersionOfTheirRequests) {
       EXPECT_EQ(fetched->topics[0].partitions[0].aborted->size(), commit ? 0u : 1u);
       EXPECT_EQ(offset(true).offset, 42);
     }
+    // One more, which an administrator ends.
+    if (version < kEndTxnGivesEpoch) {
+      client.Call<AddPartitionsToTxnResponse>(ApiKey::kAddPartitionsToTxn, at_most(3), AddPartitionsToTxnRequest{id, pid, epoch, {{"t", {0}}}});
+    }
+    ProduceRequest produce = Batch("t", log::OneBatch({"a"}, 1000, 0, {.id = pid, .epoch = epoch, .base_sequence = sequence, .transactional = true}));
+    produce.transactional_id = id;
+    client.Call<ProduceResponse>(ApiKey::kProduce, version < kEndTxnGivesEpoch ? static_cast<int16_t>(version + 7) : kProduceAdds, produce);
+    auto mark = [&](bool commit) {
+      return client.Call<WriteTxnMarkersResponse>(ApiKey::kWriteTxnMarkers, at_most(1),
+                                                  WriteTxnMarkersRequest{{{pid, epoch, commit, {{"t", {0, 9}}}, 0}}});
+    };
+    EXPECT_EQ(mark(true)->markers.at(0).topics.at(0).partitions.at(0).error, Code::kInvalidTxnState);
+    auto marked = mark(false);
+    EXPECT_EQ(marked->markers.at(0).producer_id, pid);
+    EXPECT_EQ(marked->markers.at(0).topics.at(0).partitions.at(0).error, Code::kNone);
+    EXPECT_EQ(marked->markers.at(0).topics.at(0).partitions.at(1).error, Code::kUnknownTopicOrPartition);
+    EXPECT_EQ(log_->FindTopic("t")->partition(0).last_stable_offset(), log_->FindTopic("t")->partition(0).end_offset());
+    ++epoch;  // fenced off
     auto listed = client.Call<ListTransactionsResponse>(ApiKey::kListTransactions, at_most(1),
                                                         ListTransactionsRequest{{"CompleteAbort", "Sleeping"}, {pid}, -1});
     EXPECT_EQ(listed->unknown_states, std::vector<std::string>{"Sleeping"});

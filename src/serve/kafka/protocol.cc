@@ -33,6 +33,7 @@ constexpr std::array kApis = {
     Api{ApiKey::kAddPartitionsToTxn, "AddPartitionsToTxn", 0, 3, 3},
     Api{ApiKey::kAddOffsetsToTxn, "AddOffsetsToTxn", 0, 4, 3},
     Api{ApiKey::kEndTxn, "EndTxn", 0, 5, 3},
+    Api{ApiKey::kWriteTxnMarkers, "WriteTxnMarkers", 0, 1, 1},
     Api{ApiKey::kTxnOffsetCommit, "TxnOffsetCommit", 0, 5, 3},
     Api{ApiKey::kDescribeAcls, "DescribeAcls", 1, 3, 2},
     Api{ApiKey::kCreateAcls, "CreateAcls", 1, 3, 2},

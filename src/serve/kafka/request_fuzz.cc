@@ -78,6 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kAddPartitionsToTxn: Check<AddPartitionsToTxnRequest>(*header, body); break;
     case ApiKey::kAddOffsetsToTxn: Check<AddOffsetsToTxnRequest>(*header, body); break;
     case ApiKey::kTxnOffsetCommit: Check<TxnOffsetCommitRequest>(*header, body); break;
+    case ApiKey::kWriteTxnMarkers: Check<WriteTxnMarkersRequest>(*header, body); break;
     case ApiKey::kEndTxn: Check<EndTxnRequest>(*header, body); break;
     case ApiKey::kDescribeProducers: Check<DescribeProducersRequest>(*header, body); break;
     case ApiKey::kDescribeTransactions: Check<DescribeTransactionsRequest>(*header, body); break;

@@ -86,6 +86,46 @@ struct TxnOffsetCommitRequest {
 
 using TxnOffsetCommitResponse = ByTopic<PartitionError>;
 
+struct WriteTxnMarkersRequest {
+  struct Marker {
+    int64_t producer_id = -1;
+    int16_t producer_epoch = -1;
+    bool commits = false;
+    std::vector<OfTopic<int32_t>> topics;
+    int32_t coordinator_epoch = 0;
+    template <class C> void Fields(C& c) {
+      c(producer_id);
+      c(producer_epoch);
+      c(commits);
+      c(topics);
+      c(coordinator_epoch);
+      c.Tags();
+    }
+  };
+  std::vector<Marker> markers;
+  template <class C> void Fields(C& c) {
+    c(markers);
+    c.Tags();
+  }
+};
+
+struct WriteTxnMarkersResponse {
+  struct Marker {
+    int64_t producer_id = -1;
+    std::vector<OfTopic<PartitionError>> topics;
+    template <class C> void Fields(C& c) {
+      c(producer_id);
+      c(topics);
+      c.Tags();
+    }
+  };
+  std::vector<Marker> markers;
+  template <class C> void Fields(C& c) {
+    c(markers);
+    c.Tags();
+  }
+};
+
 struct EndTxnRequest {
   std::string transactional_id;
   int64_t producer_id = -1;

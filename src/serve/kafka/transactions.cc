@@ -109,6 +109,35 @@ void Broker::EndTxn(int16_t version, const EndTxnRequest& request, Respond<EndTx
   });
 }
 
+/// Answered when all is done. A transaction that its coordinator knows is ended as a whole, not in single partitions.
+void Broker::WriteTxnMarkers(const WriteTxnMarkersRequest& request, Respond<WriteTxnMarkersResponse> respond) {
+  struct Waiting {
+    WriteTxnMarkersResponse response;
+    Respond<WriteTxnMarkersResponse> respond;
+    size_t left;
+  };
+  auto waiting = std::make_shared<Waiting>(Waiting{{}, std::move(respond), request.markers.size()});
+  if (request.markers.empty()) return waiting->respond({});
+  for (const WriteTxnMarkersRequest::Marker& marker : request.markers) {
+    ByTopic<PartitionError> answer;
+    ForEachPartition(marker, answer, [](int32_t, const auto&, const log::Partition&, const std::string&) {});
+    waiting->response.markers.push_back({marker.producer_id, std::move(answer.topics)});
+  }
+  transactions_.Do([&](txn::Coordinator& coordinator) {
+    for (size_t i = 0; i < request.markers.size(); ++i) {
+      const WriteTxnMarkersRequest::Marker& marker = request.markers[i];
+      coordinator.EndFor({marker.producer_id, marker.producer_epoch}, marker.commits, [waiting, i](txn::TxnError error) {
+        for (auto& topic : waiting->response.markers[i].topics) {
+          for (auto& partition : topic.partitions) {
+            if (partition.error == Code::kNone) partition.error = static_cast<Code>(error);
+          }
+        }
+        if (--waiting->left == 0) waiting->respond(std::move(waiting->response));
+      });
+    }
+  });
+}
+
 DescribeProducersResponse Broker::DescribeProducers(const DescribeProducersRequest& request) {
   DescribeProducersResponse response;
   ForEachPartition(request, response, [](const auto&, auto& out, const log::Partition& partition, const std::string&) {
