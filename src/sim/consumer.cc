@@ -8,16 +8,13 @@ namespace {
 
 constexpr int32_t kSessionMs = 6'000;
 
-class Consumer final : public Client {
+class Consumer final : public Caller {
  public:
-  Consumer(World& world, int32_t partitions) : world_(world), partitions_(partitions) {}
+  Consumer(World& world, int32_t partitions) : Caller(world), partitions_(partitions) {}
 
   void Act() override {
     if (world_.server == nullptr) return;
-    if (!world_.network.IsUp(connection_)) {
-      connection_ = world_.network.Connect();
-      waiting_ = in_ = false;
-    }
+    if (Reconnected()) in_ = false;
     if (waiting_) return;
     if (!in_) return Join();
     switch (Below(world_.random, 12)) {
@@ -29,21 +26,6 @@ class Consumer final : public Client {
   }
 
  private:
-  /// Sends work to the server, and acts no more until something answers.
-  void Ask(std::function<void(Server&, Network::ConnectionId)> work) {
-    waiting_ = true;
-    world_.network.Send(connection_, [this, connection = connection_, work = std::move(work)] { work(*world_.server, connection); });
-  }
-  /// From the server to this client. Nothing comes of a server that died.
-  template <class Take> auto Answering(Network::ConnectionId connection, Take take) {
-    return [this, connection, take, alive = world_.server->alive](auto&&... answer) {
-      if (!*alive) return;
-      world_.network.Answer(connection, [this, take, answer...] {
-        waiting_ = false;
-        take(answer...);
-      });
-    };
-  }
   group::MemberClaim Claim() const { return {.group = kGroup, .generation = generation_, .member_id = member_id_, .instance_id = {}}; }
   void Out(group::GroupError error) {
     in_ = false;
@@ -182,10 +164,7 @@ class Consumer final : public Client {
     });
   }
 
-  World& world_;
   const int32_t partitions_;
-  Network::ConnectionId connection_ = -1;
-  bool waiting_ = false;
   bool in_ = false;  // has an assignment
   std::string member_id_;
   int32_t generation_ = -1;

@@ -243,6 +243,85 @@ void History::CheckCompacted(const log::Partition& log) const {
   }
 }
 
+TransactionHistory& History::AddTransaction(const std::string& id) {
+  transactions_.push_back(std::make_unique<TransactionHistory>());
+  transactions_.back()->name = id + "." + std::to_string(transactions_.size());
+  return *transactions_.back();
+}
+
+std::string History::NewValue(TransactionHistory& transaction, int32_t partition) {
+  std::string text = transaction.name + "/" + std::to_string(transaction.values.size());
+  transactional_values_[text] = {&transaction, transaction.values.size()};
+  transaction.values.push_back({text, partition});
+  return text;
+}
+
+void History::NoteAppended(TransactionHistory& transaction, const std::vector<std::string>& values, log::Offset offset) {
+  for (const std::string& value : values) transaction.values[transactional_values_.at(value).second].told_offset = offset++;
+}
+
+/// Whose records readers of committed records see in these batches.
+std::vector<std::pair<log::Offset, TransactionHistory*>> History::CommittedIn(const log::ReadResult& read, log::Offset from,
+                                                                              std::vector<std::string>& values) {
+  std::vector<std::pair<log::Offset, TransactionHistory*>> found;
+  for (std::string_view rest = read.bytes; !rest.empty();) {
+    const log::BatchHeader header = *log::ParseBatchHeader(rest);
+    const std::string_view batch = rest.substr(0, header.total_bytes());
+    rest.remove_prefix(batch.size());
+    if (read.PassesOver(header)) continue;
+    for (auto& [offset, key, value] : KeyedRecordsOf(batch, from)) {
+      auto known = transactional_values_.find(value);
+      Require(known != transactional_values_.end(), "a reader of committed records was shown " + value + ", which nobody sent");
+      TransactionHistory& transaction = *known->second.first;
+      const log::Offset told = transaction.values[known->second.second].told_offset;
+      Require(transaction.commit_asked, value + " was shown, but its transaction was never to be committed");
+      Require(told < 0 || told == offset, value + " was acknowledged at offset " + std::to_string(told) + " and is at " + std::to_string(offset));
+      transaction.seen = true;
+      found.emplace_back(offset, &transaction);
+      values.push_back(value);
+    }
+  }
+  return found;
+}
+
+void History::NoteCommitted(int32_t partition, log::Offset from, const log::ReadResult& read) {
+  std::vector<std::string> values;
+  for (const auto& [offset, transaction] : CommittedIn(read, from, values)) {
+    Require(offset < read.last_stable_offset,
+            Name(partition) + ": a reader of committed records was shown offset " + std::to_string(offset) + ", beyond the last stable offset");
+  }
+  log::Offset& told = stable_told_[partition];
+  told = std::max(told, read.last_stable_offset);
+}
+
+void History::CheckTransactions(log::Topic& topic, bool all_ended) {
+  std::map<std::string, int> shown;
+  std::map<int32_t, log::Offset> stable;
+  for (int32_t p = 0; p < topic.partition_count(); ++p) {
+    const log::Partition& partition = topic.partition(p);
+    const std::string name = "transactional " + Name(p) + ": ";
+    stable[p] = partition.last_stable_offset();
+    Require(stable[p] >= stable_told_[p],
+            name + "its last stable offset went back from " + std::to_string(stable_told_[p]) + " to " + std::to_string(stable[p]));
+    Require(!all_ended || stable[p] == partition.durable_end(), name + "a transaction is open that nobody knows");
+    for (log::Offset next = partition.start_offset(); next < stable[p];) {
+      const log::ReadResult read = partition.Read(next, kReadBytes, log::Isolation::kReadCommitted);
+      Require(read.error == log::KafkaError::kNone && !read.bytes.empty(), name + "offset " + std::to_string(next) + " cannot be read");
+      std::vector<std::string> values;
+      CommittedIn(read, next, values);
+      for (const std::string& value : values) Require(++shown[value] == 1, name + value + " is there twice");
+      next = EndOf(read.bytes);
+    }
+  }
+  for (const auto& transaction : transactions_) {
+    if (!transaction->committed && !transaction->seen) continue;
+    for (const TransactionHistory::Value& value : transaction->values) {
+      Require(shown.contains(value.text) || (!all_ended && value.told_offset >= stable[value.partition]),
+              value.text + " is missing, but its transaction has committed");
+    }
+  }
+}
+
 bool History::AllAcknowledged() const {
   for (const auto& [partition, list] : producers_) {
     for (const auto& producer : list) {

@@ -45,6 +45,21 @@ struct CommitHistory {
   size_t told = 0;
 };
 
+/// One transaction of a producer. Readers may see its records only once it was asked to commit; who was told that it has committed must find
+/// them; and they see all of them or none.
+struct TransactionHistory {
+  struct Value {
+    std::string text;
+    int32_t partition;
+    log::Offset told_offset = -1;
+  };
+  std::string name;
+  std::vector<Value> values;
+  bool commit_asked = false;
+  bool committed = false;  // the server told so
+  bool seen = false;       // by a reader of committed records
+};
+
 /// Throws Violation from everything but the notes.
 class History {
  public:
@@ -59,6 +74,14 @@ class History {
   /// No record below was ever promised to stay.
   log::Offset DeletedBelow(int32_t partition) { return partitions_[partition].deleted_asked; }
   void NoteDeleted(int32_t partition, log::Offset before, bool told);
+  TransactionHistory& AddTransaction(const std::string& id);
+  /// The next record of the transaction.
+  std::string NewValue(TransactionHistory& transaction, int32_t partition);
+  void NoteAppended(TransactionHistory& transaction, const std::vector<std::string>& values, log::Offset offset);
+  /// A reader of committed records was given this.
+  void NoteCommitted(int32_t partition, log::Offset from, const log::ReadResult& read);
+  /// All that readers of committed records see, after a restart. `all_ended`: no transaction is open any more.
+  void CheckTransactions(log::Topic& topic, bool all_ended);
   CommitHistory& commits(int32_t partition) { return commits_[partition]; }
   /// A commit with this place in `accepted` can no longer be undone, for somebody knows of it.
   void NoteToldCommit(int32_t partition, size_t index);
@@ -83,11 +106,16 @@ class History {
     log::Offset deleted_asked = 0;  // nothing from here on was ever to be deleted
   };
   void CheckPartition(log::Partition& partition) const;
+  std::vector<std::pair<log::Offset, TransactionHistory*>> CommittedIn(const log::ReadResult& read, log::Offset from,
+                                                                       std::vector<std::string>& values);
 
   std::map<int32_t, std::vector<std::unique_ptr<ProducerHistory>>> producers_;  // by partition
   std::map<int32_t, Partition> partitions_;
   std::map<int32_t, CommitHistory> commits_;
   std::map<int64_t, bool> producer_ids_;
+  std::vector<std::unique_ptr<TransactionHistory>> transactions_;
+  std::map<std::string, std::pair<TransactionHistory*, size_t>> transactional_values_;  // whose they are, and which of its values
+  std::map<int32_t, log::Offset> stable_told_;  // how far readers of committed records were told that they may read
 };
 
 /// Offset, key and value of each record of whole batches, from `from` on, whatever offsets are missing.

@@ -9,10 +9,12 @@ namespace kappa::sim {
 namespace {
 
 constexpr const char* kFolder = "/simulated/log";
+constexpr const char* kTransactionLog = "__transactions";
 constexpr int32_t kPartitions = 2;
 constexpr int32_t kAllPartitions[] = {0, 1, kCompactedPartition};
 constexpr int kProducersOfPartition = 2;
 constexpr int kConsumers = 3;
+constexpr int kTransactionalProducers = 2;
 constexpr int kStepsMin = 500, kStepsMore = 2500;
 constexpr int kStartsMax = 12;          // with faults; then the disk is well, so that the run goes on
 constexpr int kFinishingSteps = 20'000;  // more than enough for a healthy server to answer all
@@ -24,6 +26,8 @@ class Simulation {
       for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, partition));
     }
     for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, kCompactedPartition));
+    for (int i = 0; i < kTransactionalProducers; ++i) clients_.push_back(MakeTransactionalProducer(world_, "t" + std::to_string(i)));
+    clients_.push_back(MakeCommittedReader(world_));
     for (int i = 0; i < kConsumers; ++i) clients_.push_back(MakeConsumer(world_, kPartitions));
     slow_syncs_ = Chance(random(), 0.5) ? 0.3 : 0;
     deletes_ = Chance(random(), 0.5);
@@ -110,7 +114,8 @@ class Simulation {
     server->log = std::move(*log);
     server->topic = server->log->FindTopic(kTopic);
     server->compacted = server->log->FindTopic(kCompactedTopic);
-    Require((server->topic != nullptr && server->compacted != nullptr) || !topics_made_, "a topic is gone");
+    server->transactional = server->log->FindTopic(kTransactionalTopic);
+    Require((server->topic != nullptr && server->compacted != nullptr && server->transactional != nullptr) || !topics_made_, "a topic is gone");
     auto make = [&](const char* name, const log::TopicConfig& config, std::shared_ptr<log::Topic>& topic) {
       if (topic != nullptr) return true;
       auto created = server->log->CreateTopic(name, config);
@@ -125,6 +130,7 @@ class Simulation {
                                    .min_cleanable_dirty_ratio = 0.1};
     if (!make(kTopic, {.partitions = kPartitions, .segment_bytes = 16 << 10}, server->topic)) return false;
     if (!make(kCompactedTopic, compact, server->compacted)) return false;
+    if (!make(kTransactionalTopic, {.partitions = kTransactionalPartitions, .segment_bytes = 16 << 10}, server->transactional)) return false;
     topics_made_ = true;
     world_.disk.faults.read_fails = 0;
     server->group_log = std::make_unique<log::StateLog>(*server->log, std::string(group::kGroupTopic));
@@ -136,6 +142,17 @@ class Simulation {
     });
     Require(loaded.ok(), "the groups cannot be read: " + loaded.ToString());
     server->coordinator->FinishLoading();
+    server->transaction_log = std::make_unique<log::StateLog>(*server->log, std::string(kTransactionLog));
+    server->places = std::make_unique<txn::Places>(
+        *server->log, [coordinator = server->coordinator.get()](const txn::Places::GroupWork& work) { work(*coordinator); });
+    server->transactions = std::make_unique<txn::Coordinator>(
+        txn::TransactionOptions(), world_.clock, [log = server->log.get()] { return log->NextProducerId(); }, *server->transaction_log,
+        *server->places, [server = server.get()] { server->transactions_ready = true; });
+    loaded = server->transaction_log->Replay([&](std::string_view key, std::optional<std::string_view> value, log::Offset offset) {
+      return server->transactions->Load(key, value, offset);
+    });
+    Require(loaded.ok(), "the transactions cannot be read: " + loaded.ToString());
+    server->transactions->FinishLoading();
     world_.server = std::move(server);
     return true;
   }
@@ -149,6 +166,7 @@ class Simulation {
   void Check() {
     world_.history.CheckLog(*world_.server->topic);
     world_.history.CheckCompacted(world_.server->compacted->partition(0));
+    world_.history.CheckTransactions(*world_.server->transactional, false);
     const group::Group* group = world_.server->coordinator->FindGroup(kGroup);
     for (int32_t i = 0; i < kPartitions; ++i) {
       const group::CommittedOffset* offset = group == nullptr ? nullptr : group->FindOffset(kTopic, i);
@@ -193,6 +211,8 @@ class Simulation {
   }
 
   void Tick() {
+    txn::Coordinator& transactions = *world_.server->transactions;
+    if (std::exchange(world_.server->transactions_ready, false) || transactions.NextDeadline() <= world_.clock.SteadyMicros()) transactions.Tick();
     if (world_.server->coordinator->NextDeadline() <= world_.clock.SteadyMicros()) world_.server->coordinator->Tick();
   }
 
@@ -225,16 +245,19 @@ class Simulation {
     slow_syncs_ = 0;
     world_.disk.faults = {};
     world_.producing = false;
-    for (int i = 0; i < kFinishingSteps && !world_.history.AllAcknowledged(); ++i) {
+    auto done = [&] { return world_.history.AllAcknowledged() && std::ranges::all_of(clients_, [](const auto& client) { return client->Done(); }); };
+    for (int i = 0; i < kFinishingSteps && !done(); ++i) {
       world_.clock.Advance(1000);
       if (!world_.network.DeliverOne()) clients_[Below(random(), clients_.size())]->Act();
       if (i % 4 == 0) Commit();
-      if (i % 64 == 0) Tick();
+      if (i % 16 == 0) Tick();
       if (i == kFinishingSteps / 2) Restart();  // a partition that could not take a torn write back waits for that
     }
     Require(world_.history.AllAcknowledged(), "the faults are over, but not every batch is acknowledged");
+    Require(done(), "the faults are over, but not every transaction has ended");
     Compact();
     Restart();
+    world_.history.CheckTransactions(*world_.server->transactional, true);
   }
 
   /// A bit of some file changes while nobody looks. The log may refuse to open or to read; it must not give other records, nor fewer.

@@ -14,20 +14,28 @@
 #include "sim/history.h"
 #include "sim/network.h"
 #include "sim/simulated_disk.h"
+#include "txn/coordinator.h"
+#include "txn/places.h"
 
 namespace kappa::sim {
 
 inline constexpr const char* kMountedAt = "/simulated";
 inline constexpr const char* kTopic = "t";
 inline constexpr const char* kCompactedTopic = "c";
+inline constexpr const char* kTransactionalTopic = "x";
+inline constexpr int32_t kTransactionalPartitions = 2;
 inline constexpr const char* kGroup = "g";
 
 /// What the server process has in memory; gone at a crash.
 struct Server {
   std::unique_ptr<log::Log> log;
-  std::shared_ptr<log::Topic> topic, compacted;
+  std::shared_ptr<log::Topic> topic, compacted, transactional;
   std::unique_ptr<log::StateLog> group_log;
   std::unique_ptr<group::Coordinator> coordinator;
+  std::unique_ptr<log::StateLog> transaction_log;
+  std::unique_ptr<txn::Places> places;
+  std::unique_ptr<txn::Coordinator> transactions;
+  bool transactions_ready = false;  // they have work
   /// As History numbers them.
   log::Partition& partition(int32_t number) { return number == kCompactedPartition ? compacted->partition(0) : topic->partition(number); }
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what callbacks look at that may outlive it
@@ -51,9 +59,46 @@ class Client {
   virtual ~Client() = default;
   /// Does one thing, or nothing while it waits.
   virtual void Act() = 0;
+  /// Whether nothing that it began is unfinished.
+  virtual bool Done() const { return true; }
 };
+
+/// One that waits for the answer to each request before the next.
+class Caller : public Client {
+ protected:
+  explicit Caller(World& world) : world_(world) {}
+  /// True when the connection was lost, and is a new one: what was under way is unknown.
+  bool Reconnected() {
+    if (world_.network.IsUp(connection_)) return false;
+    connection_ = world_.network.Connect();
+    waiting_ = false;
+    return true;
+  }
+  /// Sends work to the server, and acts no more until something answers.
+  void Ask(std::function<void(Server&, Network::ConnectionId)> work) {
+    waiting_ = true;
+    world_.network.Send(connection_, [this, connection = connection_, work = std::move(work)] { work(*world_.server, connection); });
+  }
+  /// From the server to this client. Nothing comes of a server that died.
+  template <class Take> auto Answering(Network::ConnectionId connection, Take take) {
+    return [this, connection, take, alive = world_.server->alive](auto&&... answer) {
+      if (!*alive) return;
+      world_.network.Answer(connection, [this, take, answer...] {
+        waiting_ = false;
+        take(answer...);
+      });
+    };
+  }
+
+  World& world_;
+  Network::ConnectionId connection_ = -1;
+  bool waiting_ = false;
+};
+
 std::unique_ptr<Client> MakeProducer(World& world, int32_t partition);
 std::unique_ptr<Client> MakeConsumer(World& world, int32_t partitions);
+std::unique_ptr<Client> MakeTransactionalProducer(World& world, const std::string& id);
+std::unique_ptr<Client> MakeCommittedReader(World& world);
 
 struct Outcome {
   uint64_t digest = 0;

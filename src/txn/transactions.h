@@ -9,6 +9,7 @@
 #include "group/groups.h"
 #include "log/state_host.h"
 #include "txn/coordinator.h"
+#include "txn/places.h"
 
 namespace kappa::txn {
 
@@ -26,20 +27,6 @@ class Transactions {
   template <class Work> auto Do(Work&& work) { return host_->Do(std::forward<Work>(work)); }
 
  private:
-  /// Partitions of the log, and groups.
-  class Places final : public Participants {
-   public:
-    Places(log::Log& log, group::Groups& groups) : log_(log), groups_(groups) {}
-    TxnError Begin(const TopicPartition& place, const ProducerIdentity& producer) override;
-    TxnError Begin(const std::string& group, const ProducerIdentity& producer) override;
-    void End(const TopicPartition& place, const Decision& decision, std::function<void(bool)> done) override;
-    void End(const std::string& group, const Decision& decision, std::function<void(bool)> done) override;
-
-   private:
-    log::Log& log_;
-    group::Groups& groups_;
-  };
-
   Transactions(const TransactionOptions& options, log::Log& log, group::Groups& groups, io::Clock& clock);
   void AbortWhatBelongsToNone(log::Log& log, group::Groups& groups);
 
