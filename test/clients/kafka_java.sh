@@ -135,7 +135,7 @@ transactions find-hanging --broker-id 0 > "$work/hanging" 2>&1 || fail "kafka-tr
 "${java[@]}" $tools.ProducerPerformance --bootstrap-server "$broker" --topic "$run-open" --num-records 100000 --record-size 10 --throughput 50 --transactional-id "$run-open" \
   --transaction-duration-ms 50000 > "$work/open" 2>&1 &
 open=$!
-for _ in $(seq 100); do transactions describe-producers --topic "$run-open" --partition 0 2> /dev/null | grep -q ' 0 *$' && break; sleep 0.2; done
+for _ in $(seq 30); do transactions describe-producers --topic "$run-open" --partition 0 2> /dev/null | awk '$6 == "0" { open = 1 } END { exit !open }' && break; sleep 0.2; done
 kill -9 $open
 transactions abort --topic "$run-open" --partition 0 --start-offset 0 > "$work/abort" 2>&1 || fail "kafka-transactions abort"
 transactions describe --transactional-id "$run-open" > "$work/aborted" 2>&1
