@@ -115,6 +115,7 @@ Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const data::Field& field) {
     case TypeId::kText:
     case TypeId::kInterval:
     case TypeId::kJsonb:
+    case TypeId::kTime:
     case TypeId::kUuid: return arrow::utf8();
     case TypeId::kArray: {
       KAPPA_ASSIGN_OR_RETURN(std::shared_ptr<arrow::DataType> element,

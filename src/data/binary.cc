@@ -146,6 +146,7 @@ void AppendPhysicalBinary(Type type, std::string_view physical, std::string& out
     case TypeId::kInt4:
     case TypeId::kFloat4: return AppendBig(Load<int32_t>(physical), out);
     case TypeId::kInt8:
+    case TypeId::kTime:
     case TypeId::kFloat8: return AppendBig(Load<int64_t>(physical), out);
     case TypeId::kOid: return AppendBig(static_cast<uint32_t>(Load<int64_t>(physical)), out);
     case TypeId::kNumeric: return AppendNumericBinary(Numeric::FromBytes(physical), out);
@@ -274,6 +275,11 @@ Result<Value> FromBinary(std::string_view bytes, Type type) {
       return Value::Bytes(type, number.ToBytes());
     }
     case TypeId::kDate: return ReadDate(bytes, type);
+    case TypeId::kTime: {
+      KAPPA_ASSIGN_OR_RETURN(Value time, ReadFixed<int64_t>(bytes, type));
+      if (time.As<int64_t>() < 0 || time.As<int64_t>() > kMicrosPerDay) return Error(sqlstate::kDatetimeFieldOverflow, "time out of range");
+      return time;
+    }
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return ReadTimestamp(bytes, type);
     case TypeId::kInterval: {

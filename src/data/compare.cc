@@ -53,6 +53,7 @@ RowComparator RowComparatorFor(Type type) {
     case TypeId::kDate: return CompareColumns<int32_t>;
     case TypeId::kInt8:
     case TypeId::kOid:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return CompareColumns<int64_t>;
     case TypeId::kFloat4: return CompareColumns<float>;
@@ -81,6 +82,7 @@ int ComparePhysical(Type type, std::string_view a, std::string_view b) {
     case TypeId::kDate: return CompareLoaded<int32_t>(a, b);
     case TypeId::kInt8:
     case TypeId::kOid:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return CompareLoaded<int64_t>(a, b);
     case TypeId::kFloat4: return CompareLoaded<float>(a, b);

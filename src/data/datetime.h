@@ -38,6 +38,8 @@ inline bool IsFiniteDate(int32_t date) { return date != kDateInfinity && date !=
 // ---- Text. Errors: invalid_datetime_format, datetime_field_overflow, in PostgreSQL's wording.
 
 Result<int32_t> ParseDate(std::string_view text);
+/// The time of a day, microseconds since midnight; a date and a time zone in the text are ignored.
+Result<int64_t> ParseTime(std::string_view text);
 /// A time zone in the text is ignored, as PostgreSQL does.
 Result<int64_t> ParseTimestamp(std::string_view text);
 /// Text without a zone is read in `zone`.
@@ -46,6 +48,7 @@ Result<int64_t> ParseTimestamptz(std::string_view text, const TimeZone& zone);
 Result<Interval> ParseInterval(std::string_view text, int32_t modifier = -1);
 
 void AppendDate(int32_t date, std::string& out);
+void AppendTime(int64_t micros, std::string& out);
 void AppendTimestamp(int64_t micros, std::string& out);
 void AppendTimestamptz(int64_t micros, const TimeZone& zone, std::string& out);
 void AppendInterval(const Interval& interval, std::string& out);
@@ -92,6 +95,8 @@ int Compare(const Interval& a, const Interval& b);
 
 /// make_date(year, month, day); a negative year is BC.
 Result<int32_t> MakeDate(int64_t year, int64_t month, int64_t day);
+/// 24:00:00 is the last time. Errors: datetime_field_overflow.
+Result<int64_t> MakeTime(int64_t hour, int64_t minute, double second);
 Result<int64_t> MakeTimestamp(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, double second);
 Result<Interval> MakeInterval(int64_t years, int64_t months, int64_t weeks, int64_t days, int64_t hours, int64_t minutes, double seconds);
 /// to_timestamp(seconds since 1970).
@@ -138,6 +143,7 @@ Result<Interval> TruncateInterval(DateField field, std::string_view unit, const 
 Result<std::optional<Numeric>> ExtractTimestamp(DateField field, std::string_view unit, int64_t timestamp);
 Result<std::optional<Numeric>> ExtractTimestamptz(DateField field, std::string_view unit, int64_t timestamptz, const TimeZone& zone);
 Result<std::optional<Numeric>> ExtractDate(DateField field, std::string_view unit, int32_t date);
+Result<std::optional<Numeric>> ExtractTime(DateField field, std::string_view unit, int64_t time);
 Result<std::optional<Numeric>> ExtractInterval(DateField field, std::string_view unit, const Interval& interval);
 
 /// date_bin(stride, timestamp, origin).

@@ -262,8 +262,7 @@ Result<int32_t> MakeDate(int64_t year, int64_t month, int64_t day) {
   return static_cast<int32_t>(days);
 }
 
-Result<int64_t> MakeTimestamp(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, double second) {
-  KAPPA_ASSIGN_OR_RETURN(int32_t date, MakeDate(year, month, day));
+Result<int64_t> MakeTime(int64_t hour, int64_t minute, double second) {
   double micros = std::rint(second * 1e6);
   bool in_range = hour >= 0 && hour <= 24 && minute >= 0 && minute <= 59 && micros >= 0 && micros <= 60e6;
   int64_t time = in_range ? hour * kMicrosPerHour + minute * kMicrosPerMinute + static_cast<int64_t>(micros) : -1;
@@ -273,6 +272,12 @@ Result<int64_t> MakeTimestamp(int64_t year, int64_t month, int64_t day, int64_t 
     std::string text = std::to_string(hour) + ":" + (minute >= 0 && minute < 10 ? "0" : "") + std::to_string(minute) + ":" + seconds;
     return Error(sqlstate::kDatetimeFieldOverflow, "time field value out of range: " + text);
   }
+  return time;
+}
+
+Result<int64_t> MakeTimestamp(int64_t year, int64_t month, int64_t day, int64_t hour, int64_t minute, double second) {
+  KAPPA_ASSIGN_OR_RETURN(int32_t date, MakeDate(year, month, day));
+  KAPPA_ASSIGN_OR_RETURN(const int64_t time, MakeTime(hour, minute, second));
   return CheckTimestamp(int128_t{date} * kMicrosPerDay + time);
 }
 

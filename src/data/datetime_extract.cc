@@ -280,6 +280,18 @@ Result<FieldValue> ExtractDate(DateField field, std::string_view unit, int32_t d
   return FieldValue(Numeric(*DatePart(field, date)));
 }
 
+Result<FieldValue> ExtractTime(DateField field, std::string_view unit, int64_t time) {
+  switch (field) {
+    case DateField::kMicroseconds: return FieldValue(Numeric(time % kMicrosPerMinute));
+    case DateField::kMilliseconds: return FieldValue(Numeric(time % kMicrosPerMinute, 3));
+    case DateField::kSecond: return FieldValue(Numeric(time % kMicrosPerMinute, 6));
+    case DateField::kMinute: return FieldValue(Numeric(time / kMicrosPerMinute % 60));
+    case DateField::kHour: return FieldValue(Numeric(time / kMicrosPerHour));
+    case DateField::kEpoch: return FieldValue(Numeric(time, 6));
+    default: return UnitNotSupported(unit, TypeId::kTime);
+  }
+}
+
 Result<FieldValue> ExtractInterval(DateField field, std::string_view unit, const Interval& interval) {
   int64_t years = interval.months / 12;
   switch (field) {

@@ -497,6 +497,31 @@ Result<int64_t> ParseMoment(std::string_view text, const TimeZone* default_zone)
 }
 }  // namespace
 
+Result<int64_t> ParseTime(std::string_view text) {
+  const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  const bool digits = std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool clock = text.find(':') != std::string_view::npos;
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  std::string_view trimmed = text;
+  while (!trimmed.empty() && blank(trimmed.front())) trimmed.remove_prefix(1);
+  // hhmm and hhmmss without colons are times only in these lengths.
+  const size_t count = std::min(trimmed.find_first_not_of("0123456789"), trimmed.size());
+  const Error bad = MakeDateError(DateError::kBadFormat, text, "time");
+  if (!digits || trimmed.front() == '-' || trimmed.front() == '+' || (!clock && count != 4 && count != 6)) return bad;
+  std::string padded(trimmed);
+  if (!clock && count == 4) padded.insert(4, "00");
+  constexpr int64_t kDay = 10957 * kMicrosPerDay;  // 2000-01-01
+  Result<int64_t> moment = ParseTimestamp("2000-01-01 " + padded);
+  if (moment.ok() && IsFinite(*moment)) {  // the last second may be 60, and 24:00:00 is a time
+    const int64_t time = *moment - kDay;
+    return time >= 0 && time <= kMicrosPerDay ? Result<int64_t>(time) : Result<int64_t>(MakeDateError(DateError::kFieldOverflow, text, "time"));
+  }
+  if (!moment.ok() && moment.error().Is(sqlstate::kDatetimeFieldOverflow)) return MakeDateError(DateError::kFieldOverflow, text, "time");
+  moment = ParseTimestamp(text);  // with a date of its own
+  if (!moment.ok() || !IsFinite(*moment) || !clock) return bad;
+  return FloorMod(*moment, kMicrosPerDay);
+}
+
 Result<int64_t> ParseTimestamp(std::string_view text) { return ParseMoment(text, nullptr); }
 
 Result<int64_t> ParseTimestamptz(std::string_view text, const TimeZone& zone) { return ParseMoment(text, &zone); }

@@ -42,18 +42,21 @@ void AppendCivil(const CivilDate& date, std::string& out) {
   AppendTwo(date.day, out);
 }
 
-// Without the era.
-void AppendLocal(int64_t micros, const CivilDate& date, std::string& out) {
-  AppendCivil(date, out);
-  int64_t time = FloorMod(micros, kMicrosPerDay);
+void AppendClock(int64_t time, std::string& out) {
   int seconds = static_cast<int>(time / kMicrosPerSecond);
-  out += ' ';
   AppendTwo(seconds / 3600, out);
   out += ':';
   AppendTwo(seconds / 60 % 60, out);
   out += ':';
   AppendTwo(seconds % 60, out);
   AppendFraction(time % kMicrosPerSecond, out);
+}
+
+// Without the era.
+void AppendLocal(int64_t micros, const CivilDate& date, std::string& out) {
+  AppendCivil(date, out);
+  out += ' ';
+  AppendClock(FloorMod(micros, kMicrosPerDay), out);
 }
 
 bool AppendInfinity(int64_t micros, std::string& out) {
@@ -86,6 +89,8 @@ void AppendDate(int32_t date, std::string& out) {
   AppendCivil(civil, out);
   if (civil.year <= 0) out += " BC";
 }
+
+void AppendTime(int64_t micros, std::string& out) { AppendClock(micros, out); }
 
 void AppendTimestamp(int64_t micros, std::string& out) {
   if (AppendInfinity(micros, out)) return;

@@ -94,6 +94,7 @@ void AppendPhysical(Type type, std::string_view physical, const TextOptions& opt
     case TypeId::kNumeric: return Numeric::FromBytes(physical).AppendText(out);
     case TypeId::kBytea: out += "\\x"; return AppendHex(physical, out);
     case TypeId::kDate: return AppendDate(Load<int32_t>(physical), out);
+    case TypeId::kTime: return AppendTime(Load<int64_t>(physical), out);
     case TypeId::kTimestamp: return AppendTimestamp(Load<int64_t>(physical), out);
     case TypeId::kTimestamptz: return AppendTimestamptz(Load<int64_t>(physical), CachedZone(options.time_zone), out);
     case TypeId::kInterval: return AppendInterval(Load<Interval>(physical), out);
@@ -249,6 +250,7 @@ Result<Value> FromText(std::string_view text, Type type, const TextOptions& opti
     case TypeId::kText: return ParseString(text, type);
     case TypeId::kBytea: return ParseBytea(text);
     case TypeId::kDate: return Wrap(ParseDate(text), type);
+    case TypeId::kTime: return Wrap(ParseTime(text), type);
     case TypeId::kTimestamp: {
       KAPPA_ASSIGN_OR_RETURN(int64_t micros, ParseTimestamp(text));
       return Value::Fixed(type, RoundTimestamp(micros, type.modifier));

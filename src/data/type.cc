@@ -46,6 +46,7 @@ constexpr std::array kFacts = {
     TypeFacts{TypeId::kArray, "anyarray", 2277, 0, -1, 16},
     TypeFacts{TypeId::kRecord, "record", 2249, 2287, -1, 16},
     TypeFacts{TypeId::kEnum, "anyenum", 3500, 0, 4, 16},
+    TypeFacts{TypeId::kTime, "time without time zone", 1083, 1183, 8, 8},
 };
 
 const TypeFacts& Facts(TypeId id) {
@@ -86,6 +87,8 @@ constexpr std::array kAliases = {
     Alias{"name", TypeId::kText},
     Alias{"bytea", TypeId::kBytea},
     Alias{"date", TypeId::kDate},
+    Alias{"time", TypeId::kTime},
+    Alias{"time without time zone", TypeId::kTime},
     Alias{"timestamp", TypeId::kTimestamp},
     Alias{"timestamp without time zone", TypeId::kTimestamp},
     Alias{"timestamptz", TypeId::kTimestamptz},
@@ -99,11 +102,11 @@ constexpr std::array kAliases = {
 };
 // Types that PostgreSQL has and kappa does not: a clearer refusal than "does not exist".
 constexpr std::string_view kRefused[] = {
-    "char",          "character", "bpchar",         "time",      "timetz",   "money",          "bit",           "varbit",       "xml",
-    "inet",          "cidr",      "macaddr",        "macaddr8",  "point",    "line",           "lseg",          "box",          "path",
-    "polygon",       "circle",    "tsvector",       "tsquery",   "jsonpath", "int4range",      "int8range",     "numrange",     "tsrange",
-    "tstzrange",     "daterange", "int4multirange", "refcursor", "pg_lsn",   "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange",
-    "datemultirange"};
+    "char",          "character",    "bpchar",         "timetz",        "money",          "bit",       "varbit",    "xml",
+    "inet",          "cidr",         "macaddr",        "macaddr8",      "point",          "line",      "lseg",      "box",
+    "path",          "polygon",      "circle",         "tsvector",      "tsquery",        "jsonpath",  "int4range", "int8range",
+    "numrange",      "tsrange",      "tstzrange",      "daterange",     "int4multirange", "refcursor", "pg_lsn",    "int8multirange",
+    "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"};
 
 Error NoSuchType(std::string_view name) { return Error(sqlstate::kUndefinedObject, "type \"" + std::string(name) + "\" does not exist"); }
 

@@ -4,6 +4,7 @@
 //   bool                       uint8_t (0 or 1)
 //   int2 int4 int8 oid         int16_t int32_t int64_t int64_t
 //   float4 float8              float double
+//   time                       int64_t   microseconds since midnight, up to 24:00:00
 //   date                       int32_t   days since 1970-01-01      INT32_MIN/MAX are -infinity/infinity
 //   timestamp timestamptz      int64_t   microseconds since 1970 UTC  INT64_MIN/MAX are -infinity/infinity
 //   interval                   Interval  months, days, microseconds
@@ -44,6 +45,7 @@ enum class TypeId : uint8_t {
   kArray,
   kRecord /* StringView, see record.h; without a modifier the pseudo-type of signatures */,
   kEnum /* StringView, see enum_type.h */,
+  kTime /* without time zone */,
 };
 
 struct Type {

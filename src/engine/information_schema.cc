@@ -53,6 +53,7 @@ void SetNumberFacets(const data::Type& type, PgRows& rows) {
         rows.Set("numeric_precision", data::NumericPrecision(type.modifier)).Set("numeric_scale", data::NumericScale(type.modifier));
       return;
     case data::TypeId::kDate: rows.Set("datetime_precision", 0); return;
+    case data::TypeId::kTime:
     case data::TypeId::kTimestamp:
     case data::TypeId::kTimestamptz: rows.Set("datetime_precision", type.modifier >= 0 ? type.modifier : 6); return;
     case data::TypeId::kInterval: rows.Set("datetime_precision", 6); return;

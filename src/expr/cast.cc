@@ -54,10 +54,16 @@ std::optional<CastContext> CastLevel(const Type& from, const Type& to) {
       break;
     case TypeId::kTimestamp:
       if (to.id == TypeId::kTimestamptz) return kImplicit;
-      if (to.id == TypeId::kDate) return kAssignment;
+      if (to.id == TypeId::kDate || to.id == TypeId::kTime) return kAssignment;
+      break;
+    case TypeId::kTime:
+      if (to.id == TypeId::kInterval) return kImplicit;
+      break;
+    case TypeId::kInterval:
+      if (to.id == TypeId::kTime) return kAssignment;
       break;
     case TypeId::kTimestamptz:
-      if (to.id == TypeId::kTimestamp || to.id == TypeId::kDate) return kAssignment;
+      if (to.id == TypeId::kTimestamp || to.id == TypeId::kDate || to.id == TypeId::kTime) return kAssignment;
       break;
     case TypeId::kJsonb:
       if (to.id == TypeId::kBool || IsNumber(to.id)) return kExplicit;

@@ -519,8 +519,8 @@ TEST_P(Golden, AnswersAsPostgres) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Golden,
-                         testing::Values("resolution", "matrix", "arithmetic", "logic", "text", "pattern", "cast", "datetime", "to_char", "json",
-                                         "array"),
+                         testing::Values("resolution", "matrix", "arithmetic", "logic", "text", "pattern", "cast", "datetime", "time", "to_char",
+                                         "json", "array"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

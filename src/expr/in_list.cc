@@ -43,6 +43,7 @@ Search SearchOf(const Type& type) {
     case TypeId::kInt8:
     case TypeId::kOid:
     case TypeId::kDate:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return Search::kIntegers;
     case TypeId::kText:

@@ -27,23 +27,16 @@ SignatureType ParseType(std::string_view name) {
   if (name == "anycompatiblearray") return {{}, Pseudo::kCompatibleArray};
   const bool array = name.ends_with("[]");
   if (array) name.remove_suffix(2);
-  static const std::pair<std::string_view, data::TypeId> kNames[] = {{"bool", data::TypeId::kBool},
-                                                                     {"int2", data::TypeId::kInt2},
-                                                                     {"int4", data::TypeId::kInt4},
-                                                                     {"int8", data::TypeId::kInt8},
-                                                                     {"oid", data::TypeId::kOid},
-                                                                     {"float4", data::TypeId::kFloat4},
-                                                                     {"float8", data::TypeId::kFloat8},
-                                                                     {"numeric", data::TypeId::kNumeric},
-                                                                     {"text", data::TypeId::kText},
-                                                                     {"bytea", data::TypeId::kBytea},
-                                                                     {"date", data::TypeId::kDate},
-                                                                     {"timestamp", data::TypeId::kTimestamp},
-                                                                     {"timestamptz", data::TypeId::kTimestamptz},
-                                                                     {"interval", data::TypeId::kInterval},
-                                                                     {"jsonb", data::TypeId::kJsonb},
-                                                                     {"uuid", data::TypeId::kUuid},
-                                                                     {"record", data::TypeId::kRecord}};
+  static const std::pair<std::string_view, data::TypeId> kNames[] = {
+      {"bool", data::TypeId::kBool},         {"int2", data::TypeId::kInt2},
+      {"int4", data::TypeId::kInt4},         {"int8", data::TypeId::kInt8},
+      {"oid", data::TypeId::kOid},           {"float4", data::TypeId::kFloat4},
+      {"float8", data::TypeId::kFloat8},     {"numeric", data::TypeId::kNumeric},
+      {"text", data::TypeId::kText},         {"bytea", data::TypeId::kBytea},
+      {"date", data::TypeId::kDate},         {"timestamp", data::TypeId::kTimestamp},
+      {"time", data::TypeId::kTime},         {"timestamptz", data::TypeId::kTimestamptz},
+      {"interval", data::TypeId::kInterval}, {"jsonb", data::TypeId::kJsonb},
+      {"uuid", data::TypeId::kUuid},         {"record", data::TypeId::kRecord}};
   for (const auto& [known, id] : kNames) {
     if (known == name) return {array ? data::Type::ArrayOf(id) : data::Type(id)};
   }

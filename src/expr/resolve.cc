@@ -26,6 +26,7 @@ char Category(const Type& type) {
     case TypeId::kNumeric: return 'N';
     case TypeId::kText: return 'S';
     case TypeId::kDate:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return 'D';
     case TypeId::kInterval: return 'T';

@@ -49,6 +49,7 @@ uint64_t Prefix(const data::Column& column, int64_t row, size_t common) {
     case TypeId::kInt4:
     case TypeId::kDate: return static_cast<uint64_t>(static_cast<int64_t>(column.data<int32_t>()[row])) ^ kSignBit;
     case TypeId::kInt8:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return static_cast<uint64_t>(column.data<int64_t>()[row]) ^ kSignBit;
     case TypeId::kFloat4: return FloatPrefix(column.data<float>()[row]);

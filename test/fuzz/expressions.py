@@ -9,7 +9,7 @@ NUMBERS = ["i2", "i4", "i8", "f4", "f8", "num"]
 LOOSE = {"f4", "f8", "num", "iv", "json"}  # equal values may look different
 
 TEMPLATES = {
-    "bool": ["({bool} AND {bool})", "({bool} OR {bool})", "(NOT {bool})", "({bool} IS TRUE)", "({bool} IS NOT FALSE)", "({bool} IS UNKNOWN)", "({text} LIKE 'a%')", "({text} LIKE {text})",
+    "bool": ["(({ts}, {ts}) OVERLAPS ({ts}, {ts}))", "(({tm}, {tm}) OVERLAPS ({tm}, {tm}))", "({bool} AND {bool})", "({bool} OR {bool})", "(NOT {bool})", "({bool} IS TRUE)", "({bool} IS NOT FALSE)", "({bool} IS UNKNOWN)", "({text} LIKE 'a%')", "({text} LIKE {text})",
              "({text} ILIKE '_B%')", "({text} NOT LIKE '%b')", "starts_with({text}, {text})", "({text} ~ '^[a-c]+$')", "({text} ~* 'B')", "({json} @> {json})", "({json} ? 'a')", "({json} <@ {json})", "({json} @? '$.a')", "({json} @? '$.**[*] ? (@ >= 1)')", "({json} @@ '$.a == 1')", "jsonb_path_exists({json}, 'strict $[1 to last]', '{}', true)",
              "({i4s} @> {i4s})", "({i4s} && {i4s})", "({i4} = ANY ({i4s}))", "({i4} <> ALL ({i4s}))", "({text} = ANY ({texts}))", "({i4} BETWEEN {i4} AND {i4})", "({i4} NOT BETWEEN SYMMETRIC {i4} AND {i4})",
              "({i4} IN ({i4}, {i4}, 3))", "({text} IN ('a', 'b', {text}))", "({text} NOT IN ('a', {text}))", "isfinite({ts})", "isfinite({date})", "({i4}::boolean)",
@@ -17,7 +17,7 @@ TEMPLATES = {
              "(({i4}, {text}) IS NULL)", "(({i4}, {num}) IS NOT NULL)", "(({i4}, {text}) IS DISTINCT FROM ({i4}, {text}))", "(({i4}, {i4}, {text}) BETWEEN ({i4}, 0, 'a') AND ({i4}, 3, {text}))",
              "COALESCE({bool}, {bool})", "CASE WHEN {bool} THEN {bool} ELSE {bool} END", "({date} < {ts})", "({i4} < {i8})", "({i8} >= {num})", "({f8} > {num})", "({i2} = {i4})", "({f4} = {f8})"],
     "i2": ["{i2}", "({i2} & {i2})", "(- {i2})", "({bool}::integer::smallint)", "abs({i2})"],
-    "i4": ["({i4} + {i4})", "({i4} - {i4})", "({i4} * {i4})", "({i4} / nullif({i4}, 0))", "({i4} % nullif({i4}, 0))", "(- {i4})", "abs({i4})", "length({text})", "octet_length({text})", "octet_length({bytea})",
+    "i4": ["regexp_instr({text}, '[ab]')", "width_bucket({i4}, ARRAY[0, 2, 5])", "bit_count({bytea})::int4", "extract(minute FROM {tm})::int4", "({i4} + {i4})", "({i4} - {i4})", "({i4} * {i4})", "({i4} / nullif({i4}, 0))", "({i4} % nullif({i4}, 0))", "(- {i4})", "abs({i4})", "length({text})", "octet_length({text})", "octet_length({bytea})",
            "position({text} in {text})", "ascii({text})", "cardinality({i4s})", "array_length({texts}, 1)", "({i4s})[1]", "({i4s})[{i4}]", "({date} - {date})", "({i2} + {i4})", "({i2}::integer)", "({bool}::integer)",
            "sign({i4})::integer", "gcd({i4}, {i4})", "({i4} & {i4})", "({i4} | {i4})", "({i4} # {i4})", "(~ {i4})", "({i4} << 2)", "({i4} >> 1)", "(extract(year FROM {date})::integer)",
            "(extract(dow FROM {ts})::integer)", "(extract(isoyear FROM {date})::integer)", "(extract(hour FROM {tz})::integer)", "array_position({i4s}, {i4})", "bit_length({text})", "width_bucket({f8}, 0, 10, 5)",
@@ -30,7 +30,7 @@ TEMPLATES = {
     "num": ["({num} + {num})", "({num} - {num})", "({num} * {num})", "({num} / nullif({num}, 0))", "({num} % nullif({num}, 0))", "round({num}, 1)", "round({num})", "trunc({num}, 2)", "abs({num})", "ceil({num})", "floor({num})",
             "(- {num})", "({i4}::numeric)", "({i8}::numeric / 7)", "({i8} * {num})", "(extract(epoch FROM {tz}))", "(extract(second FROM {ts}))", "(extract(epoch FROM {=iv}))", "(extract(quarter FROM {date}))", "({num}::numeric(12,3))",
             "sign({num})", "sqrt(abs({num}))", "mod({i4}::numeric, 3)", "div({num}, nullif({num}, 0))", "({=f8}::numeric)", "trim_scale({num})", "(1.50 * {i4})", "power({i4}::numeric, 2)", "width_bucket({num}, 0, 100, 7)::numeric"],
-    "text": ["({text} || {text})", "upper({text})", "lower({text})", "substr({text}, 2)", "substring({text} FROM 1 FOR 2)", "left({text}, {i4})", "right({text}, 2)", "replace({text}, 'a', {text})", "trim({text})", "ltrim({text}, 'a')",
+    "text": ["encode(sha256(convert_to({text}, 'UTF8')), 'hex')", "regexp_replace({text}, '.', '-', 1, 2)", "regexp_substr({text}, '[a-z]', 1, 1)", "({tm}::text)", "({text} || {text})", "upper({text})", "lower({text})", "substr({text}, 2)", "substring({text} FROM 1 FOR 2)", "left({text}, {i4})", "right({text}, 2)", "replace({text}, 'a', {text})", "trim({text})", "ltrim({text}, 'a')",
              "rtrim({text})", "btrim({text}, 'ab')", "repeat({text}, 2)", "reverse({text})", "concat({text}, {i4}, {bool})", "concat_ws('-', {text}, {text})", "initcap({text})", "md5({text})", "lpad({text}, 5, 'xy')", "rpad({text}, 4)",
              "split_part({text}, 'b', 1)", "translate({text}, 'ab', 'x')", "({i4}::text)", "({i8}::text)", "({=num}::text)", "({=f8}::text)", "({date}::text)", "({bool}::text)", "({ts}::text)", "({tz}::text)", "({=iv}::text)", "({=json} ->> 'a')",
              "({=json}::text)", "to_char({ts}, 'YYYY-MM-DD HH24:MI:SS')", "to_char({i4}, 'S099')", "format('%s/%s', {text}, {i4})", "quote_literal({text})", "quote_nullable({text})", "regexp_replace({text}, '[ab]', '<\\&>')", "to_hex({i4})",
@@ -38,12 +38,13 @@ TEMPLATES = {
              "jsonb_typeof({json})", "(CASE WHEN {bool} THEN {text} END)", "chr(97 + abs({i4} % 20))", "substring({text} from '[a-c]+')", "({text} || {i4})", "({json} #>> ARRAY['b', '0'])", "pg_typeof({i4})::text"],
     "bytea": ["({bytea} || {bytea})", "decode(md5({text}), 'hex')", "substr({bytea}, 1, 1)", "convert_to({text}, 'UTF8')"],
     "uuid": ["(md5({text})::uuid)", "COALESCE({uuid}, {uuid})"],
-    "date": ["({date} + {i4} % 1000)", "({date} - {i4} % 1000)", "({ts}::date)", "({tz}::date)", "make_date(2024, 1 + abs({i4} % 12), 28)", "date_trunc('month', {ts})::date", "GREATEST({date}, {date})"],
-    "ts": ["({ts} + {=iv})", "({ts} - {=iv})", "date_trunc('hour', {ts})", "date_trunc('week', {ts})", "date_trunc('quarter', {ts})", "({date}::timestamp)", "({tz} AT TIME ZONE 'Europe/Berlin')", "({tz} AT TIME ZONE 'UTC')", "({tz}::timestamp)", "({date} + {=iv})",
+    "date": ["to_date('2024-0' || (1 + abs({i4} % 9)), 'YYYY-MM')", "({date} + {i4} % 1000)", "({date} - {i4} % 1000)", "({ts}::date)", "({tz}::date)", "make_date(2024, 1 + abs({i4} % 12), 28)", "date_trunc('month', {ts})::date", "GREATEST({date}, {date})"],
+    "ts": ["({date} + {tm})", "({ts} + {=iv})", "({ts} - {=iv})", "date_trunc('hour', {ts})", "date_trunc('week', {ts})", "date_trunc('quarter', {ts})", "({date}::timestamp)", "({tz} AT TIME ZONE 'Europe/Berlin')", "({tz} AT TIME ZONE 'UTC')", "({tz}::timestamp)", "({date} + {=iv})",
            "date_bin('15 minutes', {ts}, '2024-01-01')", "make_timestamp(2024, 2, 29, abs({i4} % 24), 30, 1.5)", "LEAST({ts}, {ts})"],
     "tz": ["({tz} + {=iv})", "({tz} - {=iv})", "date_trunc('day', {tz})", "date_trunc('hour', {tz})", "date_trunc('month', {tz}, 'America/New_York')", "({ts} AT TIME ZONE 'Europe/Berlin')", "({ts}::timestamptz)", "to_timestamp({i8})", "({ts} AT TIME ZONE 'Australia/Lord_Howe')",
            "({date}::timestamptz)", "date_bin('1 hour', {tz}, '2024-01-01 00:00:00+00')"],
-    "iv": ["({iv} + {iv})", "({iv} - {iv})", "({ts} - {ts})", "({tz} - {tz})", "({iv} * {i4})", "(- {iv})", "justify_hours({iv})", "justify_days({iv})", "justify_interval({iv})", "make_interval(days => {i4})", "({iv} / 2)", "date_trunc('hour', {=iv})",
+    "tm": ["({tm} + {iv})", "({tm} - {iv})", "({ts})::time", "make_time(1, 2, 3)"],
+    "iv": ["({tm} - {tm})", "({iv} + {iv})", "({iv} - {iv})", "({ts} - {ts})", "({tz} - {tz})", "({iv} * {i4})", "(- {iv})", "justify_hours({iv})", "justify_days({iv})", "justify_interval({iv})", "make_interval(days => {i4})", "({iv} / 2)", "date_trunc('hour', {=iv})",
            "({iv} * 1.5)"],
     "json": ["to_jsonb({text})", "to_jsonb({i4})", "to_jsonb({=num})", "jsonb_build_object('a', {=json}, 'k', {i4})", "jsonb_build_array({text}, {bool}, {i4})", "({json} -> 'a')", "({json} -> 0)", "({json} -> 'b' -> 1)", "to_jsonb({bool})", "({json} || {json})",
              "to_jsonb({i4s})", "jsonb_strip_nulls({json})", "({json} #> ARRAY['a'])", "to_jsonb({ts})", "to_jsonb({date})", "to_jsonb({=f8})",
@@ -70,7 +71,7 @@ AGGREGATES = {  # variances of floats over what is exact: of equal ones that are
     "i4s": [("array_agg({i4} ORDER BY {i4})", None), ("array_agg(DISTINCT {i4} ORDER BY {i4})", None)],
     "json": [("jsonb_agg({i4} ORDER BY {i4})", None), ("jsonb_object_agg({text}, {i4} ORDER BY {i4})", None)],
 }
-EXTREMA = ["i2", "i4", "i8", "f4", "f8", "num", "text", "date", "ts", "tz", "iv"]
+EXTREMA = ["i2", "i4", "i8", "f4", "f8", "num", "text", "date", "ts", "tz", "iv", "tm"]
 SIMPLE_AGGREGATES = ("i8", "num", "f8", "bool", "i4", "iv", "f4")
 
 

@@ -3,12 +3,12 @@
 # short name -> SQL
 TYPES = {
     "bool": "boolean", "i2": "smallint", "i4": "integer", "i8": "bigint", "f4": "real", "f8": "double precision", "num": "numeric", "dec": "numeric(10,2)",
-    "text": "text", "vc": "varchar(8)", "bytea": "bytea", "uuid": "uuid", "date": "date", "ts": "timestamp", "tz": "timestamptz", "iv": "interval",
+    "text": "text", "vc": "varchar(8)", "bytea": "bytea", "uuid": "uuid", "date": "date", "ts": "timestamp", "tz": "timestamptz", "iv": "interval", "tm": "time",
     "json": "jsonb", "i4s": "integer[]", "texts": "text[]",
 }
 # What a column of this type is in an expression.
 EXPRESSION_TYPE = {"dec": "num", "vc": "text"}
-ORDERED = ["bool", "i2", "i4", "i8", "f4", "f8", "num", "text", "bytea", "uuid", "date", "ts", "tz", "iv", "json", "i4s", "texts"]
+ORDERED = ["bool", "i2", "i4", "i8", "f4", "f8", "num", "text", "bytea", "uuid", "date", "ts", "tz", "iv", "tm", "json", "i4s", "texts"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "+05:45"]
 
 # A JSON null is an SQL NULL once it has been through the log, so that no column has one at its top.
@@ -30,6 +30,7 @@ COMMON = {
     "ts": ["2024-03-31 00:59:59", "2024-03-31 01:30:00", "2024-03-31 02:30:00", "2024-10-27 01:30:00", "2024-10-27 02:30:00", "2024-02-29 23:59:59.999999", "2024-03-31 01:00:00"],
     "tz": ["2024-03-31 00:59:59+00", "2024-03-31 01:00:00+00", "2024-10-27 00:30:00+00", "2024-10-27 01:30:00+00", "2024-11-03 05:30:00+00", "2024-11-03 06:30:00+00", "2024-02-29 12:00:00+00"],
     "iv": ["00:00:00", "1 day", "-1 day", "1 mon", "02:30:00", "1 year 2 mons 3 days 04:05:06.7", "12:00:00"],
+    "tm": ["00:00:00", "01:30:00", "02:30:00", "12:00:00", "23:59:59.999999"],
     "json": ["{}", "[]", '{"a": 1}', '{"a": 2, "b": [1, 2]}', '"a"', "1", "true", '[1, "a", null]', '{"b": null}'],
     "i4s": ["{}", "{1}", "{1,2}", "{2,1,NULL}", "{3,3}"],
     "texts": ["{}", "{a}", "{a,b}", '{"",NULL,"x y"}'],
@@ -49,6 +50,7 @@ ODD = {
     "ts": ["infinity", "-infinity", "1969-12-31 23:59:59.999999", "0001-01-01 00:00:00", "2024-03-31 02:00:00"],
     "tz": ["infinity", "-infinity", "1900-01-01 00:00:00+00", "2038-01-19 03:14:08+00", "2024-10-27 01:00:00+00"],
     "iv": ["30 days", "24:00:00", "-1 mons +29 days", "00:00:00.000001", "-00:00:01"],
+    "tm": ["24:00:00", "00:00:00.000001"],
     "json": ['"é\\n🙂"', '{"a": {"a": [[], {}]}}', "1.5e10", "-0.001", '""'],
     "i4s": ["{NULL}", "{{1,2},{3,4}}"],
     "texts": ["{NULL}", '{"NULL","{}","\\""}'],

@@ -210,6 +210,14 @@ Kernel NumericCastKernel(const Type& from, const Type& to) {
 
 namespace {
 
+/// The time of day of a wall clock; NULL of infinity.
+struct ClockOfTimestamp {
+  std::optional<int64_t> operator()(int64_t time) const {
+    return data::IsFinite(time) ? std::optional(data::FloorMod(time, data::kMicrosPerDay)) : std::nullopt;
+  }
+};
+constexpr ClockOfTimestamp ClockOf;
+
 /// Conversions that PostgreSQL has functions for, without the modifier; null when only text is left.
 Kernel DirectKernel(const Type& from, const Type& to) {
   if (Kernel kernel = NumericCastKernel(from, to)) return kernel;
@@ -239,11 +247,24 @@ Kernel DirectKernel(const Type& from, const Type& to) {
       break;
     case TypeId::kTimestamp:
       if (to.id == TypeId::kDate) return Rowwise([](int64_t time) { return data::TimestampToDate(time); });
+      if (to.id == TypeId::kTime) return Rowwise(ClockOf);
       if (to.id == TypeId::kTimestamptz) {
         return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) { return data::TimestampToTimestamptz(time, zone); });
       }
       break;
+    case TypeId::kTime:
+      if (to.id == TypeId::kInterval) return Rowwise([](int64_t time) { return data::Interval{time, 0, 0}; });
+      break;
+    case TypeId::kInterval:
+      if (to.id == TypeId::kTime) return Rowwise([](data::Interval interval) { return data::FloorMod(interval.micros, data::kMicrosPerDay); });
+      break;
     case TypeId::kTimestamptz:
+      if (to.id == TypeId::kTime) {
+        return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) -> Result<std::optional<int64_t>> {
+          KAPPA_ASSIGN_OR_RETURN(const int64_t local, data::TimestamptzToTimestamp(time, zone));
+          return ClockOf(local);
+        });
+      }
       if (to.id == TypeId::kTimestamp) {
         return InZone<int64_t>([](int64_t time, const data::TimeZone& zone) { return data::TimestamptzToTimestamp(time, zone); });
       }

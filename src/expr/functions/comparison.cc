@@ -156,6 +156,7 @@ void RegisterComparisons(Registry& registry) {
   RegisterOrder<Float<double>, double, float, double>(registry, "float4, float8");
   RegisterOrder<Float<double>, double, double, float>(registry, "float8, float4");
   RegisterSame<Plain<int32_t>, int32_t>(registry, "date");
+  RegisterSame<Plain<int64_t>, int64_t>(registry, "time");
   RegisterSame<Plain<int64_t>, int64_t>(registry, "timestamp");
   RegisterSame<Plain<int64_t>, int64_t>(registry, "timestamptz");
   RegisterSame<TextOrder, StringView>(registry, "text");

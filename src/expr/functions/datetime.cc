@@ -92,6 +92,21 @@ void RegisterOperators(Registry& registry) {
                     "later by an interval");
   registry.Operator("+", "interval, date -> timestamp", Rowwise([](Interval by, int32_t date) { return DatePlusInterval(date, by); }),
                     "later by an interval");
+  const auto at = [](int32_t date, int64_t time) -> Result<int64_t> {
+    KAPPA_ASSIGN_OR_RETURN(const int64_t midnight, data::DateToTimestamp(date));
+    return data::AddInterval(midnight, {time, 0, 0});
+  };
+  registry.Operator("+", "date, time -> timestamp", Rowwise(at), "time of a day");
+  registry.Operator("+", "time, date -> timestamp", Rowwise([at](int64_t time, int32_t date) { return at(date, time); }), "time of a day");
+  const auto later = [](int64_t time, int64_t by) { return data::FloorMod(time + data::FloorMod(by, data::kMicrosPerDay), data::kMicrosPerDay); };
+  registry.Operator("+", "time, interval -> time", Rowwise([later](int64_t time, Interval by) { return later(time, by.micros); }),
+                    "later by an interval, on the clock");
+  registry.Operator("+", "interval, time -> time", Rowwise([later](Interval by, int64_t time) { return later(time, by.micros); }),
+                    "later by an interval, on the clock");
+  registry.Operator("-", "time, interval -> time",
+                    Rowwise([later](int64_t time, Interval by) { return later(time, -data::FloorMod(by.micros, data::kMicrosPerDay)); }),
+                    "earlier by an interval, on the clock");
+  registry.Operator("-", "time, time -> interval", Rowwise([](int64_t a, int64_t b) { return Interval{a - b, 0, 0}; }), "time between");
   registry.Operator("-", "date, interval -> timestamp", Rowwise([](int32_t date, Interval by) -> Result<int64_t> {
                       KAPPA_ASSIGN_OR_RETURN(const int64_t timestamp, data::DateToTimestamp(date));
                       return Minus(timestamp, by);
@@ -231,6 +246,14 @@ void RegisterFields(Registry& registry) {
                     "interval cut to a field");
 
   const char* extract = "a field of a time: year, month, day, hour, dow, epoch, ...";
+  registry.Function(
+      "extract", "text, time -> numeric",
+      WithUnit<int64_t>(TypeId::kTime, [](EvalContext&, DateField field, View name, int64_t time) { return data::ExtractTime(field, name, time); }),
+      extract);
+  registry.Function("date_part", "text, time -> float8",
+                    WithUnit<int64_t>(TypeId::kTime, [](EvalContext&, DateField field, View name,
+                                                        int64_t time) { return ToDouble(data::ExtractTime(field, name, time)); }),
+                    extract);
   registry.Function("extract", "text, timestamp -> numeric",
                     WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
                                                              int64_t time) { return data::ExtractTimestamp(field, name, time); }),
@@ -377,6 +400,9 @@ void RegisterConstruction(Registry& registry) {
                     "moment of so many seconds since 1970");
   registry.Function("make_date", "int4, int4, int4 -> date",
                     Rowwise([](int32_t year, int32_t month, int32_t day) { return data::MakeDate(year, month, day); }), "date from year, month, day");
+  registry.Function("make_time", "int4, int4, float8 -> time",
+                    Rowwise([](int32_t hour, int32_t minute, double second) { return data::MakeTime(hour, minute, second); }),
+                    "time from hour, minute, second");
   registry.Function("make_timestamp", "int4, int4, int4, int4, int4, float8 -> timestamp",
                     Rowwise([](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) {
                       return data::MakeTimestamp(year, month, day, hour, minute, second);
@@ -438,6 +464,13 @@ void RegisterConstruction(Registry& registry) {
   registry
       .Function("localtimestamp", "-> timestamp", Rowwise([](EvalContext& context) { return LocalTime(context, context.now_us); }),
                 "now() on the session's wall clock")
+      .Stable();
+  registry
+      .Function("localtime", "-> time", Rowwise([](EvalContext& context) -> Result<int64_t> {
+                  KAPPA_ASSIGN_OR_RETURN(const int64_t local, LocalTime(context, context.now_us));
+                  return data::FloorMod(local, data::kMicrosPerDay);
+                }),
+                "time of now() on the session's wall clock")
       .Stable();
   registry
       .Function("current_date", "-> date", Rowwise([](EvalContext& context) -> Result<int32_t> {

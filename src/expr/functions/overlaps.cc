@@ -51,6 +51,14 @@ Result<Period> PeriodAt(KernelCall& call, size_t argument, int64_t row, bool zon
 }  // namespace
 
 void RegisterOverlaps(Registry& registry) {
+  registry
+      .Function("overlaps", "time, time, time, time -> bool", ByRow([](KernelCall& call, int64_t row) -> Result<std::optional<bool>> {
+                  KAPPA_ASSIGN_OR_RETURN(const Period a, PeriodAt(call, 0, row, false, false));
+                  KAPPA_ASSIGN_OR_RETURN(const Period b, PeriodAt(call, 2, row, false, false));
+                  return Overlap(a, b);
+                }),
+                "whether two periods, by start and end, have a moment in common")
+      .CalledOnNull();
   for (const bool zoned : {false, true}) {
     const char* time = zoned ? "timestamptz" : "timestamp";
     for (const bool first_length : {false, true}) {

@@ -226,6 +226,7 @@ AccumulatorPtr MakeExtremum(data::Type type, bool max, const AccumulatorSetup& s
     case TypeId::kDate: return std::make_unique<FixedExtremum<int32_t>>(type, max);
     case TypeId::kInt8:
     case TypeId::kOid:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return std::make_unique<FixedExtremum<int64_t>>(type, max);
     case TypeId::kFloat4: return std::make_unique<FixedExtremum<float>>(type, max);

@@ -123,6 +123,7 @@ void PutValue(TypeId type, std::string_view bytes, std::string& out) {
     case TypeId::kDate: return PutBig(static_cast<uint32_t>(LoadAs<int32_t>(bytes)) ^ 0x80000000U, out);
     case TypeId::kInt8:
     case TypeId::kOid:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return PutBig(static_cast<uint64_t>(LoadAs<int64_t>(bytes)) ^ 1ULL << 63, out);
     case TypeId::kFloat4: return PutBig(FloatBits(LoadAs<float>(bytes)), out);
@@ -174,6 +175,7 @@ bool IsFixedKey(const data::Column& column) {
     case TypeId::kInt4:
     case TypeId::kDate:
     case TypeId::kInt8:
+    case TypeId::kTime:
     case TypeId::kTimestamp:
     case TypeId::kTimestamptz: return !column.has_nulls();
     default: return false;

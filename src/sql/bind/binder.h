@@ -324,6 +324,7 @@ class Binder {
     bool nulls_first = false;
     int position = 0;
   };
+  Result<bool> IsDescending(const PgQuery__SortBy& sort);
   Result<Order> OrderOf(const PgQuery__SortBy& sort, const std::vector<Target>& targets, const ExprContext& context);
   /// `sets` are the select list's set-returning calls; a key may be one of them.
   Result<ExprPtr> GroupKey(const PgQuery__Node& node, const std::vector<Target>& targets, const Scope& scope, std::vector<SetCall>* sets);

@@ -403,13 +403,14 @@ Result<ExprPtr> Binder::ValueFunction(const PgQuery__Node& node) {
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: return now_as(TypeId::kDate);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP: return Function("now", {}, position);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP: return now_as(TypeId::kTimestamp);
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME: return now_as(TypeId::kTime);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER: return Function("current_user", {}, position);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: return Function("session_user", {}, position);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG: return Function("current_database", {}, position);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA: return Function("current_schema", {}, position);
-    default: return Unsupported("CURRENT_TIME, LOCALTIME or a precision of the current time", "Use CURRENT_TIMESTAMP or LOCALTIMESTAMP.", position);
+    default: return Unsupported("CURRENT_TIME or a precision of the current time", "Use CURRENT_TIMESTAMP, LOCALTIMESTAMP or LOCALTIME.", position);
   }
 }
 

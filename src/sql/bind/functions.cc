@@ -219,6 +219,14 @@ Result<ExprPtr> Binder::Call(const PgQuery__FuncCall& call, const ExprContext& c
   }
   if (IsSetFunction(name)) return SetOf(name, call, context);
   if (!expr::IsScalarFunction(name)) {
+    if (name == "proctime")
+      return Unsupported("PROCTIME() in this place",
+                         "It stands for the time column of TUMBLE, HOP, CUMULATE and SESSION. A join with a table takes its row as it is now.",
+                         position);
+    if (name.ends_with("_start") || name.ends_with("_end") || name.ends_with("_rowtime"))  // other dialects' names of window bounds
+      for (const std::string_view window : {"tumble_", "hop_", "session_", "cumulate_"})
+        if (name.starts_with(window))
+          return Unsupported("function " + name, "Write window_start and window_end of TUMBLE, HOP, CUMULATE or SESSION in FROM.", position);
     if (name == "tumble" || name == "hop" || name == "cumulate" || name == "session")
       return Unsupported("function " + name + " outside of FROM", "Write FROM TUMBLE(stream, time_column, INTERVAL '1 minute').", position);
   }
@@ -314,8 +322,7 @@ Result<ExprPtr> Binder::AggregateOf(const std::string& name, const PgQuery__Func
   std::vector<expr::AggregateOrder> order;
   for (size_t i = 0; i < call.n_agg_order; ++i) {
     const PgQuery__SortBy& sort = *call.agg_order[i]->sort_by;
-    const bool descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", position);
+    KAPPA_ASSIGN_OR_RETURN(const bool descending, IsDescending(sort));
     const bool nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
                                  ? descending
                                  : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;

@@ -107,12 +107,21 @@ Result<std::vector<Binder::Target>> Binder::Targets(const PgQuery__SelectStmt& s
   return targets;
 }
 
+/// DESC, or USING with the operator of that order.
+Result<bool> Binder::IsDescending(const PgQuery__SortBy& sort) {
+  if (sort.sortby_dir != PG_QUERY__SORT_BY_DIR__SORTBY_USING) return sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+  const std::string op = TextOf(*sort.use_op[sort.n_use_op - 1]);
+  if (op == "<" || op == ">") return op == ">";
+  return Error(sqlstate::kWrongObjectType, "operator " + op + " is not a valid ordering operator")
+      .Hint("Ordering operators must be \"<\" or \">\" members of btree operator families.")
+      .At(At(sort.location));
+}
+
 Result<Binder::Order> Binder::OrderOf(const PgQuery__SortBy& sort, const std::vector<Target>& targets, const ExprContext& context) {
   const PgQuery__Node& node = *sort.node;
   Order order;
   order.position = At(LocationOf(node));
-  order.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-  if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", order.position);
+  KAPPA_ASSIGN_OR_RETURN(order.descending, IsDescending(sort));
   order.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
                           ? order.descending
                           : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;

@@ -124,10 +124,8 @@ Result<BoundWindow> Binder::WindowOf(const PgQuery__WindowDef& definition, const
   for (size_t i = 0; i < definition.n_order_clause; ++i) {
     const PgQuery__SortBy& sort = *definition.order_clause[i]->sort_by;
     inside.clause = "ORDER BY";
-    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING)
-      return Unsupported("ORDER BY .. USING", "Use ASC or DESC.", At(LocationOf(*sort.node)));
     plan::SortKey key;
-    key.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+    KAPPA_ASSIGN_OR_RETURN(key.descending, IsDescending(sort));
     key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
                           ? key.descending
                           : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;

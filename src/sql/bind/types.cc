@@ -117,7 +117,7 @@ Result<Type> Binder::TypeOf(const PgQuery__TypeName& name) {
       constexpr int kFullRange = 0x7FFF;
       if ((modifiers[0] != kFullRange && IntervalUnit(modifiers[0]).empty()) || modifiers.size() > 1)
         return Unsupported("an interval with several fields or a precision", "Write the units into the literal: INTERVAL '1 day 2 hours'.", position);
-    } else if (type.id == TypeId::kTimestamp || type.id == TypeId::kTimestamptz) {
+    } else if (type.id == TypeId::kTimestamp || type.id == TypeId::kTimestamptz || type.id == TypeId::kTime) {
       if (modifiers[0] != 6) return Unsupported("a precision other than 6 for type " + type.ToString(), "Use date_trunc to drop digits.", position);
     } else {
       return Error(sqlstate::kSyntaxError, "type modifier is not allowed for type \"" + spelled + "\"").At(position);
