@@ -92,6 +92,13 @@ class Connection:
         assert (reader.number("i"), reader.number("i"), reader.text()) == (0, 1, topic)
         return reader.number("h"), reader.text()
 
+    def delete_records(self, topic, partition, before):
+        """DeleteRecords version 0; the error code and where the partition begins."""
+        reader = self.call(21, 0, struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, before, 30000))
+        assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i"), reader.number("i")) == (0, 1, topic, 1, partition)
+        begins, error = reader.number("q"), reader.number("h")
+        return error, begins
+
     def heartbeat(self, group, generation, member):
         return self.call(12, 0, text(group) + struct.pack(">i", generation) + text(member)).number("h")
 

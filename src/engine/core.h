@@ -121,6 +121,7 @@ class Core final : public Engine {
   txn::Transactions& transactions() override { return *transactions_; }
   Status DeleteTopic(const std::string& name) override;
   Status ChangeTopic(const std::string& name, const std::function<Status()>& change) override;
+  Status DeleteRecords(log::Partition& partition, log::Offset before) override;
   io::Clock& clock() override { return clock_; }
   std::string StatusJson() override;
   std::string MetricsText() override;
@@ -215,6 +216,16 @@ class Core final : public Engine {
   bool RunCommands();
   bool HasMemory();
   void Housekeeping();
+  /// By topic and partition: records from there on are to be kept, and not to be compacted.
+  struct LogNeeds {
+    std::map<std::string, std::vector<log::Offset>> keep, compact;
+    static log::Offset Below(const std::map<std::string, std::vector<log::Offset>>& offsets, const log::Partition& partition);
+  };
+  LogNeeds NeedsOfLog();
+  /// Takes notice that the last checkpoint which was taken is on disk, if it is.
+  void NoteWrittenCheckpoint() {
+    if (!checkpoint_running_ && checkpoint_written_.exchange(false)) checkpoint_ends_ = checkpoint_taken_ends_;
+  }
   void CleanLog();
   Status AddStreamRuntime(const catalog::Stream& stream);
   Status AddTableRuntime(const catalog::Table& table);
@@ -286,7 +297,9 @@ class Core final : public Engine {
   bool out_of_memory_ = false;    // state is at its bound and cannot spill
   uint64_t last_epoch_seen_ = 0;
   int64_t quiet_since_us_ = 0;    // 0: free memory was given back since the last epoch
-  std::map<std::pair<uint32_t, int32_t>, log::Offset> checkpoint_ends_;  // of the last checkpoint taken
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> checkpoint_ends_;        // of the last checkpoint that is on disk
+  std::map<std::pair<uint32_t, int32_t>, log::Offset> checkpoint_taken_ends_;  // of the last one taken
+  std::atomic<bool> checkpoint_written_{false};                                // that one
   std::vector<std::shared_ptr<Replay>> finished_replays_;  // threads to join
 
   // What wakes the epoch thread.

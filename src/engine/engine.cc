@@ -404,9 +404,18 @@ void Core::Housekeeping() {
   }
 }
 
-void Core::CleanLog() {
+log::Offset Core::LogNeeds::Below(const std::map<std::string, std::vector<log::Offset>>& offsets, const log::Partition& partition) {
+  if (partition.topic().starts_with("__")) return 0;
+  auto it = offsets.find(partition.topic());
+  if (it == offsets.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
+  return it->second[static_cast<size_t>(partition.index())];
+}
+
+Core::LogNeeds Core::NeedsOfLog() {
+  NoteWrittenCheckpoint();
   // Kept: what a running replay has still to read, and what a restart would read after the last checkpoint.
-  std::map<std::string, std::vector<log::Offset>> keep, compact;
+  LogNeeds needs;
+  auto& [keep, compact] = needs;
   auto checkpointed = [&](int64_t relation, int partition) {
     auto stored = checkpoint_ends_.find({relation, partition});
     return stored == checkpoint_ends_.end() ? 0 : stored->second;
@@ -428,14 +437,24 @@ void Core::CleanLog() {
     // What a table holds is the last record of each key, so that compaction takes nothing from it; but its versions are all of them.
     compact[table.topic] = {table.version_time >= 0 ? 0 : checkpointed(table.id, 0)};
   }
-  auto below = [](const auto& offsets, const log::Partition& partition) -> log::Offset {
-    if (partition.topic().starts_with("__")) return 0;
-    auto it = offsets.find(partition.topic());
-    if (it == offsets.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
-    return it->second[static_cast<size_t>(partition.index())];
-  };
-  log_->ApplyRetention([&](const log::Partition& partition) { return below(keep, partition); });
-  log_->AllowCompaction([&](const log::Partition& partition) { return below(compact, partition); });
+  return needs;
+}
+
+void Core::CleanLog() {
+  const LogNeeds needs = NeedsOfLog();
+  log_->ApplyRetention([&](const log::Partition& partition) { return LogNeeds::Below(needs.keep, partition); });
+  log_->AllowCompaction([&](const log::Partition& partition) { return LogNeeds::Below(needs.compact, partition); });
+}
+
+Status Core::DeleteRecords(log::Partition& partition, log::Offset before) {
+  return AtBoundary([&]() -> Status {
+    const log::Offset needed = LogNeeds::Below(NeedsOfLog().keep, partition);
+    if (before <= needed) return partition.DeleteBefore(before);
+    return Error(sqlstate::kDependentObjectsStillExist,
+                 fmt::format("records of topic \"{}\" partition {} from offset {} on are still needed", partition.topic(), partition.index(), needed))
+        .Detail("A table keeps all its records; a stream those that a running replay, or a restart since the last checkpoint, has still to read.")
+        .Hint("Try again after the replay, or the next checkpoint.");
+  });
 }
 
 flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {

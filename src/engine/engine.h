@@ -126,6 +126,9 @@ class Engine {
   virtual Status DeleteTopic(const std::string& name) = 0;
   /// Runs `change` on the log between two epochs, unless a stream or table reads the topic (dependent_objects_still_exist).
   virtual Status ChangeTopic(const std::string& name, const std::function<Status()>& change) = 0;
+  /// Deletes the records of a partition below `before`, as retention does: not those that a running replay or a restart still needs, nor a
+  /// table's (dependent_objects_still_exist).
+  virtual Status DeleteRecords(log::Partition& partition, log::Offset before) = 0;
   virtual io::Clock& clock() = 0;
   /// Everything `kappa status`, the console and /v1/status show, as one JSON document (docs/http.md).
   virtual std::string StatusJson() = 0;

@@ -271,6 +271,7 @@ Status Core::RestoreFrom(std::string_view meta) {
   }
   rebuild_ = std::move(lost);
   checkpoint_epoch_ = epoch_;
+  checkpoint_ends_ = positions_.ends;
   return {};
 }
 
@@ -447,7 +448,8 @@ Status Core::WriteCheckpoint(bool wait) {
     meta = EncodeMeta();
   }
   checkpoint_epoch_ = epoch_;
-  checkpoint_ends_ = positions_.ends;
+  NoteWrittenCheckpoint();
+  checkpoint_taken_ends_ = positions_.ends;
   records_since_checkpoint_ = 0;
   auto write = [this, parts, meta = std::move(meta), prefixes = std::move(prefixes)]() -> Status {
     const int64_t begin = clock_.SteadyMicros();
@@ -463,6 +465,7 @@ Status Core::WriteCheckpoint(bool wait) {
       if (!prefixes.contains(prefix)) dropped.insert(prefix);
     }
     for (const std::string& prefix : dropped) KAPPA_RETURN_IF_ERROR(checkpoints_->Drop(prefix + "."));
+    checkpoint_written_ = true;
     return {};
   };
   if (wait) return write();

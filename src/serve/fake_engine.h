@@ -88,6 +88,7 @@ class FakeEngine final : public engine::Engine {
   log::Log& log() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no log"); }
   Status DeleteTopic(const std::string&) override { return {}; }
   Status ChangeTopic(const std::string&, const std::function<Status()>& change) override { return change(); }
+  Status DeleteRecords(log::Partition&, log::Offset) override { return {}; }
   io::Clock& clock() override { return io::RealClock(); }
   std::string StatusJson() override { return status_json; }
   std::string MetricsText() override { return "kappa_epoch 7\n"; }

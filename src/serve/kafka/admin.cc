@@ -117,13 +117,14 @@ AlterConfigsResponse Broker::IncrementalAlterConfigs(const IncrementalAlterConfi
 
 DeleteRecordsResponse Broker::DeleteRecords(const DeleteRecordsRequest& request) {
   DeleteRecordsResponse response;
-  ForEachPartition(request, response, [&](const auto& in, auto& out, log::Partition& partition, const std::string& topic) {
+  ForEachPartition(request, response, [&](const auto& in, auto& out, log::Partition& partition, const std::string&) {
     const log::Offset end = partition.durable_end();
     if (in.offset < -1 || in.offset > end) {
       out.error = Code::kOffsetOutOfRange;
       return;
     }
-    Status deleted = ChangeUnreadTopic(topic, [&] { return partition.DeleteBefore(in.offset == -1 ? end : in.offset); });
+    const log::Offset before = in.offset == -1 ? end : in.offset;
+    Status deleted = options_.delete_records ? options_.delete_records(partition, before) : partition.DeleteBefore(before);
     if (!deleted.ok()) out.error = ToCode(deleted.error());
     if (deleted.ok()) out.low_watermark = partition.start_offset();
   });

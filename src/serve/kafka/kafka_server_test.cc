@@ -753,9 +753,9 @@ TEST_F(KafkaServerTest, TopicsGrowAndChangeTheirSettings) {
 
 TEST_F(KafkaServerTest, WhoReadsATopicKeepsItAsItIs) {
   log::AppendDurably(log::CreateOne(*log_, "t"), log::OneBatch({"a"}));
-  Serve({.change_topic = [](const std::string& name, const std::function<Status()>&) {
-    return Error(sqlstate::kDependentObjectsStillExist, "stream \"s\" reads topic \"" + name + "\"");
-  }});
+  auto refuse = [](const std::string& name) { return Error(sqlstate::kDependentObjectsStillExist, "stream \"s\" reads topic \"" + name + "\""); };
+  Serve({.change_topic = [&](const std::string& name, const std::function<Status()>&) { return refuse(name); },
+         .delete_records = [&](log::Partition& partition, log::Offset) { return refuse(partition.topic()); }});
   WireClient client(server_->address());
   auto grown = client.Call<CreatePartitionsResponse>(ApiKey::kCreatePartitions, 1, CreatePartitionsRequest{.topics = {{"t", 2, {}}}});
   EXPECT_EQ(grown->topics[0].error, Code::kPolicyViolation);

@@ -46,8 +46,10 @@ struct KafkaServerOptions {
   /// Made or deleted by clients. Unset: straight to the log. May block; called from one thread at a time.
   std::function<Status(const std::string& name, const log::TopicConfig& config)> create_topic;
   std::function<Status(const std::string& name)> delete_topic;
-  /// Runs `change` (new partitions, deleted records), or refuses because somebody reads the topic. Unset: always runs it.
+  /// Runs `change` (new partitions), or refuses because somebody reads the topic. Unset: always runs it.
   std::function<Status(const std::string& name, const std::function<Status()>& change)> change_topic;
+  /// Deletes the records below an offset, or refuses because somebody needs them. Unset: always deletes them.
+  std::function<Status(log::Partition& partition, log::Offset before)> delete_records;
   std::string log_folder;                         // shown by DescribeLogDirs
   /// Told once for each connection that was closed because of what it sent. Any thread; must return quickly.
   std::function<void(std::string_view peer, std::string_view reason)> on_client_error;
