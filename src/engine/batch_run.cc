@@ -53,6 +53,13 @@ data::Batch Sorted(const data::Batch& rows) {
   return data::Gather(data::ChangeBatch(rows), order).AsBatch();
 }
 
+/// No row is taken back or comes more than once in a batch's row.
+bool OnlyGives(const std::vector<data::ChangeBatch>& changes) {
+  return std::all_of(changes.begin(), changes.end(), [](const data::ChangeBatch& batch) {
+    return batch.weights == nullptr || std::all_of(batch.weights->begin(), batch.weights->end(), [](int64_t weight) { return weight == 1; });
+  });
+}
+
 /// What a pool's idle threads do while this lives.
 class SpareWork {
  public:
@@ -103,7 +110,7 @@ class BatchRun {
     std::string path;      // empty: not asked for
     bool wanted = false;
     std::unique_ptr<ops::ViewStore> store;  // null when dropped into the black hole or not wanted
-    int64_t changes = 0;
+    std::vector<data::ChangeBatch> last;    // instead of the store: rows that the last step alone gave, and only gave
     data::Schema schema;
   };
 
@@ -341,7 +348,9 @@ class BatchRun {
     }
     for (auto& [name, view] : views_) {
       auto it = changes.views.find(view.id);
-      if (it != changes.views.end() && view.store) KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
+      if (it == changes.views.end() || !view.store) continue;
+      if (flush && view.store->row_count() == 0 && OnlyGives(it->second)) view.last = std::move(it->second);
+      else KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
     }
     return {};
   }
@@ -527,15 +536,24 @@ class BatchRun {
       stats.changes = flow_->graph(view.id).rows_given();
       stats.kept = view.store != nullptr;
       if (!view.store) continue;
-      stats.rows = view.store->row_count();
-      stats.digest = view.store->digest().ToString();
-      std::vector<int> columns(static_cast<size_t>(view.schema.size()));
-      std::iota(columns.begin(), columns.end(), 0);
-      std::vector<data::ChangeBatch> parts;
-      view.store->Snapshot().Scan(columns, 65536, [&](data::Batch batch) {
-        parts.emplace_back(std::move(batch));
-        return true;
-      });
+      std::vector<data::ChangeBatch> parts = std::exchange(view.last, {});
+      if (parts.empty()) {
+        std::vector<int> columns(static_cast<size_t>(view.schema.size()));
+        std::iota(columns.begin(), columns.end(), 0);
+        view.store->Snapshot().Scan(columns, 65536, [&](data::Batch batch) {
+          parts.emplace_back(std::move(batch));
+          return true;
+        });
+      }
+      std::vector<ops::Digest> digests(parts.size());
+      pool_.ParallelFor(static_cast<int>(parts.size()),
+                        [&](int i) { digests[static_cast<size_t>(i)] = ops::DigestOf(parts[static_cast<size_t>(i)]); });
+      ops::Digest digest;
+      for (size_t i = 0; i < parts.size(); ++i) {
+        digest.sum += digests[i].sum;
+        stats.rows += parts[i].rows;
+      }
+      stats.digest = digest.ToString();
       const data::Batch rows = Sorted(parts.empty() ? data::EmptyBatch(view.schema) : data::Concatenate(parts).AsBatch());
       if (view.path.empty()) {
         if (options_.print) options_.print(name, view.schema, rows);

@@ -34,6 +34,14 @@ void Digest::Add(Hash128 hash, int64_t weight) {
 
 std::string Digest::ToString() const { return fmt::format("{:016x}{:016x}", static_cast<uint64_t>(sum >> 64), static_cast<uint64_t>(sum)); }
 
+Digest DigestOf(const data::ChangeBatch& rows) {
+  Digest digest;
+  if (rows.rows == 0) return digest;
+  const data::RowKeys keys(rows.columns, rows.rows, /*canonical=*/false);
+  for (int64_t row = 0; row < rows.rows; ++row) digest.Add(HashBytes128(keys.key(row)), rows.weight(row));
+  return digest;
+}
+
 struct ViewSnapshot::Impl {
   state::ArenaSnapshot arena;
   std::shared_ptr<const data::Schema> schema;

@@ -24,6 +24,9 @@ struct Digest {
   std::string ToString() const;  // 32 hex digits
 };
 
+/// The digest of the batch's rows with their weights.
+Digest DigestOf(const data::ChangeBatch& rows);
+
 class ViewStore;
 
 /// Rows as of one epoch. Any thread; pins memory until destroyed.
