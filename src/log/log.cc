@@ -298,10 +298,16 @@ Result<std::shared_ptr<Topic>> LogOnDisk::CreateTopic(const std::string& name, c
     [[maybe_unused]] Status removed = io::RemoveTree(staged);  // else at the next open
     return built.error();
   }
-  KAPPA_ASSIGN_OR_RETURN(auto topic, TopicOnDisk::Open(folder, name, shared_));
+  auto topic = TopicOnDisk::Open(folder, name, shared_);
+  if (!topic.ok()) {
+    // A disk that cannot be read now: the next attempt must find the name free.
+    io::AbortOnSyncFailure(io::DurableRename(folder, staged));
+    [[maybe_unused]] Status removed = io::RemoveTree(staged);
+    return topic.error();
+  }
   std::unique_lock topics_lock(topics_mutex_);
-  topics_.emplace(name, topic);
-  return std::shared_ptr<Topic>(topic);
+  topics_.emplace(name, *topic);
+  return std::shared_ptr<Topic>(*topic);
 }
 
 /// Done once the configuration is replaced: folders beyond its number of partitions are what a crash left.

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/crc32c.h"
+#include "io/failpoint.h"
 #include "log/log_testing.h"
 #include "log/partition_log.h"
 
@@ -215,6 +216,22 @@ TEST(LogTest, FolderOfANewerFormatIsRefused) {
     ASSERT_TRUE(io::WriteFileAtomically(folder.path() + "/format", damaged).ok());
     EXPECT_TRUE(Log::Open(folder.path(), {}, io::RealClock()).error().Is(sqlstate::kDataCorrupted)) << damaged;
   }
+}
+
+TEST(LogTest, ATopicThatCouldNotBeOpenedCanBeMadeAgain) {
+  ScratchFolder folder;
+  auto log = OpenLog(folder.path());
+  int refused = 0;
+  for (int read = 1; read <= 5; ++read) {
+    ASSERT_TRUE(io::SetFailpoints("read:" + std::to_string(read) + ":error").ok());
+    const auto made = log->CreateTopic("t" + std::to_string(read), {});
+    ASSERT_TRUE(io::SetFailpoints("").ok());
+    if (made.ok()) continue;
+    ++refused;
+    EXPECT_EQ(log->FindTopic("t" + std::to_string(read)), nullptr);
+    EXPECT_EQ(AppendDurably(CreateOne(*log, "t" + std::to_string(read)), OneBatch({"a"})).error, KafkaError::kNone);
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST(LogTest, ProducerIdsAreNeverGivenTwiceThoughTheFileOfThemIsLost) {
