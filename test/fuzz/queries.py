@@ -517,6 +517,11 @@ class Cases:
         items = List(", ", [Node(None, text) for text in ["window_start", "window_end", *keys]] + [Node(None, call, f" AS a{n}") for n, call in enumerate(calls)], least=2 + len(keys))
         where = Node(None, " WHERE ", queries.expressions.any("bool", scope, 1), optional=True) if rng.random() < 0.3 else ""
         name = f"{self.prefix}v{i}"
+        if rng.random() < 0.3:  # the rows themselves
+            column = rng.choice(scope).sql
+            within = ", ".join(["window_end", *keys])
+            plain = List(", ", [Node(None, text) for text in ["window_end", f"{column} AS c", f"row_number() OVER (PARTITION BY {within} ORDER BY {column}) AS nth"]], least=2)
+            return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS SELECT ", plain, f" FROM {window} r1", where, " EMIT ON WINDOW CLOSE"), name)
         group = ", ".join(["window_start", "window_end", *keys])
         return Statement("view", Node(None, f"CREATE MATERIALIZED VIEW {name} AS SELECT ", items, f" FROM {window} r1", where, f" GROUP BY {group} EMIT ON WINDOW CLOSE"), name)
 

@@ -280,8 +280,6 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   for (size_t i = 0; i < select.n_window_clause; ++i) {  // also those that no call names must be right
     KAPPA_RETURN_IF_ERROR(WindowOf(*select.window_clause[i]->window_def, {&scope, "WINDOW", &aggregates, nullptr, false, &windows}).status());
   }
-  if (!windows.calls.empty() && !sets.empty())
-    return Unsupported("a set-returning function beside a window function", "Call one of them in a sub-select.", sets[0].position);
 
   const auto each = [&](const auto& change) -> Status {
     for (Target& target : targets) { KAPPA_ASSIGN_OR_RETURN(target.expression, change(target.expression, target.position)); }
@@ -331,7 +329,10 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
   };
 
   const bool grouped = select.n_group_clause > 0 || having || !aggregates.empty();
-  const bool set_below = !sets.empty() && (!grouped || std::any_of(keys.begin(), keys.end(), [](const ExprPtr& key) { return ContainsSet(*key); }));
+  // Sets that are keys come before the groups, others behind groups and window functions.
+  const bool windowed = !windows.calls.empty();
+  const bool set_is_key = std::any_of(keys.begin(), keys.end(), [](const ExprPtr& key) { return ContainsSet(*key); });
+  const bool set_below = !sets.empty() && (set_is_key || (!grouped && !windowed));
   if (set_below) { KAPPA_RETURN_IF_ERROR(unnest()); }
   if (!grouped && grouping_calls_.size() > grouping_calls_before)
     return Error(sqlstate::kGroupingError, "arguments to GROUPING must be grouping expressions of the associated query level")
@@ -361,7 +362,7 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     if (having) { KAPPA_ASSIGN_OR_RETURN(having, OverGroups(having, scope, keys, grouping_sets, 0)); }
     plan = plan::MakeAggregate(std::move(plan), std::move(group_keys), std::move(aggregates), std::move(names), -1, 0);
     if (having) plan = plan::MakeFilter(std::move(plan), std::move(having));
-    if (!sets.empty() && !set_below) {
+    if (!sets.empty() && !set_below && !windowed) {
       keys.clear();
       KAPPA_RETURN_IF_ERROR(unnest());
     }
@@ -372,6 +373,10 @@ Result<NodePtr> Binder::SelectBody(const PgQuery__SelectStmt& select, bool keep_
     KAPPA_ASSIGN_OR_RETURN(plan, AddWindows(std::move(plan), windows.calls, columns));
     windows.calls.clear();
     KAPPA_RETURN_IF_ERROR(each([&](const ExprPtr& e, int) -> Result<ExprPtr> { return WithWindowColumns(e, columns); }));
+    if (!sets.empty() && !set_below) {
+      keys.clear();
+      KAPPA_RETURN_IF_ERROR(unnest());
+    }
   }
 
   std::vector<ExprPtr> expressions;
