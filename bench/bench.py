@@ -6,6 +6,7 @@
   freshness  50,000 events/s: from durable to visible, as the server's own histogram tells
   recovery   kill -9 with 1 M groups: time until the first right answer
   state      keyed updates with all state in memory, with twice and ten times more state than --state-memory; memory of a row
+  keyed      updates of groups in memory on one core, with up to ten million keys
   startup    time from start to serving, empty folder
   nexmark    every Nexmark query in batch mode, two partitions, two threads, its view computed and dropped
   duckdb     totals per user over the same JSON file, kappa run and DuckDB in turn
@@ -351,6 +352,14 @@ c.execute("COPY (SELECT i::INTEGER AS id, 'region_' || (i % 20) AS region, (1 + 
         self.note(f"bytes of state: a group {size / groups:.0f}, a row of a view of four columns {kept / events:.0f}, a row of a join's side {join / events / 2:.0f}, "
                   f"a row of a top-N {top / events:.0f}")
 
+    def keyed(self):
+        program = pathlib.Path(self.kappa).parent / "src/hash_aggregate_bench"
+        for groups in (100, 1_000_000, 10_000_000):
+            self.warm_memory()
+            out = subprocess.run([program, str(max(self.events, 2 * groups)), str(groups)], check=True, capture_output=True, text=True).stdout
+            first, again = re.findall(r"([\d.]+) M rows/s", out)
+            self.note(f"{groups:>10} text keys, one core, count and two sums: {first} M rows/s while they are new, {again} afterwards")
+
     def startup(self):
         times = []
         for turn in range(5):
@@ -383,7 +392,7 @@ def main():
     parser.add_argument("--flink", type=pathlib.Path, help="folder of a kit that runs Flink: nexmark runs it over the same JSON files, in turn")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "duckdb", "analytics", "nexmark"]
+    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "keyed", "duckdb", "analytics", "nexmark"]
     names = arguments.names or every
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)
