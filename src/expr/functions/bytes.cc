@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "expr/functions/message_digest.h"
 #include "expr/functions/register.h"
-#include "expr/functions/sha2.h"
 #include "expr/rowwise.h"
 
 namespace kappa::expr {
@@ -61,6 +61,14 @@ Result<std::string> Overlay(View bytes, View with, int64_t start, int64_t length
   return out += bytes.substr(static_cast<size_t>(std::clamp<int64_t>(start - 1 + length, 0, size)));
 }
 
+template <int kBits> void RegisterDigest(Registry& registry) {
+  registry.Function(fmt::format("sha{}", kBits), "bytea -> bytea", Rowwise([](View bytes) {
+                      static const MessageDigest digest(fmt::format("SHA2-{}", kBits).c_str());
+                      return digest(bytes);
+                    }),
+                    fmt::format("SHA-{} hash", kBits));
+}
+
 }  // namespace
 
 void RegisterBytes(Registry& registry) {
@@ -89,10 +97,10 @@ void RegisterBytes(Registry& registry) {
   registry.Function("overlay", "bytea, bytea, int4, int4 -> bytea",
                     Rowwise([](View bytes, View with, int32_t start, int32_t length) { return Overlay(bytes, with, start, length); }),
                     "so many bytes from a position on replaced");
-  registry.Function("sha224", "bytea -> bytea", Rowwise([](View bytes) { return Sha224(bytes); }), "SHA-224 hash");
-  registry.Function("sha256", "bytea -> bytea", Rowwise([](View bytes) { return Sha256(bytes); }), "SHA-256 hash");
-  registry.Function("sha384", "bytea -> bytea", Rowwise([](View bytes) { return Sha384(bytes); }), "SHA-384 hash");
-  registry.Function("sha512", "bytea -> bytea", Rowwise([](View bytes) { return Sha512(bytes); }), "SHA-512 hash");
+  RegisterDigest<224>(registry);
+  RegisterDigest<256>(registry);
+  RegisterDigest<384>(registry);
+  RegisterDigest<512>(registry);
 }
 
 }  // namespace kappa::expr

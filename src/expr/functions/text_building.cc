@@ -6,7 +6,7 @@
 
 #include "data/utf8.h"
 #include "expr/cast.h"
-#include "expr/functions/md5.h"
+#include "expr/functions/message_digest.h"
 #include "expr/functions/register.h"
 #include "expr/functions/utf8.h"
 #include "expr/quoting.h"
@@ -274,20 +274,23 @@ Result<std::string> DecodeHex(View text) {
   return out;
 }
 
+std::string EncodeHex(View bytes) {
+  std::string out;
+  for (char c : bytes) {
+    out += kHexDigits[static_cast<uint8_t>(c) >> 4];
+    out += kHexDigits[static_cast<uint8_t>(c) & 15];
+  }
+  return out;
+}
+
 Error UnknownEncoding(View name) { return Error(sqlstate::kInvalidParameterValue, fmt::format("unrecognized encoding: \"{}\"", name)); }
 
 Result<std::string> Encode(View bytes, View encoding) {
   const std::string name = Lower(encoding);
   if (name == "base64") return EncodeBase64(bytes);
-  std::string out;
-  if (name == "hex") {
-    for (char c : bytes) {
-      out += kHexDigits[static_cast<uint8_t>(c) >> 4];
-      out += kHexDigits[static_cast<uint8_t>(c) & 15];
-    }
-    return out;
-  }
+  if (name == "hex") return EncodeHex(bytes);
   if (name != "escape") return UnknownEncoding(encoding);
+  std::string out;
   for (char c : bytes) {
     const auto byte = static_cast<uint8_t>(c);
     if (byte == 0 || byte >= 0x80) out += fmt::format("\\{:03o}", byte);
@@ -361,7 +364,11 @@ void RegisterTextBuilding(Registry& registry) {
                     }),
                     "bytes of a text in UTF8");
   for (View type : {"text", "bytea"}) {
-    registry.Function("md5", fmt::format("{} -> text", type), Rowwise([](View bytes) { return Md5Hex(bytes); }), "MD5 hash in hexadecimal");
+    registry.Function("md5", fmt::format("{} -> text", type), Rowwise([](View bytes) {
+                        static const MessageDigest digest("MD5");
+                        return EncodeHex(digest(bytes));
+                      }),
+                      "MD5 hash in hexadecimal");
   }
 }
 
