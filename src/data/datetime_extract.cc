@@ -128,6 +128,18 @@ std::optional<int64_t> DatePart(DateField field, int64_t days) {
   }
 }
 
+// The fields that depend on the time of day alone; nullopt for others.
+FieldValue TimePart(DateField field, int64_t time) {
+  switch (field) {
+    case DateField::kMicroseconds: return Numeric(time % kMicrosPerMinute);
+    case DateField::kMilliseconds: return Numeric(time % kMicrosPerMinute, 3);
+    case DateField::kSecond: return Numeric(time % kMicrosPerMinute, 6);
+    case DateField::kMinute: return Numeric(time / kMicrosPerMinute % 60);
+    case DateField::kHour: return Numeric(time / kMicrosPerHour);
+    default: return std::nullopt;
+  }
+}
+
 bool IsMonotonic(DateField field) {
   switch (field) {
     case DateField::kYear:
@@ -150,19 +162,11 @@ FieldValue OfInfinity(DateField field, bool positive) {
 Result<FieldValue> LocalPart(DateField field, int64_t local) {
   int64_t days = FloorDiv(local, kMicrosPerDay);
   int64_t time = local - days * kMicrosPerDay;
-  switch (field) {
-    case DateField::kMicroseconds: return FieldValue(Numeric(time % kMicrosPerMinute));
-    case DateField::kMilliseconds: return FieldValue(Numeric(time % kMicrosPerMinute, 3));
-    case DateField::kSecond: return FieldValue(Numeric(time % kMicrosPerMinute, 6));
-    case DateField::kMinute: return FieldValue(Numeric(time / kMicrosPerMinute % 60));
-    case DateField::kHour: return FieldValue(Numeric(time / kMicrosPerHour));
-    case DateField::kJulian: {
-      KAPPA_ASSIGN_OR_RETURN(Numeric fraction, Divide(Numeric(time), Numeric(kMicrosPerDay)));
-      KAPPA_ASSIGN_OR_RETURN(Numeric julian, Add(Numeric(days - kFirstDay), fraction));
-      return FieldValue(julian);
-    }
-    default: return FieldValue(Numeric(*DatePart(field, days)));
-  }
+  if (FieldValue part = TimePart(field, time)) return part;
+  if (field != DateField::kJulian) return FieldValue(Numeric(*DatePart(field, days)));
+  KAPPA_ASSIGN_OR_RETURN(Numeric fraction, Divide(Numeric(time), Numeric(kMicrosPerDay)));
+  KAPPA_ASSIGN_OR_RETURN(Numeric julian, Add(Numeric(days - kFirstDay), fraction));
+  return FieldValue(julian);
 }
 
 int64_t StartOfDay(CivilDate date) { return DaysFromCivil(date) * kMicrosPerDay; }
@@ -281,15 +285,9 @@ Result<FieldValue> ExtractDate(DateField field, std::string_view unit, int32_t d
 }
 
 Result<FieldValue> ExtractTime(DateField field, std::string_view unit, int64_t time) {
-  switch (field) {
-    case DateField::kMicroseconds: return FieldValue(Numeric(time % kMicrosPerMinute));
-    case DateField::kMilliseconds: return FieldValue(Numeric(time % kMicrosPerMinute, 3));
-    case DateField::kSecond: return FieldValue(Numeric(time % kMicrosPerMinute, 6));
-    case DateField::kMinute: return FieldValue(Numeric(time / kMicrosPerMinute % 60));
-    case DateField::kHour: return FieldValue(Numeric(time / kMicrosPerHour));
-    case DateField::kEpoch: return FieldValue(Numeric(time, 6));
-    default: return UnitNotSupported(unit, TypeId::kTime);
-  }
+  if (field == DateField::kEpoch) return FieldValue(Numeric(time, 6));
+  if (FieldValue part = TimePart(field, time)) return part;
+  return UnitNotSupported(unit, TypeId::kTime);
 }
 
 Result<FieldValue> ExtractInterval(DateField field, std::string_view unit, const Interval& interval) {

@@ -537,6 +537,8 @@ class BatchRun {
       stats.kept = view.store != nullptr;
       if (!view.store) continue;
       std::vector<data::ChangeBatch> parts = std::exchange(view.last, {});
+      ops::Digest digest = view.store->digest();
+      stats.rows = view.store->row_count();
       if (parts.empty()) {
         std::vector<int> columns(static_cast<size_t>(view.schema.size()));
         std::iota(columns.begin(), columns.end(), 0);
@@ -544,14 +546,12 @@ class BatchRun {
           parts.emplace_back(std::move(batch));
           return true;
         });
-      }
-      std::vector<ops::Digest> digests(parts.size());
-      pool_.ParallelFor(static_cast<int>(parts.size()),
-                        [&](int i) { digests[static_cast<size_t>(i)] = ops::DigestOf(parts[static_cast<size_t>(i)]); });
-      ops::Digest digest;
-      for (size_t i = 0; i < parts.size(); ++i) {
-        digest.sum += digests[i].sum;
-        stats.rows += parts[i].rows;
+      } else {
+        std::vector<ops::Digest> digests(parts.size());
+        pool_.ParallelFor(static_cast<int>(parts.size()),
+                          [&](int i) { digests[static_cast<size_t>(i)] = ops::DigestOf(parts[static_cast<size_t>(i)]); });
+        for (const ops::Digest& of_part : digests) digest.sum += of_part.sum;
+        for (const data::ChangeBatch& part : parts) stats.rows += part.rows;
       }
       stats.digest = digest.ToString();
       const data::Batch rows = Sorted(parts.empty() ? data::EmptyBatch(view.schema) : data::Concatenate(parts).AsBatch());

@@ -218,6 +218,15 @@ Kernel TruncateFast(bool in_session, Kernel slow) {
   };
 }
 
+/// extract and date_part of a type whose fields depend on nothing but the value.
+template <typename T, auto kExtract> void RegisterExtract(Registry& registry, View name, TypeId type, const char* description) {
+  registry.Function("extract", fmt::format("text, {} -> numeric", name),
+                    WithUnit<T>(type, [](EvalContext&, DateField field, View unit, T value) { return kExtract(field, unit, value); }), description);
+  registry.Function("date_part", fmt::format("text, {} -> float8", name),
+                    WithUnit<T>(type, [](EvalContext&, DateField field, View unit, T value) { return ToDouble(kExtract(field, unit, value)); }),
+                    description);
+}
+
 void RegisterFields(Registry& registry) {
   registry.Function(
       "date_trunc", "text, timestamp -> timestamp",
@@ -246,31 +255,13 @@ void RegisterFields(Registry& registry) {
                     "interval cut to a field");
 
   const char* extract = "a field of a time: year, month, day, hour, dow, epoch, ...";
-  registry.Function(
-      "extract", "text, time -> numeric",
-      WithUnit<int64_t>(TypeId::kTime, [](EvalContext&, DateField field, View name, int64_t time) { return data::ExtractTime(field, name, time); }),
-      extract);
-  registry.Function("date_part", "text, time -> float8",
-                    WithUnit<int64_t>(TypeId::kTime, [](EvalContext&, DateField field, View name,
-                                                        int64_t time) { return ToDouble(data::ExtractTime(field, name, time)); }),
-                    extract);
-  registry.Function("extract", "text, timestamp -> numeric",
-                    WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
-                                                             int64_t time) { return data::ExtractTimestamp(field, name, time); }),
-                    extract);
+  RegisterExtract<int64_t, data::ExtractTime>(registry, "time", TypeId::kTime, extract);
+  RegisterExtract<int64_t, data::ExtractTimestamp>(registry, "timestamp", TypeId::kTimestamp, extract);
   registry.Function("extract", "text, timestamptz -> numeric", WithUnit<int64_t>(TypeId::kTimestamptz, ExtractInSession), extract).Session();
   registry.Function(
       "extract", "text, date -> numeric",
       WithUnit<int32_t>(TypeId::kDate, [](EvalContext&, DateField field, View name, int32_t date) { return data::ExtractDate(field, name, date); }),
       extract);
-  registry.Function("extract", "text, interval -> numeric",
-                    WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name,
-                                                             Interval value) { return data::ExtractInterval(field, name, value); }),
-                    extract);
-  registry.Function("date_part", "text, timestamp -> float8",
-                    WithUnit<int64_t>(TypeId::kTimestamp, [](EvalContext&, DateField field, View name,
-                                                             int64_t time) { return ToDouble(data::ExtractTimestamp(field, name, time)); }),
-                    extract);
   registry
       .Function("date_part", "text, timestamptz -> float8",
                 WithUnit<int64_t>(TypeId::kTimestamptz, [](EvalContext& context, DateField field, View name,
@@ -284,10 +275,7 @@ void RegisterFields(Registry& registry) {
                                         return ToDouble(data::ExtractTimestamp(field, name, time));
                                       }),
                     extract);
-  registry.Function("date_part", "text, interval -> float8",
-                    WithUnit<Interval>(TypeId::kInterval, [](EvalContext&, DateField field, View name,
-                                                             Interval value) { return ToDouble(data::ExtractInterval(field, name, value)); }),
-                    extract);
+  RegisterExtract<Interval, data::ExtractInterval>(registry, "interval", TypeId::kInterval, extract);
 
   for (View type : {"timestamp", "timestamptz"}) {
     registry.Function("date_bin", fmt::format("interval, {0}, {0} -> {0}", type),

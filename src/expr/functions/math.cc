@@ -85,9 +85,8 @@ double CosDegreesFirstQuadrant(double x) {
   if (x <= 60) return 1 - (1.0 - std::cos(x * std::numbers::pi / 180)) / kOneMinusCos60 / 2;
   return std::sin((90 - x) * std::numbers::pi / 180) / kSin30 / 2;
 }
-Result<double> SinDegrees(double x) {
-  if (std::isnan(x)) return x;
-  if (std::isinf(x)) return InputOutOfRange();
+/// Makes a finite angle one of 0 to 180 degrees, for functions that change their sign with the angle's: 1, or -1 where it does.
+int FoldHalfTurn(double& x) {
   x = std::fmod(x, 360);
   int sign = 1;
   if (x < 0) {
@@ -98,6 +97,12 @@ Result<double> SinDegrees(double x) {
     x = 360 - x;
     sign = -sign;
   }
+  return sign;
+}
+Result<double> SinDegrees(double x) {
+  if (std::isnan(x)) return x;
+  if (std::isinf(x)) return InputOutOfRange();
+  const int sign = FoldHalfTurn(x);
   if (x > 90) x = 180 - x;
   return sign * SinDegreesFirstQuadrant(x);
 }
@@ -118,16 +123,7 @@ Result<double> CosDegrees(double x) {
 template <bool cotangent> Result<double> TanDegrees(double x) {
   if (std::isnan(x)) return x;
   if (std::isinf(x)) return InputOutOfRange();
-  x = std::fmod(x, 360);
-  int sign = 1;
-  if (x < 0) {
-    x = -x;
-    sign = -sign;
-  }
-  if (x > 180) {
-    x = 360 - x;
-    sign = -sign;
-  }
+  int sign = FoldHalfTurn(x);
   if (x > 90) {
     x = 180 - x;
     sign = -sign;
