@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -29,6 +30,25 @@ size_t Distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
+}
+
+/// Properties from a file, so that a password is no argument. Empty lines and those that begin with "#" are passed over.
+Result<std::map<std::string, std::string>> ReadConfig(const std::string& path) {
+  std::map<std::string, std::string> out;
+  if (path.empty()) return out;
+  std::ifstream file(path);
+  if (!file) return Error(sqlstate::kUndefinedFile, fmt::format("could not read the client configuration \"{}\"", path));
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (line.empty() || line.front() == '#') continue;
+    const size_t equals = line.find('=');
+    if (equals == line.npos) {
+      return Error(sqlstate::kInvalidParameterValue, fmt::format("client configuration \"{}\", line {}: no \"=\"", path, number))
+          .Hint("Write properties of librdkafka, one a line: sasl.username=ann");
+    }
+    out[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return out;
 }
 
 }  // namespace
@@ -63,6 +83,7 @@ Result<std::unique_ptr<KafkaHandle>> KafkaHandle::Connect(const BrokerAddress& a
   auto handle = std::unique_ptr<KafkaHandle>(new KafkaHandle());
   KAPPA_ASSIGN_OR_RETURN(handle->broker_, ResolveBroker(address));
   handle->on_delivery_ = std::move(on_delivery);
+  KAPPA_ASSIGN_OR_RETURN(const Settings given, ReadConfig(address.config));
 
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char error[512] = "";
@@ -70,6 +91,7 @@ Result<std::unique_ptr<KafkaHandle>> KafkaHandle::Connect(const BrokerAddress& a
     return rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK;
   };
   bool good = set("bootstrap.servers", handle->broker_) && set("client.id", "kappa") && set("log.queue", "true");
+  for (const auto& [name, value] : given) good = good && set(name, value);
   for (const auto& [name, value] : settings) good = good && set(name, value);
   if (!good) {
     rd_kafka_conf_destroy(conf);
@@ -104,7 +126,9 @@ Error KafkaHandle::Unreachable(rd_kafka_resp_err_t error) const {
   rd_kafka_poll(handle_, 0);  // brings the reason, if there is one
   return Error(sqlstate::kConnectionFailure, fmt::format("could not reach a Kafka broker at \"{}\"", broker_))
       .Detail(last_log_.empty() ? std::string(rd_kafka_err2str(error)) + "." : last_log_ + ".")
-      .Hint("Is \"kappa serve\" running? Name its data folder with --data, or its address with --broker.");
+      .Hint(
+          "Is \"kappa serve\" running? Name its data folder with --data, its address with --broker, and what it asks of clients with "
+          "--client-config.");
 }
 
 Result<std::vector<TopicMetadata>> KafkaHandle::ListTopics() {

@@ -18,6 +18,7 @@ namespace kappa::cli {
 struct BrokerAddress {
   std::string broker;  // host:port; wins over the folder
   std::string data;    // data folder whose endpoints.json is read
+  std::string config;  // file of librdkafka's properties, "name=value" lines; may be empty
 };
 /// Fails with connection_failure when nothing serves the folder.
 Result<std::string> ResolveBroker(const BrokerAddress& address);

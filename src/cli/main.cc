@@ -6,6 +6,7 @@
 #include "cli/run.h"
 #include "cli/serve.h"
 #include "cli/topic.h"
+#include "cli/user.h"
 #include "cli/views.h"
 
 namespace kappa::cli {
@@ -20,6 +21,7 @@ int Main(int argc, char** argv) {
       "  kappa compare VIEW 1 2               two versions, row by row\n"
       "  kappa promote VIEW 2                 switch; kappa rollback VIEW switches back\n"
       "  kappa verify VIEW                    prove that a replay gives the same rows\n"
+      "  kappa user add NAME                  who may connect, when the server asks\n"
       "  kappa run FILE.sql --input ..        the same SQL over files, without a server\n",
       "kappa"};
   app.set_version_flag("--version", "kappa 0.1.0");
@@ -30,6 +32,7 @@ int Main(int argc, char** argv) {
   AddRunCommand(app, &run);
   AddViewCommands(app, &run);
   AddTopicCommands(app, &run);
+  AddUserCommands(app, &run);
   AddGenerateCommand(app, &run);
   try {
     app.parse(argc, argv);

@@ -8,6 +8,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/client.h"
+#include "cli/client_complaints.h"
+#include "cli/serve_security.h"
 #include "engine/engine.h"
 #include "format/decoder.h"
 #include "io/folder.h"
@@ -38,6 +40,7 @@ struct ServeOptions {
   group::GroupOptions groups;
   txn::TransactionOptions transactions;
   int default_partitions = 1;
+  SecurityOptions security;
   bool insecure = false;
   bool quiet = false;
 };
@@ -49,6 +52,8 @@ std::string KafkaMetricsText(const serve::KafkaMetrics& metrics, const log::Comp
   };
   add("kappa_kafka_connections_total", "counter", "Kafka connections accepted.", metrics.connections_total.load());
   add("kappa_kafka_connections_open", "gauge", "Kafka connections open.", metrics.connections_open.load());
+  add("kappa_kafka_authentications_total", "counter", "Kafka clients that proved who they are.", metrics.authentications.load());
+  add("kappa_kafka_authentication_failures_total", "counter", "Kafka clients that failed to.", metrics.authentication_failures.load());
   add("kappa_kafka_requests_total", "counter", "Kafka requests.", metrics.requests.load());
   add("kappa_kafka_received_bytes_total", "counter", "Bytes received from Kafka clients.", metrics.bytes_in.load());
   add("kappa_kafka_sent_bytes_total", "counter", "Bytes sent to Kafka clients.", metrics.bytes_out.load());
@@ -82,6 +87,11 @@ int Serve(const ServeOptions& options) {
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of that write, not the end
   io::RaiseOpenFileLimit();
 
+  auto security = Security::Load(options.security, options.data);
+  if (!security.ok()) return Fail(security.error());
+  if ((*security)->reloads()) sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
   engine::EngineOptions engine_options;
   engine_options.folder = options.data;
   engine_options.threads = options.threads;
@@ -105,6 +115,10 @@ int Serve(const ServeOptions& options) {
   kafka_options.address = options.kafka;
   kafka_options.advertised_address = options.advertise;
   kafka_options.insecure = options.insecure;
+  (*security)->Apply(kafka_options);
+  kafka_options.on_client_error = [complaints = std::make_shared<ClientComplaints>("Kafka")](std::string_view peer, std::string_view reason) {
+    complaints->Add(peer, reason);
+  };
   kafka_options.auto_create_config.partitions = options.default_partitions;
   kafka_options.log_folder = options.data + "/log";
   kafka_options.change_topic = [&](const std::string& name, const std::function<Status()>& change) { return (*engine)->ChangeTopic(name, change); };
@@ -134,7 +148,7 @@ int Serve(const ServeOptions& options) {
     std::fflush(stdout);
   }
   int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) (*security)->Reload();
   if (!options.quiet) {
     fmt::print("stopping\n");
     std::fflush(stdout);
@@ -215,7 +229,8 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
   AddLogOptions(*command, *options);
-  command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback; there is no authentication yet");
+  AddSecurityOptions(*command, options->security);
+  command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback for listeners without encryption or authentication");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([options, run] { *run = [options] { return Serve(*options); }; });
 }

@@ -215,6 +215,9 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
     command->add_option("--data", arguments->address.data, "Data folder of a running \"kappa serve\", whose address is taken")
         ->type_name("DIR")
         ->envname("KAPPA_DATA");
+    command->add_option("--client-config", arguments->address.config, "Properties of librdkafka, one a line: user and password, certificates")
+        ->type_name("FILE")
+        ->envname("KAPPA_KAFKA_CONFIG");
     command->callback([arguments, run, action = std::move(action)] { *run = [arguments, action] { return action(*arguments); }; });
     return command;
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "serve/kafka/fetch_sessions.h"
 #include "serve/kafka/fetch_waiters.h"
 
@@ -53,9 +54,10 @@ template <class Request> bool Broker::Decode(const RequestHeader& header, std::s
   return false;
 }
 
-Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
+Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
   const Endpoint& advertised = client.advertised;
   metrics_.requests.fetch_add(1, std::memory_order_relaxed);
+  if (client.authentication.takes_bare_message()) return Authenticate(nullptr, frame, client, reply);
   std::string_view body;
   Result<RequestHeader> decoded = DecodeHeader(frame, body);
   if (!decoded.ok()) {
@@ -71,6 +73,13 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
   }
   if (header.api == nullptr) {
     reply({.close = fmt::format("request {} in version {} is not supported", header.key, header.version)});
+    return Pace::kWait;
+  }
+
+  if (header.api->key != ApiKey::kSaslHandshake && header.api->key != ApiKey::kSaslAuthenticate &&
+      client.authentication.Blocks(clock_.SteadyMicros())) {
+    const char* why = client.authentication.pending() ? "before authentication" : "after the end of its session";
+    reply({.close = fmt::format("{} request {}", header.api->name, why)});
     return Pace::kWait;
   }
 
@@ -203,9 +212,39 @@ Pace Broker::Handle(std::string_view frame, const Client& client, Reply reply) {
         response.brokers.push_back({kNodeId, advertised.host, advertised.port, std::nullopt});
         return response;
       });
+    case ApiKey::kSaslHandshake:
+      return answer(SaslHandshakeRequest(), false,
+                    [&client, version = header.version](const auto& request) { return client.authentication.Handshake(version, request); });
+    case ApiKey::kSaslAuthenticate: {
+      SaslAuthenticateRequest request;
+      if (!Decode(header, body, request, reply)) return Pace::kWait;
+      return Authenticate(&header, request.message.bytes, client, reply);
+    }
     case ApiKey::kApiVersions: break;  // handled above
   }
   KAPPA_CHECK(false);
+}
+
+Pace Broker::Authenticate(const RequestHeader* header, std::string_view message, Client& client, const Reply& reply) {
+  Answer answer;
+  SaslAuthenticateResponse response = client.authentication.Authenticate(message, clock_.SteadyMicros(), answer.close);
+  if (header != nullptr) {
+    answer.frame = EncodeFrame(*header, response);
+  } else if (answer.close.empty()) {  // a bare message's answer is bare too, and a failure has none
+    ByteWriter writer;
+    writer.Big(static_cast<int32_t>(response.message.bytes.size()));
+    writer.Bytes(response.message.bytes);
+    answer.frame = {writer.Take()};
+  }
+  if (!answer.close.empty()) {
+    metrics_.authentication_failures.fetch_add(1);
+    // Later, so that passwords cannot be tried quickly.
+    runtime_.After(options_.failure_delay_ms, [reply, answer = std::move(answer)] { reply(answer); });
+    return Pace::kWait;
+  }
+  if (!client.authentication.exchanging()) metrics_.authentications.fetch_add(1);
+  reply(std::move(answer));
+  return Pace::kWait;
 }
 
 std::shared_ptr<log::Topic> Broker::FindTopic(const std::string& name, Code& error) const {

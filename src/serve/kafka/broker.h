@@ -12,6 +12,7 @@
 #include "io/clock.h"
 #include "log/log.h"
 #include "serve/kafka/admin_messages.h"
+#include "serve/kafka/authentication.h"
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
@@ -37,7 +38,7 @@ class Runtime {
 /// The outcome of one request.
 struct Answer {
   Frame frame;         // empty: the client expects no answer (acks = 0)
-  std::string close;   // not empty: close the connection, for this reason
+  std::string close;   // not empty: close the connection after the frame, for this reason
 };
 /// Called exactly once for each request, from any thread, perhaps before Handle returns.
 using Reply = std::function<void(Answer)>;
@@ -50,10 +51,12 @@ struct Endpoint {
   std::string host;
   int32_t port = 0;
 };
-/// Who asks.
+/// Who asks. Of one connection, on its strand.
 struct Client {
+  explicit Client(const KafkaServerOptions& options) : authentication(options) {}
   std::string host;     // its address
   Endpoint advertised;  // where it is told that the server is
+  Authentication authentication;
 };
 /// Takes the response to one request, now or later.
 template <class Response> using Respond = std::function<void(Response)>;
@@ -71,13 +74,15 @@ class Broker {
   ~Broker();
 
   /// Handles one frame (without its length). `frame` need not outlive the call.
-  Pace Handle(std::string_view frame, const Client& client, Reply reply);
+  Pace Handle(std::string_view frame, Client& client, Reply reply);
   /// Answers all waiting fetches with what they have and all members that wait for their group, and from now on lets none wait.
   void StopWaiting();
 
  private:
   template <class Request> bool Decode(const RequestHeader& header, std::string_view body, Request& request, const Reply& reply);
 
+  /// One message of the client's exchange; `header` is null when it came without.
+  Pace Authenticate(const RequestHeader* header, std::string_view message, Client& client, const Reply& reply);
   /// `refused`: for all of it.
   void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply);
   void Fetch(const RequestHeader& header, FetchRequest request, Reply reply);

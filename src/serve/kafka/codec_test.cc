@@ -8,6 +8,7 @@
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
+#include "serve/kafka/sasl_messages.h"
 #include "serve/kafka/transaction_messages.h"
 #include "serve/kafka/wire_client.h"
 
@@ -178,6 +179,10 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorRequest{.key = "g"});
   ThereAndBack(ApiKey::kFindCoordinator, FindCoordinatorResponse{.message = "m", .host = "h"});
   ThereAndBack(ApiKey::kApiVersions, ApiVersionsRequest{"n", "v"});
+  ThereAndBack(ApiKey::kSaslHandshake, SaslHandshakeRequest{"PLAIN"});
+  ThereAndBack(ApiKey::kSaslHandshake, SaslHandshakeResponse{Code::kNone, {"PLAIN", "SCRAM-SHA-256"}});
+  ThereAndBack(ApiKey::kSaslAuthenticate, SaslAuthenticateRequest{{"n,,n=ann,r=x"}});
+  ThereAndBack(ApiKey::kSaslAuthenticate, SaslAuthenticateResponse{Code::kNone, "text", {"v=x"}, 0});
   ThereAndBack(ApiKey::kApiVersions,
                ApiVersionsResponse{
                    .apis = {{ApiKey::kFetch, 1, 2}}, .supported_features = {{"f", 0, 2}}, .finalized_epoch = 7, .finalized_features = {{"f", 2, 1}}});

@@ -10,6 +10,7 @@
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
 #include "serve/kafka/record_messages.h"
+#include "serve/kafka/sasl_messages.h"
 #include "serve/kafka/transaction_messages.h"
 
 namespace kappa::serve::kafka {
@@ -83,6 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kDescribeProducers: Check<DescribeProducersRequest>(*header, body); break;
     case ApiKey::kDescribeTransactions: Check<DescribeTransactionsRequest>(*header, body); break;
     case ApiKey::kListTransactions: Check<ListTransactionsRequest>(*header, body); break;
+    case ApiKey::kSaslHandshake: Check<SaslHandshakeRequest>(*header, body); break;
+    case ApiKey::kSaslAuthenticate: Check<SaslAuthenticateRequest>(*header, body); break;
     case ApiKey::kDescribeCluster: Check<DescribeClusterRequest>(*header, body); break;
   }
   return 0;

@@ -7,11 +7,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "auth/sasl.h"
 #include "base/error.h"
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "serve/net/tls.h"
 #include "txn/transactions.h"
 
 namespace kappa::serve {
@@ -19,11 +22,20 @@ namespace kappa::serve {
 struct KafkaServerOptions {
   std::string address = "127.0.0.1:9092";  // "host:port"; port 0 takes a free one
   std::string flag = "--kafka";            // the command line option that sets it, for hints
-  bool insecure = false;                   // allow an address that is not loopback (there is no authentication yet)
+  bool insecure = false;                   // allow an address that is not loopback without TLS and authentication
   /// "host:port" that clients are told to connect to. Empty: the address at which each client reached this server.
   std::string advertised_address;
   std::string cluster_id = "kappa";
   int io_threads = 2;
+
+  // Who may connect. `tls` and `users` must outlive the server.
+  const Tls* tls = nullptr;                   // not null: every connection is encrypted
+  auth::Users* users = nullptr;               // not null: clients authenticate before anything else
+  std::vector<auth::Mechanism> mechanisms;    // that are offered then
+  bool plain_without_tls = false;             // allow the mechanism PLAIN on connections that are not encrypted
+  int64_t authentication_timeout_ms = 10'000; // from the connection to the end of TLS's handshake and of the authentication
+  int64_t session_lifetime_ms = 0;            // after which a client must authenticate again; 0: never
+  int64_t failure_delay_ms = 100;             // before a failed authentication is answered
 
   // Limits. Memory that clients can make the server hold is at most in_flight_bytes_max, plus 64 KiB for each connection, plus one
   // batch for each fetch that waits to be written.
@@ -61,6 +73,7 @@ struct KafkaMetrics {
   std::atomic<int64_t> connections_open{0}, in_flight_bytes{0};
   std::atomic<uint64_t> bytes_in{0}, bytes_out{0};                  // on the wire
   std::atomic<uint64_t> records_in{0}, batch_bytes_in{0}, batch_bytes_out{0};  // accepted by Produce; given by Fetch
+  std::atomic<uint64_t> authentications{0}, authentication_failures{0};
   std::atomic<int64_t> fetch_sessions{0};
   std::atomic<uint64_t> fetch_sessions_evicted{0}, fetches_incremental{0};
   std::atomic<uint64_t> produce_errors{0}, client_errors{0};        // refused partitions of Produce; connections closed for malformed requests
