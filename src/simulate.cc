@@ -40,7 +40,7 @@ int main(int count, char** arguments) {
     if (!ok) return Usage();
   }
   const auto begin = std::chrono::steady_clock::now();
-  uint64_t digest = 0, acknowledged = 0, crashes = 0, power_cuts = 0, calls = 0;
+  uint64_t digest = 0, acknowledged = 0, committed = 0, crashes = 0, power_cuts = 0, calls = 0;
   for (uint64_t ran = 0; ran < seeds; ++ran) {
     if (kappa::Status set = kappa::io::SetFailpoints(failpoints); !set.ok()) {
       fmt::print(stderr, "simulate: {}\n", set.ToString());
@@ -49,6 +49,7 @@ int main(int count, char** arguments) {
     const kappa::sim::Outcome outcome = kappa::sim::Simulate(seed + ran);
     digest ^= outcome.digest;
     acknowledged += outcome.acknowledged;
+    committed += outcome.committed;
     crashes += outcome.crashes;
     power_cuts += outcome.power_cuts;
     calls += outcome.disk_calls;
@@ -58,7 +59,9 @@ int main(int count, char** arguments) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print(
-      "simulate: seeds {} to {}, digest {:016x}: all held; {} batches acknowledged, {} crashes ({} power cuts), {} changes of the disk, {:.1f} s\n",
-      seed, seed + seeds - 1, digest, acknowledged, crashes, power_cuts, calls, seconds);
+      "simulate: seeds {} to {}, digest {:016x}: all held; {} batches acknowledged, {} transactions committed, {} crashes ({} power cuts), {} "
+      "changes "
+      "of the disk, {:.1f} s\n",
+      seed, seed + seeds - 1, digest, acknowledged, committed, crashes, power_cuts, calls, seconds);
   return expect_violation ? 1 : 0;
 }

@@ -21,9 +21,7 @@ def suites(build):
     for program in sorted(build.glob("src/*_test")):
         yield f"unit-{program.name}", [str(program), "--gtest_brief=1"]
     yield "sim", [str(build / "src/simulate"), "--seeds", "200"]
-    # A program that breaks its promises must not pass (failpoints: src/io/failpoint.h).
-    for broken in ("sync", "file_sync", "dir_sync", "dedupe", "early_ack"):
-        yield f"sim-without-{broken}", [str(build / "src/simulate"), "--seeds", "200", "--failpoints", f"{broken}:1+:skip", "--expect-violation"]
+    yield "sim-mutants", [sys.executable, "test/sim_mutants.py", "--simulate", str(build / "src/simulate")]
     yield "slt", [sys.executable, "test/slt.py", "--kappa", kappa, "--config", "all"]
     yield "oracle", [sys.executable, "test/oracle.py", "--kappa", kappa]
     yield "fuzz-sql", [sys.executable, "test/fuzz_sql.py", "--kappa", kappa, "--cases", "2000"]

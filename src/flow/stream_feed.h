@@ -85,7 +85,6 @@ class StreamFeed {
   StreamSpec spec_;
   std::shared_ptr<log::Topic> topic_;
   std::vector<int> columns_;
-  int time_at_ = -1;  // index of the event time in what is decoded
   size_t batch_rows_;
   std::vector<log::Offset> positions_;
   StreamClock clock_;

@@ -22,11 +22,21 @@ inline constexpr int kFailpointSkip = -1;
 
 /// Counts a passing of `name`. Returns 0, or the errno that the caller must behave as if it had got, or kFailpointSkip.
 /// Names in use: append_write (records), write, read, sync (segments), file_sync (whole small files), open, create, rename, unlink, dir_sync, truncate,
-/// mkdir, list, size. Faults of the log's own, with skip: dedupe (take no batch for a duplicate), early_ack (acknowledge before the sync).
+/// mkdir, list, size. Faults of the log's own, with skip: dedupe (take no batch for a duplicate), early_ack (acknowledge before the sync); more are
+/// asked for by Without.
 inline int Failpoint(std::string_view name) {
   if (!internal::failpoints_armed.load(std::memory_order_relaxed)) [[likely]]
     return 0;
   return internal::PassFailpoint(name);
+}
+
+/// Whether a test took this rule out of the program (`skip`), to prove that it would notice: see test/sim_mutants.py. Not so in release builds.
+inline bool Without([[maybe_unused]] std::string_view rule) {
+#ifdef NDEBUG
+  return false;
+#else
+  return Failpoint(rule) == kFailpointSkip;
+#endif
 }
 
 /// Replaces all failpoints (and their counts) by those of `spec`, in the form of the environment variable; "" disarms.

@@ -17,6 +17,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "io/failpoint.h"
 #include "io/folder.h"
 #include "io/folder_lock.h"
 #include "log/partition_log.h"
@@ -183,7 +184,7 @@ Status LogOnDisk::Open() {
   for (const std::string& name : staged) KAPPA_RETURN_IF_ERROR(io::RemoveTree(Staging() + "/" + name));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(TopicsFolder()));
   KAPPA_ASSIGN_OR_RETURN(std::vector<std::string> names, io::ListFolder(TopicsFolder()));
-  if (!clean) KAPPA_RETURN_IF_ERROR(SyncNames(names));
+  if (!clean && !io::Without("names_sync")) KAPPA_RETURN_IF_ERROR(SyncNames(names));
   for (const std::string& name : names) {
     if (!IsValidTopicName(name)) {
       return Error(sqlstate::kDataCorrupted, "folder \"" + TopicsFolder() + "\" holds \"" + name + "\", which is no topic").Hint("Move it away.");
@@ -269,7 +270,7 @@ Result<int64_t> LogOnDisk::NextProducerId() {
   std::lock_guard lock(producer_ids_mutex_);
   if (next_producer_id_ == producer_ids_end_) {
     int64_t end = producer_ids_end_ + kProducerIdsBlock;
-    KAPPA_RETURN_IF_ERROR(WriteProducerIds(end));
+    if (!io::Without("producer_ids")) KAPPA_RETURN_IF_ERROR(WriteProducerIds(end));
     producer_ids_end_ = end;
   }
   return next_producer_id_++;

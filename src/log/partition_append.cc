@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/bytes.h"
+#include "io/failpoint.h"
 #include "log/codec.h"
 #include "log/partition_log.h"
 
@@ -129,6 +130,7 @@ AppendResult PartitionLog::Append(std::string_view batches, std::function<void(K
       return Refuse(error, why);
     }
     if (duplicate.base_offset >= 0) {
+      if (io::Without("duplicate_offset")) duplicate.base_offset = end_offset();
       waiting_.push_back({duplicate.next_offset, std::move(on_durable)});
       shared_->commit.Enqueue(shared_from_this());
       return duplicate;
@@ -179,7 +181,7 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   bool intact = true;
   Status written = active->Append(pieces, bytes, intact);
   if (!written.ok()) {
-    producers_.NoteRefused(batches[0].header, steady_ms);
+    if (!io::Without("refused")) producers_.NoteRefused(batches[0].header, steady_ms);
     if (!intact) stopped_ = static_cast<int16_t>(KafkaError::kKafkaStorageError);  // until a restart has recovered the tail
     bool full_disk = written.error().Is(sqlstate::kDiskFull);
     return Refuse(KafkaError::kKafkaStorageError, full_disk ? "no space left on device" : written.error().message());
@@ -196,6 +198,7 @@ AppendResult PartitionLog::Write(std::vector<BatchAt>& batches, std::function<vo
   result.next_offset = offset;
   waiting_.push_back({offset, std::move(on_durable)});
   end_offset_.store(offset, std::memory_order_release);
+  if (io::Without("read_durable")) PublishDurable(*active, offset, position);
   shared_->commit.Enqueue(shared_from_this());
   return result;
 }
@@ -246,7 +249,7 @@ AppendResult PartitionLog::EndTransaction(int64_t producer_id, int16_t epoch, bo
 Status PartitionLog::Roll() {
   std::shared_ptr<Segment> old = Active();
   const Offset end = end_offset();
-  io::AbortOnSyncFailure(old->Sync());
+  if (!io::Without("roll_sync")) io::AbortOnSyncFailure(old->Sync());
   auto created = Segment::Create(folder_, topic_, index_, end, start_offset());
   if (!created.ok()) {
     // A full disk or a shortage of descriptors refuses this append; the next one tries again.

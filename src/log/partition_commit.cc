@@ -70,7 +70,7 @@ bool PartitionLog::Commit() {
   if (end > synced) {
     io::AbortOnSyncFailure(file->Sync());
     // Unsynced, the mark rides along with the next commit. Should the process die now, the page cache still has it.
-    [[maybe_unused]] Status marked = segment->WriteMark(end, bytes, max_timestamp, last_append_ms, start_offset());
+    if (!io::Without("mark")) { [[maybe_unused]] Status marked = segment->WriteMark(end, bytes, max_timestamp, last_append_ms, start_offset()); }
     std::lock_guard lock(append_mutex_);
     synced_end_ = std::max(synced_end_, end);
   }
@@ -142,7 +142,7 @@ Status PartitionLog::DeleteBeforeLocked(Offset offset) {
     dropped.assign(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(keep));
   }
   io::AbortOnSyncFailure(active->Sync());
-  KAPPA_RETURN_IF_ERROR(active->MarkLogStart(start));
+  if (!io::Without("log_start")) KAPPA_RETURN_IF_ERROR(active->MarkLogStart(start));
   io::AbortOnSyncFailure(active->Sync());
   start_offset_.store(start, std::memory_order_release);
   {

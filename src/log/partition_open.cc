@@ -1,6 +1,7 @@
 // Opening a partition after a clean stop or a crash: the chain of segments, the torn tail, producer state.
 #include <algorithm>
 
+#include "io/failpoint.h"
 #include "io/folder.h"
 #include "log/batch_scanner.h"
 #include "log/partition_log.h"
@@ -84,7 +85,7 @@ Status PartitionLog::CheckChain() {
     KAPPA_RETURN_IF_ERROR(RemoveFiles(*segments_[0]));
     segments_.erase(segments_.begin());
   }
-  KAPPA_RETURN_IF_ERROR(RemoveCovered());
+  if (!io::Without("covered")) KAPPA_RETURN_IF_ERROR(RemoveCovered());
   if (segments_.front()->base() > start) {
     return Error(sqlstate::kDataCorrupted, "partition folder \"" + folder_ + "\" lacks a segment file")
         .Detail("Records from offset " + std::to_string(start) + " on are expected, the first file begins at " +
@@ -130,7 +131,7 @@ Status PartitionLog::RecoverTail(Segment& segment, bool active) {
   BatchScanner scanner(*opened.file, from.position, file_bytes);
   Offset expected = from.offset;
   while (true) {
-    KAPPA_ASSIGN_OR_RETURN(auto found, scanner.Next(scanner.next_position() >= checked_from));
+    KAPPA_ASSIGN_OR_RETURN(auto found, scanner.Next(scanner.next_position() >= checked_from && !io::Without("tail_checksum")));
     if (found == BatchScanner::Found::kEnd) break;
     // A segment with a successor was synced whole before that was made.
     const bool below_mark = !active || scanner.position() < mark.durable_bytes;
@@ -153,12 +154,12 @@ Status PartitionLog::RecoverTail(Segment& segment, bool active) {
   if (end_bytes < file_bytes) KAPPA_RETURN_IF_ERROR(segment.CutAt(end_bytes));
   if (end_bytes > mark.durable_bytes || end_bytes < file_bytes) {
     // Pages that a failed sync left "clean" in the cache would survive a mere fsync unwritten: write them again.
-    KAPPA_RETURN_IF_ERROR(segment.Rewrite(mark.durable_bytes, end_bytes));
-    KAPPA_RETURN_IF_ERROR(opened.file->Sync());
+    if (!io::Without("tail_rewrite")) KAPPA_RETURN_IF_ERROR(segment.Rewrite(mark.durable_bytes, end_bytes));
+    if (!io::Without("tail_sync")) KAPPA_RETURN_IF_ERROR(opened.file->Sync());
     int64_t append_ms = end_bytes > mark.durable_bytes ? shared_->NowMs() : mark.last_append_ms;
     segment.NoteAppendTime(append_ms);
     KAPPA_RETURN_IF_ERROR(segment.WriteMark(expected, end_bytes, segment.max_timestamp(), append_ms, mark.log_start_offset));
-    KAPPA_RETURN_IF_ERROR(opened.file->Sync());
+    if (!io::Without("tail_sync")) KAPPA_RETURN_IF_ERROR(opened.file->Sync());
   }
   segment.SetWritten(end_bytes);
   segment.Publish(expected, end_bytes);
@@ -191,6 +192,7 @@ Result<Offset> PartitionLog::RestoreProducers(Offset end) {
 }
 
 Status PartitionLog::ReplayProducers(Offset from) {
+  if (io::Without("producers_replay")) return {};
   const int64_t now_ms = shared_->NowMs(), steady_ms = shared_->SteadyMs();
   std::string control;
   for (const auto& segment : segments_) {

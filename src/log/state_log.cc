@@ -1,5 +1,6 @@
 #include "log/state_log.h"
 
+#include "io/failpoint.h"
 #include "log/record_batch.h"
 
 namespace kappa::log {
@@ -80,7 +81,7 @@ void StateLog::WhenDurable(std::function<void()> work) {
   {
     std::lock_guard lock(waiting_->mutex);
     // The records become visible before their callbacks run, and those take this lock: what is queued here is not missed.
-    if (partition_ != nullptr && partition_->durable_end() < waiting_->appended_end) {
+    if (partition_ != nullptr && partition_->durable_end() < waiting_->appended_end && !io::Without("state_durable")) {
       waiting_->queue.push_back({waiting_->appended_end, std::move(work)});
       return;
     }

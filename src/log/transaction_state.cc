@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "io/failpoint.h"
+
 namespace kappa::log {
 
 bool ReadResult::PassesOver(const BatchHeader& batch) const {
@@ -23,6 +25,7 @@ KafkaError TransactionStates::Begin(int64_t producer_id, int16_t epoch) {
 }
 
 KafkaError TransactionStates::Check(const BatchHeader& header) const {
+  if (io::Without("transaction_begun")) return KafkaError::kNone;
   const auto found = open_.find(header.producer_id);
   if (found == open_.end()) return header.is_transactional() ? KafkaError::kInvalidTxnState : KafkaError::kNone;
   if (header.producer_epoch < found->second.epoch) return KafkaError::kInvalidProducerEpoch;

@@ -260,6 +260,33 @@ void History::NoteAppended(TransactionHistory& transaction, const std::vector<st
   for (const std::string& value : values) transaction.values[transactional_values_.at(value).second].told_offset = offset++;
 }
 
+log::Offset History::NewOffset(TransactionHistory& transaction, int32_t partition) {
+  std::vector<TransactionHistory*>& offsets = group_offsets_[partition];
+  transaction.group_offset = static_cast<log::Offset>(offsets.size());
+  offsets.push_back(&transaction);
+  return transaction.group_offset;
+}
+
+log::Offset History::OffsetToBeSeen(int32_t partition) const {
+  log::Offset newest = -1;
+  if (auto found = group_offsets_.find(partition); found != group_offsets_.end()) {
+    for (const TransactionHistory* transaction : found->second) {
+      if (transaction->committed || transaction->seen) newest = transaction->group_offset;
+    }
+  }
+  return newest;
+}
+
+void History::NoteGroupOffset(int32_t partition, log::Offset at_least, log::Offset offset, bool changing) {
+  const std::string name = "transactional offset of " + Name(partition) + ": ";
+  Require(changing || offset >= at_least,
+          name + "it is " + std::to_string(offset) + ", but the transaction that commits " + std::to_string(at_least) + " was committed or seen");
+  if (offset < 0) return;
+  TransactionHistory& transaction = *group_offsets_.at(partition).at(static_cast<size_t>(offset));
+  Require(transaction.commit_asked, name + "it is " + std::to_string(offset) + ", but " + transaction.name + " was never to be committed");
+  transaction.seen = true;
+}
+
 /// Whose records readers of committed records see in these batches.
 std::vector<std::pair<log::Offset, TransactionHistory*>> History::CommittedIn(const log::ReadResult& read, log::Offset from,
                                                                               std::vector<std::string>& values) {
@@ -339,6 +366,10 @@ size_t History::acknowledged() const {
   return count;
 }
 
+size_t History::committed() const {
+  return static_cast<size_t>(std::ranges::count_if(transactions_, [](const auto& transaction) { return transaction->committed; }));
+}
+
 uint64_t History::Digest() const {
   uint64_t hash = 0;
   for (const auto& [partition, list] : producers_) {
@@ -348,6 +379,10 @@ uint64_t History::Digest() const {
   }
   for (const auto& [partition, commits] : commits_) {
     for (log::Offset offset : commits.accepted) hash = CombineHash(hash, static_cast<uint64_t>(offset));
+  }
+  for (const auto& transaction : transactions_) {
+    hash = CombineHash(hash, (transaction->committed ? 2u : 0u) + (transaction->seen ? 1u : 0u));
+    for (const TransactionHistory::Value& value : transaction->values) hash = CombineHash(hash, static_cast<uint64_t>(value.told_offset));
   }
   return hash;
 }

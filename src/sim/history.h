@@ -45,8 +45,8 @@ struct CommitHistory {
   size_t told = 0;
 };
 
-/// One transaction of a producer. Readers may see its records only once it was asked to commit; who was told that it has committed must find
-/// them; and they see all of them or none.
+/// One transaction of a producer. Readers may see its records, and the offset that it commits for a group, only once it was asked to commit; who was
+/// told that it has committed must find them; and they see all of them or none.
 struct TransactionHistory {
   struct Value {
     std::string text;
@@ -55,9 +55,10 @@ struct TransactionHistory {
   };
   std::string name;
   std::vector<Value> values;
+  log::Offset group_offset = -1;  // that it commits for a group; -1: none
   bool commit_asked = false;
   bool committed = false;  // the server told so
-  bool seen = false;       // by a reader of committed records
+  bool seen = false;       // by a reader of committed records or offsets
 };
 
 /// Throws Violation from everything but the notes.
@@ -78,6 +79,12 @@ class History {
   /// The next record of the transaction.
   std::string NewValue(TransactionHistory& transaction, int32_t partition);
   void NoteAppended(TransactionHistory& transaction, const std::vector<std::string>& values, log::Offset offset);
+  /// The offset that the transaction is to commit for a partition of its producer's own: greater than all before.
+  log::Offset NewOffset(TransactionHistory& transaction, int32_t partition);
+  /// Whoever asks from now on must be given this offset at least (-1: perhaps none), or be told that a transaction changes it.
+  log::Offset OffsetToBeSeen(int32_t partition) const;
+  /// The group has this offset (-1: none); `changing`: a transaction that is not over has another.
+  void NoteGroupOffset(int32_t partition, log::Offset at_least, log::Offset offset, bool changing);
   /// A reader of committed records was given this.
   void NoteCommitted(int32_t partition, log::Offset from, const log::ReadResult& read);
   /// All that readers of committed records see, after a restart. `all_ended`: no transaction is open any more.
@@ -96,6 +103,8 @@ class History {
   /// Whether every batch that was begun is acknowledged.
   bool AllAcknowledged() const;
   size_t acknowledged() const;
+  /// How many transactions were told to have committed.
+  size_t committed() const;
   uint64_t Digest() const;
 
  private:
@@ -115,6 +124,7 @@ class History {
   std::map<int64_t, bool> producer_ids_;
   std::vector<std::unique_ptr<TransactionHistory>> transactions_;
   std::map<std::string, std::pair<TransactionHistory*, size_t>> transactional_values_;  // whose they are, and which of its values
+  std::map<int32_t, std::vector<TransactionHistory*>> group_offsets_;  // by partition and offset: whose it is
   std::map<int32_t, log::Offset> stable_told_;  // how far readers of committed records were told that they may read
 };
 

@@ -41,6 +41,7 @@ class Network {
     auto found = connections_.find(id);
     if (found == connections_.end()) return;
     found->second.cut = true;
+    found->second.slow = Chance(random_, 0.5) ? 0 : 0.98 + 0.018 * std::uniform_real_distribution<>()(random_);
     found->second.answers.clear();
     if (found->second.requests.empty()) connections_.erase(found);
   }
@@ -51,7 +52,7 @@ class Network {
   bool DeliverOne() {
     std::vector<std::pair<ConnectionId, bool>> ready;
     for (const auto& [id, connection] : connections_) {
-      if (!connection.requests.empty()) ready.emplace_back(id, true);
+      if (!connection.requests.empty() && !Chance(random_, connection.slow)) ready.emplace_back(id, true);
       if (!connection.answers.empty()) ready.emplace_back(id, false);
     }
     if (ready.empty()) return false;
@@ -64,12 +65,15 @@ class Network {
     message();
     return true;
   }
-  /// A connection that is up, by chance; -1 without any.
+  /// A connection that is up, by chance, rather one with a request under way; -1 without any.
   ConnectionId Any() const {
-    std::vector<ConnectionId> up;
+    std::vector<ConnectionId> up, sending;
     for (const auto& [id, connection] : connections_) {
-      if (!connection.cut) up.push_back(id);
+      if (connection.cut) continue;
+      up.push_back(id);
+      if (!connection.requests.empty()) sending.push_back(id);
     }
+    if (!sending.empty() && Chance(random_, 0.5)) return sending[Below(random_, sending.size())];
     return up.empty() ? -1 : up[Below(random_, up.size())];
   }
 
@@ -77,6 +81,7 @@ class Network {
   struct Connection {
     std::deque<Message> requests, answers;
     bool cut = false;
+    double slow = 0;  // what is under way takes longer, or very long
   };
   Random& random_;
   std::map<ConnectionId, Connection> connections_;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kInFlightMax = 5;
 constexpr size_t kCodecs = 5;
+constexpr double kBeginsAnew = 0.005;  // with another id, when all is answered
 constexpr uint64_t kKeys = 10;  // of each producer for the compacted topic
 
 class Producer final : public Client {
@@ -26,7 +27,12 @@ class Producer final : public Client {
     if (id_ < 0) return AskForId();
     if (draining_ || in_flight_ >= kInFlightMax) return;
     if (next_ == history_.batches.size()) {
-      if (!world_.producing) return;
+      begins_anew_ |= Chance(world_.random, kBeginsAnew);
+      if (begins_anew_ && in_flight_ == 0) {
+        id_ = -1;
+        begins_anew_ = false;
+      }
+      if (!world_.producing || begins_anew_ || id_ < 0) return;
       MakeBatch();
     }
     Send(next_++);
@@ -130,6 +136,7 @@ class Producer final : public Client {
   Network::ConnectionId connection_ = -1;
   int64_t id_ = -1;
   bool id_asked_ = false;
+  bool begins_anew_ = false;
   int32_t next_sequence_ = 0;
   Answers answers_;       // that the server has to give on connection answering_
   Network::ConnectionId answering_ = -1;

@@ -14,6 +14,9 @@ namespace kappa::sim {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
+// Changes of names are rare, and the moments around them matter: so much likelier is a death, for so many calls from one on.
+constexpr double kNamesCrashWeight = 10;
+constexpr int kCallsAfterNames = 20;
 
 uint64_t SectorOf(uint64_t position) { return position / kSectorBytes; }
 
@@ -34,10 +37,22 @@ void SimulatedDisk::Dirty(Node& file, uint64_t sector) {
 void SimulatedDisk::Step(const char* call, const std::string& what) {
   ++calls_;
   history_ = Hash64(what, Hash64(call, history_));
-  if (calls_ == dies_at_call || Chance(random_, faults.crash)) {
+  if (calls_ == dies_at_call || Crashes()) {
     KillProcess();
     throw SimulatedCrash{std::string("killed in ") + call};
   }
+}
+
+/// A change of names: this and the next calls are likelier to be the last.
+void SimulatedDisk::NamesStep(const char* call, const std::string& what) {
+  calls_after_names_ = kCallsAfterNames;
+  Step(call, what);
+}
+
+bool SimulatedDisk::Crashes() {
+  const double weight = calls_after_names_ > 0 ? kNamesCrashWeight : 1;
+  if (calls_after_names_ > 0) --calls_after_names_;
+  return Chance(random_, faults.crash * weight);
 }
 
 void SimulatedDisk::KillProcess() {
@@ -90,7 +105,7 @@ int SimulatedDisk::Open(const std::string& path, int flags, int& descriptor) {
   if (parent == nullptr) return ENOENT;
   auto found = parent->names.find(name);
   if ((flags & O_CREAT) != 0) {
-    Step("create", path);
+    NamesStep("create", path);
     if (found != parent->names.end() && (flags & O_EXCL) != 0) return EEXIST;
     if (found == parent->names.end()) {
       if (Chance(random_, faults.full)) return ENOSPC;
@@ -134,7 +149,7 @@ int SimulatedDisk::Write(int descriptor, uint64_t position, const iovec* pieces,
   if (calls_ == dies_at_call) crash = true;
   else if (Chance(random_, faults.write_fails)) error = EIO;
   else if (Chance(random_, faults.full)) error = ENOSPC;
-  else crash = Chance(random_, faults.crash);
+  else crash = Crashes();
   // What fails, and what a death interrupts, has written any part; a call that succeeds may write less than it was asked.
   const bool part = error != 0 || crash || Chance(random_, 0.02);
   if (part) data.resize(error != 0 || crash ? Below(random_, data.size() + 1) : 1 + Below(random_, data.size()));
@@ -216,7 +231,7 @@ int SimulatedDisk::Size(int descriptor, uint64_t& bytes) {
 
 int SimulatedDisk::Rename(const std::string& from, const std::string& to) {
   if (dead_) return 0;
-  Step("rename", from + " " + to);
+  NamesStep("rename", from + " " + to);
   std::string from_name, to_name;
   NodePtr from_parent = ParentOf(from, from_name), to_parent = ParentOf(to, to_name);
   if (from_parent == nullptr || to_parent == nullptr || !from_parent->names.contains(from_name)) return ENOENT;
@@ -235,7 +250,7 @@ int SimulatedDisk::Unlink(const std::string& path) {
   std::string name;
   NodePtr parent = ParentOf(path, name);
   if (parent == nullptr || !parent->names.contains(name)) return ENOENT;
-  Step("unlink", path);
+  NamesStep("unlink", path);
   if (parent->names[name]->folder) return EISDIR;
   parent->names.erase(name);
   changes_.push_back({.from = parent.get(), .from_name = name, .kept = {parent}});
@@ -248,7 +263,7 @@ int SimulatedDisk::MakeFolder(const std::string& path) {
   NodePtr parent = ParentOf(path, name);
   if (parent == nullptr) return ENOENT;
   if (parent->names.contains(name)) return EEXIST;
-  Step("mkdir", path);
+  NamesStep("mkdir", path);
   if (Chance(random_, faults.full)) return ENOSPC;
   auto folder = std::make_shared<Node>();
   folder->folder = true;
@@ -309,7 +324,7 @@ Status SimulatedDisk::RemoveTree(const std::string& folder) {
   }
   std::string name;
   NodePtr parent = ParentOf(folder, name);
-  Step("rmdir", folder);
+  NamesStep("rmdir", folder);
   parent->names.erase(name);
   changes_.push_back({.from = parent.get(), .from_name = name, .kept = {parent}});
   return {};
@@ -379,13 +394,13 @@ void SimulatedDisk::Files(const NodePtr& folder, const std::string& path, std::v
   }
 }
 
-std::optional<std::pair<std::string, uint64_t>> SimulatedDisk::RotBit(const std::string& part) {
+std::optional<std::pair<std::string, uint64_t>> SimulatedDisk::RotBit(const std::string& part, uint64_t from) {
   std::vector<std::pair<std::string, NodePtr>> files;
   Files(root_, "", files);
-  std::erase_if(files, [&](const auto& file) { return file.second->bytes.empty() || file.first.find(part) == std::string::npos; });
+  std::erase_if(files, [&](const auto& file) { return file.second->bytes.size() <= from || file.first.find(part) == std::string::npos; });
   if (files.empty()) return std::nullopt;
   auto& [path, node] = files[Below(random_, files.size())];
-  const uint64_t position = Below(random_, node->bytes.size());
+  const uint64_t position = from + Below(random_, node->bytes.size() - from);
   const char flipped = static_cast<char>(node->bytes[position] ^ static_cast<char>(1 << Below(random_, 8)));
   node->bytes[position] = flipped;
   if (position < node->durable_bytes.size()) node->durable_bytes[position] = flipped;

@@ -51,8 +51,8 @@ class SimulatedDisk final : public io::Disk {
   void KillProcess();
   /// The power is gone: of what was not synced, any part may be there. Implies KillProcess.
   void CutPower();
-  /// Flips one bit of a file whose path contains `part`, durably: the path and the position, or none when there is no such file with a byte.
-  std::optional<std::pair<std::string, uint64_t>> RotBit(const std::string& part);
+  /// Flips one bit at or behind `from` of a file whose path contains `part`, durably: the path and the position, or none when there is no such file.
+  std::optional<std::pair<std::string, uint64_t>> RotBit(const std::string& part, uint64_t from);
   /// Of all that the disk has now, and of everything that was ever asked of it.
   uint64_t Digest() const;
   /// How many calls changed something.
@@ -86,7 +86,7 @@ class SimulatedDisk final : public io::Disk {
     bool folder = false;
     // of a file
     std::string bytes, durable_bytes;
-    std::set<uint64_t> dirty;                // numbers of sectors
+    std::set<uint64_t> dirty;  // numbers of sectors
     std::set<uint64_t>* dirtied = nullptr;  // during a sync: those that were written meanwhile
     uint64_t syncs = 0;
     // of a folder
@@ -103,6 +103,8 @@ class SimulatedDisk final : public io::Disk {
   };
 
   void Step(const char* call, const std::string& what);
+  void NamesStep(const char* call, const std::string& what);
+  bool Crashes();
   static void Dirty(Node& file, uint64_t sector);
   NodePtr Find(const std::string& path) const;
   NodePtr ParentOf(const std::string& path, std::string& name) const;
@@ -120,8 +122,9 @@ class SimulatedDisk final : public io::Disk {
   std::map<int, NodePtr> open_;
   int next_descriptor_ = 3;
   int first_alive_ = 3;  // descriptors below are of processes that died
-  bool dead_ = false;    // until BeginProcess
+  bool dead_ = false;  // until BeginProcess
   bool in_sync_ = false;
+  int calls_after_names_ = 0;  // how many are still near a change of names
   uint64_t calls_ = 0;
   uint64_t history_ = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "io/disk.h"
+#include "log/segment_format.h"
 
 namespace kappa::sim {
 namespace {
@@ -14,8 +15,11 @@ constexpr int32_t kPartitions = 2;
 constexpr int32_t kAllPartitions[] = {0, 1, kCompactedPartition};
 constexpr int kProducersOfPartition = 2;
 constexpr int kConsumers = 3;
-constexpr int kTransactionalProducers = 2;
-constexpr int kStepsMin = 500, kStepsMore = 2500;
+constexpr int kCommittedReaders = 2;
+constexpr int kStepsMin = 1000, kStepsMore = 6000;
+constexpr int kStormSteps = 60;         // after a crash the next one may follow this soon
+constexpr int64_t kRetentionMs = 7ll * 24 * 3600 * 1000;
+constexpr uint64_t kLeapMicros = 400ull * 24 * 3600 * 1'000'000;
 constexpr int kStartsMax = 12;          // with faults; then the disk is well, so that the run goes on
 constexpr int kFinishingSteps = 20'000;  // more than enough for a healthy server to answer all
 
@@ -26,10 +30,16 @@ class Simulation {
       for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, partition));
     }
     for (int i = 0; i < kProducersOfPartition; ++i) clients_.push_back(MakeProducer(world_, kCompactedPartition));
-    for (int i = 0; i < kTransactionalProducers; ++i) clients_.push_back(MakeTransactionalProducer(world_, "t" + std::to_string(i)));
-    clients_.push_back(MakeCommittedReader(world_));
     for (int i = 0; i < kConsumers; ++i) clients_.push_back(MakeConsumer(world_, kPartitions));
-    slow_syncs_ = Chance(random(), 0.5) ? 0.3 : 0;
+    others_ = clients_.size();
+    for (int32_t i = 0; i < kTransactionalProducers; ++i) clients_.push_back(MakeTransactionalProducer(world_, i));
+    for (int i = 0; i < kCommittedReaders; ++i) clients_.push_back(MakeCommittedReader(world_));
+    const bool calm = Chance(random(), 0.3);  // few die, so that much is under way at once
+    if (calm) faults_.crash = 0;
+    storms_ = calm ? 0 : 0.2;
+    slow_syncs_ = Chance(random(), 0.7) ? 0.4 : 0;
+    transactional_ = Chance(random(), 0.6) ? 0.85 : 0.25;
+    strikes_decisions_ = !calm && Chance(random(), 0.7) ? 0.02 : 0;
     deletes_ = Chance(random(), 0.5);
   }
 
@@ -39,6 +49,7 @@ class Simulation {
       const int steps = kStepsMin + static_cast<int>(Below(random(), kStepsMore));
       for (int i = 0; i < steps; ++i) Survive([&] { Step(); });
       Finish();
+      if (Chance(random(), 0.5)) CheckAll();
       Rot();
     } catch (const Violation& violation) { outcome_.violation = violation.text; }
     world_.disk.KillProcess();  // what is taken down now writes nothing
@@ -46,6 +57,7 @@ class Simulation {
     world_.server.reset();
     outcome_.digest = CombineHash(world_.disk.Digest(), world_.history.Digest());
     outcome_.acknowledged = world_.history.acknowledged();
+    outcome_.committed = world_.history.committed();
     outcome_.disk_calls = world_.disk.calls();
     return outcome_;
   }
@@ -55,7 +67,11 @@ class Simulation {
 
   DiskFaults ChooseFaults() {
     auto some = [&](double often) { return Chance(random(), 0.5) ? often : 0.0; };
-    return {.crash = some(0.003), .sync_fails = some(0.002), .write_fails = some(0.003), .read_fails = some(0.003), .full = some(0.01)};
+    return {.crash = some(Chance(random(), 0.5) ? 0.002 : 0.0003),
+            .sync_fails = some(0.002),
+            .write_fails = some(0.003),
+            .read_fails = some(0.003),
+            .full = some(0.01)};
   }
 
   /// Runs `work`; when the server dies in it, or of it, brings it up again.
@@ -69,6 +85,7 @@ class Simulation {
 
   void NoteCrash() {
     ++outcome_.crashes;
+    storm_steps_ = Chance(random(), storms_) ? 1 + static_cast<int>(Below(random(), kStormSteps)) : 0;
     world_.disk.KillProcess();
     world_.disk.during_sync = nullptr;
     if (world_.server != nullptr) *world_.server->alive = false;
@@ -82,6 +99,7 @@ class Simulation {
 
   /// Opens the log as often as it takes: it may die again, or meet a failing disk. Then checks what it holds.
   void Start() {
+    JumpWall(-static_cast<int64_t>(leapt_us_));  // a clock that is wrong at the start is believed: who could tell?
     for (int attempt = 0;; ++attempt) {
       world_.disk.BeginProcess();
       world_.disk.faults = attempt < kStartsMax ? faults_ : DiskFaults();
@@ -128,7 +146,7 @@ class Simulation {
                                    .compact = true,
                                    .delete_retention_ms = static_cast<int64_t>(Below(random(), 3) * 1000),
                                    .min_cleanable_dirty_ratio = 0.1};
-    if (!make(kTopic, {.partitions = kPartitions, .segment_bytes = 16 << 10}, server->topic)) return false;
+    if (!make(kTopic, {.partitions = kPartitions, .segment_bytes = 16 << 10, .retention_ms = kRetentionMs}, server->topic)) return false;
     if (!make(kCompactedTopic, compact, server->compacted)) return false;
     if (!make(kTransactionalTopic, {.partitions = kTransactionalPartitions, .segment_bytes = 16 << 10}, server->transactional)) return false;
     topics_made_ = true;
@@ -166,7 +184,7 @@ class Simulation {
   void Check() {
     world_.history.CheckLog(*world_.server->topic);
     world_.history.CheckCompacted(world_.server->compacted->partition(0));
-    world_.history.CheckTransactions(*world_.server->transactional, false);
+    CheckTransactions(false);
     const group::Group* group = world_.server->coordinator->FindGroup(kGroup);
     for (int32_t i = 0; i < kPartitions; ++i) {
       const group::CommittedOffset* offset = group == nullptr ? nullptr : group->FindOffset(kTopic, i);
@@ -174,35 +192,67 @@ class Simulation {
     }
   }
 
+  void CheckTransactions(bool all_ended) {
+    const group::Group* group = world_.server->coordinator->FindGroup(kGroup);
+    for (int32_t i = 0; i < kTransactionalProducers; ++i) {
+      const group::CommittedOffset* offset = group == nullptr ? nullptr : group->FindOffset(kTransactionalTopic, i);
+      const bool changing = group != nullptr && group->IsChanging(kTransactionalTopic, i);
+      Require(!changing || !all_ended, "a transaction has an offset of a group that nobody knows");
+      world_.history.NoteGroupOffset(i, world_.history.OffsetToBeSeen(i), offset == nullptr ? -1 : offset->offset, changing);
+    }
+    world_.history.CheckTransactions(*world_.server->transactional, all_ended);
+  }
+
   /// One thing happens, anywhere.
   void Step() {
     world_.clock.Advance(static_cast<int64_t>(Below(random(), Chance(random(), 0.01) ? 7'000'000 : 10'000)));
+    if (storm_steps_ > 0 && --storm_steps_ == 0) throw SimulatedCrash{"killed soon after"};
+    if (Chance(random(), Danger())) throw SimulatedCrash{"killed while a transaction was decided"};
     const uint64_t which = Below(random(), 1000);
-    if (which < 400) world_.network.DeliverOne();
-    else if (which < 800) clients_[Below(random(), clients_.size())]->Act();
-    else if (which < 930) Commit();
+    if (which < 350) world_.network.DeliverOne();
+    else if (which < 630) AnyClient().Act();
+    else if (which < 880) Commit();
     else if (which < 970) Tick();
-    else if (which < 985) world_.network.Cut(world_.network.Any());
-    else if (which < 988) Delete();
+    else if (which < 982) world_.network.Cut(world_.network.Any());
+    else if (which < 985) Delete();
     else if (which < 990) Compact();
     else if (which < 992) Restart();
-    else if (which < 994) throw SimulatedCrash{"killed"};
+    else if (which < 993) throw SimulatedCrash{"killed"};
     else if (which < 996)
-      world_.clock.JumpWall((Chance(random(), 0.5) ? 1 : -1) * static_cast<int64_t>(Below(random(), 400ll * 24 * 3600 * 1'000'000)));
-    else world_.server->log->ApplyRetention([](const log::Partition&) { return log::Offset{0}; });
+      JumpWall(Chance(random(), 0.5) ? static_cast<int64_t>(Below(random(), kLeapMicros)) : -static_cast<int64_t>(Below(random(), leapt_us_)));
+    else world_.server->log->ApplyRetention([](const log::Partition& partition) { return partition.end_offset(); });
   }
 
-  /// What a sync thread does. While the disk takes its time, others go on.
+  Client& AnyClient() {
+    const bool transactional = Chance(random(), transactional_);
+    return *clients_[transactional ? others_ + Below(random(), clients_.size() - others_) : Below(random(), others_)];
+  }
+
+  void JumpWall(int64_t micros) {
+    world_.clock.JumpWall(micros);
+    leapt_us_ += static_cast<uint64_t>(micros);
+  }
+
+  /// How likely a death is now, for it is worth more between a transaction's decision and its end.
+  double Danger() const {
+    if (strikes_decisions_ == 0) return 0;
+    const auto deciding = [](const auto& entry) { return entry.second.deciding(); };
+    return std::ranges::any_of(world_.server->transactions->transactions(), deciding) ? strikes_decisions_ : 0;
+  }
+
+  /// What a sync thread does. While the disk takes its time, others go on, another sync thread too.
   void Commit() {
-    if (Chance(random(), slow_syncs_)) {
+    if (Chance(random(), Danger() > 0 ? 0.8 : slow_syncs_)) {
       world_.disk.during_sync = [this] {
-        for (uint64_t i = 1 + Below(random(), 8); i > 0; --i) {
-          if (Chance(random(), 0.01)) {
+        for (uint64_t i = 1 + Below(random(), Chance(random(), 0.2) ? 60 : 8); i > 0; --i) {
+          if (Chance(random(), 0.01 + Danger())) {
             world_.disk.KillProcess();
             throw SimulatedCrash{"killed during a sync"};
           }
-          if (Chance(random(), 0.5)) world_.network.DeliverOne();
-          else clients_[Below(random(), clients_.size())]->Act();
+          if (Chance(random(), 0.3)) world_.server->log->CommitOne();
+          else if (Chance(random(), 0.3)) Tick();
+          else if (Chance(random(), 0.5)) world_.network.DeliverOne();
+          else AnyClient().Act();
         }
       };
     }
@@ -239,16 +289,16 @@ class Simulation {
     Start();
   }
 
-  /// The faults end: all that was begun must be answered, and be there after one more restart.
+  /// The faults end: all that was begun must be answered.
   void Finish() {
     faults_ = {};
-    slow_syncs_ = 0;
+    slow_syncs_ = strikes_decisions_ = 0;
     world_.disk.faults = {};
     world_.producing = false;
     auto done = [&] { return world_.history.AllAcknowledged() && std::ranges::all_of(clients_, [](const auto& client) { return client->Done(); }); };
     for (int i = 0; i < kFinishingSteps && !done(); ++i) {
       world_.clock.Advance(1000);
-      if (!world_.network.DeliverOne()) clients_[Below(random(), clients_.size())]->Act();
+      if (!world_.network.DeliverOne()) AnyClient().Act();
       if (i % 4 == 0) Commit();
       if (i % 16 == 0) Tick();
       if (i == kFinishingSteps / 2) Restart();  // a partition that could not take a torn write back waits for that
@@ -256,17 +306,25 @@ class Simulation {
     Require(world_.history.AllAcknowledged(), "the faults are over, but not every batch is acknowledged");
     Require(done(), "the faults are over, but not every transaction has ended");
     Compact();
-    Restart();
-    world_.history.CheckTransactions(*world_.server->transactional, true);
   }
 
-  /// A bit of some file changes while nobody looks. The log may refuse to open or to read; it must not give other records, nor fewer.
+  /// All that was answered is there after one more restart, and no transaction is open.
+  void CheckAll() {
+    Restart();
+    CheckTransactions(true);
+  }
+
+  /// A bit of some file changes while nobody looks, after a clean stop or a kill. The log may refuse to open or to read; it must not give other records, nor fewer.
   void Rot() {
     std::map<int32_t, std::vector<std::pair<log::Offset, std::string>>> before;
     for (const int32_t i : kAllPartitions) before[i] = ReadAll(i, nullptr);
-    world_.server->log->Close();
+    if (Chance(random(), 0.2)) world_.server->log->Close();
+    else KillServer(*world_.server);
     world_.server.reset();
-    auto rotten = world_.disk.RotBit(Chance(random(), 0.7) ? ".seg" : "/log/");
+    world_.disk.BeginProcess();
+    auto rotten = Chance(random(), 0.6)   ? world_.disk.RotBit(".seg", log::kSegmentHeaderBytes)
+                  : Chance(random(), 0.5) ? world_.disk.RotBit(".seg", 0)
+                                          : world_.disk.RotBit("/log/", 0);
     if (!rotten.has_value()) return;
     const std::string where = "after a flipped bit at " + std::to_string(rotten->second) + " of " + rotten->first + ": ";
     world_.server = std::make_unique<Server>();
@@ -311,7 +369,13 @@ class Simulation {
   io::MountDisk mounted_;
   DiskFaults faults_;
   std::vector<std::unique_ptr<Client>> clients_;
+  size_t others_ = 0;  // of the clients so many have nothing to do with transactions: the first ones
+  double transactional_ = 0;  // how likely one of the rest is next
   double slow_syncs_ = 0;
+  double strikes_decisions_ = 0;
+  double storms_ = 0;
+  uint64_t leapt_us_ = 0;  // what the wall clock is ahead by; never behind, for then records are taken to be older than they are
+  int storm_steps_ = 0;  // until the next crash; 0: none is due
   bool deletes_ = false;
   bool topics_made_ = false;
   uint64_t members_ = 0;

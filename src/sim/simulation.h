@@ -24,6 +24,7 @@ inline constexpr const char* kTopic = "t";
 inline constexpr const char* kCompactedTopic = "c";
 inline constexpr const char* kTransactionalTopic = "x";
 inline constexpr int32_t kTransactionalPartitions = 2;
+inline constexpr int32_t kTransactionalProducers = 2;
 inline constexpr const char* kGroup = "g";
 
 /// What the server process has in memory; gone at a crash.
@@ -97,12 +98,13 @@ class Caller : public Client {
 
 std::unique_ptr<Client> MakeProducer(World& world, int32_t partition);
 std::unique_ptr<Client> MakeConsumer(World& world, int32_t partitions);
-std::unique_ptr<Client> MakeTransactionalProducer(World& world, const std::string& id);
+std::unique_ptr<Client> MakeTransactionalProducer(World& world, int32_t number);
 std::unique_ptr<Client> MakeCommittedReader(World& world);
 
 struct Outcome {
   uint64_t digest = 0;
   size_t acknowledged = 0;  // batches
+  size_t committed = 0;     // transactions
   size_t crashes = 0;
   size_t power_cuts = 0;
   uint64_t disk_calls = 0;

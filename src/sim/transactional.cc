@@ -1,4 +1,4 @@
-// A transactional producer, which begins anew after whatever goes wrong; and a reader of committed records.
+// A transactional producer, which begins anew after whatever goes wrong; and a reader of committed records and offsets.
 #include <set>
 
 #include "log/record_batch.h"
@@ -8,10 +8,12 @@ namespace kappa::sim {
 namespace {
 
 constexpr int32_t kTimeoutMs = 60'000;
+// How often the connection breaks as these are sent: they may come when the next transaction is open.
+constexpr double kBreaksWithBatch = 0.12, kBreaksWithOffset = 0.25;
 
 class TransactionalProducer final : public Caller {
  public:
-  TransactionalProducer(World& world, std::string id) : Caller(world), id_(std::move(id)) {}
+  TransactionalProducer(World& world, int32_t number) : Caller(world), id_("t" + std::to_string(number)), number_(number) {}
 
   void Act() override {
     if (world_.server == nullptr) return;
@@ -21,10 +23,13 @@ class TransactionalProducer final : public Caller {
     if (current_ == nullptr) {
       if (!world_.producing) return;
       current_ = &world_.history.AddTransaction(id_);
-      batches_left_ = 1 + static_cast<int>(Below(world_.random, 5));
+      batches_left_ = static_cast<int>(Below(world_.random, 4));
       commit_ = Chance(world_.random, 0.7);
       added_.clear();
+      group_ = Chance(world_.random, 0.6) || batches_left_ == 0 ? Offsets::kWanted : Offsets::kNone;
     }
+    if (group_ != Offsets::kNone && (batches_left_ == 0 || Chance(world_.random, 0.3)))
+      return group_ == Offsets::kWanted ? AddGroup() : CommitOffset();
     if (batches_left_ == 0) return End();
     const auto partition = static_cast<int32_t>(Below(world_.random, kTransactionalPartitions));
     return added_.contains(partition) ? Append(partition) : Add(partition);
@@ -73,6 +78,32 @@ class TransactionalProducer final : public Caller {
     });
   }
 
+  void AddGroup() {
+    Ask([this, identity = identity_](Server& server, Network::ConnectionId connection) {
+      server.transactions->AddGroup(id_, identity, kGroup, Answering(connection, [this](txn::TxnError error) {
+                                      if (error != txn::TxnError::kNone) return Refused("a group", error);
+                                      group_ = Offsets::kBegun;
+                                    }));
+    });
+  }
+
+  void CommitOffset() {
+    if (current_->group_offset < 0) world_.history.NewOffset(*current_, number_);
+    const group::OffsetToCommit offset{.topic = kTransactionalTopic, .partition = number_, .offset = current_->group_offset, .metadata = {}};
+    Ask([this, offset, identity = identity_](Server& server, Network::ConnectionId connection) {
+      const group::MemberClaim nobody{.group = kGroup, .generation = -1, .member_id = {}, .instance_id = {}};
+      server.coordinator->CommitInTransaction(nobody, identity.id, identity.epoch, {offset}, Answering(connection, [this](group::GroupError error) {
+                                                using enum group::GroupError;
+                                                if (error == kCoordinatorNotAvailable) return;
+                                                Require(error == kNone || error == kInvalidTxnState || error == kInvalidProducerEpoch,
+                                                        id_ + ": an offset gave error " + std::to_string(static_cast<int>(error)));
+                                                if (error == kNone) group_ = Offsets::kNone;
+                                                else Abandon();
+                                              }));
+    });
+    if (Chance(world_.random, kBreaksWithOffset)) world_.network.Cut(connection_);
+  }
+
   void Append(int32_t partition) {
     --batches_left_;
     log::BatchBuilder builder;
@@ -102,13 +133,14 @@ class TransactionalProducer final : public Caller {
       *offset = result.base_offset;
       if (result.error != log::KafkaError::kNone) answer(result.error);
     });
+    if (Chance(world_.random, kBreaksWithBatch)) world_.network.Cut(connection_);
   }
 
   void End() {
     if (commit_) current_->commit_asked = true;
     Ask([this, identity = identity_, transaction = current_, commit = commit_](Server& server, Network::ConnectionId connection) {
       server.transactions->End(id_, identity, commit, true,
-                               [this, transaction, commit,
+                               [transaction, commit,
                                 answer = Answering(connection,
                                                    [this](const txn::EndResult& result) {
                                                      if (result.error != txn::TxnError::kNone) return Refused("an end", result.error);
@@ -121,13 +153,17 @@ class TransactionalProducer final : public Caller {
     });
   }
 
+  enum class Offsets : uint8_t { kNone, kWanted, kBegun };
+
   const std::string id_;
+  const int32_t number_;  // also the partition for which it commits offsets
   bool known_ = false;  // has an epoch
   txn::ProducerIdentity identity_;
   int32_t sequences_[kTransactionalPartitions] = {};
   TransactionHistory* current_ = nullptr;
   int batches_left_ = 0;
   bool commit_ = false;
+  Offsets group_ = Offsets::kNone;  // kNone: it has none left to commit
   std::set<int32_t> added_;
 };
 
@@ -139,6 +175,28 @@ class CommittedReader final : public Caller {
     if (world_.server == nullptr) return;
     Reconnected();
     if (waiting_) return;
+    Chance(world_.random, 0.3) ? FetchOffset() : Read();
+  }
+
+ private:
+  void FetchOffset() {
+    const auto partition = static_cast<int32_t>(Below(world_.random, kTransactionalProducers));
+    Ask([this, partition](Server& server, Network::ConnectionId connection) {
+      const std::vector<group::TopicPartitions> asked{{kTransactionalTopic, {partition}}};
+      auto answer = Answering(connection, [] {});
+      server.coordinator->Fetch(
+          kGroup, asked,
+          [this, partition, answer, at_least = world_.history.OffsetToBeSeen(partition), alive = server.alive](const group::FetchedOffsets& fetched) {
+            if (!*alive) return;
+            const auto topic = fetched.find(kTransactionalTopic);
+            const group::CommittedOffset offset = topic == fetched.end() ? group::CommittedOffset() : topic->second.at(partition);
+            world_.history.NoteGroupOffset(partition, at_least, offset.offset, offset.changing);
+            answer();
+          });
+    });
+  }
+
+  void Read() {
     const auto partition = static_cast<int32_t>(Below(world_.random, kTransactionalPartitions));
     const size_t bytes = Below(world_.random, 20'000);
     Ask([this, partition, bytes, from = positions_[partition]](Server& server, Network::ConnectionId connection) {
@@ -150,13 +208,12 @@ class CommittedReader final : public Caller {
     });
   }
 
- private:
   log::Offset positions_[kTransactionalPartitions] = {};
 };
 
 }  // namespace
 
-std::unique_ptr<Client> MakeTransactionalProducer(World& world, const std::string& id) { return std::make_unique<TransactionalProducer>(world, id); }
+std::unique_ptr<Client> MakeTransactionalProducer(World& world, int32_t number) { return std::make_unique<TransactionalProducer>(world, number); }
 std::unique_ptr<Client> MakeCommittedReader(World& world) { return std::make_unique<CommittedReader>(world); }
 
 }  // namespace kappa::sim

@@ -79,7 +79,7 @@ void Coordinator::FinishLoading() {
       for (auto& [place, begun] : transaction.partitions) begun = participants_.Begin(place, transaction.producer) == TxnError::kNone;
       for (auto& [group, begun] : transaction.groups) begun = participants_.Begin(group, transaction.producer) == TxnError::kNone;
       Arm(transaction, now_us + int64_t{transaction.timeout_ms} * 1000);
-    } else if (transaction.deciding()) {
+    } else if (transaction.deciding() && !io::Without("decision_repeated")) {
       CarryOut(transaction);
     }
   }
@@ -296,10 +296,12 @@ TxnError Coordinator::Decide(Transaction& transaction, bool commit, const Produc
   decided.next_producer_id = next_producer_id;
   if (!Store(decided).ok()) return TxnError::kCoordinatorNotAvailable;
   transaction = std::move(decided);
-  WhenDurable([this, id = transaction.id] {
+  auto carry_out = [this, id = transaction.id] {
     Transaction* decided = Find(id);
     if (decided != nullptr && decided->deciding()) CarryOut(*decided);
-  });
+  };
+  if (io::Without("decision_durable")) inbox_->Push(carry_out);
+  else WhenDurable(carry_out);
   return TxnError::kNone;
 }
 
@@ -312,6 +314,7 @@ void Coordinator::CarryOut(Transaction& transaction) {
   auto ended = [this, id = transaction.id, inbox = inbox_](bool done) { inbox->Push([this, id, done] { OnEnded(id, done); }); };
   for (const auto& [place, begun] : transaction.partitions) participants_.End(place, decision, ended);
   for (const auto& [group, begun] : transaction.groups) participants_.End(group, decision, ended);
+  if (io::Without("ends_durable")) Complete(transaction);
 }
 
 void Coordinator::OnEnded(const std::string& id, bool done) {

@@ -1,5 +1,7 @@
 // Aggregates that need all their values, in an order: string_agg, array_agg, jsonb_agg, jsonb_object_agg, percentiles, mode, and the
 // ranks of rows that are not there.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
