@@ -118,14 +118,17 @@ Result<std::unique_ptr<Client>> Client::Connect(const ServerAddress& address) {
   if (colon == std::string::npos)
     return Error(sqlstate::kInvalidParameterValue, fmt::format("\"{}\" is not an address", target)).Hint("Write HOST:PORT.");
   const std::string host = target.substr(0, colon), port = target.substr(colon + 1);
-  const char* keys[] = {"host", "port", "user", "dbname", "application_name", "connect_timeout", "sslmode", "gssencmode", nullptr};
-  const char* values[] = {host.c_str(), port.c_str(), "kappa", "kappa", "kappa", "10", "disable", "disable", nullptr};
+  // Password, sslmode and certificates are libpq's to find: PGPASSWORD, ~/.pgpass, PGSSLMODE and others.
+  const char* user = std::getenv("PGUSER");
+  const char* keys[] = {"host", "port", "user", "dbname", "application_name", "connect_timeout", "gssencmode", nullptr};
+  const char* values[] = {host.c_str(), port.c_str(), user == nullptr ? "kappa" : user, "kappa", "kappa", "10", "disable", nullptr};
   auto impl = std::make_unique<Impl>();
   impl->connection = PQconnectdbParams(keys, values, 0);
   if (PQstatus(impl->connection) != CONNECTION_OK) {
     return Error(sqlstate::kConnectionFailure, fmt::format("could not connect to the server at {}", target))
         .Detail(std::string(PQerrorMessage(impl->connection)))
-        .Hint("Is it running? \"kappa serve\" starts it.");
+        .Hint(PQconnectionNeedsPassword(impl->connection) != 0 ? "Name the user in PGUSER, and the password in PGPASSWORD or in ~/.pgpass."
+                                                               : "Is it running? \"kappa serve\" starts it.");
   }
   PQsetNoticeProcessor(impl->connection, [](void*, const char* message) { fmt::print(stderr, "{}", message); }, nullptr);
   return std::unique_ptr<Client>(new Client(std::move(impl)));

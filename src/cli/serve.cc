@@ -129,6 +129,7 @@ int Serve(const ServeOptions& options) {
   serve::PgServerOptions pg_options;
   pg_options.address = options.pg;
   pg_options.insecure = options.insecure;
+  (*security)->Apply(pg_options);
   auto pg = serve::PgServer::Start(pg_options, **engine);
   if (!pg.ok()) return Fail(pg.error());
   serve::HttpServerOptions http_options;

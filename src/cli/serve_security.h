@@ -9,6 +9,7 @@
 #include "auth/users.h"
 #include "serve/kafka/server.h"
 #include "serve/net/tls.h"
+#include "serve/pg/server.h"
 
 namespace kappa::cli {
 
@@ -16,6 +17,7 @@ struct SecurityOptions {
   serve::TlsOptions tls;
   std::string users_file;  // empty: "users" in the data folder
   std::vector<std::string> kafka_sasl;
+  std::string pg_auth = "trust";
   bool plain_without_tls = false;
   int64_t authentication_timeout_ms = 10'000;
   int64_t session_lifetime_ms = 0;
@@ -29,6 +31,7 @@ class Security {
   static Result<std::unique_ptr<Security>> Load(const SecurityOptions& options, const std::string& data_folder);
 
   void Apply(serve::KafkaServerOptions& options) const;
+  void Apply(serve::PgServerOptions& options) const;
   /// True when SIGHUP means to read certificates again.
   bool reloads() const { return tls_ != nullptr; }
   /// Says on standard error how it went.

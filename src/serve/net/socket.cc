@@ -6,7 +6,10 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -14,11 +17,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <utility>
 
 namespace kappa::serve {
 namespace {
+
+constexpr int64_t kSliceMicros = 200'000;  // a writer looks so often whether the socket was shut
 
 int PollMillis(int64_t timeout_us) {
   if (timeout_us < 0) return -1;
@@ -61,9 +67,13 @@ Socket::Socket(int fd) : fd_(fd) {
   SetOption(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
-Socket::~Socket() { ::close(fd_); }
+Socket::~Socket() {
+  SSL_free(tls_);
+  ::close(fd_);
+}
 
 Socket::ReadStatus Socket::Read(std::string& out, size_t bytes_max, int64_t timeout_us) {
+  if (tls_ != nullptr) return ReadTls(out, bytes_max, timeout_us);
   const size_t before = out.size();
   while (true) {
     pollfd poll_fd{fd_, POLLIN, 0};
@@ -82,8 +92,8 @@ Socket::ReadStatus Socket::Read(std::string& out, size_t bytes_max, int64_t time
 }
 
 bool Socket::Write(std::string_view bytes, int64_t stall_timeout_us) {
+  if (tls_ != nullptr) return WriteTls(bytes, stall_timeout_us);
   // Waits in slices, so that Shutdown ends a writer whose peer takes nothing.
-  constexpr int64_t kSliceMicros = 200'000;
   int64_t stalled_us = 0;
   while (!bytes.empty()) {
     const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -96,6 +106,71 @@ bool Socket::Write(std::string_view bytes, int64_t stall_timeout_us) {
     pollfd poll_fd{fd_, POLLOUT, 0};
     const int ready = ::poll(&poll_fd, 1, PollMillis(kSliceMicros));
     if (ready == 0) stalled_us += kSliceMicros;
+    if (shut_.load(std::memory_order_relaxed) || stalled_us >= stall_timeout_us) return false;
+  }
+  return true;
+}
+
+bool Socket::StartTls(const Tls& tls, int64_t timeout_us) {
+  // OpenSSL writes without MSG_NOSIGNAL; a connection's thread serves nothing else.
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  if (::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK) != 0) return false;
+  tls_ = tls.NewConnection();
+  if (SSL_set_fd(tls_, fd_) != 1) return false;
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::microseconds(timeout_us);
+  while (true) {
+    const int result = SSL_accept(tls_);
+    if (result == 1) return true;
+    bool timed_out = false;
+    const int64_t left_us = std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count();
+    if (left_us <= 0 || !AwaitTls(result, left_us, timed_out)) return false;
+  }
+}
+
+void Socket::EndTls() {
+  if (tls_ != nullptr && SSL_is_init_finished(tls_)) SSL_shutdown(tls_);
+  ERR_clear_error();
+}
+
+bool Socket::AwaitTls(int result, int64_t timeout_us, bool& timed_out) {
+  const int error = SSL_get_error(tls_, result);
+  ERR_clear_error();
+  if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return false;
+  pollfd poll_fd{fd_, static_cast<short>(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT), 0};
+  const int ready = ::poll(&poll_fd, 1, PollMillis(timeout_us));
+  timed_out = ready == 0;
+  return ready > 0 || (ready < 0 && errno == EINTR);
+}
+
+Socket::ReadStatus Socket::ReadTls(std::string& out, size_t bytes_max, int64_t timeout_us) {
+  const size_t before = out.size();
+  while (true) {
+    out.resize(before + bytes_max);
+    const int count = SSL_read(tls_, out.data() + before, static_cast<int>(bytes_max));
+    out.resize(before + static_cast<size_t>(std::max(count, 0)));
+    if (count > 0) return ReadStatus::kData;
+    if (SSL_get_error(tls_, count) == SSL_ERROR_ZERO_RETURN) return ReadStatus::kEnd;
+    bool timed_out = false;
+    if (!AwaitTls(count, timeout_us, timed_out)) return timed_out ? ReadStatus::kTimeout : ReadStatus::kError;
+  }
+}
+
+bool Socket::WriteTls(std::string_view bytes, int64_t stall_timeout_us) {
+  int64_t stalled_us = 0;
+  while (!bytes.empty()) {
+    const int count = SSL_write(tls_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1 << 30)));
+    if (count > 0) {
+      bytes.remove_prefix(static_cast<size_t>(count));
+      stalled_us = 0;
+      continue;
+    }
+    bool timed_out = false;
+    if (!AwaitTls(count, kSliceMicros, timed_out) && !timed_out) return false;
+    if (timed_out) stalled_us += kSliceMicros;
     if (shut_.load(std::memory_order_relaxed) || stalled_us >= stall_timeout_us) return false;
   }
   return true;
@@ -164,7 +239,7 @@ Result<Listener> Listener::Bind(const std::string& address, std::string_view fla
   }
   if (!insecure && !IsLoopback(*chosen->ai_addr)) {
     return Error(sqlstate::kInvalidParameterValue, "refusing to listen on \"" + address + "\": it is not a loopback address")
-        .Detail("This listener has no authentication and no encryption yet.")
+        .Detail("Everyone on the network could use it.")
         .Hint("Use a loopback address with " + std::string(flag) +
               " and a tunnel or a proxy that authenticates, or accept the risk with --insecure.");
   }

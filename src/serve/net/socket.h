@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "serve/net/tls.h"
 
 namespace kappa::serve {
 
@@ -24,6 +25,11 @@ class Socket {
   ReadStatus Read(std::string& out, size_t bytes_max, int64_t timeout_us);
   /// Sends everything. False when the peer is gone or takes nothing for `stall_timeout_us`. Never raises SIGPIPE.
   bool Write(std::string_view bytes, int64_t stall_timeout_us);
+  /// The handshake, within the time; everything after it is encrypted. False when it fails; the socket is of no use then.
+  bool StartTls(const Tls& tls, int64_t timeout_us);
+  /// Tells the peer of an encrypted connection that nothing was cut off.
+  void EndTls();
+  bool encrypted() const { return tls_ != nullptr; }
   /// True when the peer has closed its end, although unread bytes may be left.
   bool PeerGone() const;
   /// Wakes a reader: it sees the end of the stream. Writing still works for a moment, to say goodbye.
@@ -32,7 +38,13 @@ class Socket {
   void Shutdown();
 
  private:
+  ReadStatus ReadTls(std::string& out, size_t bytes_max, int64_t timeout_us);
+  bool WriteTls(std::string_view bytes, int64_t stall_timeout_us);
+  /// Waits until the call that gave `result` can go on. False when it cannot, or the time is over (`timed_out`).
+  bool AwaitTls(int result, int64_t timeout_us, bool& timed_out);
+
   const int fd_;
+  ssl_st* tls_ = nullptr;
   std::atomic<bool> shut_{false};
 };
 

@@ -44,6 +44,7 @@ void TcpServer::AcceptLoop() {
     try {  // the one place where the standard library reports a shortage (of threads) by exception
       connection.thread = std::thread([this, &connection] {
         handler_(connection.socket, connection.over_limit);
+        connection.socket.EndTls();
         connection.socket.Shutdown();
         connection.done = true;
       });

@@ -21,10 +21,17 @@ void BackendMessages::CString(std::string_view text) {
   writer_.Big<char>(0);
 }
 
-void BackendMessages::AuthenticationOk() {
+void BackendMessages::Authentication(int32_t kind, std::string_view bytes) {
   const size_t begin = Begin('R');
-  writer_.Big<int32_t>(0);
+  writer_.Big(kind);
+  writer_.Bytes(bytes);
   End(begin);
+}
+
+void BackendMessages::AuthenticationOk() { Authentication(0, {}); }
+
+void BackendMessages::AuthenticationSasl(std::string_view mechanism) {
+  Authentication(10, std::string(mechanism) + std::string(2, '\0'));  // the end of the name, and of the list
 }
 
 void BackendMessages::ParameterStatus(std::string_view name, std::string_view value) {

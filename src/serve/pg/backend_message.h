@@ -19,6 +19,9 @@ enum class Severity : uint8_t { kError, kFatal, kNotice };
 class BackendMessages {
  public:
   void AuthenticationOk();
+  void AuthenticationSasl(std::string_view mechanism);
+  void AuthenticationSaslContinue(std::string_view message) { Authentication(11, message); }
+  void AuthenticationSaslFinal(std::string_view message) { Authentication(12, message); }
   void ParameterStatus(std::string_view name, std::string_view value);
   void BackendKeyData(int32_t process_id, int32_t secret);
   /// `options`: the protocol options ("_pq_.x") that were not understood.
@@ -44,6 +47,7 @@ class BackendMessages {
  private:
   size_t Begin(char type);
   void End(size_t begin);
+  void Authentication(int32_t kind, std::string_view bytes);
   void Empty(char type) { End(Begin(type)); }
   void CString(std::string_view text);
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "serve/pg/authentication.h"
+
 namespace kappa::serve::pg {
 namespace {
 
@@ -153,7 +155,8 @@ bool Connection::Startup(bool over_limit) {
       case FrameReader::Status::kBadLength: Fatal(Error(sqlstate::kProtocolViolation, "invalid length of startup packet")); return false;
       default: return false;
     }
-    const Result<StartupPacket> packet = DecodeStartup(reader_.body());
+    const std::string body(reader_.body());  // outlives what is read next
+    const Result<StartupPacket> packet = DecodeStartup(body);
     if (!packet.ok()) {
       Fatal(packet.error());
       return false;
@@ -161,6 +164,15 @@ bool Connection::Startup(bool over_limit) {
     switch (packet->kind) {
       case StartupPacket::Kind::kCancel: registry_.Cancel(packet->process_id, packet->secret); return false;
       case StartupPacket::Kind::kSsl:
+        if (options_.tls != nullptr && !socket_.encrypted()) {
+          if (reader_.HasBytes()) {  // somebody in between could have put them there
+            Fatal(Error(sqlstate::kProtocolViolation, "received unencrypted data after SSL request"));
+            return false;
+          }
+          if (!socket_.Write("S", options_.startup_timeout_us) || !socket_.StartTls(*options_.tls, options_.startup_timeout_us)) return false;
+          continue;
+        }
+        [[fallthrough]];
       case StartupPacket::Kind::kGssEncryption:
         if (!socket_.Write("N", options_.startup_timeout_us)) return false;
         continue;
@@ -177,6 +189,10 @@ bool Connection::Startup(bool over_limit) {
     }
     if (over_limit) {
       Fatal(Error(sqlstate::kTooManyConnections, "sorry, too many clients already"));
+      return false;
+    }
+    if (options_.tls != nullptr && !socket_.encrypted()) {
+      Fatal(Error(sqlstate::kInvalidAuthorization, "connections without encryption are not accepted").Hint("Connect with sslmode=require."));
       return false;
     }
     return StartSession(*packet);
@@ -202,10 +218,17 @@ bool Connection::StartSession(const StartupPacket& packet) {
     }
   }
   if (user.empty()) {
-    Fatal(Error("28000", "no PostgreSQL user name specified in startup packet"));
+    Fatal(Error(sqlstate::kInvalidAuthorization, "no PostgreSQL user name specified in startup packet"));
     return false;
   }
   if (database.empty()) database = user;
+  if (options_.users != nullptr) {
+    Status known = Authenticate(reader_, sender_, *options_.users, user, options_.startup_timeout_us);
+    if (!known.ok()) {
+      Fatal(known.error());
+      return false;
+    }
+  }
 
   session_ = engine_.NewSession();
   client_ = registry_.Add(*session_, socket_);
@@ -213,7 +236,7 @@ bool Connection::StartSession(const StartupPacket& packet) {
   BackendMessages& out = sender_.messages();
   if (packet.minor > 0 || !unknown_options.empty()) out.NegotiateProtocolVersion(0, unknown_options);
   out.AuthenticationOk();
-  // Everyone is trusted (loopback). The engine learns the names through settings; a session that knows none ignores them.
+  // The engine learns the names through settings; a session that knows none ignores them.
   (void)session_->Set(engine::kUserSetting, user);
   (void)session_->Set(engine::kDatabaseSetting, database);
   (void)session_->Set(engine::kProcessIdSetting, std::to_string(client_->process_id));

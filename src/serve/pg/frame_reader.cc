@@ -37,18 +37,20 @@ FrameReader::Status FrameReader::Fill(size_t bytes, int64_t timeout_us) {
   return Status::kFrame;
 }
 
-FrameReader::Status FrameReader::ReadStartup(int64_t timeout_us) {
+FrameReader::Status FrameReader::ReadWithin(int64_t timeout_us, size_t type_bytes) {
   DropRead();
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::microseconds(timeout_us);
-  size_t needed = 4;
+  const size_t head = type_bytes + 4;
+  const uint32_t length_min = type_bytes == 0 ? 8 : 4;
+  size_t needed = 0;
   while (true) {
-    if (unread().size() >= 4) {
-      const uint32_t length = Length(0);
-      if (length < 8 || length > kStartupBytesMax) return Status::kBadLength;
-      needed = length;
+    if (unread().size() >= head) {
+      const uint32_t length = Length(type_bytes);
+      if (length < length_min || length > kStartupBytesMax) return Status::kBadLength;
+      needed = type_bytes + length;
     }
-    if (unread().size() >= needed && needed >= 8) break;
+    if (needed > 0 && unread().size() >= needed) break;
     const int64_t left = std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count();
     if (left <= 0) return Status::kTimeout;
     switch (socket_.Read(buffer_, kReadBytes, left)) {
@@ -57,7 +59,8 @@ FrameReader::Status FrameReader::ReadStartup(int64_t timeout_us) {
       default: return Status::kEnd;
     }
   }
-  body_ = unread().substr(4, needed - 4);
+  type_ = type_bytes == 0 ? '\0' : unread()[0];
+  body_ = unread().substr(head, needed - head);
   at_ += needed;
   return Status::kFrame;
 }

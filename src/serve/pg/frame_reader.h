@@ -18,17 +18,22 @@ class FrameReader {
       : socket_(socket), bytes_max_(bytes_max), frame_timeout_us_(frame_timeout_us) {}
 
   /// A packet without type byte, at most kStartupBytesMax bytes; all of it within the time.
-  Status ReadStartup(int64_t timeout_us);
+  Status ReadStartup(int64_t timeout_us) { return ReadWithin(timeout_us, /*type_bytes=*/0); }
+  /// A frame with type byte under the same bounds, for clients that are not known yet.
+  Status ReadSmallFrame(int64_t timeout_us) { return ReadWithin(timeout_us, /*type_bytes=*/1); }
   /// A frame with type byte. Waits `idle_timeout_us` (< 0: for ever) for its first byte.
   Status ReadFrame(int64_t idle_timeout_us);
   /// True when a whole further frame has arrived already.
   bool HasFrame() const;
+  /// True when bytes behind the last frame have arrived already.
+  bool HasBytes() const { return !unread().empty(); }
 
   // Of the last kFrame; valid until the next read.
   char type() const { return type_; }
   std::string_view body() const { return body_; }
 
  private:
+  Status ReadWithin(int64_t timeout_us, size_t type_bytes);
   Status Fill(size_t bytes, int64_t timeout_us);
   std::string_view unread() const { return std::string_view(buffer_).substr(at_); }
   uint32_t Length(size_t skip) const;

@@ -37,8 +37,11 @@ struct PgServer::Impl {
 Result<std::unique_ptr<PgServer>> PgServer::Start(PgServerOptions options, engine::Engine& engine) {
   auto impl = std::make_unique<Impl>(std::move(options), engine);
   Impl& state = *impl;
-  TcpServerOptions tcp{
-      .address = state.options.address, .flag = "--pg", .insecure = state.options.insecure, .max_connections = state.options.max_connections};
+  const bool knows_clients = state.options.tls != nullptr && (state.options.users != nullptr || state.options.tls->asks_for_certificates());
+  TcpServerOptions tcp{.address = state.options.address,
+                       .flag = "--pg",
+                       .insecure = state.options.insecure || knows_clients,
+                       .max_connections = state.options.max_connections};
   KAPPA_ASSIGN_OR_RETURN(state.tcp, TcpServer::Start(std::move(tcp), [&state](Socket& socket, bool over_limit) {
                            pg::Connection(socket, state.engine, state.registry, state.options, state.stopping).Run(over_limit);
                          }));

@@ -5,16 +5,21 @@
 #include <memory>
 #include <string>
 
+#include "auth/users.h"
 #include "base/error.h"
 #include "engine/engine.h"
+#include "serve/net/tls.h"
 
 namespace kappa::serve {
 
 struct PgServerOptions {
   std::string address = "127.0.0.1:5432";          // "host:port"; port 0 takes a free one
-  bool insecure = false;                           // allow an address that is not loopback (there is no authentication yet)
+  bool insecure = false;                           // allow an address that is not loopback without TLS and authentication
   int max_connections = 200;
-  int64_t startup_timeout_us = 30'000'000;         // from connect to the end of the startup packet
+  // Who may connect. Both must outlive the server.
+  const Tls* tls = nullptr;                        // not null: every connection is encrypted
+  auth::Users* users = nullptr;                    // not null: clients authenticate with SCRAM-SHA-256
+  int64_t startup_timeout_us = 30'000'000;         // for each of startup packet, TLS's handshake and authentication
   int64_t idle_timeout_us = 0;                     // between messages; 0: none
   int64_t frame_timeout_us = 60'000'000;           // between bytes inside a message
   int64_t write_stall_timeout_us = 300'000'000;    // for a client that takes nothing
