@@ -129,6 +129,19 @@ class Connection:
         assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i"), reader.number("i")) == (0, 1, topic, 1, partition)
         return reader.number("h")
 
+    def add_offsets(self, transactional_id, producer, epoch, group):
+        """AddOffsetsToTxn version 0; the error code."""
+        reader = self.call(25, 0, text(transactional_id) + struct.pack(">qh", producer, epoch) + text(group))
+        reader.number("i")
+        return reader.number("h")
+
+    def commit_in_transaction(self, transactional_id, producer, epoch, group, topic, partition, offset):
+        """TxnOffsetCommit version 0; the error code."""
+        body = text(transactional_id) + text(group) + struct.pack(">qhi", producer, epoch, 1) + text(topic) + struct.pack(">iiq", 1, partition, offset) + text(None)
+        reader = self.call(28, 0, body)
+        assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i"), reader.number("i")) == (0, 1, topic, 1, partition)
+        return reader.number("h")
+
     def end_transaction(self, transactional_id, producer, epoch, commit):
         """EndTxn version 0; the error code."""
         reader = self.call(26, 0, text(transactional_id) + struct.pack(">qhb", producer, epoch, commit))
@@ -156,6 +169,35 @@ class Connection:
         assert aborted <= 0
         length = max(0, reader.number("i"))
         return error, high, reader.data[reader.at:reader.at + length]
+
+
+    def read_committed(self, topic, partition, offset=0, max_bytes=1 << 20):
+        """Fetch version 4 for readers of committed records; error code, last stable offset, and the values of all that were committed, up to there."""
+        values, stable = [], offset + 1
+        while offset < stable:
+            asked = struct.pack(">iiiib", -1, 0, 0, max_bytes, 1) + struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, offset, max_bytes)
+            reader = self.call(1, 4, asked)
+            assert (reader.number("i"), reader.number("i"), reader.text(), reader.number("i")) == (0, 1, topic, 1)
+            _, error, _, stable = reader.number("i"), reader.number("h"), reader.number("q"), reader.number("q")
+            aborted = sorted((reader.number("q"), reader.number("q"))[::-1] for _ in range(max(0, reader.number("i"))))
+            data = reader.data[reader.at + 4:]
+            if error != 0:
+                return error, stable, values
+            batches = [(base, batch) for base, batch in whole_batches(data)]
+            assert batches or offset >= stable, f"nothing to read at offset {offset}, below the last stable offset {stable}"
+            aborting = set()  # producers whose transaction is not over and will be aborted
+            for base, batch in batches:
+                attributes, producer = struct.unpack_from(">h", batch, 21)[0], struct.unpack_from(">q", batch, 43)[0]
+                while aborted and aborted[0][0] <= base:
+                    aborting.add(aborted.pop(0)[1])
+                if attributes & 32:
+                    (_, key, _), = records_of(batch)
+                    if key[3] == 0:
+                        aborting.discard(producer)
+                elif not (attributes & 16 and producer in aborting):
+                    values += [value for delta, _, value in records_of(batch) if base + delta >= offset]
+                offset = end_of(batch)
+        return 0, stable, values
 
 
 def _crc32c_table():
@@ -190,14 +232,14 @@ def varint(number):
 BATCH_SAME_FROM = 16  # the bytes of a batch that the log does not set: from the magic on
 
 
-def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000, transactional=False, keys=None):
-    """A batch of an idempotent or transactional producer of epoch 0, records without keys unless they are given."""
+def record_batch(values, producer, sequence, timestamp_ms=1_767_225_600_000, transactional=False, keys=None, epoch=0):
+    """A batch of an idempotent or transactional producer, records without keys unless they are given."""
     records = b""
     for i, value in enumerate(values):
         key = varint(-1) if keys is None else varint(len(keys[i])) + keys[i]
         body = b"\0\0" + varint(i) + key + varint(len(value)) + value + b"\0"
         records += varint(len(body)) + body
-    checked = struct.pack(">hiqqqhii", 16 if transactional else 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, 0, sequence, len(values)) + records
+    checked = struct.pack(">hiqqqhii", 16 if transactional else 0, len(values) - 1, timestamp_ms, timestamp_ms, producer, epoch, sequence, len(values)) + records
     return struct.pack(">qiibI", 0, len(checked) + 9, 0, 2, crc32c(checked)) + checked
 
 

@@ -1,6 +1,7 @@
 """Power cuts: the data folder lies on an ext4 file system in an image file; the image is copied while the server works. What the
 file system had not written yet is not in the copy, as if the power had failed at that moment. The copy is mounted (ext4 recovers
-its journal) and served by a second server: every record that was acknowledged before the cut must be there, in order, once.
+its journal) and served by a second server: every record that was acknowledged before the cut must be there, in order, once, and every transaction
+is there whole or not at all.
 """
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 import pgwire
 import server
 
+from faults.transactions import Transactions
 from faults.workload import Workload, require
 
 IMAGE_BYTES = 96 << 20
@@ -116,20 +118,23 @@ class Rig:
         self.instance.log = folder / "live.log"
         self.survivor = server.Server(kappa, self.copy.folder / "data", "--checkpoint-interval-ms", "100")
         self.survivor.log = folder / "copy.log"
-        self.workload = Workload()
+        self.workload, self.transactions = Workload(), Transactions()
         self.instance.start(**environment)
         self.workload.prepare(self.instance)
+        self.transactions.prepare(self.instance)
 
     def cut(self):
         """One cut at a random moment of the load, some of them a moment after the load began."""
         self.workload.start(self.instance)
+        self.transactions.start(self.instance)
         time.sleep(random.choice((0.0, 0.005, random.uniform(0.01, 0.25))))
         pause(self.instance.process)
         time.sleep(0.02)  # producers note the answers that the server gave before
-        acknowledged = self.workload.acknowledged()
+        acknowledged, committed = self.workload.acknowledged(), self.transactions.committed()
         copy_whole(self.live.path, self.copy.path)
         self.instance.process.send_signal(signal.SIGCONT)
         self.workload.end()
+        self.transactions.end()
         self.copy.mount()
         try:
             self.survivor.start()
@@ -137,6 +142,7 @@ class Rig:
             found = self.workload.check(address, everything=True, acknowledged=acknowledged)
             self.workload.check_duplicates(address, found)
             self.workload.check_views(self.survivor)
+            self.transactions.check(self.survivor, committed)
             self.survivor.stop()
         finally:
             self.survivor.kill()
@@ -144,7 +150,7 @@ class Rig:
 
     def close(self):
         self.instance.kill()
-        for producer in self.workload.producers:
+        for producer in self.workload.producers + self.transactions.producers:
             producer.join(10)
         self.copy.remove()
         self.live.remove()
@@ -152,7 +158,7 @@ class Rig:
 
 def run(kappa, folder, cuts, environment=None):
     """Cuts the power `cuts` times; fails with Violation. What was done, in words."""
-    done = batches = 0
+    done = batches = transactions = 0
     while done < cuts:
         rig = Rig(kappa, folder, environment or {})
         try:
@@ -163,6 +169,7 @@ def run(kappa, folder, cuts, environment=None):
                     require(False, f"after power cut {done}: {error}")
                 done += 1
             batches += sum(rig.workload.acknowledged())
+            transactions += sum(map(len, rig.transactions.committed()))
         finally:
             rig.close()
-    return f"{cuts} power cuts, {batches} batches"
+    return f"{cuts} power cuts, {batches} batches, {transactions} transactions committed"
