@@ -58,6 +58,14 @@ struct Replay {
   std::unique_ptr<flow::JournalReader> journal;
   std::vector<flow::EpochRecord> ahead;  // read from the journal, not processed yet
   std::vector<flow::DeadLetter> dead;    // rows that the version leaves out
+  std::atomic<bool> ended{false};        // the thread has nothing more to do
+};
+
+/// Of a version whose replay met an error that may pass.
+struct ReplayRetry {
+  std::string error;   // the last one
+  int failures = 0;    // in a row
+  int64_t due_us = 0;  // steady time from which on it may begin again
 };
 
 /// A version that exists at run time.
@@ -245,8 +253,13 @@ class Core final : public Engine {
   void RunReplay(std::shared_ptr<Replay> replay, std::shared_ptr<VersionRuntime> runtime);
   Status ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target);
   Status FinishReplay(std::shared_ptr<Replay> replay);                                   // epoch thread
-  void FailReplay(uint32_t version_id, const Error& error);                             // epoch thread
   void StopReplay(VersionRuntime& runtime);
+  // replay_failure.cc: epoch thread
+  void FailReplay(const std::string& view, uint32_t version_id, const Error& error);
+  void RetryReplay(uint32_t version_id, const Error& error);
+  void EndReplay(uint32_t version_id);
+  bool WaitsForRetry(uint32_t version_id);
+  // replay.cc, again
   Status Promote(const std::string& view, int version, bool rollback);                   // epoch thread
   Status RetireVersion(const std::string& view, int version);                            // epoch thread
   void RemoveVersion(uint32_t id);                                                      // epoch thread
@@ -289,7 +302,8 @@ class Core final : public Engine {
   int64_t records_since_checkpoint_ = 0;
   std::atomic<int64_t> checkpoint_write_us_{0};  // what writing the last one took
   std::atomic<bool> checkpoint_full_{false};  // after a failed write: all pages next time
-  std::set<uint32_t> rebuild_;                // versions whose state was lost, waiting for their inputs
+  std::set<uint32_t> rebuild_;                // versions whose state was lost, waiting for their inputs, or for an error to pass
+  std::map<uint32_t, ReplayRetry> retries_;   // guarded by publish_
   std::thread checkpoint_thread_;
   std::atomic<bool> checkpoint_running_{false};
   int64_t last_housekeeping_us_ = 0;

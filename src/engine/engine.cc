@@ -377,7 +377,7 @@ void Core::Housekeeping() {
   if (now - last_housekeeping_us_ >= kHousekeepingUs) {
     last_housekeeping_us_ = now;
     for (auto& replay : finished_replays_) {
-      if (replay->progress.finished_us != 0 && replay->thread.joinable()) replay->thread.join();
+      if (replay->ended && replay->thread.joinable()) replay->thread.join();
     }
     RebuildLost();
     std::erase_if(finished_replays_, [](const auto& replay) { return !replay->thread.joinable(); });
@@ -430,6 +430,7 @@ Core::LogNeeds Core::NeedsOfLog() {
         if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) std::fill(offsets.begin(), offsets.end(), 0);
       }
     }
+    if (!rebuild_.empty()) std::fill(offsets.begin(), offsets.end(), 0);  // replays that begin soon
     compact[stream.topic] = offsets;
   }
   for (const auto& [name, table] : snapshot->tables) {

@@ -385,18 +385,10 @@ void Core::RebuildLost() {
         auto runtime = serving == nullptr ? versions_.end() : versions_.find(serving->id);
         ready &= runtime != versions_.end() && runtime->second->live;
       }
-      if (!ready) continue;
+      if (!ready || WaitsForRetry(version.id)) continue;
       rebuild_.erase(version.id);
       Status started = StartReplay(view, version);
-      if (!started.ok()) {
-        catalog::View failed = view;
-        for (catalog::ViewVersion& v : failed.versions) {
-          if (v.id != version.id) continue;
-          v.state = catalog::VersionState::kFailed;
-          v.failure = started.error().ToString();
-        }
-        (void)catalog_->Commit({failed});
-      }
+      if (!started.ok()) FailReplay(name, version.id, started.error());
       return RebuildLost();  // the snapshot may have changed
     }
   }

@@ -232,7 +232,10 @@ Status Core::ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target) 
 }
 
 void Core::RunReplay(std::shared_ptr<Replay> replay, std::shared_ptr<VersionRuntime> runtime) {
-  const uint32_t id = replay->version_id;
+  struct End {
+    std::atomic<bool>& ended;
+    ~End() { ended = true; }
+  } end{replay->ended};
   Status status;
   while (status.ok()) {
     const uint64_t target = visible_epoch_.load();
@@ -254,8 +257,8 @@ void Core::RunReplay(std::shared_ptr<Replay> replay, std::shared_ptr<VersionRunt
     status = AtBoundary([this, replay] { return FinishReplay(replay); });
   }
   if (!status.ok() && !replay->progress.cancelled && !closing_) {
-    (void)AtBoundary([this, id, error = status.error()] {
-      FailReplay(id, error);
+    (void)AtBoundary([this, replay, error = status.error()] {
+      if (versions_.contains(replay->version_id)) FailReplay(replay->view, replay->version_id, error);
       return Status();
     });
   }
@@ -280,7 +283,8 @@ Status Core::FinishReplay(std::shared_ptr<Replay> replay) {
       promote = view.serving == 0 || version.promote_when_ready;
     }
   }
-  KAPPA_RETURN_IF_ERROR(catalog_->Commit({view}));
+  // One commit makes it ready and promotes it: should it fail, all of the replay is done again.
+  if (!promote) KAPPA_RETURN_IF_ERROR(catalog_->Commit({view}));
   {
     std::lock_guard guard(publish_);
     RemoveDeadLetters(VersionName(runtime));  // of an earlier replay of the same
@@ -293,27 +297,9 @@ Status Core::FinishReplay(std::shared_ptr<Replay> replay) {
   if (promote) KAPPA_RETURN_IF_ERROR(Promote(runtime.view, runtime.number, false));
   RebuildLost();  // a version that waited for this one
   std::lock_guard guard(publish_);
+  retries_.erase(replay->version_id);
   visible_changed_.notify_all();
   return {};
-}
-
-void Core::FailReplay(uint32_t version_id, const Error& error) {
-  auto it = versions_.find(version_id);
-  if (it == versions_.end()) return;
-  const catalog::SnapshotPtr snapshot = catalog_->snapshot();
-  if (const catalog::View* found = snapshot->FindView(it->second->view)) {
-    catalog::View view = *found;
-    for (catalog::ViewVersion& version : view.versions) {
-      if (version.id != version_id) continue;
-      version.state = catalog::VersionState::kFailed;
-      version.failure = error.ToString();
-    }
-    (void)catalog_->Commit({view});
-  }
-  std::lock_guard guard(publish_);
-  if (it->second->replay) finished_replays_.push_back(it->second->replay);
-  versions_.erase(it);
-  visible_changed_.notify_all();
 }
 
 void Core::StopReplay(VersionRuntime& runtime) {
@@ -379,6 +365,7 @@ Status Core::Promote(const std::string& name, int number, bool rollback) {
   for (catalog::ViewVersion& v : view.versions) {
     if (v.number == number) {
       v.state = catalog::VersionState::kServing;
+      if (v.ready_us == 0) v.ready_us = now;
       v.promoted_us = now;
     } else if (v.number == before) {
       v.state = catalog::VersionState::kReady;  // kept warm: rollback is instant
@@ -464,6 +451,11 @@ Status Core::RetireVersion(const std::string& name, int number) {
 }
 
 void Core::RemoveVersion(uint32_t id) {
+  rebuild_.erase(id);
+  {
+    std::lock_guard guard(publish_);
+    retries_.erase(id);
+  }
   auto it = versions_.find(id);
   if (it == versions_.end()) return;
   StopReplay(*it->second);

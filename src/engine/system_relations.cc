@@ -190,7 +190,9 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                  {"records_done", TypeId::kInt8},
                                  {"records_total", TypeId::kInt8},
                                  {"records_per_second", TypeId::kFloat8},
-                                 {"eta_seconds", TypeId::kFloat8}}),
+                                 {"eta_seconds", TypeId::kFloat8},
+                                 {"failures", TypeId::kInt4},
+                                 {"error", TypeId::kText}}),
       Relation("kappa.epochs", {{"epoch", TypeId::kInt8}, {"wall_time", TypeId::kTimestamptz}, {"partitions", TypeId::kInt4}}),
       Relation(
           "kappa.topics",
@@ -470,7 +472,10 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
         const VersionRuntime* runtime = it == versions_.end() ? nullptr : it->second.get();
         const ReplayProgress* progress = runtime != nullptr && runtime->replay ? &runtime->replay->progress : nullptr;
         if (name == "kappa.replays") {
-          if (progress == nullptr) continue;
+          const auto retry = retries_.find(version.id);
+          if (progress == nullptr && retry == retries_.end()) continue;
+          const ReplayProgress not_begun;
+          if (progress == nullptr) progress = &not_begun;
           rows.Text(view_name)
               .Int4(version.number)
               .Float8(progress->percent())
@@ -480,6 +485,8 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
           const double eta = progress->eta_seconds(now);
           if (eta < 0) rows.Null();
           else rows.Float8(eta);
+          if (retry == retries_.end()) rows.Int4(0).Null();
+          else rows.Int4(retry->second.failures).Text(retry->second.error);
           continue;
         }
         const bool live = runtime != nullptr && runtime->live;

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/format_version.h"
+#include "log/patient_read.h"
 #include "log/record_batch.h"
 
 namespace kappa::flow {
@@ -68,8 +69,10 @@ Status JournalReader::Read(size_t max, std::vector<EpochRecord>& epochs) {
     if (max == 0 || next_ >= partition_.durable_end()) return {};
     buffered_.clear();
     buffered_at_ = 0;
-    log::ReadResult read = partition_.Read(next_, kReadBytes);
-    if (read.error != log::KafkaError::kNone) return Error(sqlstate::kIoError, "could not read the journal");
+    log::ReadResult read = log::ReadPatiently(partition_, next_, kReadBytes);
+    if (read.error != log::KafkaError::kNone) {
+      return Error(read.error == log::KafkaError::kCorruptMessage ? sqlstate::kDataCorrupted : sqlstate::kIoError, "could not read the journal");
+    }
     std::string_view left = read.bytes;
     const log::Offset before = next_;
     while (!left.empty()) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/value.h"
+#include "log/patient_read.h"
 #include "log/record_batch.h"
 #include "plan/node.h"
 
@@ -37,9 +38,9 @@ struct RawRecords {
 
 /// Only committed ones: what a transaction aborted, and the markers that end transactions, leave holes among the offsets.
 Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, RawRecords& out) {
-  log::ReadResult read = partition.Read(from, kReadBytes, log::Isolation::kReadCommitted);
+  log::ReadResult read = log::ReadPatiently(partition, from, kReadBytes, log::Isolation::kReadCommitted);
   if (read.error != log::KafkaError::kNone) {
-    return Error(sqlstate::kIoError,
+    return Error(read.error == log::KafkaError::kCorruptMessage ? sqlstate::kDataCorrupted : sqlstate::kIoError,
                  fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
   }
   read.bytes.append(format::kPadding, '\0');

@@ -32,6 +32,9 @@ Status StateLog::Replay(const Visit& visit) {
   std::vector<Record> records;
   for (Offset next = partition_->start_offset(); next < partition_->durable_end();) {
     const ReadResult read = partition_->Read(next, kReadBytes);
+    if (read.error == KafkaError::kKafkaStorageError) {
+      return Error(sqlstate::kIoError, "topic \"" + name_ + "\" cannot be read").Detail("The disk failed at offset " + std::to_string(next) + ".");
+    }
     if (read.error != KafkaError::kNone || read.bytes.empty()) {
       return Error(sqlstate::kDataCorrupted, "topic \"" + name_ + "\" cannot be read")
           .Detail("Reading offset " + std::to_string(next) + " failed.")

@@ -150,15 +150,18 @@ class Simulation {
     if (!make(kCompactedTopic, compact, server->compacted)) return false;
     if (!make(kTransactionalTopic, {.partitions = kTransactionalPartitions, .segment_bytes = 16 << 10}, server->transactional)) return false;
     topics_made_ = true;
-    world_.disk.faults.read_fails = 0;
     server->group_log = std::make_unique<log::StateLog>(*server->log, std::string(group::kGroupTopic));
     const group::GroupOptions options{.gather_ms = 100};
     auto make_id = [this] { return "member" + std::to_string(++members_); };
     server->coordinator = std::make_unique<group::Coordinator>(options, world_.clock, make_id, *server->group_log);
-    Status loaded = server->group_log->Replay([&](std::string_view key, std::optional<std::string_view> value, log::Offset offset) {
-      return server->coordinator->Load(key, value, offset);
-    });
-    Require(loaded.ok(), "the groups cannot be read: " + loaded.ToString());
+    auto load = [&](log::StateLog& from, auto& into) {
+      const Status loaded = from.Replay([&](auto key, auto value, auto offset) { return into.Load(key, value, offset); });
+      if (loaded.ok()) return true;
+      Require(world_.disk.faults.read_fails > 0 && loaded.error().Is(sqlstate::kIoError), "a coordinator cannot be loaded: " + loaded.ToString());
+      KillServer(*server);
+      return false;
+    };
+    if (!load(*server->group_log, *server->coordinator)) return false;
     server->coordinator->FinishLoading();
     server->transaction_log = std::make_unique<log::StateLog>(*server->log, std::string(kTransactionLog));
     server->places = std::make_unique<txn::Places>(
@@ -166,10 +169,7 @@ class Simulation {
     server->transactions = std::make_unique<txn::Coordinator>(
         txn::TransactionOptions(), world_.clock, [log = server->log.get()] { return log->NextProducerId(); }, *server->transaction_log,
         *server->places, [server = server.get()] { server->transactions_ready = true; });
-    loaded = server->transaction_log->Replay([&](std::string_view key, std::optional<std::string_view> value, log::Offset offset) {
-      return server->transactions->Load(key, value, offset);
-    });
-    Require(loaded.ok(), "the transactions cannot be read: " + loaded.ToString());
+    if (!load(*server->transaction_log, *server->transactions)) return false;
     server->transactions->FinishLoading();
     world_.server = std::move(server);
     return true;

@@ -67,9 +67,8 @@ def recover(instance, workload):
     connection.close()
     if states:
         workload.recheck(instance)
-        # A version that met the fault while it was being built has failed, and says so.
-        if states != ["failed"]:
-            workload.check_views(instance)
+        require("failed" not in states, "a version has failed for good, of an error that passed")
+        workload.check_views(instance)
     else:
         require(not any(workload.acknowledged()), "records were acknowledged, but the view is gone")
     instance.stop()
