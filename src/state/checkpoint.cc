@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -143,7 +144,10 @@ bool DecodeArena(std::string_view body, std::string& name, StoredArena& arena) {
 }  // namespace
 
 struct CheckpointStore::Impl {
-  std::unique_ptr<rocksdb::DB> db;
+  std::string folder;
+  std::unique_ptr<rocksdb::DB> db;     // null: it could not be opened again
+  mutable std::shared_mutex db_mutex;  // for who does not hold `mutex`, which a write holds long
+  bool failed = false;                 // the last write
   mutable std::mutex mutex;
   uint64_t generation = 0;  // of the last visible checkpoint
   uint32_t next_id = 1;
@@ -163,12 +167,47 @@ struct CheckpointStore::Impl {
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     Status status = FromRocks(db->Write(options, &batch));
+    failed |= !status.ok();
     batch.Clear();
     return status;
   }
-  Status Flush() { return FromRocks(db->Flush(rocksdb::FlushOptions())); }
+  Status Flush() {
+    Status status = FromRocks(db->Flush(rocksdb::FlushOptions()));
+    failed |= !status.ok();
+    return status;
+  }
+  Status OpenDatabase();
+  Status Recover();
   Status ReadAll();
 };
+
+Status CheckpointStore::Impl::OpenDatabase() {
+  rocksdb::DB* opened = nullptr;
+  KAPPA_RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(MakeOptions(), folder, &opened)));
+  std::unique_lock lock(db_mutex);
+  db.reset(opened);
+  return {};
+}
+
+/// After an error of the disk RocksDB may refuse to write for ever, though there is room again: opened anew, it has the last whole checkpoint.
+Status CheckpointStore::Impl::Recover() {
+  uint64_t errors = 0;
+  if (db != nullptr) db->GetIntProperty("rocksdb.background-errors", &errors);
+  if (!failed && errors == 0) return {};
+  failed = true;
+  {
+    std::unique_lock lock(db_mutex);
+    db.reset();
+  }
+  KAPPA_RETURN_IF_ERROR(OpenDatabase());
+  generation = 0;
+  next_id = 1;
+  meta.reset();
+  arenas.clear();
+  KAPPA_RETURN_IF_ERROR(ReadAll());
+  failed = false;
+  return {};
+}
 
 Status CheckpointStore::Impl::ReadAll() {
   std::string value;
@@ -206,9 +245,8 @@ CheckpointStore::~CheckpointStore() = default;
 
 Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(const std::string& folder) {
   auto impl = std::make_unique<Impl>();
-  rocksdb::DB* db = nullptr;
-  KAPPA_RETURN_IF_ERROR(FromRocks(rocksdb::DB::Open(MakeOptions(), folder, &db)));
-  impl->db.reset(db);
+  impl->folder = folder;
+  KAPPA_RETURN_IF_ERROR(impl->OpenDatabase());
   KAPPA_RETURN_IF_ERROR(impl->ReadAll());
   return std::unique_ptr<CheckpointStore>(new CheckpointStore(std::move(impl)));
 }
@@ -216,6 +254,7 @@ Result<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(const std::string
 Status CheckpointStore::Write(std::string_view meta, std::span<const Part> parts) {
   std::lock_guard lock(impl_->mutex);
   Impl& impl = *impl_;
+  KAPPA_RETURN_IF_ERROR(impl.Recover());
   const uint64_t generation = impl.generation + 1;
   std::map<std::string, StoredArena, std::less<>> changed;
   uint32_t next_id = impl.next_id;
@@ -302,6 +341,7 @@ std::vector<std::string> CheckpointStore::Names(std::string_view prefix) const {
 
 Status CheckpointStore::Drop(std::string_view prefix) {
   std::lock_guard lock(impl_->mutex);
+  KAPPA_RETURN_IF_ERROR(impl_->Recover());
   rocksdb::WriteBatch batch;
   auto first = impl_->arenas.lower_bound(prefix);
   auto last = first;
@@ -317,6 +357,8 @@ Status CheckpointStore::Drop(std::string_view prefix) {
 
 uint64_t CheckpointStore::disk_bytes() const {
   uint64_t sst = 0, blobs = 0;
+  std::shared_lock lock(impl_->db_mutex);
+  if (impl_->db == nullptr) return 0;
   impl_->db->GetIntProperty("rocksdb.total-sst-files-size", &sst);
   impl_->db->GetIntProperty("rocksdb.total-blob-file-size", &blobs);
   return sst + blobs;
@@ -324,6 +366,8 @@ uint64_t CheckpointStore::disk_bytes() const {
 
 uint64_t CheckpointStore::memory_bytes() const {
   uint64_t total = 0;
+  std::shared_lock lock(impl_->db_mutex);
+  if (impl_->db == nullptr) return 0;
   for (const char* property : {"rocksdb.cur-size-all-mem-tables", "rocksdb.block-cache-usage", "rocksdb.estimate-table-readers-mem"}) {
     uint64_t bytes = 0;
     impl_->db->GetIntProperty(property, &bytes);

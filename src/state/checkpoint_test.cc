@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -44,6 +46,30 @@ class Checkpoint : public testing::Test {
   std::filesystem::path folder_;
   std::unique_ptr<CheckpointStore> store_;
 };
+
+// A limit on the size of files stands for a disk without room. RocksDB by itself never writes again after that.
+TEST_F(Checkpoint, GoesOnWhenThereIsRoomAgain) {
+  signal(SIGXFSZ, SIG_IGN);
+  Arena arena;
+  KeyedTable table(arena, 0, 8);
+  for (int k = 0; k < 5000; ++k) table.FindOrInsert(std::to_string(k), Hash64(std::to_string(k)));
+  auto write = [&] {
+    std::vector<CheckpointStore::Part> parts;
+    parts.push_back({"a", FullDelta(arena)});
+    return store_->Write("meta", parts);
+  };
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{4096, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Status refused = write();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(refused.ok());
+  const Status written = write();
+  ASSERT_TRUE(written.ok()) << written.ToString();
+  Open();
+  ExpectLoads("a", arena);
+}
 
 TEST_F(Checkpoint, KeepsArenasOverManyWritesAndReopening) {
   EXPECT_FALSE(store_->LoadMeta()->has_value());
