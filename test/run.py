@@ -20,6 +20,7 @@ def suites(build):
     yield "layers-self-test", [sys.executable, "tools/check_layers.py", "--self-test"]
     for program in sorted(build.glob("src/*_test")):
         yield f"unit-{program.name}", [str(program), "--gtest_brief=1"]
+    yield "fuzz-corpus", [sys.executable, "test/fuzz_corpus.py", "--build", str(build)]
     yield "sim", [str(build / "src/simulate"), "--seeds", "200"]
     yield "sim-mutants", [sys.executable, "test/sim_mutants.py", "--simulate", str(build / "src/simulate")]
     yield "slt", [sys.executable, "test/slt.py", "--kappa", kappa, "--config", "all"]

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "data/text.h"
 #include "data/utf8.h"
 #include "expr/expression.h"
 
@@ -29,6 +30,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   run(expr::MakeFunction("to_char", {expr::MakeLiteral(data::Value::Int8(-1234567)), text(a)}, 1));
   run(expr::MakeFunction("date_trunc", {text(a), time}, 1));
   run(expr::MakeFunction("timezone", {text(b), time}, 1));
+  auto document = data::FromText(a, data::TypeId::kJsonb);
+  if (document.ok()) {
+    for (const char* name : {"jsonb_path_exists", "jsonb_path_query_array"}) {
+      run(expr::MakeFunction(name, {expr::MakeLiteral(*std::move(document)), text(b)}, 1));
+      document = data::FromText(a, data::TypeId::kJsonb);
+    }
+  }
   for (const data::Type type : {data::Type(data::TypeId::kJsonb), data::Type(data::TypeId::kInterval), data::Type::ArrayOf(data::TypeId::kText),
                                 data::Type(data::TypeId::kNumeric)}) {
     run(expr::MakeCast(text(a), type, expr::CastContext::kExplicit, 1));
