@@ -14,6 +14,8 @@ namespace kappa::sim {
 
 /// The number that the one partition of the compacted topic has here.
 inline constexpr int32_t kCompactedPartition = 1000;
+/// The number of the first partition of the transactional topic.
+inline constexpr int32_t kTransactionalPartition = 2000;
 
 /// A promise was broken; the text says which.
 struct Violation {

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "io/disk.h"
+#include "log/record_batch.h"
 #include "log/segment_format.h"
 
 namespace kappa::sim {
@@ -12,7 +13,7 @@ namespace {
 constexpr const char* kFolder = "/simulated/log";
 constexpr const char* kTransactionLog = "__transactions";
 constexpr int32_t kPartitions = 2;
-constexpr int32_t kAllPartitions[] = {0, 1, kCompactedPartition};
+constexpr int32_t kAllPartitions[] = {0, 1, kCompactedPartition, kTransactionalPartition, kTransactionalPartition + 1};
 constexpr int kProducersOfPartition = 2;
 constexpr int kConsumers = 3;
 constexpr int kCommittedReaders = 2;
@@ -333,7 +334,9 @@ class Simulation {
     world_.server->log = std::move(*log);
     world_.server->topic = world_.server->log->FindTopic(kTopic);
     world_.server->compacted = world_.server->log->FindTopic(kCompactedTopic);
-    Require(world_.server->topic != nullptr && world_.server->compacted != nullptr, where + "a topic is gone");
+    world_.server->transactional = world_.server->log->FindTopic(kTransactionalTopic);
+    Require(world_.server->topic != nullptr && world_.server->compacted != nullptr && world_.server->transactional != nullptr,
+            where + "a topic is gone");
     for (const int32_t i : kAllPartitions) {
       bool refused = false;
       const auto after = ReadAll(i, &refused);
@@ -344,21 +347,27 @@ class Simulation {
     world_.server->log->Close();
   }
 
-  /// All records from the start to the end, or to the first error when that is allowed.
+  /// All records from the start to the end, or to the first error when that is allowed; committed ones, where there are transactions.
   std::vector<std::pair<log::Offset, std::string>> ReadAll(int32_t number, bool* refused) {
     log::Partition& partition = world_.server->partition(number);
     std::vector<std::pair<log::Offset, std::string>> records;
-    for (log::Offset next = partition.start_offset(); next < partition.durable_end();) {
-      const log::ReadResult read = partition.Read(next, 4000);
+    for (log::Offset next = partition.start_offset(); next < partition.last_stable_offset();) {
+      const log::ReadResult read = partition.Read(next, 4000, log::Isolation::kReadCommitted);
       if (refused != nullptr && read.error != log::KafkaError::kNone) {
         *refused = true;
         return records;
       }
       Require(read.error == log::KafkaError::kNone && !read.bytes.empty(), "offset " + std::to_string(next) + " cannot be read");
-      for (auto& [offset, key, value] : KeyedRecordsOf(read.bytes, next)) {
-        Require(number == kCompactedPartition || offset == next, "offset " + std::to_string(next) + " is missing");
-        records.emplace_back(offset, key + value);
-        next = offset + 1;
+      for (std::string_view rest = read.bytes; !rest.empty();) {
+        const log::BatchHeader header = *log::ParseBatchHeader(rest);
+        const std::string_view batch = rest.substr(0, header.total_bytes());
+        rest.remove_prefix(batch.size());
+        if (read.PassesOver(header)) continue;
+        for (auto& [offset, key, value] : KeyedRecordsOf(batch, next)) {
+          Require(number >= kCompactedPartition || offset == next, "offset " + std::to_string(next) + " is missing");
+          records.emplace_back(offset, key + value);
+          next = offset + 1;
+        }
       }
       next = std::max(next, EndOf(read.bytes));
     }

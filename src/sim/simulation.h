@@ -38,7 +38,10 @@ struct Server {
   std::unique_ptr<txn::Coordinator> transactions;
   bool transactions_ready = false;  // they have work
   /// As History numbers them.
-  log::Partition& partition(int32_t number) { return number == kCompactedPartition ? compacted->partition(0) : topic->partition(number); }
+  log::Partition& partition(int32_t number) {
+    if (number >= kTransactionalPartition) return transactional->partition(number - kTransactionalPartition);
+    return number == kCompactedPartition ? compacted->partition(0) : topic->partition(number);
+  }
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what callbacks look at that may outlive it
 };
 
