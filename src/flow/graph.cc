@@ -10,6 +10,7 @@
 
 #include "base/int128.h"
 #include "data/row_key.h"
+#include "ops/aggregate/group_combiner.h"
 #include "plan/build.h"
 #include "state/memory.h"
 
@@ -33,15 +34,10 @@ int ShardOf(uint64_t hash, int shards) {
   return static_cast<int>((static_cast<uint128_t>(HashWord(hash ^ 0x5bd1e9955bd1e995ULL)) * static_cast<uint64_t>(shards)) >> 64);
 }
 
-/// A batch, parted by the hash of keys.
-Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext context, Lanes& parts) {
-  data::Batch plain = batch.AsBatch();
-  std::vector<data::ColumnPtr> columns;
-  for (const expr::ExprPtr& key : keys) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(plain, context));
-    columns.push_back(std::move(column));
-  }
-  const data::RowKeys row_keys(columns, batch.rows);
+/// A batch, parted by the hash of its rows' keys.
+void PartByKeys(data::ChangeBatch batch, std::span<const data::ColumnPtr> keys, Lanes& parts) {
+  if (parts.size() == 1) return parts[0].push_back(std::move(batch));
+  const data::RowKeys row_keys(keys, batch.rows);
   const auto shards = static_cast<int>(parts.size());
   std::vector<std::vector<int32_t>> rows(parts.size());
   for (auto& of_shard : rows) of_shard.reserve(static_cast<size_t>(batch.rows));
@@ -61,6 +57,15 @@ Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, exp
     parts[shard].push_back(all ? std::move(batch) : data::Gather(batch, rows[shard]));
     if (all) break;
   }
+}
+
+Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext context, Lanes& parts) {
+  std::vector<data::ColumnPtr> columns;
+  for (const expr::ExprPtr& key : keys) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context));
+    columns.push_back(std::move(column));
+  }
+  PartByKeys(std::move(batch), columns, parts);
   return {};
 }
 
@@ -90,9 +95,11 @@ struct Graph::Impl {
     int users = 0, served = 0;  // nodes that read this one, and how many of them took its output in this step
     size_t user = SIZE_MAX;     // the only one that reads it; SIZE_MAX for the root and where several do
     int user_port = 0;
-    // Where the only user takes its rows by hash: the output of each lane, parted for the user's shards, and how many rows and batches that is.
+    // Where the only user takes its rows by hash: the output of each lane, parted for the user's shards. Where that is a GROUP BY, what was
+    // combined goes to another port of it.
     bool parts_for_user = false;
-    std::vector<Lanes> parts;
+    std::vector<Lanes> parts, combined;
+    std::vector<std::unique_ptr<ops::GroupCombiner>> combiners;  // one per lane
     // For the watch: what is known of the only lane and of the state.
     size_t counted_batches = 0;
     int64_t out_rows = 0, out_bytes = 0, state_bytes = 0;
@@ -391,6 +398,14 @@ struct Graph::Impl {
       if (i + 1 < pipeline_.size()) return Take(i + 1, 0, std::move(batch));
       Node& tail = node(i);
       if (tail.parts_for_user) {
+        if (!tail.combiners.empty()) {
+          KAPPA_ASSIGN_OR_RETURN(std::optional<data::ChangeBatch> combined, tail.combiners[lane_]->Combine(batch));
+          if (combined) {
+            const std::vector<data::ColumnPtr> keys(combined->columns.begin(), combined->columns.end() - 1);
+            PartByKeys(std::move(*combined), keys, tail.combined[lane_]);
+            return {};
+          }
+        }
         const std::vector<expr::ExprPtr>& keys = graph_.nodes[tail.user].distribution[static_cast<size_t>(tail.user_port)].keys;
         return Part(std::move(batch), keys, graph_.options.operators.context, tail.parts[lane_]);
       }
@@ -415,8 +430,9 @@ struct Graph::Impl {
     for (size_t port = 0; port < head.inputs.size(); ++port) {
       Node& input = nodes[head.inputs[port]];
       if (input.parts_for_user) {
-        std::vector<Lanes> empty(input.parts.size(), Lanes(head.operators.size()));
-        ports.push_back(Joined(std::exchange(input.parts, std::move(empty)), head.operators.size()));
+        const std::vector<Lanes> empty(lanes(), Lanes(head.operators.size()));
+        ports.push_back(Joined(std::exchange(input.parts, empty), head.operators.size()));
+        if (!input.combiners.empty()) ports.push_back(Joined(std::exchange(input.combined, empty), head.operators.size()));
       } else {
         KAPPA_ASSIGN_OR_RETURN(Lanes lanes, Distribute(head.distribution[port], TakeOutput(input), head.operators.size(), pool));
         if (options.watch) CountOutput(input);
@@ -500,7 +516,19 @@ struct Graph::Impl {
            (lanes() == 1 || node.distribution[0].kind == ops::Distribution::Kind::kAny);
   }
 
-  void MakePipelines() {
+  /// Makes what combines the node's rows for a GROUP BY on other lanes.
+  Status MakeCombiners(Node& node) {
+    const plan::Node& user = *nodes[node.user].plan;
+    if (lanes() == 1 || user.kind != plan::NodeKind::kAggregate) return {};
+    for (size_t lane = 0; lane < lanes(); ++lane) {
+      KAPPA_ASSIGN_OR_RETURN(auto combiner, ops::GroupCombiner::Make(static_cast<const plan::Aggregate&>(user), options.operators));
+      if (combiner == nullptr) return {};
+      node.combiners.push_back(std::move(combiner));
+    }
+    return {};
+  }
+
+  Status MakePipelines() {
     for (size_t n = 0; n < nodes.size(); ++n) {
       Node& node = nodes[n];
       const bool follows = FollowsInLane(node) && (nodes[node.inputs[0]].operators.empty() || nodes[node.inputs[0]].operators.size() == lanes());
@@ -509,10 +537,13 @@ struct Graph::Impl {
       pipelines[node.pipeline].push_back(n);
       if (node.user == SIZE_MAX) continue;
       const Node& user = nodes[node.user];
-      node.parts_for_user =
-          user.operators.size() > 1 && user.distribution[static_cast<size_t>(node.user_port)].kind == ops::Distribution::Kind::kHash;
+      KAPPA_RETURN_IF_ERROR(MakeCombiners(node));
+      node.parts_for_user = !node.combiners.empty() || (user.operators.size() > 1 && user.distribution[static_cast<size_t>(node.user_port)].kind ==
+                                                                                         ops::Distribution::Kind::kHash);
       if (node.parts_for_user) node.parts.assign(lanes(), Lanes(user.operators.size()));
+      if (!node.combiners.empty()) node.combined = node.parts;
     }
+    return {};
   }
 };
 
@@ -530,7 +561,7 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
     node.out.assign(impl->lanes(), {});
     node.lane_rows.assign(impl->lanes(), 0);
   }
-  impl->MakePipelines();
+  KAPPA_RETURN_IF_ERROR(impl->MakePipelines());
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
 }
 
@@ -600,6 +631,7 @@ int64_t Graph::errors() const {
   for (const Impl::Node& node : impl_->nodes) {
     total += node.scan_errors;
     for (const auto& op : node.operators) total += op->errors();
+    for (const auto& combiner : node.combiners) total += combiner->errors();
   }
   return total;
 }

@@ -40,7 +40,10 @@ class Accumulator {
   /// The results of the groups, a column of the call's type. Rows that fail: see EvalContext::fail_on_error.
   virtual Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext& context) = 0;
   /// Adds the state of group `from` to that of `into`. Only where `merges`; the states hold the same arena's blobs.
-  virtual void Merge(char* /*into*/, char* /*from*/) { KAPPA_CHECK(merges()); }
+  virtual Status Merge(char* /*into*/, char* /*from*/) {
+    KAPPA_CHECK(merges());
+    return {};
+  }
   virtual bool merges() const { return false; }
   /// True when the group's state is its payload alone, so that a copy of these bytes is the same state.
   virtual bool is_plain(char* /*payload*/) const { return false; }

@@ -25,7 +25,10 @@ class Count final : public Accumulator {
   }
   bool merges() const override { return true; }
   bool is_plain(char*) const override { return true; }
-  void Merge(char* into, char* from) override { At<int64_t>(into) += At<int64_t>(from); }
+  Status Merge(char* into, char* from) override {
+    At<int64_t>(into) += At<int64_t>(from);
+    return {};
+  }
 };
 
 struct BoolState {
@@ -53,8 +56,9 @@ class BoolAggregate final : public Accumulator {
   }
   bool merges() const override { return true; }
   bool is_plain(char*) const override { return true; }
-  void Merge(char* into, char* from) override {
+  Status Merge(char* into, char* from) override {
     for (int i = 0; i < 2; ++i) At<BoolState>(into).count[i] += At<BoolState>(from).count[i];
+    return {};
   }
 
  private:
@@ -70,6 +74,10 @@ inline void AddTo(IntegerState& state, int128_t value) {
   auto sum = static_cast<uint128_t>(SumOf(state) + value);
   state.sum[0] = static_cast<uint64_t>(sum);
   state.sum[1] = static_cast<uint64_t>(sum >> 64);
+}
+inline void AddTo(IntegerState& state, const IntegerState& other) {
+  AddTo(state, SumOf(other));
+  state.count += other.count;
 }
 
 // State: sum (128 bits: 2^64 values of int8 fit) and count.
@@ -108,9 +116,9 @@ class IntegerSum final : public Accumulator {
   }
   bool merges() const override { return true; }
   bool is_plain(char*) const override { return true; }
-  void Merge(char* into, char* from) override {
-    AddTo(At<IntegerState>(into), SumOf(At<IntegerState>(from)));
-    At<IntegerState>(into).count += At<IntegerState>(from).count;
+  Status Merge(char* into, char* from) override {
+    AddTo(At<IntegerState>(into), At<IntegerState>(from));
+    return {};
   }
 
  private:
@@ -177,6 +185,14 @@ class IntervalSum final : public Accumulator {
     if (divide_ == nullptr) return sums.Finish();
     data::Batch batch{static_cast<int64_t>(groups.payloads.size()), {sums.Finish(), counts.Finish()}};
     return divide_->Evaluate(batch, context);
+  }
+  bool merges() const override { return true; }
+  Status Merge(char* into, char* from) override {
+    auto &state = At<IntervalState>(into), &other = At<IntervalState>(from);
+    AddTo(state.micros, other.micros);
+    state.days += other.days;
+    state.months += other.months;
+    return {};
   }
 
  private:

@@ -44,9 +44,10 @@ template <typename T> class FixedExtremum final : public Accumulator {
     return builder.Finish();
   }
   bool merges() const override { return true; }
-  void Merge(char* into, char* from) override {
+  Status Merge(char* into, char* from) override {
     const auto& other = At<FixedState<T>>(from);
     if (other.present != 0) max_ ? Take<true>(At<FixedState<T>>(into), other.value) : Take<false>(At<FixedState<T>>(into), other.value);
+    return {};
   }
 
  private:
@@ -116,12 +117,13 @@ class VariableExtremum final : public Accumulator {
     state.size = 0;
   }
   bool merges() const override { return true; }
-  void Merge(char* into, char* from) override {
+  Status Merge(char* into, char* from) override {
     std::string copy;
     auto &state = At<State>(into), &other = At<State>(from);
-    if (other.size == 0 || (state.size != 0 && !Better(type_, max_, copy = Get(other), Get(state)))) return;
+    if (other.size == 0 || (state.size != 0 && !Better(type_, max_, copy = Get(other), Get(state)))) return {};
     Drop(into);
     std::swap(state, other);  // the blob has one owner
+    return {};
   }
 
  private:

@@ -82,6 +82,21 @@ class FloatSum final : public Accumulator {
     return builder.Finish();
   }
 
+  bool merges() const override { return true; }
+  Status Merge(char* into, char* from) override {
+    auto &state = At<FloatState>(into), &other = At<FloatState>(from);
+    state.count += other.count;
+    AddProduct(state, Load(other), other.exponent);
+    if (other.wide == 0) return {};
+    const WideState wide = LoadWide(other);
+    AddWide(state, [&](WideState& sum) {
+      sum.nan += wide.nan;
+      sum.infinity += wide.infinity;
+      sum.negative_infinity += wide.negative_infinity;
+      sum.sum += wide.sum;
+    });
+    return {};
+  }
   bool is_plain(char* payload) const override { return At<FloatState>(payload).wide == 0; }
   void Drop(char* payload) override {
     auto& state = At<FloatState>(payload);
@@ -97,8 +112,12 @@ class FloatSum final : public Accumulator {
       return AddWide(state, [&](WideState& wide) { (std::isnan(value) ? wide.nan : value > 0 ? wide.infinity : wide.negative_infinity) += weight; });
     const Decomposed parts = Decompose(value);
     const auto mantissa = static_cast<int64_t>(parts.mantissa);
-    const int exponent = parts.exponent;
-    int128_t change = static_cast<int128_t>(parts.negative ? -mantissa : mantissa) * weight;
+    AddProduct(state, static_cast<int128_t>(parts.negative ? -mantissa : mantissa) * weight, parts.exponent);
+  }
+
+  /// Adds change * 2^exponent.
+  void AddProduct(FloatState& state, int128_t change, int exponent) {
+    if (change == 0) return;
     int128_t sum = Load(state);
     if (AddFast(sum, state.exponent, change, exponent)) [[likely]]
       return Store(state, sum);

@@ -4,8 +4,7 @@
 
 #include "data/numeric.h"
 #include "data/row_key.h"
-#include "ops/aggregate/accumulator.h"
-#include "ops/aggregate/distinct.h"
+#include "ops/aggregate/group_combiner.h"
 #include "ops/factories.h"
 #include "ops/row_decoder.h"
 #include "ops/value_bytes.h"
@@ -14,27 +13,6 @@
 
 namespace kappa::ops {
 namespace {
-
-/// What every group's payload begins with; the accumulators' states follow.
-struct GroupHead {
-  int64_t rows;      // sum of weights
-  uint32_t touched;  // 1 in an epoch that changed the group
-  uint32_t known;    // 1 once it was emitted (or, where windows close, entered into the index)
-};
-static_assert(sizeof(GroupHead) == 16);
-
-/// count(*) without FILTER: the group's own count.
-class RowCount final : public Accumulator {
- public:
-  uint32_t bytes() const override { return 0; }
-  Status Update(std::span<const data::ColumnPtr>, const AccumulatorRows&) override { return {}; }
-  Result<data::ColumnPtr> Finish(const AccumulatorGroups& groups, expr::EvalContext&) override {
-    auto column = std::make_shared<data::Column>(data::TypeId::kInt8, static_cast<int64_t>(groups.payloads.size()));
-    for (size_t i = 0; i < groups.payloads.size(); ++i)
-      column->mutable_data<int64_t>()[i] = reinterpret_cast<const GroupHead*>(groups.payloads[i])->rows;
-    return data::ColumnPtr(std::move(column));
-  }
-};
 
 /// Groups that are finished at once: few where they must be fetched first.
 size_t EmitRows() { return state::Spilling() ? 1024 : 16384; }
@@ -60,7 +38,7 @@ data::Batch AsShown(data::Batch keys) {
   return keys;
 }
 
-// Input        changes of any weight, one port.
+// Input        changes of any weight; at kCombinedPort groups that a GroupCombiner made of some rows.
 // State        a table from the row key of `keys` to GroupHead and accumulators. Accumulators whose state has no bound per
 //              group (DISTINCT, min and max with deletes) keep tables of their own.
 // Watermark    an updating aggregate ignores it. With close_key: when the watermark of close_stream reaches a window_end, its
@@ -72,31 +50,12 @@ data::Batch AsShown(data::Batch keys) {
 // Threads      one at a time.
 class HashAggregate final : public Operator {
  public:
-  struct Call {
-    expr::AggregateCall call;
-    AccumulatorPtr accumulator;
-    int filter = -1;             // index into filters_
-    std::vector<int> arguments;  // indexes into arguments_: the call's, then its ORDER BY
-    bool in_set = false;         // fed by a DistinctSet
-  };
-  /// DISTINCT over the same arguments.
-  struct Set {
-    std::vector<size_t> calls;
-    std::unique_ptr<DistinctSet> values;
-  };
-  /// An expression that calls share. Rows that a FILTER rejects must not be evaluated, as they may fail: `whole` when a call takes
-  /// all rows anyway, or no row can fail.
-  struct Argument {
-    expr::ExprPtr expression;
-    bool whole = false;
-    data::ColumnPtr column;  // of the batch, when whole
-  };
   HashAggregate(const plan::Aggregate& node, const OperatorOptions& options)
       : keys_(node.keys), close_key_(node.close_key), close_stream_(node.close_stream), context_(options.context) {
     for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields.push_back(node.schema.fields[i]);
     for (size_t i = 0; i < keys_.size(); ++i) key_schema_.fields[i].type = keys_[i]->type();
   }
-  Status MakeAccumulators(const plan::Aggregate& node, const OperatorOptions& options);
+  Status Make(const plan::Aggregate& node, const OperatorOptions& options);
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override;
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override;
@@ -106,13 +65,9 @@ class HashAggregate final : public Operator {
   int64_t errors() const override { return context_.errors; }
 
  private:
-  GroupHead* Head(char* payload) { return reinterpret_cast<GroupHead*>(payload); }
-  Status Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch);
-  void ShareExpressions(Call& call);
-  Status UpdateAccumulators(const data::ChangeBatch& batch);
-  Status UpdateSet(Set& set, const data::Batch& input, AccumulatorRows rows, const std::vector<std::vector<int32_t>>& selected);
-  Result<std::vector<data::ColumnPtr>> ArgumentsOf(const Call& call, const data::Batch& input, std::span<const int32_t> select);
-  Result<std::vector<data::ColumnPtr>> Finish(std::span<char* const> payloads, expr::EvalContext& context);
+  void FindGroups(const std::vector<data::ColumnPtr>& key_columns, int64_t rows);
+  Status Touch(const std::vector<data::ColumnPtr>& key_columns);
+  Status Merge(const data::ChangeBatch& combined);
   Status Flush(Output& out);
   Status EmitChanges(std::span<const state::Ref> groups, std::span<char* const> payloads, std::span<const int32_t> old_rows,
                      const std::vector<data::ColumnPtr>& old_columns, Output& out);
@@ -125,10 +80,7 @@ class HashAggregate final : public Operator {
   int close_key_;
   uint32_t close_stream_;
   expr::EvalContext context_;
-  std::vector<Call> calls_;
-  std::vector<Set> sets_;
-  std::vector<expr::ExprPtr> filters_;
-  std::vector<Argument> arguments_;
+  AccumulatorCalls calls_;
   state::Arena arena_;
   std::unique_ptr<state::KeyedTable> groups_;
 
@@ -160,69 +112,15 @@ bool IsOrdered(const plan::Node& node) {
   }
 }
 
-void HashAggregate::ShareExpressions(Call& call) {
-  if (call.call.filter != nullptr) {
-    const auto same = [&](const expr::ExprPtr& other) { return plan::SameExpression(*other, *call.call.filter); };
-    call.filter = static_cast<int>(std::find_if(filters_.begin(), filters_.end(), same) - filters_.begin());
-    if (call.filter == static_cast<int>(filters_.size())) filters_.push_back(call.call.filter);
-  }
-  const auto add = [&](const expr::ExprPtr& expression) {
-    const auto same = [&](const Argument& other) { return plan::SameExpression(*other.expression, *expression); };
-    const auto found = std::find_if(arguments_.begin(), arguments_.end(), same);
-    call.arguments.push_back(static_cast<int>(found - arguments_.begin()));
-    if (found == arguments_.end()) {
-      const auto kind = expression->kind();
-      arguments_.push_back({expression, kind == expr::Expression::Kind::kColumn || kind == expr::Expression::Kind::kLiteral, nullptr});
-    }
-    if (call.filter < 0) arguments_[static_cast<size_t>(call.arguments.back())].whole = true;
-  };
-  for (const expr::ExprPtr& argument : call.call.arguments) add(argument);
-  for (const expr::AggregateOrder& order : call.call.order_by) add(order.expression);
-}
-
-Status HashAggregate::MakeAccumulators(const plan::Aggregate& node, const OperatorOptions& options) {
-  AccumulatorSetup setup;
-  setup.blobs = &arena_;
-  setup.append_only = node.inputs[0]->append_only;
-  setup.drops_groups = close_key_ >= 0;
-  setup.arrival_order = options.bounded && IsOrdered(*node.inputs[0]);
-  for (const expr::AggregateCall& call : node.aggregates) {
-    AccumulatorPtr accumulator;
-    if (call.kind == expr::AggregateKind::kCountStar && call.filter == nullptr) {
-      accumulator = std::make_unique<RowCount>();
-    } else {
-      KAPPA_ASSIGN_OR_RETURN(accumulator, MakeAccumulator(call, setup));
-    }
-    calls_.push_back({call, std::move(accumulator)});
-    ShareExpressions(calls_.back());
-    if (!NeedsDistinctSet(call)) continue;
-    calls_.back().in_set = true;
-    const auto fits = [&](const Set& set) {
-      return calls_[set.calls[0]].arguments == calls_.back().arguments && set.calls.size() < DistinctSet::kMembersMax;
-    };
-    auto set = std::find_if(sets_.begin(), sets_.end(), fits);
-    if (set == sets_.end()) set = sets_.emplace(sets_.end());
-    set->calls.push_back(calls_.size() - 1);
-  }
-  uint32_t offset = sizeof(GroupHead);
-  for (Call& call : calls_) {
-    call.accumulator->set_offset(offset);
-    offset += call.accumulator->bytes();
-  }
-  for (Set& set : sets_) {
-    std::vector<Accumulator*> members;
-    for (size_t call : set.calls) members.push_back(calls_[call].accumulator.get());
-    set.values = std::make_unique<DistinctSet>(std::move(members), setup);
-    set.values->set_offset(offset);
-    offset += set.values->bytes();
-  }
-  if (offset > setup.max_payload_bytes) return Error(sqlstate::kStatementTooComplex, "too many aggregate functions in one GROUP BY");
-  groups_ = std::make_unique<state::KeyedTable>(arena_, 0, offset);
-  old_.resize(calls_.size());
+Status HashAggregate::Make(const plan::Aggregate& node, const OperatorOptions& options) {
+  KAPPA_RETURN_IF_ERROR(MakeGroupCalls(node, options, arena_, calls_));
+  groups_ = std::make_unique<state::KeyedTable>(arena_, 0, calls_.payload_bytes());
+  old_.resize(node.aggregates.size());
   return {};
 }
 
-Status HashAggregate::OnBatch(int, data::ChangeBatch batch, Output&) {
+Status HashAggregate::OnBatch(int port, data::ChangeBatch batch, Output&) {
+  if (port == kCombinedPort) return Merge(batch);
   if (batch.weights && std::find(batch.weights->begin(), batch.weights->end(), 0) != batch.weights->end()) {
     std::vector<int32_t> rows;
     for (int64_t i = 0; i < batch.rows; ++i)
@@ -235,28 +133,48 @@ Status HashAggregate::OnBatch(int, data::ChangeBatch batch, Output&) {
     KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
     key_columns.push_back(std::move(column));
   }
-  data::RowKeys keys(key_columns, batch.rows);
-  auto rows = static_cast<size_t>(batch.rows);
+  FindGroups(key_columns, batch.rows);
+  KAPPA_RETURN_IF_ERROR(Touch(key_columns));
+  for (size_t i = 0; i < refs_.size(); ++i) HeadOf(payloads_[i])->rows += batch.weight(static_cast<int64_t>(i));
+  return calls_.Update(batch, std::span(all_).first(refs_.size()), payloads_.data(), refs_.data(), context_);
+}
+
+Status HashAggregate::Merge(const data::ChangeBatch& combined) {
+  const std::span<const data::ColumnPtr> columns(combined.columns);
+  const std::vector<data::ColumnPtr> key_columns(columns.begin(), columns.end() - 1);
+  FindGroups(key_columns, combined.rows);
+  KAPPA_RETURN_IF_ERROR(Touch(key_columns));
+  std::vector<uint64_t> from(calls_.payload_bytes() / sizeof(uint64_t));
+  char* const payload = reinterpret_cast<char*>(from.data());
+  for (size_t i = 0; i < refs_.size(); ++i) {
+    const std::string_view bytes = columns.back()->bytes(static_cast<int64_t>(i));
+    KAPPA_CHECK(bytes.size() == calls_.payload_bytes());
+    std::memcpy(payload, bytes.data(), bytes.size());
+    HeadOf(payloads_[i])->rows += HeadOf(payload)->rows;
+    KAPPA_RETURN_IF_ERROR(calls_.Merge(payloads_[i], payload));
+  }
+  return {};
+}
+
+void HashAggregate::FindGroups(const std::vector<data::ColumnPtr>& key_columns, int64_t row_count) {
+  const auto rows = static_cast<size_t>(row_count);
   if (all_.size() < rows) {
     all_.resize(rows);
     std::iota(all_.begin(), all_.end(), 0);
   }
   refs_.resize(rows);
   payloads_.resize(rows);
-  groups_->FindOrInsertBatch(keys, std::span(all_).first(rows), refs_.data());
-  KAPPA_RETURN_IF_ERROR(Touch(key_columns, batch));
-  return UpdateAccumulators(batch);
+  groups_->FindOrInsertBatch(data::RowKeys(key_columns, row_count), std::span(all_).first(rows), refs_.data());
 }
 
-/// Resolves the groups' payloads, remembers the groups that the epoch touches for the first time together with their results
-/// so far, and counts the rows.
-Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, const data::ChangeBatch& batch) {
+/// Resolves the groups' payloads, and remembers the groups that the epoch touches for the first time together with their results so far.
+Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns) {
   std::vector<char*> known;
   const bool closes = close_key_ >= 0;
   for (size_t i = 0; i < refs_.size(); ++i) {
     char* payload = groups_->MutablePayload(refs_[i]);
     payloads_[i] = payload;
-    GroupHead* head = Head(payload);
+    GroupHead* head = HeadOf(payload);
     if (closes) {
       if (head->known == 0) {
         head->known = 1;
@@ -269,99 +187,11 @@ Status HashAggregate::Touch(const std::vector<data::ColumnPtr>& key_columns, con
       if (head->known != 0) known.push_back(payload);
     }
   }
-  if (!known.empty()) {
-    expr::EvalContext context = context_;  // its errors were counted when the results were new
-    KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(known, context));
-    for (size_t c = 0; c < columns.size(); ++c) old_[c].push_back(std::move(columns[c]));
-  }
-  for (size_t i = 0; i < refs_.size(); ++i) Head(payloads_[i])->rows += batch.weight(static_cast<int64_t>(i));
+  if (known.empty()) return {};
+  expr::EvalContext context = context_;  // its errors were counted when the results were new
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, calls_.Finish(known, context));
+  for (size_t c = 0; c < columns.size(); ++c) old_[c].push_back(std::move(columns[c]));
   return {};
-}
-
-Status HashAggregate::UpdateAccumulators(const data::ChangeBatch& batch) {
-  const data::Batch input = batch.AsBatch();
-  AccumulatorRows rows;
-  rows.weights = batch.weights ? batch.weights->data() : nullptr;
-  rows.payloads = payloads_.data();
-  rows.groups = refs_.data();
-  std::vector<std::vector<int32_t>> selected(filters_.size());
-  for (size_t i = 0; i < filters_.size(); ++i) { KAPPA_ASSIGN_OR_RETURN(selected[i], expr::SelectTrue(*filters_[i], input, context_)); }
-  for (Argument& argument : arguments_) {
-    if (!argument.whole) continue;
-    KAPPA_ASSIGN_OR_RETURN(argument.column, argument.expression->Evaluate(input, context_));
-  }
-  std::vector<int32_t> present;
-  for (Call& call : calls_) {
-    if (call.in_set) continue;
-    std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(batch.rows));
-    if (call.filter >= 0) select = selected[static_cast<size_t>(call.filter)];
-    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(call, input, select));
-    if (!call.accumulator->takes_nulls() && !arguments.empty() && arguments[0]->has_nulls()) {
-      present.clear();
-      for (int32_t row : select)
-        if (!arguments[0]->IsNull(row)) present.push_back(row);
-      select = present;
-    }
-    rows.rows = select;
-    KAPPA_RETURN_IF_ERROR(call.accumulator->Update(arguments, rows));
-  }
-  for (Set& set : sets_) KAPPA_RETURN_IF_ERROR(UpdateSet(set, input, rows, selected));
-  for (Argument& argument : arguments_) argument.column = nullptr;
-  return {};
-}
-
-Status HashAggregate::UpdateSet(Set& set, const data::Batch& input, AccumulatorRows rows, const std::vector<std::vector<int32_t>>& selected) {
-  uint64_t all_rows = 0;  // the members without FILTER
-  for (size_t member = 0; member < set.calls.size(); ++member)
-    if (calls_[set.calls[member]].filter < 0) all_rows |= uint64_t{1} << member;
-  std::vector<uint64_t> masks(static_cast<size_t>(input.rows), all_rows);
-  for (size_t member = 0; member < set.calls.size(); ++member) {
-    const int filter = calls_[set.calls[member]].filter;
-    if (filter < 0) continue;
-    for (int32_t row : selected[static_cast<size_t>(filter)]) masks[static_cast<size_t>(row)] |= uint64_t{1} << member;
-  }
-  std::span<const int32_t> select = std::span<const int32_t>(all_).first(static_cast<size_t>(input.rows));
-  std::vector<int32_t> some;
-  if (all_rows == 0) {
-    for (int32_t row : select)
-      if (masks[static_cast<size_t>(row)] != 0) some.push_back(row);
-    select = some;
-  }
-  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> arguments, ArgumentsOf(calls_[set.calls[0]], input, select));
-  std::vector<int32_t> present;
-  if (arguments[0]->has_nulls()) {
-    for (int32_t row : select)
-      if (!arguments[0]->IsNull(row)) present.push_back(row);
-    select = present;
-  }
-  rows.rows = select;
-  return set.values->Update(arguments, rows, masks.data());
-}
-
-/// The call's arguments, with values at least where `select` says.
-Result<std::vector<data::ColumnPtr>> HashAggregate::ArgumentsOf(const Call& call, const data::Batch& input, std::span<const int32_t> select) {
-  std::vector<data::ColumnPtr> columns;
-  for (const int index : call.arguments) {
-    const Argument& argument = arguments_[static_cast<size_t>(index)];
-    if (argument.whole) {
-      columns.push_back(argument.column);
-      continue;
-    }
-    KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr part, argument.expression->Evaluate(input, select, context_));
-    std::vector<int32_t> back(static_cast<size_t>(input.rows), -1);
-    for (size_t i = 0; i < select.size(); ++i) back[static_cast<size_t>(select[i])] = static_cast<int32_t>(i);
-    columns.push_back(data::Gather(*part, back));
-  }
-  return columns;
-}
-
-Result<std::vector<data::ColumnPtr>> HashAggregate::Finish(std::span<char* const> payloads, expr::EvalContext& context) {
-  std::vector<data::ColumnPtr> columns;
-  for (Call& call : calls_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, call.accumulator->Finish({payloads}, context));
-    columns.push_back(std::move(column));
-  }
-  return columns;
 }
 
 Status HashAggregate::OnEpochEnd(const EpochContext& epoch, Output& out) {
@@ -376,7 +206,7 @@ Status HashAggregate::OnEpochEnd(const EpochContext& epoch, Output& out) {
 Status HashAggregate::Flush(Output& out) {
   if (keys_.empty()) {
     state::Ref group = groups_->FindOrInsert({}, Hash64({}));
-    GroupHead* head = Head(groups_->MutablePayload(group));
+    GroupHead* head = HeadOf(groups_->MutablePayload(group));
     if (head->known == 0 && head->touched == 0) {
       head->touched = 1;
       touched_.push_back(group);
@@ -421,7 +251,7 @@ std::vector<bool> Differs(const std::vector<data::ColumnPtr>& a, std::span<const
 
 Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<char* const> payloads, std::span<const int32_t> old_rows,
                                   const std::vector<data::ColumnPtr>& old_columns, Output& out) {
-  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> fresh, Finish(payloads, context_));
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> fresh, calls_.Finish(payloads, context_));
   const bool any_old = std::any_of(old_rows.begin(), old_rows.end(), [](int32_t row) { return row >= 0; });
   std::vector<bool> differs(groups.size(), true);
   if (any_old) differs = Differs(old_columns, old_rows, fresh);
@@ -429,7 +259,7 @@ Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<
   std::vector<int32_t> deleted_keys, deleted_old, inserted_keys, inserted;
   std::string scratch;
   for (size_t i = 0; i < groups.size(); ++i) {
-    GroupHead* head = Head(payloads[i]);
+    GroupHead* head = HeadOf(payloads[i]);
     if (head->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
     const bool lives = head->rows > 0 || keys_.empty();
     const bool was = old_rows[i] >= 0;
@@ -477,8 +307,7 @@ Status HashAggregate::EmitChanges(std::span<const state::Ref> groups, std::span<
 }
 
 void HashAggregate::DropGroup(state::Ref group, char* payload) {
-  for (Call& call : calls_) call.accumulator->Drop(payload);
-  for (Set& set : sets_) set.values->Drop(payload);
+  calls_.Drop(payload);
   groups_->Erase(group);
 }
 
@@ -506,8 +335,8 @@ Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
       for (size_t i = from; i < std::min(all.size(), from + emit_rows); ++i) {
         groups_->FetchAhead(all, i);
         char* payload = groups_->MutablePayload(all[i]);
-        if (Head(payload)->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
-        if (Head(payload)->rows == 0) {
+        if (HeadOf(payload)->rows < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its group does not have");
+        if (HeadOf(payload)->rows == 0) {
           DropGroup(all[i], payload);
           continue;
         }
@@ -516,7 +345,7 @@ Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
         keys.Append(groups_->Key(all[i], scratch), /*borrow=*/false);
       }
       if (groups.empty()) continue;
-      KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, Finish(payloads, context_));
+      KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, calls_.Finish(payloads, context_));
       data::ChangeBatch result(AsShown(keys.Finish()));
       std::move(columns.begin(), columns.end(), std::back_inserter(result.columns));
       out.push_back(std::move(result));
@@ -528,17 +357,13 @@ Status HashAggregate::CloseWindows(int64_t watermark, Output& out) {
 
 void HashAggregate::VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) {
   visit("groups", arena_);
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    calls_[i].accumulator->VisitState([&](state::Arena& arena) { visit("values" + std::to_string(i), arena); });
-  }
-  for (size_t i = 0; i < sets_.size(); ++i) visit("distinct" + std::to_string(i), sets_[i].values->arena());
+  calls_.VisitState(visit);
 }
 
 Status HashAggregate::OnRestored() {
   KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
   KAPPA_RETURN_IF_ERROR(groups_->Attach());
-  for (Call& call : calls_) KAPPA_RETURN_IF_ERROR(call.accumulator->OnRestored());
-  for (Set& set : sets_) KAPPA_RETURN_IF_ERROR(set.values->OnRestored());
+  KAPPA_RETURN_IF_ERROR(calls_.OnRestored());
   windows_.clear();
   if (close_key_ < 0) return {};
   std::vector<state::Ref> refs;
@@ -562,9 +387,18 @@ Status HashAggregate::OnRestored() {
 
 }  // namespace
 
+Status MakeGroupCalls(const plan::Aggregate& node, const OperatorOptions& options, state::Arena& arena, AccumulatorCalls& calls) {
+  AccumulatorSetup setup;
+  setup.blobs = &arena;
+  setup.append_only = node.inputs[0]->append_only;
+  setup.drops_groups = node.close_key >= 0;
+  setup.arrival_order = options.bounded && IsOrdered(*node.inputs[0]);
+  return calls.Make(node.aggregates, setup, {sizeof(GroupHead), /*counts=*/true});
+}
+
 Result<std::unique_ptr<Operator>> MakeHashAggregate(const plan::Aggregate& node, const OperatorOptions& options) {
   auto aggregate = std::make_unique<HashAggregate>(node, options);
-  KAPPA_RETURN_IF_ERROR(aggregate->MakeAccumulators(node, options));
+  KAPPA_RETURN_IF_ERROR(aggregate->Make(node, options));
   return std::unique_ptr<Operator>(std::move(aggregate));
 }
 

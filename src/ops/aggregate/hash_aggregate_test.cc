@@ -4,6 +4,7 @@
 
 #include "data/array.h"
 #include "data/numeric.h"
+#include "ops/aggregate/group_combiner.h"
 #include "ops/testing.h"
 #include "plan/build.h"
 
@@ -217,6 +218,77 @@ TEST(HashAggregate, EqualsRecomputationGlobal) {
   RunModel(8, true, {});
 }
 TEST(HashAggregate, EqualsRecomputationSeveralKeys) { RunModel(9, false, {"k", "i", "b"}); }
+
+/// A row whose values fit into the payload of their group.
+TestRow PlainRow(std::mt19937_64& random) {
+  TestRow row = RandomRow(random);
+  row[4] = NumericValue(Numeric(static_cast<int64_t>(random() % 2000) - 1000, static_cast<int>(random() % 10)));
+  row[6] = Value::Text(std::string(random() % 10, 'x'));
+  return row;
+}
+
+/// Batches of 600 rows, combined where that is possible, and some that are too small for it.
+void RunCombined(uint64_t seed, std::vector<std::string> keys) {
+  std::vector<expr::AggregateCall> calls = AllCalls();
+  std::erase_if(calls, [](const expr::AggregateCall& call) { return call.distinct; });
+  const auto plan = Plan(true, keys, calls);
+  auto combiner = GroupCombiner::Make(*plan, {});
+  ASSERT_TRUE(combiner.ok() && *combiner != nullptr);
+  TestRun run([&] { return MakeOrDie(*plan); });
+  std::mt19937_64 random(seed);
+  std::vector<TestRow> all;
+  size_t combined = 0, as_they_are = 0;
+  for (int epoch = 0; epoch < 12; ++epoch) {
+    for (int batch = 0; batch < 3; ++batch) {
+      const bool plain = epoch < 3 || random() % 2 == 0;
+      std::vector<TestRow> rows;
+      for (size_t i = random() % 4 == 0 ? 100 : 600; i > 0; --i) rows.push_back(plain ? PlainRow(random) : RandomRow(random));
+      all.insert(all.end(), rows.begin(), rows.end());
+      const data::ChangeBatch changes = MakeBatch(InputSchema(), rows);
+      auto made = (*combiner)->Combine(changes);
+      ASSERT_TRUE(made.ok());
+      if (made->has_value()) ++combined, run.Batch(kCombinedPort, std::move(**made));
+      else ++as_they_are, run.Batch(0, changes);
+    }
+    run.End();
+    ASSERT_EQ(run.contents(), ExpectedGroups(*plan, all)) << "epoch " << epoch;
+    if (epoch % 4 == 1) run.Restart();
+  }
+  EXPECT_GT(combined, 6u);
+  EXPECT_GT(as_they_are, 6u);
+}
+
+TEST(HashAggregate, TakesCombinedRows) {
+  RunCombined(20, {"k"});
+  RunCombined(21, {"k", "b"});
+  RunCombined(22, {});
+}
+
+TEST(HashAggregate, CombinesNoRowsThatItNeeds) {
+  const auto none = [](const plan::Aggregate& plan) { return *GroupCombiner::Make(plan, {}) == nullptr; };
+  EXPECT_TRUE(none(*Plan(false, {"k"}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8)})));
+  EXPECT_TRUE(none(*Plan(true, {"k"}, {Call(AggregateKind::kCount, "t", TypeId::kInt8, true)})));
+  EXPECT_FALSE(none(*Plan(true, {"k"}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8)})));
+}
+
+// Sums of numerics with so many digits that two of them do not fit side by side.
+TEST(HashAggregate, CombinedSumsMayOutgrowTheirPayload) {
+  const auto plan = Plan(true, {}, {Call(AggregateKind::kSum, "n", TypeId::kNumeric), Call(AggregateKind::kAvg, "n", TypeId::kNumeric)});
+  const auto combiner = std::move(GroupCombiner::Make(*plan, {})).value();
+  TestRun run([&] { return MakeOrDie(*plan); });
+  std::mt19937_64 random(3);
+  std::vector<TestRow> all;
+  for (const char* number : {"90000000000000000000000000000000000", "0.000000000000000000000000000001", "-7.5"}) {
+    std::vector<TestRow> rows(600, RandomRow(random));
+    for (TestRow& row : rows) row[4] = NumericValue(*Numeric::Parse(number));
+    all.insert(all.end(), rows.begin(), rows.end());
+    auto combined = combiner->Combine(MakeBatch(InputSchema(), rows));
+    ASSERT_TRUE(combined.ok() && combined->has_value()) << number;
+    run.Batch(kCombinedPort, std::move(**combined));
+  }
+  run.End();
+  EXPECT_EQ(run.contents(), ExpectedGroups(*plan, all));
+}
 
 TEST(HashAggregate, NothingGivesOneRowWithoutKeysAndNoneWithKeys) {
   auto global = Plan(false, {}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8), Call(AggregateKind::kSum, "i", TypeId::kInt8)});

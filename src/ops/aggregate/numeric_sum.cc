@@ -124,6 +124,17 @@ class NumericSum final : public Accumulator {
     return builder.Finish();
   }
 
+  bool merges() const override { return !counted_; }
+  Status Merge(char* into, char* from) override {
+    auto &state = At<SumState>(into), &other = At<SumState>(from);
+    const auto scale = static_cast<int>(other.scale);
+    if (AddSum(state, Load(other), scale)) state.count += other.count;
+    else KAPPA_RETURN_IF_ERROR(AddEntry(state, {Numeric::Kind::kFinite, scale, other.count, Numeric(Load(other), scale)}));
+    if (other.slow == 0) return {};
+    std::string scratch;
+    for (const SlowEntry& entry : DecodeSlow(state::BlobView(*blobs_, other.slow, scratch))) KAPPA_RETURN_IF_ERROR(AddEntry(state, entry));
+    return {};
+  }
   bool is_plain(char* payload) const override { return At<SumState>(payload).slow == 0; }
   void Drop(char* payload) override {
     auto& state = At<SumState>(payload);
@@ -141,31 +152,39 @@ class NumericSum final : public Accumulator {
     } else if (scale > (counted_ ? kCountedScales - 1 : kFastScaleMax)) {
       return false;
     }
-    int128_t sum = Load(state);
-    auto common = static_cast<int>(state.scale);
-    if (scale > common && __builtin_mul_overflow(sum, Powers()[scale - common], &sum)) return false;
-    if (scale < common && __builtin_mul_overflow(coefficient, Powers()[common - scale], &coefficient)) return false;
     if (weight != 1 && __builtin_mul_overflow(coefficient, static_cast<int128_t>(weight), &coefficient)) return false;
-    if (__builtin_add_overflow(sum, coefficient, &sum)) return false;
-    Store(state, sum);
+    if (!AddSum(state, coefficient, scale)) return false;
     state.count += weight;
-    state.scale = static_cast<uint32_t>(std::max(scale, common));
     if (counted_) Counts(state)[scale] += weight;
     return true;
   }
 
+  /// Adds to the sum alone; false when it would overflow.
+  static bool AddSum(SumState& state, int128_t coefficient, int scale) {
+    int128_t sum = Load(state);
+    auto common = static_cast<int>(state.scale);
+    if (scale > common && __builtin_mul_overflow(sum, Powers()[scale - common], &sum)) return false;
+    if (scale < common && __builtin_mul_overflow(coefficient, Powers()[common - scale], &coefficient)) return false;
+    if (__builtin_add_overflow(sum, coefficient, &sum)) return false;
+    Store(state, sum);
+    state.scale = static_cast<uint32_t>(std::max(scale, common));
+    return true;
+  }
+
   Status AddSlow(SumState& state, const Numeric& value, int64_t weight) {
+    if (!value.is_finite()) return AddEntry(state, {value.kind(), 0, weight, Numeric(0, 0)});
+    KAPPA_ASSIGN_OR_RETURN(Numeric weighted, data::Multiply(value, Numeric(weight)));
+    return AddEntry(state, {value.kind(), value.scale(), weight, std::move(weighted)});
+  }
+
+  Status AddEntry(SumState& state, const SlowEntry& added) {
     std::string scratch;
     std::vector<SlowEntry> entries;
     if (state.slow != 0) entries = DecodeSlow(state::BlobView(*blobs_, state.slow, scratch));
-    int scale = value.is_finite() ? value.scale() : 0;
-    auto entry = std::find_if(entries.begin(), entries.end(), [&](const SlowEntry& e) { return e.kind == value.kind() && e.scale == scale; });
-    if (entry == entries.end()) entry = entries.insert(entries.end(), {value.kind(), scale, 0, Numeric(0, scale)});
-    entry->count += weight;
-    if (value.is_finite()) {
-      KAPPA_ASSIGN_OR_RETURN(Numeric weighted, data::Multiply(value, Numeric(weight)));
-      KAPPA_ASSIGN_OR_RETURN(entry->sum, data::Add(entry->sum, weighted));
-    }
+    auto entry = std::find_if(entries.begin(), entries.end(), [&](const SlowEntry& e) { return e.kind == added.kind && e.scale == added.scale; });
+    if (entry == entries.end()) entry = entries.insert(entries.end(), {added.kind, added.scale, 0, Numeric(0, added.scale)});
+    entry->count += added.count;
+    KAPPA_ASSIGN_OR_RETURN(entry->sum, data::Add(entry->sum, added.sum));
     if (state.slow != 0) state::FreeBlob(*blobs_, state.slow);
     std::string bytes = EncodeSlow(entries);
     state.slow = bytes.empty() ? 0 : state::StoreBlob(*blobs_, bytes);

@@ -117,6 +117,11 @@ template <int kDigits, int kUnit> struct FixedPoint {
     }
     Carry();
   }
+  FixedPoint& operator+=(const FixedPoint& other) {
+    for (size_t i = 0; i < kDigits; ++i) digits[i] += other.digits[i];
+    Carry();
+    return *this;
+  }
   /// Brings all digits but the last, which keeps the sign, into 0 .. 2^32 - 1.
   void Carry() {
     int64_t carry = 0;

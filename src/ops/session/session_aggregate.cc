@@ -60,7 +60,7 @@ class SessionAggregate final : public Operator {
     setup.append_only = true;
     setup.drops_groups = closes_ || expires_;
     setup.max_payload_bytes = kNodeBytesMax;
-    KAPPA_RETURN_IF_ERROR(calls_.Make(node.aggregates, setup, sizeof(SessionNode)));
+    KAPPA_RETURN_IF_ERROR(calls_.Make(node.aggregates, setup, {sizeof(SessionNode)}));
     tree_ = std::make_unique<TimeTree>(arena_, calls_.payload_bytes());
     return {};
   }
@@ -89,7 +89,7 @@ class SessionAggregate final : public Operator {
     KAPPA_RETURN_IF_ERROR(KeepOldResults());
     KAPPA_RETURN_IF_ERROR(calls_.Update(batch, select, payloads_.data(), sessions_.data(), context_));
     for (const auto& [from, into] : absorbed_) {
-      calls_.Merge(arena_.Mutable(into), arena_.Mutable(from));
+      KAPPA_RETURN_IF_ERROR(calls_.Merge(arena_.Mutable(into), arena_.Mutable(from)));
       calls_.Drop(arena_.Mutable(from));
       arena_.Free(from, calls_.payload_bytes());
     }
