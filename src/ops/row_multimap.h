@@ -48,6 +48,7 @@ class RowMultimap {
   state::KeyedTable& rows() { return rows_; }
   state::KeyedTable& keys() { return keys_; }
   const state::KeyedTable& rows() const { return rows_; }
+  const state::KeyedTable& keys() const { return keys_; }
 
   RowEntry* MutableRow(state::Ref row) { return reinterpret_cast<RowEntry*>(rows_.MutablePayload(row)); }
   const RowEntry* Row(state::Ref row) const { return reinterpret_cast<const RowEntry*>(rows_.Payload(row)); }
@@ -57,6 +58,13 @@ class RowMultimap {
   /// Rows that are there, each counted once whatever its count; of kAppendOnly: as often as it was appended.
   int64_t row_count() const;
 
+  /// Begins to bring the first row of a key into the cache.
+  void FetchFirst(state::Ref key) const {
+    if (const state::Ref head = Key(key)->head; head != 0) {
+      __builtin_prefetch(arena_.Get(head));
+      __builtin_prefetch(arena_.Get(head) + 64);
+    }
+  }
   /// kAppendOnly: puts a row of `count` >= 1 into the list of its key.
   void Append(state::Ref key, std::string_view row, int64_t count);
   /// The rows of a key, the newest first: visit(bytes, count, row). `row` is 0 for appended rows; the bytes hold until the next change.

@@ -217,9 +217,11 @@ class KeyedTable : public TableReader<Arena> {
         for (size_t j = 0; j < count; ++j) {
           candidates[j] = FirstCandidate(keys.hash(select[from + j]));
           if (candidates[j] != 0) {
+            constexpr size_t kLine = 64, kLinesMax = 4;
             const char* row = arena_.Get(candidates[j]);
-            __builtin_prefetch(row);
-            __builtin_prefetch(row + 64);
+            const char* end = row + std::min<size_t>(RowBytes(static_cast<uint32_t>(keys.key(select[from + j]).size())), kLine * kLinesMax);
+            for (; row < end; row += kLine) __builtin_prefetch(row);
+            __builtin_prefetch(end - 1);
           }
         }
       } else {

@@ -7,6 +7,7 @@
 
 #include "data/row_key.h"
 #include "ops/factories.h"
+#include "ops/join/decoded_side.h"
 #include "ops/row_decoder.h"
 #include "ops/row_multimap.h"
 
@@ -25,7 +26,8 @@ struct Side {
         expiry(expires),
         map(arena, alone && residual                        ? RowMultimap::Layout::kIndexedWithMatches
                    : input.append_only && expiry.column < 0 ? RowMultimap::Layout::kAppendOnly
-                                                            : RowMultimap::Layout::kIndexed) {}
+                                                            : RowMultimap::Layout::kIndexed),
+        decoded(schema) {}
 
   data::Schema schema;
   std::vector<expr::ExprPtr> keys;
@@ -35,6 +37,7 @@ struct Side {
   plan::Join::Expiry expiry;
   state::Arena arena;
   RowMultimap map;
+  DecodedSide decoded;  // what is in the map
   std::map<int64_t, std::vector<state::Ref>> expiring;  // where rows expire: by the value of their column
 
   /// Drops the rows that the watermark is past.
@@ -45,6 +48,7 @@ struct Side {
       int64_t last = 0;  // time at which the other side may still hold a match
       if (__builtin_add_overflow(expiring.begin()->first, expiry.delay_us, &last)) last = expiry.delay_us > 0 ? INT64_MAX : INT64_MIN;
       if (last >= watermark->second) return;
+      decoded.Forget();
       for (const state::Ref row : expiring.begin()->second) map.Erase(row);
       expiring.erase(expiring.begin());
     }
@@ -117,11 +121,13 @@ class HashJoin final : public Operator {
     for (auto& side : sides_) {
       KAPPA_RETURN_IF_ERROR(side->arena.CheckLoaded());
       KAPPA_RETURN_IF_ERROR(side->map.Attach());
+      side->decoded.Forget();
       side->RestoreExpiring();
     }
     return {};
   }
   int64_t state_rows() const override { return sides_[0]->map.row_count() + sides_[1]->map.row_count(); }
+  int64_t held_bytes() const override { return sides_[0]->decoded.memory_bytes() + sides_[1]->decoded.memory_bytes(); }
   int64_t errors() const override { return context_.errors; }
 
  private:
@@ -133,13 +139,11 @@ class HashJoin final : public Operator {
     std::vector<int32_t> select;  // rows of the batch with a key and a weight
     std::vector<state::Ref> b_keys;  // of select[j]; 0: no rows there
     size_t from = 0, to = 0;
-    struct Run {
-      int32_t from = 0, count = 0;
-    };
-    std::vector<Run> runs;  // of select[j]: its rows among the decoded
+    std::vector<DecodedRun> runs;  // of select[j]: its rows among the decoded
     std::vector<state::Ref> b_rows;  // decoded rows of b
     std::vector<int64_t> b_counts;
     data::Batch b;  // the same as columns
+    std::span<const int64_t> counts;  // of these
     std::vector<int64_t> a_matches;  // of select[j], with a residual
     std::vector<int64_t> b_matches;  // change of the decoded rows' matches, with a residual
     std::vector<state::Ref> empty;  // rows of a whose count became 0
@@ -148,7 +152,8 @@ class HashJoin final : public Operator {
 
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
   void DecodeNext(Probe& probe, RowDecoder& decoder);
-  void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run);
+  void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, DecodedRun& run);
+  Status JoinDecoded(Probe& probe, Output& out);
   Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
   Status JoinRows(Probe& probe, Output& out);
   void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
@@ -227,6 +232,7 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   if (pairs_ || residual_ != nullptr) {
     probe.runs.resize(probe.select.size());
     RowDecoder decoder(b.schema);
+    if (residual_ == nullptr && b.decoded.Serves(b.map, probe.select.size())) KAPPA_RETURN_IF_ERROR(JoinDecoded(probe, out));
     while (probe.to < probe.select.size()) {
       DecodeNext(probe, decoder);
       KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
@@ -250,24 +256,40 @@ void HashJoin::EmitAlone(const Probe& probe, Output& out) {
   EmitBatchRows(probe.port, probe.batch, alone, out);
 }
 
+/// All rows of the batch at once.
+Status HashJoin::JoinDecoded(Probe& probe, Output& out) {
+  const DecodedSide& decoded = sides_[1 - probe.port]->decoded;
+  for (size_t j = 0; j < probe.select.size(); ++j) {
+    if (probe.b_keys[j] != 0) probe.runs[j] = decoded.Find(probe.b_keys[j]);
+  }
+  probe.to = probe.select.size();
+  probe.b = decoded.rows();
+  probe.counts = decoded.counts();
+  return JoinRows(probe, out);
+}
+
 /// Brings the rows of the keys that the next rows of the batch meet into columns, each key once.
 void HashJoin::DecodeNext(Probe& probe, RowDecoder& decoder) {
-  absl::flat_hash_map<state::Ref, Probe::Run> known;
+  const Side& b = *sides_[1 - probe.port];
+  absl::flat_hash_map<state::Ref, DecodedRun> known;
   probe.b_rows.clear();
   probe.b_counts.clear();
   probe.from = probe.to;
   for (; probe.to < probe.select.size() && probe.b_counts.size() < kDecodedMax; ++probe.to) {
+    constexpr size_t kAhead = 8;
+    if (const size_t ahead = probe.to + kAhead; ahead < probe.select.size() && probe.b_keys[ahead] != 0) b.map.FetchFirst(probe.b_keys[ahead]);
     if (probe.b_keys[probe.to] == 0) continue;
     auto [it, fresh] = known.try_emplace(probe.b_keys[probe.to]);
     if (fresh) DecodeKey(decoder, probe.b_keys[probe.to], probe, it->second);
     probe.runs[probe.to] = it->second;
   }
   probe.b = decoder.Finish();
+  probe.counts = probe.b_counts;
   if (residual_ != nullptr) probe.b_matches.assign(probe.b_counts.size(), 0);
 }
 
 /// The rows of one key of the other side, appended to the decoded ones.
-void HashJoin::DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, Probe::Run& run) {
+void HashJoin::DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, DecodedRun& run) {
   run.from = static_cast<int32_t>(probe.b_counts.size());
   sides_[1 - probe.port]->map.ForEachOf(key, [&](std::string_view bytes, int64_t count, state::Ref row) {
     decoder.Append(bytes, /*borrow=*/false);
@@ -298,7 +320,7 @@ Status HashJoin::EmitPairs(Probe& probe, std::span<const int32_t> positions, std
   std::vector<int64_t> weights(positions.size());
   for (size_t p = 0; p < positions.size(); ++p) {
     rows[p] = probe.select[static_cast<size_t>(positions[p])];
-    weights[p] = probe.weight(static_cast<size_t>(positions[p])) * probe.b_counts[static_cast<size_t>(decoded[p])];
+    weights[p] = probe.weight(static_cast<size_t>(positions[p])) * probe.counts[static_cast<size_t>(decoded[p])];
   }
   data::Batch joined = Assemble(probe.port, GatherBatch(probe.batch.AsBatch(), rows), GatherBatch(probe.b, decoded));
   if (residual_ != nullptr) {
@@ -306,7 +328,7 @@ Status HashJoin::EmitPairs(Probe& probe, std::span<const int32_t> positions, std
     for (size_t p = 0; p < pass.size(); ++p) {
       auto pair = static_cast<size_t>(pass[p]);
       auto j = static_cast<size_t>(positions[pair]), d = static_cast<size_t>(decoded[pair]);
-      probe.a_matches[j] += probe.b_counts[d];
+      probe.a_matches[j] += probe.counts[d];
       probe.b_matches[d] += probe.weight(j);
       weights[p] = weights[pair];  // pass is ascending: p <= pair
     }
@@ -358,6 +380,7 @@ void HashJoin::UpdateMatches(Probe& probe, Output& out) {
 Status HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   Side& a = *sides_[probe.port];
   Side& b = *sides_[1 - probe.port];
+  a.decoded.Forget();
   std::vector<state::Ref> key_refs(probe.select.size());
   a.map.keys().FindOrInsertBatch(keys, probe.select, key_refs.data());
   struct Touched {
@@ -381,7 +404,7 @@ Status HashJoin::Store(Probe& probe, const data::RowKeys& keys, Output& out) {
   for (const auto& [key, was] : touched) {
     const int64_t change = b.Alone(a.map.Key(key)->weight) - b.Alone(was.weight);
     if (change == 0) continue;
-    Probe::Run run;
+    DecodedRun run;
     DecodeKey(decoder, was.b_key, probe, run);
     for (int32_t d = run.from; d < run.from + run.count; ++d) {
       changed.push_back(d);
