@@ -121,8 +121,9 @@ int Run(const RunOptions& options) {
   for (const std::string& sample : stats->dead_letter_samples) fmt::print(stderr, "dead letter: {}\n", sample);
   if (stats->dead_letters > static_cast<int64_t>(stats->dead_letter_samples.size()))
     fmt::print(stderr, "dead letters: {} in all\n", stats->dead_letters);
-  fmt::print(stderr, "{} in {:.3f} s, {:.0f} events/s, {} late, {} dead letters\n", Counted(static_cast<uint64_t>(stats->events), "event"),
-             stats->seconds, stats->seconds > 0 ? static_cast<double>(stats->events) / stats->seconds : 0.0, stats->late, stats->dead_letters);
+  fmt::print(stderr, "{} in {:.3f} s, {:.0f} events/s, {}{} dead letters\n", Counted(static_cast<uint64_t>(stats->events), "event"), stats->seconds,
+             stats->seconds > 0 ? static_cast<double>(stats->events) / stats->seconds : 0.0,
+             stats->late ? fmt::format("{} late, ", *stats->late) : "", stats->dead_letters);
   for (const auto& [view, figures] : stats->views) {
     if (figures.kept) {
       fmt::print(stderr, "{}: {} rows, digest {}\n", view, figures.rows, figures.digest);

@@ -79,6 +79,7 @@ class BatchRun {
     flow_options.shards = options.threads;
     flow_options.batch_rows = options.batch_rows;
     flow_options.operators.context.fail_on_error = false;
+    flow_options.operators.once = true;
     flow_ = std::make_unique<flow::LogFlow>(flow_options, pool_);
   }
 
@@ -287,6 +288,7 @@ class BatchRun {
     }
     flow::GraphOptions graph_options;
     graph_options.operators.bounded = true;
+    graph_options.operators.once = true;
     graph_options.operators.context.now_us = options_.now_us;
     KAPPA_ASSIGN_OR_RETURN(auto graph, flow::Graph::Make(plan, std::move(graph_options)));
     std::vector<data::ChangeBatch> out;
@@ -433,7 +435,10 @@ class BatchRun {
       });
       if (!needed.empty() && *std::max_element(needed.begin(), needed.end()) >= stream.schema.size())
         return Error(sqlstate::kFeatureNotSupported, "the hidden column _timestamp is not available in batch mode");
-      if (stream.event_time >= 0) needed.push_back(stream.event_time);
+      if (IsJudged(stream)) {
+        needed.push_back(stream.event_time);
+        stats_.late = stats_.late.value_or(0);
+      }
       if (auto rows = inserted_.find(name); rows != inserted_.end()) {
         for (const data::Batch& batch : rows->second) {
           data::Batch projected;
@@ -483,24 +488,35 @@ class BatchRun {
         }
       }
       KAPPA_RETURN_IF_ERROR(Step(std::move(streams), {}, false));
+      EndStreams(files);
       if (options_.progress) options_.progress(stats_.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return {};
   }
 
-  /// Adds rows to a step. `rows`: the flow's columns without the hidden ones, then the event time where the stream has one. `offsets` and
+  /// What joins need not keep rows for when a stream's files are at their end.
+  void EndStreams(const std::vector<OpenFile>& files) {
+    std::map<uint32_t, bool> done;
+    for (const OpenFile& file : files) done.try_emplace(file.stream->id, true).first->second &= file.done;
+    for (const auto& [stream, at_end] : done)
+      if (at_end) flow_->EndStream(stream);
+  }
+
+  bool IsJudged(const catalog::Stream& stream) const { return stream.event_time >= 0 && flow_->NeedsVerdicts(stream.id); }
+
+  /// Adds rows to a step. `rows`: the flow's columns without the hidden ones, then the event time where the stream is judged. `offsets` and
   /// `first_offset` as in FileBatch. A run is one epoch, whose wall time is its start.
   void Judge(const catalog::Stream& stream, int partition, data::Batch rows, const std::vector<int64_t>& offsets, int64_t first_offset,
              flow::StreamClock& clock, std::map<uint32_t, std::vector<flow::JudgedBatch>>& streams) {
     if (rows.rows == 0) return;
     flow::JudgedBatch judged;
     judged.partition = partition;
-    if (stream.event_time >= 0) {
+    if (IsJudged(stream)) {
       judged.late.resize(static_cast<size_t>(rows.rows), 0);
       const int64_t late = clock.Judge(partition, *rows.columns.back(), 0, rows.rows, options_.now_us, judged.late.data());
       clock.EndEpoch();
       flow_->set_watermark(stream.id, clock.watermark());
-      stats_.late += late;
+      *stats_.late += late;
       if (late == 0) judged.late.clear();
       rows.columns.pop_back();
     } else {
@@ -591,7 +607,8 @@ Result<BatchRunStats> RunBatch(const BatchRunOptions& options) {
 std::string BatchRunStats::ToJson() const {
   std::string out = fmt::format(
       R"({{"events":{},"seconds":{:.6f},"events_per_second":{:.1f},"late":{},"dead_letters":{},"peak_rss_bytes":{},"state_bytes":{},"views":{{)",
-      events, seconds, seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late, dead_letters, peak_rss_bytes, state_bytes);
+      events, seconds, seconds > 0 ? static_cast<double>(events) / seconds : 0.0, late ? std::to_string(*late) : "null", dead_letters, peak_rss_bytes,
+      state_bytes);
   const char* comma = "";
   for (const auto& [name, view] : views) {
     out += comma;

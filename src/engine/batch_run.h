@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct BatchRunOptions {
 struct BatchRunStats {
   int64_t events = 0;
   double seconds = 0;
-  int64_t late = 0;
+  std::optional<int64_t> late;  // rows behind the watermark, of the streams of which a view asks; none: no event time was looked at
   int64_t dead_letters = 0;
   int64_t peak_rss_bytes = 0;
   uint64_t state_bytes = 0;  // at the end of the input

@@ -120,6 +120,7 @@ Status QueryRun::Open(const plan::NodePtr& plan) {
   options.shards = 1;
   options.batch_rows = core.options_.batch_rows;
   options.operators.bounded = true;
+  options.operators.once = true;
   options.operators.context = context_;
   options.operators.context.fail_on_error = true;
   options.table_function = [this](const plan::TableFunction& function) -> Result<data::Batch> {

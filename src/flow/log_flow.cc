@@ -101,14 +101,32 @@ int64_t LogFlow::next_due_us() const {
   return due;
 }
 
-void LogFlow::EndTables() {
+void LogFlow::EndScans(const std::function<bool(const ViewInput&)>& ended) {
   for (auto& [id, view] : views_) {
     for (size_t i = 0; i < view.inputs.size(); ++i)
-      if (view.inputs[i].kind == ViewInput::Kind::kTable) view.graph->EndScan(static_cast<int>(i));
+      if (ended(view.inputs[i])) view.graph->EndScan(static_cast<int>(i));
   }
 }
 
+void LogFlow::EndTables() {
+  EndScans([](const ViewInput& input) { return input.kind == ViewInput::Kind::kTable; });
+}
+
+void LogFlow::EndStream(uint32_t stream) {
+  EndScans([stream](const ViewInput& input) { return input.kind == ViewInput::Kind::kStream && input.id == stream; });
+}
+
 std::vector<int> LogFlow::NeededColumns(uint32_t stream) const { return streams_.at(stream)->columns(); }
+
+bool LogFlow::NeedsVerdicts(uint32_t stream) const {
+  for (const auto& [id, view] : views_) {
+    for (size_t i = 0; i < view.inputs.size(); ++i) {
+      const ViewInput& input = view.inputs[i];
+      if (input.kind == ViewInput::Kind::kStream && input.id == stream && view.graph->scans()[i]->late != plan::LateRows::kKeep) return true;
+    }
+  }
+  return false;
+}
 
 std::vector<uint32_t> LogFlow::Order() const {
   std::vector<uint32_t> order;

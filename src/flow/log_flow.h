@@ -84,6 +84,8 @@ class LogFlow {
   void SetTime(uint64_t epoch, int64_t wall_us) { epoch_ = epoch, wall_us_ = wall_us; }
   /// Bounded input: the tables are whole, nothing more comes to them.
   void EndTables();
+  /// Bounded input: nothing more comes to this stream.
+  void EndStream(uint32_t stream);
   /// From now on all watermarks count as at the end of time: windows close with the next flush. For bounded input.
   void EndInput() { ended_ = true; }
   /// The next flush is the first and the last.
@@ -103,6 +105,8 @@ class LogFlow {
   std::map<std::pair<uint32_t, int32_t>, log::Offset> positions() const;
   /// Columns of a stream that its views need.
   std::vector<int> NeededColumns(uint32_t stream) const;
+  /// Whether a view leaves out the stream's late rows, or reads them alone: the others need no verdicts, and no watermark.
+  bool NeedsVerdicts(uint32_t stream) const;
 
   /// State of the upsert of every table, and of every view's graph; names begin with "t<id>." and "v<id>.".
   void VisitTableState(uint32_t id, const std::function<void(std::string_view name, state::Arena&)>& visit);
@@ -122,6 +126,7 @@ class LogFlow {
     int64_t given = 0;  // changes that came from elsewhere than the log: they are numbered here
   };
   void NeedColumns(const View& view);
+  void EndScans(const std::function<bool(const ViewInput&)>& ended);
   Status RunViews(const std::map<uint32_t, std::vector<JudgedBatch>>& streams, const std::map<uint32_t, std::vector<data::ChangeBatch>>& versions,
                   const ops::EpochContext& context, bool end, FlowChanges& changes);
   std::vector<uint32_t> Order() const;

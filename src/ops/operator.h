@@ -105,7 +105,8 @@ Distribution RequiredDistribution(const plan::Node& node, int port);
 
 /// Options common to all operators of a running plan.
 struct OperatorOptions {
-  bool bounded = false;     // a query or batch run: errors fail it, order-dependent operators are allowed
+  bool bounded = false;  // a query: errors fail it, order-dependent operators are allowed
+  bool once = false;     // one flush comes, and nothing after it: rows may wait for it in columns
   expr::EvalContext context;
   /// Bounded runs only. An operator that may give far more rows than it got, or work long on one batch, calls this from time to
   /// time with the bytes that it is about to take: it fails when the run must stop (cancelled, out of memory). Null: nobody watches.

@@ -157,9 +157,10 @@ inline expr::ExprPtr Col(const data::Schema& schema, std::string_view name) {
   KAPPA_CHECK(index >= 0);
   return expr::MakeColumn(index, schema.fields[static_cast<size_t>(index)].type, std::string(name));
 }
+/// `bounded`: as a query runs it, with one flush.
 inline std::unique_ptr<Operator> MakeOrDie(const plan::Node& node, bool bounded = false) {
   OperatorOptions options;
-  options.bounded = bounded;
+  options.bounded = options.once = bounded;
   options.context.fail_on_error = bounded;
   auto op = MakeOperator(node, options);
   KAPPA_CHECK(op.ok());

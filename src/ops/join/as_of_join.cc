@@ -426,7 +426,7 @@ void AsOfJoin::Expire() {
 }  // namespace
 
 std::unique_ptr<Operator> MakeAsOfJoin(const plan::AsOfJoin& node, const OperatorOptions& options) {
-  if (options.bounded) return MakeAsOfOnce(node, options);
+  if (options.once) return MakeAsOfOnce(node, options);
   return std::make_unique<AsOfJoin>(node, options);
 }
 

@@ -126,6 +126,32 @@ TEST(AsOfJoinTest, OneBoundedRunGivesTheSame) {
   }
 }
 
+TEST(AsOfJoinTest, LeftRowsAreNotKeptWhenTheRightSideHasEnded) {
+  for (const bool append_only : {true, false}) {
+    std::mt19937_64 random(7);
+    const auto time = [](std::mt19937_64& r) { return static_cast<int64_t>(r() % 40); };
+    TestStream left(LeftSchema(), true, [&](std::mt19937_64& r) { return RandomLeft(r, time(r)); });
+    TestStream right(RightSchema(), append_only, [&](std::mt19937_64& r) { return RandomRight(r, time(r)); });
+    const plan::NodePtr node = Node(/*outer=*/true, Match::kAtOrBefore, true, append_only, true);
+    TestRun run([&] { return MakeOrDie(*node, /*bounded=*/true); });
+    for (data::ChangeBatch& batch : left.Epoch(random, 30)) run.Batch(0, std::move(batch));
+    for (data::ChangeBatch& batch : right.Epoch(random, 200)) run.Batch(1, std::move(batch));
+    run.End(INT64_MIN, /*flush=*/false);
+    run.op().OnInputEnd(1);
+    int64_t held = INT64_MAX;  // with the left rows that came before the end
+    for (data::ChangeBatch& batch : left.Epoch(random, 100)) {
+      run.Batch(0, std::move(batch));
+      EXPECT_LE(run.op().held_bytes(), held);
+      held = run.op().held_bytes();
+    }
+    EXPECT_GT(held, 0);
+    run.End(INT64_MIN, /*flush=*/false);
+    EXPECT_EQ(run.contents(), Expected(left.rows(), right.rows(), true, Match::kAtOrBefore, true));
+    run.End();
+    EXPECT_EQ(run.contents(), Expected(left.rows(), right.rows(), true, Match::kAtOrBefore, true));
+  }
+}
+
 TEST(AsOfJoinTest, ABoundedRunWithoutRightRows) {
   const plan::NodePtr node = Node(/*outer=*/true, Match::kAtOrBefore, true, true, true);
   TestRun run([&] { return MakeOrDie(*node, /*bounded=*/true); });

@@ -1,14 +1,10 @@
 // Columns stay columns: the right rows are sorted within their keys, and each left row finds its match there.
 #include "ops/join/as_of_once.h"
 
-#include <absl/container/flat_hash_map.h>
-
 #include <algorithm>
-#include <numeric>
 
-#include "data/row_key.h"
 #include "ops/consolidate.h"
-#include "ops/over/order_key.h"
+#include "ops/over/sorted_groups.h"
 
 namespace kappa::ops {
 namespace {
@@ -22,23 +18,8 @@ struct Keyed {
   std::unique_ptr<OrderKeys> times;
 };
 
-/// A right row: its time, as far as eight bytes tell it, and its number.
-struct Candidate {
-  uint64_t prefix;
-  int32_t row;
-};
-
-struct HashedKey {
-  std::string_view key;
-  uint64_t hash;
-  bool operator==(const HashedKey& other) const { return hash == other.hash && key == other.key; }
-};
-struct KeyHash {
-  size_t operator()(const HashedKey& key) const { return static_cast<size_t>(HashWord(key.hash)); }
-};
-
 // Input        two ports; changes of any weight, all before the one flush.
-// State        none in pages: the batches of both sides.
+// State        none in pages: the batches of the right side, and those of the left one until the right side has ended.
 // Watermark    ignored.
 // Retractions  none are given. Left rows come with their weights; right rows count while their weights sum to more than 0.
 // Cost         a sort of the right rows of each key (none where they come in order), a probe and log(rows of the key) for a left row.
@@ -57,26 +38,21 @@ class AsOfOnce final : public Operator {
         context_(options.context),
         watch_(options.watch) {}
 
-  Status OnBatch(int port, data::ChangeBatch batch, Output&) override {
+  Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
     if (batch.rows == 0) return {};
-    if (done_) return Error(sqlstate::kInternalError, "rows came to an as-of join after its end");
+    if (done_ || (port == 1 && right_ended_)) return Error(sqlstate::kInternalError, "rows came to an as-of join after its end");
     held_bytes_ += BatchBytes(batch);
+    held_rows_ += batch.rows;
     pending_[port].push_back(std::move(batch));
-    return {};
+    return right_ended_ ? ProbePending(out) : Status();
   }
+  void OnInputEnd(int port) override { right_ended_ = right_ended_ || port == 1; }
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
     if (!epoch.flush) return {};
     done_ = !pending_[0].empty() || !pending_[1].empty();
-    KAPPA_RETURN_IF_ERROR(Build());
-    for (data::ChangeBatch& batch : pending_[0]) {
-      KAPPA_RETURN_IF_ERROR(Probe(batch, out));
-      batch = {};
-      if (watch_) KAPPA_RETURN_IF_ERROR(watch_(0));
-    }
-    pending_[0].clear();
-    held_bytes_ = 0;
-    return {};
+    return ProbePending(out);
   }
+  int64_t state_rows() const override { return held_rows_; }
   int64_t held_bytes() const override { return held_bytes_; }
   int64_t errors() const override { return context_.errors; }
 
@@ -84,10 +60,8 @@ class AsOfOnce final : public Operator {
   Result<Keyed> Evaluate(int side, const data::ChangeBatch& batch);
   Status Build();
   void KeepOneOfATime();
+  Status ProbePending(Output& out);
   Status Probe(const data::ChangeBatch& batch, Output& out);
-  bool Below(const Candidate& candidate, uint64_t prefix, std::string_view time) const {
-    return candidate.prefix != prefix ? candidate.prefix < prefix : right_times_->key(candidate.row) < time;
-  }
 
   bool outer_;
   bool strict_;
@@ -99,17 +73,16 @@ class AsOfOnce final : public Operator {
   bool right_append_only_;
   expr::EvalContext context_;
   std::function<Status(int64_t)> watch_;
+  bool right_ended_ = false;
   bool done_ = false;
-  int64_t held_bytes_ = 0;
+  int64_t held_bytes_ = 0, held_rows_ = 0;
   std::vector<data::ChangeBatch> pending_[2];
 
   // Of the right side.
   data::Batch right_;
-  std::unique_ptr<data::RowKeys> right_keys_;  // memory of groups_' keys
+  std::unique_ptr<data::RowKeys> right_keys_;
   std::unique_ptr<OrderKeys> right_times_;
-  absl::flat_hash_map<HashedKey, int32_t, KeyHash> groups_;
-  std::vector<size_t> ends_;             // of each group's candidates
-  std::vector<Candidate> candidates_;  // by group, then by time away from the match
+  std::unique_ptr<SortedGroups> candidates_;  // by key, then by time away from the match
 };
 
 Result<Keyed> AsOfOnce::Evaluate(int side, const data::ChangeBatch& batch) {
@@ -143,62 +116,45 @@ Status AsOfOnce::Build() {
   right_keys_ = std::move(keyed.keys);
   right_times_ = std::move(keyed.times);
   right_ = batch.AsBatch();
-  // A counting sort by group keeps the order of arrival, which often is that of time.
-  std::vector<int32_t> group_of(keyed.select.size());
-  std::vector<size_t> starts;
-  for (size_t j = 0; j < keyed.select.size(); ++j) {
-    const int32_t row = keyed.select[j];
+  for (const int32_t row : keyed.select)
     if (batch.weight(row) < 0) return Error(sqlstate::kInternalError, "a change deletes a row that the as-of join does not have");
-    const auto [it, fresh] = groups_.try_emplace(HashedKey{right_keys_->key(row), right_keys_->hash(row)}, static_cast<int32_t>(starts.size()));
-    if (fresh) starts.push_back(0);
-    group_of[j] = it->second;
-    ++starts[static_cast<size_t>(it->second)];
-  }
-  size_t at = 0;
-  for (size_t& start : starts) at += std::exchange(start, at);
-  candidates_.resize(keyed.select.size());
-  ends_ = starts;
-  for (size_t j = 0; j < keyed.select.size(); ++j) {
-    const int32_t row = keyed.select[j];
-    candidates_[ends_[static_cast<size_t>(group_of[j])]++] = {OrderPrefix(right_times_->key(row)), row};
-  }
-  const auto below = [&](const Candidate& a, const Candidate& b) { return Below(a, b.prefix, right_times_->key(b.row)); };
-  for (size_t g = 0; g < ends_.size(); ++g) {
-    const auto first = candidates_.begin() + static_cast<ptrdiff_t>(starts[g]), last = candidates_.begin() + static_cast<ptrdiff_t>(ends_[g]);
-    if (descending_) std::reverse(first, last);
-    if (!std::is_sorted(first, last, below)) std::sort(first, last, below);
-  }
+  candidates_ = std::make_unique<SortedGroups>(*right_keys_, *right_times_, keyed.select);
   KeepOneOfATime();
   return {};
 }
 
 /// Of the rows of one key and time the one with the smallest bytes counts: it goes first.
 void AsOfOnce::KeepOneOfATime() {
-  std::vector<std::pair<size_t, size_t>> runs;  // of candidates
+  const std::vector<std::pair<size_t, size_t>> ties = candidates_->Ties();
+  if (ties.empty()) return;
+  const std::span<SortedGroups::Entry> entries = candidates_->entries();
   std::vector<int32_t> rows;
-  for (size_t g = 0, from = 0; g < ends_.size(); ++g) {
-    while (from < ends_[g]) {
-      size_t to = from + 1;
-      const std::string_view time = right_times_->key(candidates_[from].row);
-      while (to < ends_[g] && candidates_[to].prefix == candidates_[from].prefix && right_times_->key(candidates_[to].row) == time) ++to;
-      if (to > from + 1) {
-        runs.emplace_back(from, to);
-        for (size_t i = from; i < to; ++i) rows.push_back(candidates_[i].row);
-      }
-      from = to;
-    }
-  }
-  if (runs.empty()) return;
+  for (const auto& [from, to] : ties)
+    for (size_t i = from; i < to; ++i) rows.push_back(entries[i].row);
   std::vector<data::ColumnPtr> columns;
   for (const data::ColumnPtr& column : right_.columns) columns.push_back(data::Gather(*column, rows));
   const data::RowKeys bytes(columns, static_cast<int64_t>(rows.size()), /*canonical=*/false, /*hashed=*/false);
   int64_t at = 0;  // of the run's rows
-  for (const auto& [from, to] : runs) {
+  for (const auto& [from, to] : ties) {
     int64_t least = at;
     for (size_t i = from; i < to; ++i, ++at)
       if (bytes.key(at) < bytes.key(least)) least = at;
-    candidates_[from].row = rows[static_cast<size_t>(least)];
+    entries[from].row = rows[static_cast<size_t>(least)];
   }
+}
+
+Status AsOfOnce::ProbePending(Output& out) {
+  if (pending_[0].empty() && pending_[1].empty()) return {};
+  KAPPA_RETURN_IF_ERROR(Build());
+  for (data::ChangeBatch& batch : pending_[0]) {
+    KAPPA_RETURN_IF_ERROR(Probe(batch, out));
+    held_bytes_ -= BatchBytes(batch);
+    held_rows_ -= batch.rows;
+    batch = {};
+    if (watch_) KAPPA_RETURN_IF_ERROR(watch_(0));
+  }
+  pending_[0].clear();
+  return {};
 }
 
 Status AsOfOnce::Probe(const data::ChangeBatch& batch, Output& out) {
@@ -210,17 +166,16 @@ Status AsOfOnce::Probe(const data::ChangeBatch& batch, Output& out) {
   }
   for (const int32_t row : keyed.select) {
     int32_t match = -1;
-    if (const auto group = groups_.find(HashedKey{keyed.keys->key(row), keyed.keys->hash(row)}); group != groups_.end()) {
-      const auto g = static_cast<size_t>(group->second);
-      const auto first = candidates_.begin() + static_cast<ptrdiff_t>(g == 0 ? 0 : ends_[g - 1]);
-      const auto last = candidates_.begin() + static_cast<ptrdiff_t>(ends_[g]);
+    const auto group = candidates_ == nullptr ? std::nullopt : candidates_->Find(keyed.keys->key(row), keyed.keys->hash(row));
+    if (group) {
+      const std::span<const SortedGroups::Entry> entries = candidates_->group(*group);
       const std::string_view time = keyed.times->key(row);
       const uint64_t prefix = OrderPrefix(time);
-      const auto found = std::partition_point(first, last, [&](const Candidate& candidate) {
-        if (!strict_ || candidate.prefix != prefix) return Below(candidate, prefix, time);
-        return right_times_->key(candidate.row).substr(0, time.size()) <= time;
+      const auto found = std::partition_point(entries.begin(), entries.end(), [&](const SortedGroups::Entry& entry) {
+        if (!strict_ || entry.prefix != prefix) return candidates_->IsBelow(entry, prefix, time);
+        return right_times_->key(entry.row).substr(0, time.size()) <= time;
       });
-      if (found != last) match = found->row;
+      if (found != entries.end()) match = found->row;
     }
     if (match < 0 && !outer_) continue;
     rows.push_back(row);

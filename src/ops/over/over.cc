@@ -9,6 +9,7 @@
 #include "ops/factories.h"
 #include "ops/over/order_key.h"
 #include "ops/over/ordered_rows.h"
+#include "ops/over/over_once.h"
 #include "ops/over/window_functions.h"
 #include "ops/row_decoder.h"
 #include "state/keyed_table.h"
@@ -386,6 +387,7 @@ Status Over::Flush(Output& out) {
 
 Result<std::unique_ptr<Operator>> MakeOver(const plan::OverWindow& node, const OperatorOptions& options) {
   KAPPA_ASSIGN_OR_RETURN(auto functions, MakeWindowFunctions(node, options));
+  if (options.once) return MakeOverOnce(node, options, std::move(functions));
   return std::unique_ptr<Operator>(std::make_unique<Over>(node, options, std::move(functions)));
 }
 

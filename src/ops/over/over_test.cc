@@ -321,6 +321,21 @@ Value Expected(const WindowCall& call, const Partitions& all, size_t p, size_t i
   return call.aggregate.name == "sum" ? Value::Int8(sum) : Value::Fixed<int32_t>(TypeId::kInt4, least);
 }
 
+Multiset Expected(const plan::Node& node, const std::vector<TestRow>& input, const std::vector<WindowCall>& calls, const std::vector<Order>& orders,
+                  bool by_k) {
+  const Partitions all(input, orders, by_k);
+  std::vector<TestRow> rows;
+  for (size_t p = 0; p < all.lists.size(); ++p) {
+    for (size_t i = 0; i < all.lists[p].size(); ++i) {
+      std::vector<Value> more;
+      for (const WindowCall& call : calls) more.push_back(Expected(call, all, p, i, orders));
+      rows.push_back(With(all.batch, all.lists[p][i], std::move(more)));
+    }
+  }
+  return ToMultiset(node.schema, rows);
+}
+
+/// After every epoch, and in one run that sees all changes before it gives a row.
 void CheckOver(const std::vector<Order>& orders, std::vector<WindowCall> calls, bool by_k, uint64_t seed) {
   const data::Schema schema = TestSchema();
   std::vector<std::string> names;
@@ -329,24 +344,21 @@ void CheckOver(const std::vector<Order>& orders, std::vector<WindowCall> calls, 
       plan::MakeOver(TestInput(schema, false), by_k ? std::vector{Col(schema, "k")} : std::vector<expr::ExprPtr>(), Keys(orders), calls, names);
   std::mt19937_64 random(seed);
   TestStream stream(schema, false, RandomRow);
-  TestRun run([&] { return MakeOrDie(*node); });
+  TestRun run([&] { return MakeOrDie(*node); }), once([&] { return MakeOrDie(*node, /*bounded=*/true); });
   for (int epoch = 0; epoch < 30; ++epoch) {
-    for (data::ChangeBatch& batch : stream.Epoch(random, random() % (epoch % 5 == 0 ? 40 : 4))) run.Batch(0, std::move(batch));
+    for (data::ChangeBatch& batch : stream.Epoch(random, random() % (epoch % 5 == 0 ? 40 : 4))) {
+      once.Batch(0, batch);
+      run.Batch(0, std::move(batch));
+    }
     const bool flush = random() % 4 != 0;
     run.End(INT64_MIN, flush);
+    once.End(INT64_MIN, /*flush=*/false);
     if (!flush) continue;
-    const Partitions all(stream.rows(), orders, by_k);
-    std::vector<TestRow> rows;
-    for (size_t p = 0; p < all.lists.size(); ++p) {
-      for (size_t i = 0; i < all.lists[p].size(); ++i) {
-        std::vector<Value> more;
-        for (const WindowCall& call : calls) more.push_back(Expected(call, all, p, i, orders));
-        rows.push_back(With(all.batch, all.lists[p][i], std::move(more)));
-      }
-    }
-    ASSERT_EQ(run.contents(), ToMultiset(node->schema, rows)) << "epoch " << epoch;
+    ASSERT_EQ(run.contents(), Expected(*node, stream.rows(), calls, orders, by_k)) << "epoch " << epoch;
     if (random() % 5 == 0) run.Restart();
   }
+  once.End();
+  EXPECT_EQ(once.contents(), Expected(*node, stream.rows(), calls, orders, by_k));
 }
 
 TEST(OverTest, EachFunctionEqualsItsDefinitionAfterEveryEpoch) {

@@ -1,0 +1,151 @@
+// Columns stay columns: row numbers are sorted within their partitions, and rows are gathered when they are computed.
+#include "ops/over/over_once.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/row_key.h"
+#include "ops/consolidate.h"
+#include "ops/over/sorted_groups.h"
+
+namespace kappa::ops {
+namespace {
+
+constexpr size_t kChunkRows = 16384;  // that are computed at once; a partition goes as a whole
+
+// Input        one port; changes of any weight, all before the one flush.
+// State        none in pages: the batches.
+// Watermark    ignored.
+// Retractions  none are given.
+// Cost         a probe for each row, a sort of the rows of each partition (none where they come in order), the functions.
+// Threads      one at a time.
+class OverOnce final : public Operator {
+ public:
+  OverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions)
+      : partition_(node.partition),
+        order_(node.order),
+        append_only_(node.inputs[0]->append_only),
+        context_(options.context),
+        functions_(std::move(functions)),
+        watch_(options.watch) {}
+
+  Status OnBatch(int, data::ChangeBatch batch, Output&) override {
+    if (batch.rows == 0) return {};
+    if (done_) return Error(sqlstate::kInternalError, "rows came to window functions after their end");
+    held_bytes_ += BatchBytes(batch);
+    held_rows_ += batch.rows;
+    pending_.push_back(std::move(batch));
+    return {};
+  }
+  Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
+    if (!epoch.flush || pending_.empty()) return {};
+    done_ = true;
+    const data::ChangeBatch rows = append_only_ ? data::Concatenate(pending_) : Consolidate(pending_);
+    pending_.clear();
+    KAPPA_RETURN_IF_ERROR(Run(rows, out));
+    held_bytes_ = held_rows_ = 0;
+    return {};
+  }
+  int64_t state_rows() const override { return held_rows_; }
+  int64_t held_bytes() const override { return held_bytes_; }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  Status Run(const data::ChangeBatch& rows, Output& out);
+  void SortPeers(const data::Batch& rows, SortedGroups& partitions) const;
+  Status Compute(const data::Batch& rows, std::vector<int32_t>& chunk, std::vector<WindowSegment>& segments, std::vector<uint8_t>& peer_start,
+                 Output& out);
+
+  std::vector<expr::ExprPtr> partition_;
+  std::vector<plan::SortKey> order_;
+  bool append_only_;
+  expr::EvalContext context_;
+  std::unique_ptr<WindowFunctions> functions_;
+  std::function<Status(int64_t)> watch_;
+  std::vector<data::ChangeBatch> pending_;
+  int64_t held_bytes_ = 0, held_rows_ = 0;
+  bool done_ = false;
+};
+
+Status OverOnce::Run(const data::ChangeBatch& rows, Output& out) {
+  const data::Batch batch = rows.AsBatch();
+  std::vector<data::ColumnPtr> partition;
+  for (const expr::ExprPtr& key : partition_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
+    partition.push_back(std::move(column));
+  }
+  std::vector<SortColumn> order;
+  for (const plan::SortKey& key : order_) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch, context_));
+    order.push_back({std::move(column), key.descending, key.nulls_first});
+  }
+  std::vector<int32_t> select;  // rows as often as they are there
+  select.reserve(static_cast<size_t>(rows.rows));
+  for (int64_t i = 0; i < rows.rows; ++i) {
+    if (rows.weight(i) < 0) return Error(sqlstate::kInternalError, "a change deletes a row that its partition does not have");
+    select.insert(select.end(), static_cast<size_t>(rows.weight(i)), static_cast<int32_t>(i));
+  }
+  const data::RowKeys keys(partition, rows.rows);
+  const OrderKeys orders(order, rows.rows);
+  SortedGroups partitions(keys, orders, select);
+  SortPeers(batch, partitions);
+  std::vector<int32_t> chunk;
+  std::vector<WindowSegment> segments;
+  std::vector<uint8_t> peer_start;
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    const std::span<const SortedGroups::Entry> entries = partitions.group(p);
+    const auto from = static_cast<int64_t>(chunk.size()), count = static_cast<int64_t>(entries.size());
+    for (size_t i = 0; i < entries.size(); ++i) {
+      chunk.push_back(entries[i].row);
+      peer_start.push_back(i == 0 || !partitions.ArePeers(entries[i - 1], entries[i]) ? 1 : 0);
+    }
+    segments.push_back({from, from + count, from, from + count, 0, count, {}});
+    if (chunk.size() >= kChunkRows) KAPPA_RETURN_IF_ERROR(Compute(batch, chunk, segments, peer_start, out));
+  }
+  return Compute(batch, chunk, segments, peer_start, out);
+}
+
+/// Rows that the order leaves equal lie by their bytes, so that results do not depend on the order of arrival.
+void OverOnce::SortPeers(const data::Batch& rows, SortedGroups& partitions) const {
+  const std::vector<std::pair<size_t, size_t>> ties = partitions.Ties();
+  if (ties.empty()) return;
+  std::vector<int32_t> tied;
+  for (const auto& [from, to] : ties)
+    for (size_t i = from; i < to; ++i) tied.push_back(partitions.entries()[i].row);
+  std::vector<data::ColumnPtr> columns;
+  for (const data::ColumnPtr& column : rows.columns) columns.push_back(data::Gather(*column, tied));
+  const data::RowKeys bytes(columns, static_cast<int64_t>(tied.size()), /*canonical=*/false, /*hashed=*/false);
+  std::vector<int32_t> order;  // indexes into tied
+  size_t at = 0;
+  for (const auto& [from, to] : ties) {
+    order.resize(to - from);
+    std::iota(order.begin(), order.end(), static_cast<int32_t>(at));
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return bytes.key(a) < bytes.key(b); });
+    for (size_t i = from; i < to; ++i) partitions.entries()[i].row = tied[static_cast<size_t>(order[i - from])];
+    at += to - from;
+  }
+}
+
+Status OverOnce::Compute(const data::Batch& rows, std::vector<int32_t>& chunk, std::vector<WindowSegment>& segments,
+                         std::vector<uint8_t>& peer_start, Output& out) {
+  if (chunk.empty()) return {};
+  data::ChangeBatch result;
+  result.rows = static_cast<int64_t>(chunk.size());
+  for (const data::ColumnPtr& column : rows.columns) result.columns.push_back(data::Gather(*column, chunk));
+  WindowStates states;
+  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> columns, functions_->Evaluate(result.AsBatch(), segments, peer_start, states, context_));
+  std::move(columns.begin(), columns.end(), std::back_inserter(result.columns));
+  out.push_back(std::move(result));
+  chunk.clear();
+  segments.clear();
+  peer_start.clear();
+  return watch_ ? watch_(0) : Status();
+}
+
+}  // namespace
+
+std::unique_ptr<Operator> MakeOverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions) {
+  return std::make_unique<OverOnce>(node, options, std::move(functions));
+}
+
+}  // namespace kappa::ops
