@@ -153,7 +153,7 @@ class HashJoin final : public Operator {
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
   void DecodeNext(Probe& probe, RowDecoder& decoder);
   void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, DecodedRun& run);
-  Status JoinDecoded(Probe& probe, Output& out);
+  Status JoinDecoded(Probe& probe, const data::RowKeys& keys, Output& out);
   Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
   Status JoinRows(Probe& probe, Output& out);
   void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
@@ -226,13 +226,16 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   if (a.preserved && a.Alone(0) != 0) EmitBatchRows(port, batch, without_key, out);
   if (probe.select.empty()) return {};
   data::RowKeys keys(key_columns, batch.rows);
+  if (pairs_ && residual_ == nullptr && !a.preserved && !b.preserved && b.decoded.Serves(b.map, probe.select.size())) {
+    KAPPA_RETURN_IF_ERROR(JoinDecoded(probe, keys, out));
+    return b.ended ? Status() : Store(probe, keys, out);
+  }
   probe.b_keys.resize(probe.select.size());
   b.map.keys().FindBatch(keys, probe.select, probe.b_keys.data());
   if (residual_ != nullptr) probe.a_matches.resize(probe.select.size());
   if (pairs_ || residual_ != nullptr) {
     probe.runs.resize(probe.select.size());
     RowDecoder decoder(b.schema);
-    if (residual_ == nullptr && b.decoded.Serves(b.map, probe.select.size())) KAPPA_RETURN_IF_ERROR(JoinDecoded(probe, out));
     while (probe.to < probe.select.size()) {
       DecodeNext(probe, decoder);
       KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
@@ -256,12 +259,11 @@ void HashJoin::EmitAlone(const Probe& probe, Output& out) {
   EmitBatchRows(probe.port, probe.batch, alone, out);
 }
 
-/// All rows of the batch at once.
-Status HashJoin::JoinDecoded(Probe& probe, Output& out) {
+/// All rows of the batch at once, where the rows of the other side lie as columns already.
+Status HashJoin::JoinDecoded(Probe& probe, const data::RowKeys& keys, Output& out) {
   const DecodedSide& decoded = sides_[1 - probe.port]->decoded;
-  for (size_t j = 0; j < probe.select.size(); ++j) {
-    if (probe.b_keys[j] != 0) probe.runs[j] = decoded.Find(probe.b_keys[j]);
-  }
+  probe.runs.resize(probe.select.size());
+  decoded.Find(keys, probe.select, probe.runs.data());
   probe.to = probe.select.size();
   probe.b = decoded.rows();
   probe.counts = decoded.counts();

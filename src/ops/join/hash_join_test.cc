@@ -116,6 +116,38 @@ TEST(HashJoin, NestedLoop) {
   RunModel(18, JoinType::kLeft, false, false);
 }
 
+// A side whose rows are decoded as a whole once more rows than it holds have met it, until it changes again.
+void RunResting(uint64_t seed, bool append_only, const std::string& prefix) {
+  const auto row = [&](std::mt19937_64& random) {
+    return TestRow{random() % 8 == 0 ? Value::Null(TypeId::kText) : Value::Text(prefix + std::to_string(random() % 12)),
+                   Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6))};
+  };
+  data::Schema left = SideSchema("l"), right = SideSchema("r");
+  const plan::NodePtr node = plan::MakeJoin(JoinType::kInner, TestInput(left, append_only), TestInput(right, append_only), {Col(left, "l")},
+                                            {Col(right, "r")}, nullptr, {/*null_equal=*/true});
+  TestStream streams[2] = {{left, append_only, row}, {right, append_only, row}};
+  TestRun run([&] { return MakeOrDie(*node); });
+  std::mt19937_64 random(seed);
+  for (int phase = 0; phase < 6; ++phase) {
+    for (auto& batch : streams[1].Epoch(random, 10)) run.Batch(1, std::move(batch));
+    EXPECT_EQ(run.op().held_bytes(), 0);
+    for (int epoch = 0; epoch < 5; ++epoch) {
+      for (auto& batch : streams[0].Epoch(random, 20)) run.Batch(0, std::move(batch));
+      run.End();
+      ASSERT_EQ(run.contents(), Expected(*node, JoinType::kInner, streams[0].rows(), streams[1].rows(), true, false, true)) << phase << "." << epoch;
+    }
+    EXPECT_GT(run.op().held_bytes(), 0);
+    if (phase % 3 == 1) run.Restart();
+  }
+}
+
+TEST(HashJoin, DecodesASideThatRests) {
+  for (const char* prefix : {"", "key ", "the key of the row is "}) {
+    RunResting(1, false, prefix);
+    RunResting(2, true, prefix);
+  }
+}
+
 TEST(HashJoin, EmptiesItsState) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
   plan::NodePtr node = plan::MakeJoin(JoinType::kLeft, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "r")}, nullptr);

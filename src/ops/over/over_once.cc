@@ -126,8 +126,8 @@ void OverOnce::SortPeers(const data::Batch& rows, SortedGroups& partitions) cons
   }
 }
 
-Status OverOnce::Compute(const data::Batch& rows, std::vector<int32_t>& chunk, std::vector<WindowSegment>& segments,
-                         std::vector<uint8_t>& peer_start, Output& out) {
+Status OverOnce::Compute(const data::Batch& rows, std::vector<int32_t>& chunk, std::vector<WindowSegment>& segments, std::vector<uint8_t>& peer_start,
+                         Output& out) {
   if (chunk.empty()) return {};
   data::ChangeBatch result;
   result.rows = static_cast<int64_t>(chunk.size());
