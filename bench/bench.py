@@ -10,7 +10,7 @@
   startup    time from start to serving, empty folder
   nexmark    every Nexmark query in batch mode, two partitions, two threads, its view computed and dropped
   duckdb     totals per user over the same JSON file, kappa run and DuckDB in turn
-  analytics  group-by, distinct, window, top-N and join over a Parquet file, kappa run and DuckDB in turn
+  analytics  group-by, distinct, top-N, joins, as-of, sessions and sliding sums over a Parquet file: kappa run, DuckDB, DataFusion, Polars, chDB
   disk       4 KiB write + fdatasync of this disk, the limit of everything above
 
 usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [--format json|parquet] [--flink KIT] [NAME..]
@@ -31,6 +31,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
+import analytics  # noqa: E402
 import server  # noqa: E402
 
 STREAM = ("CREATE STREAM events (event_id bigint, user_id text, category text, amount numeric(12,2), quantity int, ts timestamptz, "
@@ -64,29 +65,6 @@ begin = time.monotonic()
 rows = connection.execute(f"SELECT count(*), sum(events) FROM (SELECT user_id, count(*) AS events, sum(amount) AS spent, max(ts) AS last FROM "
                           f"read_json('{sys.argv[1]}', format = 'newline_delimited', columns = {columns}) GROUP BY user_id)").fetchall()
 print(time.monotonic() - begin, rows[0][0], rows[0][1], duckdb.__version__)
-"""
-
-
-# Queries that both understand, over `events` and `dim`.
-ANALYTICS = {
-    "user": "SELECT user_id, count(*) AS n, sum(amount) AS s, max(amount) AS m FROM events GROUP BY user_id",
-    "category": "SELECT category, count(*) AS n, sum(amount) AS s, max(amount) AS m FROM events GROUP BY category",
-    "minute": "SELECT date_trunc('minute', ts) AS w, category, count(*) AS n FROM events GROUP BY 1, 2",
-    "distinct": "SELECT date_trunc('minute', ts) AS w, count(DISTINCT user_id) AS n FROM events GROUP BY 1",
-    "top10": "SELECT category, event_id, amount FROM (SELECT category, event_id, amount, row_number() OVER (PARTITION BY category ORDER BY amount DESC, "
-             "event_id) AS k FROM events) AS t WHERE k <= 10",
-    "join": "SELECT d.region, count(*) AS n, sum(e.amount * d.rate) AS s FROM events e JOIN dim d ON e.quantity = d.id GROUP BY 1",
-    "filter": "SELECT event_id, user_id, amount FROM events WHERE amount > 990 AND category <> 'cat_1'",
-}
-DUCKDB_QUERY = """
-import sys, time, duckdb
-folder, query = sys.argv[1:]
-connection = duckdb.connect()
-connection.execute("SET threads = 2; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-connection.execute(f"CREATE VIEW events AS FROM '{folder}/events.parquet'; CREATE VIEW dim AS FROM '{folder}/dim.parquet'")
-begin = time.monotonic()
-rows = connection.execute(f"CREATE TEMP TABLE result AS {query}").fetchone()[0]
-print(time.monotonic() - begin, rows)
 """
 
 
@@ -214,47 +192,25 @@ class Bench:
         return float(figures[5]) / 1e6 if len(figures) > 5 else None
 
     @staticmethod
-    def duckdb_python():
-        venv = ROOT / "build/duckdb"
-        if not (venv / ".done").exists():
+    def python_with(name, *packages):
+        """The Python of an environment in build/ that has these packages."""
+        venv = ROOT / "build" / name
+        done = venv / ".done"
+        if not done.exists() or done.read_text() != "\n".join(packages):
             shutil.rmtree(venv, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-            subprocess.run([str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", "duckdb"], check=True)
-            (venv / ".done").touch()
+            subprocess.run([str(venv / "bin/pip"), "install", "-q", "--disable-pip-version-check", *packages], check=True)
+            done.write_text("\n".join(packages))
         return str(venv / "bin/python")
 
+    def duckdb_python(self):
+        return self.python_with("duckdb", "duckdb==2.0.0")
+
     def analytics(self):
-        python = self.duckdb_python()
+        python = self.python_with("engines", *analytics.PACKAGES)
         folder = self.folder / "analytics"
         folder.mkdir(exist_ok=True)
-        columns = "{event_id: 'BIGINT', user_id: 'VARCHAR', category: 'VARCHAR', amount: 'DECIMAL(12,2)', quantity: 'INTEGER', ts: 'TIMESTAMPTZ'}"
-        subprocess.run([python, "-c", f"""import duckdb
-c = duckdb.connect()
-c.execute("SET TimeZone = 'UTC'; SET threads = 2")
-c.execute("COPY (FROM read_json('{self.input()}', format = 'newline_delimited', columns = {columns})) TO '{folder}/events.parquet' (FORMAT parquet)")
-c.execute("COPY (SELECT i::INTEGER AS id, 'region_' || (i % 20) AS region, (1 + i % 7)::DECIMAL(6,2) AS rate FROM range(1000) t(i)) TO '{folder}/dim.parquet' (FORMAT parquet)")
-"""], check=True)
-        sql = folder / "query.sql"
-        ratios = []
-        for name, query in ANALYTICS.items():
-            if self.queries and name not in self.queries:
-                continue
-            sql.write_text(f"{STREAM}\nCREATE TABLE dim (id int PRIMARY KEY, region text, rate numeric(6,2));\nCREATE MATERIALIZED VIEW result AS {query};\n")
-            inputs = ["--input", f"events={folder}/events.parquet", "--input", f"dim={folder}/dim.parquet"]
-            ours, kept, theirs = [], [], []
-            for _ in range(3):
-                ours.append(self.stats_of_run(sql, *inputs, "--output", "result=blackhole:", "--threads", "2")["seconds"])
-                stats = self.stats_of_run(sql, *inputs, "--output", f"result={folder}/result.parquet", "--threads", "2")
-                kept.append(stats["seconds"])
-                self.warm_memory()
-                seconds, rows = subprocess.run([python, "-c", DUCKDB_QUERY, str(folder), query], check=True, capture_output=True, text=True).stdout.split()
-                theirs.append(float(seconds))
-                if int(rows) != stats["views"]["result"]["rows"]:
-                    sys.exit(f"bench: {name} gave {stats['views']['result']['rows']} rows, DuckDB {rows}")
-            rate = [self.events / statistics.median(one) / 1e6 for one in (ours, kept, theirs)]
-            ratios.append(rate[0] / rate[2])
-            self.note(f"{name:<8} kappa {rate[0]:6.2f} M rows/s dropped, {rate[1]:6.2f} kept; DuckDB {rate[2]:6.2f}; {ratios[-1]:.2f} times")
-        self.note(f"geometric mean {statistics.geometric_mean(ratios):.2f} times")
+        analytics.Analytics(self, folder, python).run(self.queries)
 
     def duckdb(self):
         python = self.duckdb_python()
