@@ -81,6 +81,8 @@ rocksdb::Options MakeOptions() {
   options.write_buffer_size = 16u << 20;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
+  // Tidying up can wait for those who compute; a checkpoint that must wait for it is only later.
+  (void)options.env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   options.max_open_files = 256;
   options.keep_log_file_num = 2;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;

@@ -76,11 +76,11 @@ class VariableExtremum final : public Accumulator {
   VariableExtremum(data::Type type, bool max, state::Arena* blobs) : type_(type), max_(max), blobs_(blobs) {}
   uint32_t bytes() const override { return sizeof(State); }
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
-    const bool numeric = type_.id == data::TypeId::kNumeric;
+    const auto* numerics = type_.id == data::TypeId::kNumeric ? arguments[0]->data<data::StringView>() : nullptr;
     for (int32_t row : in.rows) {
       auto& state = At<State>(in.payloads[row]);
-      std::string_view value = ValueBytes(*arguments[0], row);
-      if (numeric && IsPlainlyWorse(value, state)) continue;
+      if (numerics != nullptr && IsPlainlyWorse(numerics[row].view(), state)) continue;
+      const std::string_view value = ValueBytes(*arguments[0], row);
       if (state.size != 0 && !Better(type_, max_, value, Get(state))) continue;
       Drop(in.payloads[row]);
       state.size = value.size() + 1;
