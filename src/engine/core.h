@@ -303,7 +303,7 @@ class Core final : public Engine {
   std::atomic<int64_t> checkpoint_write_us_{0};  // what writing the last one took
   std::atomic<bool> checkpoint_full_{false};  // after a failed write: all pages next time
   std::set<uint32_t> rebuild_;                // versions whose state was lost, waiting for their inputs, or for an error to pass
-  std::map<uint32_t, ReplayRetry> retries_;   // guarded by publish_
+  std::map<uint32_t, ReplayRetry> retries_;   // changed by the epoch thread, guarded by publish_
   std::thread checkpoint_thread_;
   std::atomic<bool> checkpoint_running_{false};
   int64_t last_housekeeping_us_ = 0;

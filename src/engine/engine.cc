@@ -430,7 +430,7 @@ Core::LogNeeds Core::NeedsOfLog() {
         if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) std::fill(offsets.begin(), offsets.end(), 0);
       }
     }
-    if (!rebuild_.empty()) std::fill(offsets.begin(), offsets.end(), 0);  // replays that begin soon
+    if (!retries_.empty()) std::fill(offsets.begin(), offsets.end(), 0);  // replays that begin again soon
     compact[stream.topic] = offsets;
   }
   for (const auto& [name, table] : snapshot->tables) {
