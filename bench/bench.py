@@ -11,9 +11,11 @@
   nexmark    every Nexmark query in batch mode, two partitions, two threads, its view computed and dropped
   duckdb     totals per user over the same JSON file, kappa run and DuckDB in turn
   analytics  group-by, distinct, top-N, joins, as-of, sessions and sliding sums over a Parquet file: kappa run, DuckDB, DataFusion, Polars, chDB
+  log        the broker beside Apache Kafka with and without fsync: append, latency, consume, start, recovery, idle memory, connections
   disk       4 KiB write + fdatasync of this disk, the limit of everything above
 
 usage: bench.py --kappa PROGRAM [--events N] [--queries q0,q1,..] [--format json|parquet] [--flink KIT] [NAME..]
+       bench.py --kappa PROGRAM log [--parts append,latency,..] [--cells REGEX] [--full] [--seconds S] [--brokers kappa,kafka,kafka-fsync] [--gigabytes N]
 """
 import argparse
 import json
@@ -32,6 +34,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 import analytics  # noqa: E402
+import log_bench  # noqa: E402
 import server  # noqa: E402
 
 STREAM = ("CREATE STREAM events (event_id bigint, user_id text, category text, amount numeric(12,2), quantity int, ts timestamptz, "
@@ -326,6 +329,9 @@ class Bench:
             instance.stop()
         self.note(f"start to serving, empty folder: median {statistics.median(times):.0f} ms (min {min(times):.0f}, max {max(times):.0f})")
 
+    def log(self):
+        log_bench.LogBench(self.kappa, self.folder, self.note, self.log_options).run()
+
     def disk(self):
         path = self.folder / "disk"
         with open(path, "wb", buffering=0) as file:
@@ -346,9 +352,16 @@ def main():
     parser.add_argument("--queries", help="of nexmark, as q0,q5, or of analytics; all unless given")
     parser.add_argument("--format", choices=["json", "parquet"], default="json", help="of nexmark's files")
     parser.add_argument("--flink", type=pathlib.Path, help="folder of a kit that runs Flink: nexmark runs it over the same JSON files, in turn")
+    log = parser.add_argument_group("log")
+    log.add_argument("--parts", type=lambda text: text.split(","), default=list(log_bench.PARTS), help=f"of {', '.join(log_bench.PARTS)}")
+    log.add_argument("--cells", help="only points whose name matches: 2x4x200-lz4 of append (producers x partitions x bytes), 50000 or half of latency, 200-none of consume")
+    log.add_argument("--full", action="store_true", help="all 24 cells of append")
+    log.add_argument("--seconds", type=float, default=4, help="for each point, after one to warm up")
+    log.add_argument("--brokers", type=lambda text: text.split(","), default=["kappa", "kafka", "kafka-fsync"])
+    log.add_argument("--gigabytes", type=float, default=10, help="of log for start")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "keyed", "duckdb", "analytics", "nexmark"]
+    every = ["disk", "startup", "run", "live", "freshness", "recovery", "state", "keyed", "duckdb", "analytics", "log", "nexmark"]
     names = arguments.names or every
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     print(f"{os.cpu_count()} cores of {processor}, load {os.getloadavg()[0]:.1f} before", flush=True)
@@ -356,6 +369,7 @@ def main():
     bench.queries = arguments.queries.split(",") if arguments.queries else []
     bench.format = arguments.format
     bench.flink = arguments.flink
+    bench.log_options = arguments
     if bench.flink and (bench.format != "json" or not os.access(bench.flink / "flink-nexmark", os.X_OK)):
         sys.exit(f"bench: --flink takes a folder with the program flink-nexmark, and JSON files; {bench.flink} has none" if bench.format == "json"
                  else "bench: --flink compares over JSON files only")
