@@ -169,6 +169,9 @@ void AddLogOptions(CLI::App& command, ServeOptions& options) {
     command.add_option(name, value, text)->capture_default_str()->check(CLI::PositiveNumber);
   };
   add("--cleanup-interval-ms", options.cleanup_interval_ms, "Time between two looks for what retention and compaction may take");
+  command.add_option("--log-page-cache", options.log.page_cache_bytes, "Newest records that stay in the page cache, as 1GB; 0: as the kernel likes")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false));
   command.add_option("--compaction-buffer", options.log.compaction_buffer_bytes, "Memory for keys while a topic is compacted, as 64MB")
       ->capture_default_str()
       ->transform(CLI::AsSizeValue(false));

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -95,6 +96,18 @@ class RealDisk final : public Disk {
     if (::fstat(descriptor, &info) != 0) return errno;
     bytes = static_cast<uint64_t>(info.st_size);
     return 0;
+  }
+
+  int SendTo(int socket, int descriptor, uint64_t position, size_t bytes, size_t& sent) override {
+    return ErrnoOf([&] {
+      auto at = static_cast<off_t>(position);
+      const ssize_t taken = ::sendfile(socket, descriptor, &at, bytes);
+      sent = taken < 0 ? 0 : static_cast<size_t>(taken);
+      return taken;
+    });
+  }
+  void DropFromCache(int descriptor, uint64_t position, uint64_t bytes) override {
+    ::posix_fadvise(descriptor, static_cast<off_t>(position), static_cast<off_t>(bytes), POSIX_FADV_DONTNEED);
   }
 
   int Rename(const std::string& from, const std::string& to) override { return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno; }

@@ -33,6 +33,10 @@ class Disk {
   /// Reserves blocks without changing the size.
   virtual int Preallocate(int descriptor, uint64_t position, uint64_t bytes) = 0;
   virtual int Size(int descriptor, uint64_t& bytes) = 0;
+  /// sendfile: to a socket, less than was asked when the socket takes no more (EAGAIN when it takes nothing), 0 bytes at the end of the file.
+  virtual int SendTo(int socket, int descriptor, uint64_t position, size_t bytes, size_t& sent) = 0;
+  /// Lets the memory go that keeps these bytes, as far as they are on the disk; a hint.
+  virtual void DropFromCache(int descriptor, uint64_t position, uint64_t bytes) = 0;
 
   virtual int Rename(const std::string& from, const std::string& to) = 0;
   virtual int Unlink(const std::string& path) = 0;

@@ -137,6 +137,13 @@ Result<uint64_t> File::Size() const {
   return bytes;
 }
 
+int File::SendTo(int socket, uint64_t position, size_t bytes, size_t& sent) const {
+  if (int error = Failpoint("read")) return error;
+  return disk_->SendTo(socket, fd_, position, bytes, sent);
+}
+
+void File::DropFromCache(uint64_t position, uint64_t bytes) const { disk_->DropFromCache(fd_, position, bytes); }
+
 void AbortOnSyncFailure(const Status& status) {
   if (status.ok() || Without("sync_failure_ends")) return;
   DiskOfProcess().EndProcess(status);

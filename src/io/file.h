@@ -44,6 +44,11 @@ class File {
   /// Reserves disk blocks for [position, position + bytes) without changing the size. A hint: false when it could not.
   bool Preallocate(uint64_t position, uint64_t bytes);
   Result<uint64_t> Size() const;
+  /// Gives the bytes to a socket without copying them: 0, or an errno, EAGAIN when a socket that does not block takes nothing now. `sent` may be
+  /// less than was asked, and is 0 at the end of the file.
+  int SendTo(int socket, uint64_t position, size_t bytes, size_t& sent) const;
+  /// Lets the page cache forget [position, position + bytes), as far as it was synced. A hint.
+  void DropFromCache(uint64_t position, uint64_t bytes) const;
   void Close();
 
  private:

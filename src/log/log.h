@@ -14,6 +14,10 @@
 #include "base/error.h"
 #include "io/clock.h"
 
+namespace kappa::io {
+class File;
+}
+
 namespace kappa::log {
 
 using Offset = int64_t;
@@ -40,6 +44,7 @@ struct TopicConfig {
 struct LogOptions {
   int sync_threads = 2;  // 0: no threads at all, the owner calls Log::CommitOne and Log::CompactOne
   size_t batch_decompressed_bytes_max = 64 << 20;
+  uint64_t page_cache_bytes = 128 << 20;  // of the newest records stay in the page cache; 0: as the kernel likes
   int64_t producer_id_expiry_ms = 7ll * 24 * 3600 * 1000;
   size_t compaction_buffer_bytes = 64 << 20;         // keys that compaction remembers at a time, 24 bytes each
   uint64_t compaction_bytes_per_second = 64 << 20;   // that compaction reads and writes at most; 0: no bound
@@ -96,9 +101,17 @@ struct AbortedTransaction {
 
 struct BatchHeader;
 
+/// A part of a file: whole record batches that somebody passes on as they lie there.
+struct FileSlice {
+  std::shared_ptr<io::File> file;
+  uint64_t position = 0;
+  size_t bytes = 0;
+};
+
 struct ReadResult {
   KafkaError error = KafkaError::kNone;
   std::string bytes;  // whole record batches; the first may begin before the asked offset
+  FileSlice slice;    // of ReadForSending: where they lie, instead of `bytes`
   Offset high_watermark = 0;
   Offset last_stable_offset = 0;
   Offset log_start_offset = 0;
@@ -138,6 +151,9 @@ class Partition {
   virtual AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) = 0;
   /// Whole batches from the one that holds `from`, at most `max_bytes` but at least one batch; only durable records.
   virtual ReadResult Read(Offset from, size_t max_bytes, Isolation isolation = Isolation::kReadUncommitted) const = 0;
+  /// As Read, but where many batches follow one another as they were appended it tells where they lie, in `slice`. They were checked before by
+  /// this process, as they came or by an earlier read; not again.
+  virtual ReadResult ReadForSending(Offset from, size_t max_bytes, Isolation isolation) const = 0;
 
   /// Lets a producer append transactional batches of this epoch until EndTransaction: others are refused (kInvalidTxnState), and
   /// ones of an older epoch too (kInvalidProducerEpoch). Kept in memory: whoever decides about transactions begins them anew after

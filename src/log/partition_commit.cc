@@ -78,6 +78,7 @@ bool PartitionLog::Commit() {
     PublishDurable(*segment, end, bytes);
     answer();
   }
+  segment->NoteCached(shared_->window);
   if (!producers.empty()) {
     [[maybe_unused]] Status saved = SaveProducers(producers, false);
     saved = segment->SaveIndex();

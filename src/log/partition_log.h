@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "log/cache_window.h"
 #include "log/group_commit.h"
 #include "log/latest_offsets.h"
 #include "log/log.h"
@@ -24,12 +25,13 @@ namespace kappa::log {
 
 /// What the partitions of one Log share.
 struct LogShared {
-  LogShared(LogOptions o, io::Clock& c) : options(o), clock(c), cache(kSegmentsOpenMax), commit(o.sync_threads) {}
+  LogShared(LogOptions o, io::Clock& c) : options(o), clock(c), cache(kSegmentsOpenMax), window(o.page_cache_bytes), commit(o.sync_threads) {}
   static constexpr size_t kSegmentsOpenMax = 256;
 
   const LogOptions options;
   io::Clock& clock;
   SegmentCache cache;
+  CacheWindow window;
   GroupCommit commit;
   int64_t NowMs() const { return clock.WallMicros() / 1000; }
   int64_t SteadyMs() const { return clock.SteadyMicros() / 1000; }
@@ -67,6 +69,7 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   AppendResult Append(std::string_view batches, std::function<void(KafkaError)> on_durable) override;
   Offset last_stable_offset() const override;
   ReadResult Read(Offset from, size_t max_bytes, Isolation isolation) const override;
+  ReadResult ReadForSending(Offset from, size_t max_bytes, Isolation isolation) const override;
   KafkaError BeginTransaction(int64_t producer_id, int16_t epoch) override;
   AppendResult EndTransaction(int64_t producer_id, int16_t epoch, bool commit, std::function<void(KafkaError)> on_durable) override;
   std::vector<ProducerInfo> producers() const override;
@@ -165,6 +168,8 @@ class PartitionLog final : public Partition, public Committable, public std::ena
   };
   Result<Place> Locate(Offset from) const;
   KafkaError ReadBatches(const Place& place, size_t max_bytes, Offset visible, bool committed, ReadResult& result, Offset& next) const;
+  ReadResult Read(Offset from, size_t max_bytes, Isolation isolation, bool may_slice) const;
+  bool FindSlice(const Place& place, size_t max_bytes, Offset visible, ReadResult& result, Offset& next) const;
   void NoteHint(const Place& place, Offset offset, uint64_t position) const;
 
   const std::shared_ptr<LogShared> shared_;

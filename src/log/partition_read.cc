@@ -7,6 +7,10 @@
 #include "log/partition_log.h"
 
 namespace kappa::log {
+namespace {
+// Less than this is copied: cheaper than to send it apart from the answer around it.
+constexpr uint64_t kSliceBytesMin = 64 << 10;
+}  // namespace
 
 std::shared_ptr<Segment> PartitionLog::Active() const {
   std::lock_guard lock(segments_mutex_);
@@ -122,9 +126,22 @@ KafkaError PartitionLog::ReadBatches(const Place& place, size_t max_bytes, Offse
   }
   bytes.resize(kept);
   if (used == 0) return error;
+  place.segment->NoteChecked(place.position, place.position + used);
   if (kept > 0) NoteHint(place, kept_next, place.position + kept_used);
   // Damage behind good batches is reported by the read that begins with it.
   return KafkaError::kNone;
+}
+
+/// The batches from `place` to the last place below `max_bytes` that the index knows, when they may be passed on as they lie there.
+bool PartitionLog::FindSlice(const Place& place, size_t max_bytes, Offset visible, ReadResult& result, Offset& next) const {
+  Segment& segment = *place.segment;
+  if (segment.clean_end() || segment.replaced()) return false;  // compaction left batches there that readers shall not see
+  const IndexEntry end = segment.FloorOfPosition(std::min(place.position + max_bytes, segment.visible_bytes()));
+  if (end.position < place.position + kSliceBytesMin || end.offset > visible || !segment.Checked(place.position, end.position)) return false;
+  result.slice = {place.file, place.position, end.position - place.position};
+  next = end.offset;
+  NoteHint(place, end.offset, end.position);
+  return true;
 }
 
 /// Where a read that goes on there finds its first batch.
@@ -136,7 +153,11 @@ void PartitionLog::NoteHint(const Place& place, Offset offset, uint64_t position
   else hints_[next_hint_++ % kHints] = hint;
 }
 
-ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation) const {
+ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation) const { return Read(from, max_bytes, isolation, false); }
+
+ReadResult PartitionLog::ReadForSending(Offset from, size_t max_bytes, Isolation isolation) const { return Read(from, max_bytes, isolation, true); }
+
+ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation, bool may_slice) const {
   ReadResult result;
   const bool committed = isolation == Isolation::kReadCommitted;
   const Offset stable = last_stable_offset();
@@ -158,17 +179,20 @@ ReadResult PartitionLog::Read(Offset from, size_t max_bytes, Isolation isolation
       return finish(place.error().Is(sqlstate::kDataCorrupted) ? KafkaError::kCorruptMessage : KafkaError::kKafkaStorageError);
     }
     Offset next;
-    const KafkaError error = ReadBatches(*place, max_bytes, visible, committed, result, next);
-    if (error != KafkaError::kNone) return finish(error);
+    if (!may_slice || !FindSlice(*place, max_bytes, visible, result, next)) {
+      const KafkaError error = ReadBatches(*place, max_bytes, visible, committed, result, next);
+      if (error != KafkaError::kNone) return finish(error);
+    }
     if (committed && transactional_.load(std::memory_order_acquire)) {
       std::lock_guard lock(transactions_mutex_);
       result.aborted = transactions_.AbortedIn(place->offset, next);
     }
     if (committed && place->segment->replaced()) {  // what is known of transactions may be newer than what was read
       result.bytes.clear();
+      result.slice = {};
       continue;
     }
-    if (!result.bytes.empty()) break;
+    if (!result.bytes.empty() || result.slice.bytes > 0) break;
     if (next >= visible) {
       result.bytes = EmptyBatch(from, std::min<Offset>(next, from + INT32_MAX));  // so that a reader gets on
       break;

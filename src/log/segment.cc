@@ -53,7 +53,7 @@ Result<std::shared_ptr<Segment>> Segment::Open(const std::string& folder, std::s
   segment->first_append_ms_ = start.mark.last_append_ms;  // the first one's time is not kept
   segment->mark_ = start.mark;
   segment->sealed_ = start.mark.sealed == 1;
-  segment->visible_bytes_ = segment->write_position_ = start.mark.durable_bytes;
+  segment->visible_bytes_ = segment->write_position_ = segment->cached_from_ = segment->appended_from_ = start.mark.durable_bytes;
   segment->visible_end_ = start.mark.durable_end;
   segment->max_timestamp_ = start.mark.max_timestamp;
   segment->last_append_ms_ = start.mark.last_append_ms;
@@ -67,7 +67,7 @@ std::shared_ptr<Segment> Segment::OfCompaction(std::string path, Offset base, Of
   segment->clean_end_ = clean_end;
   segment->mark_ = mark;
   segment->sealed_ = true;
-  segment->visible_bytes_ = segment->write_position_ = segment->file_bytes_at_open_ = mark.durable_bytes;
+  segment->visible_bytes_ = segment->write_position_ = segment->appended_from_ = segment->file_bytes_at_open_ = mark.durable_bytes;
   segment->visible_end_ = mark.durable_end;
   segment->max_timestamp_ = mark.max_timestamp;
   segment->last_append_ms_ = mark.last_append_ms;
@@ -84,6 +84,18 @@ SegmentMark Segment::mark() const {
 void Segment::Publish(Offset end, uint64_t bytes) {
   StoreMax(visible_bytes_, bytes);
   StoreMax(visible_end_, end);
+}
+
+void Segment::NoteCached(CacheWindow& window) {
+  const uint64_t to = visible_bytes();
+  uint64_t from = cached_from_.load(std::memory_order_relaxed);
+  if (to < from + CacheWindow::kStepBytes || !cached_from_.compare_exchange_strong(from, to, std::memory_order_relaxed)) return;
+  std::shared_ptr<io::File> file;
+  {
+    std::lock_guard lock(mutex_);
+    file = file_;
+  }
+  if (file != nullptr) window.NoteWritten(file, from, to);
 }
 
 Status Segment::Append(std::span<iovec> pieces, uint64_t bytes, bool& intact) {

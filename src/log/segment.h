@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "io/file.h"
+#include "log/cache_window.h"
 #include "log/record_batch.h"
 #include "log/segment_format.h"
 
@@ -50,6 +51,8 @@ class Segment {
   int64_t max_timestamp() const { return max_timestamp_.load(std::memory_order_acquire); }
   int64_t last_append_ms() const { return last_append_ms_.load(std::memory_order_acquire); }
   void Publish(Offset end, uint64_t bytes);
+  /// Tells `window` of what became visible and durable since the last time, once it is worth it.
+  void NoteCached(CacheWindow& window);
 
   /// Appends the pieces as they are. On failure the file has the length that it had before; `intact` turns false if even that failed.
   Status Append(std::span<iovec> pieces, uint64_t bytes, bool& intact);
@@ -73,7 +76,10 @@ class Segment {
   /// Marks the segment as complete, durably, and writes its index. Everything in it must be fdatasynced and visible.
   Status Seal(Offset log_start);
   /// Where the next append goes, as recovery found it.
-  void SetWritten(uint64_t bytes) { write_position_.store(bytes, std::memory_order_release); }
+  void SetWritten(uint64_t bytes) {
+    write_position_.store(bytes, std::memory_order_release);
+    appended_from_ = bytes;
+  }
   /// Cuts the file at `bytes`, whole batches; recovery only.
   Status CutAt(uint64_t bytes);
   /// Writes the file's bytes in [from, to) again, so that a sync surely reaches the disk; recovery only.
@@ -93,8 +99,12 @@ class Segment {
   Result<IndexEntry> FloorOfOffset(Offset offset);
   /// Greatest index entry before which all timestamps are below `timestamp`.
   Result<IndexEntry> FloorOfTimestamp(int64_t timestamp);
-  /// Greatest index entry with position <= `position`, of the active segment.
+  /// Greatest index entry with position <= `position`, as far as an index is in memory.
   IndexEntry FloorOfPosition(uint64_t position) const;
+  /// Batches in [from, to), which begin and end there, were read and are right. What is appended counts as checked.
+  void NoteChecked(uint64_t from, uint64_t to);
+  /// Whether all in [from, to) was checked since the segment was opened, as far as that is remembered: of what was read, one stretch.
+  bool Checked(uint64_t from, uint64_t to) const;
   /// Reads the index file into memory as far as it describes batches wholly below `bytes`; recovery of an active segment.
   void LoadActiveIndex(uint64_t bytes);
   /// Writes the index file as it stands now, unsynced: it can be rebuilt.
@@ -122,6 +132,8 @@ class Segment {
   std::atomic<int64_t> max_timestamp_{kNoTimestamp};
   std::atomic<int64_t> last_append_ms_{-1};
 
+  std::atomic<uint64_t> cached_from_{0};  // what lies below was told to the window
+
   uint64_t preallocated_to_ = 0;  // of the appender; UINT64_MAX: it does not work here
   int64_t first_append_ms_ = -1;  // of the appender
 
@@ -130,6 +142,8 @@ class Segment {
   bool pinned_ = false;
   std::vector<IndexEntry> active_index_;
   std::shared_ptr<const std::vector<IndexEntry>> sealed_index_;
+  uint64_t appended_from_ = kSegmentHeaderBytes;       // what lies behind was appended by this process
+  uint64_t checked_from_ = 0, checked_to_ = 0;
   mutable std::mutex mark_mutex_;  // taken before mutex_
   SegmentMark mark_{};
 };

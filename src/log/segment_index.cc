@@ -124,8 +124,26 @@ Result<IndexEntry> Segment::FloorOfTimestamp(int64_t timestamp) {
 
 IndexEntry Segment::FloorOfPosition(uint64_t position) const {
   std::lock_guard lock(mutex_);
-  auto above = std::upper_bound(active_index_.begin(), active_index_.end(), position, [](uint64_t p, const IndexEntry& e) { return p < e.position; });
-  return above == active_index_.begin() ? First() : *(above - 1);
+  const std::vector<IndexEntry>& index = sealed_index_ != nullptr ? *sealed_index_ : active_index_;
+  auto above = std::upper_bound(index.begin(), index.end(), position, [](uint64_t p, const IndexEntry& e) { return p < e.position; });
+  return above == index.begin() ? First() : *(above - 1);
+}
+
+void Segment::NoteChecked(uint64_t from, uint64_t to) {
+  std::lock_guard lock(mutex_);
+  if (from > checked_to_ || to < checked_from_) {
+    checked_from_ = from;
+    checked_to_ = to;
+  } else {
+    checked_from_ = std::min(checked_from_, from);
+    checked_to_ = std::max(checked_to_, to);
+  }
+  if (checked_to_ >= appended_from_) appended_from_ = std::min(appended_from_, checked_from_);
+}
+
+bool Segment::Checked(uint64_t from, uint64_t to) const {
+  std::lock_guard lock(mutex_);
+  return from >= appended_from_ || (from >= checked_from_ && to <= checked_to_);
 }
 
 Status Segment::Verify() {

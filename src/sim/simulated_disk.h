@@ -57,6 +57,8 @@ class SimulatedDisk final : public io::Disk {
   uint64_t Digest() const;
   /// How many calls changed something.
   uint64_t calls() const { return calls_; }
+  /// Of the page cache, by those who asked for it. What they read then is the same.
+  uint64_t dropped_bytes() const { return dropped_bytes_; }
 
   int Open(const std::string& path, int flags, int& descriptor) override;
   void Close(int descriptor) override;
@@ -66,6 +68,8 @@ class SimulatedDisk final : public io::Disk {
   int Truncate(int descriptor, uint64_t bytes) override;
   int Preallocate(int descriptor, uint64_t position, uint64_t bytes) override;
   int Size(int descriptor, uint64_t& bytes) override;
+  int SendTo(int, int, uint64_t, size_t, size_t&) override { return ENOTSUP; }  // there are no sockets
+  void DropFromCache(int, uint64_t, uint64_t bytes) override { dropped_bytes_ += bytes; }
   int Rename(const std::string& from, const std::string& to) override;
   int Unlink(const std::string& path) override;
   int MakeFolder(const std::string& path) override;
@@ -101,6 +105,8 @@ class SimulatedDisk final : public io::Disk {
     NodePtr node;
     std::vector<NodePtr> kept;  // folders that it names live as long as it
   };
+
+  uint64_t dropped_bytes_ = 0;
 
   void Step(const char* call, const std::string& what);
   void NamesStep(const char* call, const std::string& what);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "io/clock.h"
 #include "io/folder.h"
 #include "log/log.h"
@@ -53,6 +55,25 @@ TEST_F(SimulatedDiskTest, WhatWasNotSyncedIsLostInSomeRuns) {
   EXPECT_GT(none, 5);
   EXPECT_GT(renamed, 10);
   EXPECT_LT(renamed, 190);
+}
+
+// Behind the newest records, as many as the log was told, the page cache is given back; of all partitions together.
+TEST_F(SimulatedDiskTest, TheLogKeepsItsNewestRecordsInThePageCache) {
+  for (const auto& [kept, dropped] : std::map<uint64_t, uint64_t>{{0, 0}, {100 << 20, 0}, {3 << 20, 13 << 20}}) {
+    const std::string folder = In("log" + std::to_string(kept));
+    const uint64_t before = disk_.dropped_bytes();
+    auto log = log::Log::Open(folder, {.sync_threads = 0, .page_cache_bytes = kept}, io::RealClock());
+    ASSERT_TRUE(log.ok()) << log.status().ToString();
+    auto topic = (*log)->CreateTopic("t", {.partitions = 2});
+    ASSERT_TRUE(topic.ok());
+    for (int i = 0; i < 32; ++i) {
+      log::BatchBuilder batch;
+      batch.Add(1000, "key", std::string(512 << 10, 'x'));
+      ASSERT_EQ((*topic)->partition(i % 2).Append(batch.Finish(), nullptr).error, log::KafkaError::kNone);
+      while ((*log)->CommitOne()) {}
+    }
+    EXPECT_NEAR(static_cast<double>(disk_.dropped_bytes() - before), static_cast<double>(dropped), 2 << 20) << kept;
+  }
 }
 
 TEST_F(SimulatedDiskTest, AKilledProcessLosesNothingThatItWrote) {

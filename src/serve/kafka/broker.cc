@@ -128,7 +128,7 @@ Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
     }
     case ApiKey::kFetch: {
       FetchRequest request;
-      if (Decode(header, body, request, reply)) Fetch(header, std::move(request), std::move(reply));
+      if (Decode(header, body, request, reply)) Fetch(header, std::move(request), client.takes_slices, std::move(reply));
       return Pace::kGoOn;
     }
     case ApiKey::kListOffsets: return answer(ListOffsetsRequest(), true, [this](const auto& request) { return ListOffsets(request); });
@@ -234,7 +234,7 @@ Pace Broker::Authenticate(const RequestHeader* header, std::string_view message,
     ByteWriter writer;
     writer.Big(static_cast<int32_t>(response.message.bytes.size()));
     writer.Bytes(response.message.bytes);
-    answer.frame = {writer.Take()};
+    answer.frame.push_back({writer.Take()});
   }
   if (!answer.close.empty()) {
     metrics_.authentication_failures.fetch_add(1);

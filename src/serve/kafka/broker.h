@@ -57,6 +57,7 @@ struct Client {
   std::string host;     // its address
   Endpoint advertised;  // where it is told that the server is
   Authentication authentication;
+  bool takes_slices = true;  // its answers go out as they are, so they may have parts of files
 };
 /// Takes the response to one request, now or later.
 template <class Response> using Respond = std::function<void(Response)>;
@@ -85,7 +86,7 @@ class Broker {
   Pace Authenticate(const RequestHeader* header, std::string_view message, Client& client, const Reply& reply);
   /// `refused`: for all of it.
   void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply);
-  void Fetch(const RequestHeader& header, FetchRequest request, Reply reply);
+  void Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply);
   ListOffsetsResponse ListOffsets(const ListOffsetsRequest& request);
   MetadataResponse Metadata(const MetadataRequest& request, int16_t version, const Endpoint& advertised);
   MetadataResponse::Topic DescribeTopic(const std::string& name, bool create);

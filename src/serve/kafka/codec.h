@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "log/log.h"
 
 namespace kappa::serve::kafka {
 
@@ -24,7 +25,15 @@ inline constexpr size_t kElementsMax = 200'000;
 /// Record batches in a response: moved into the answer, never copied. Null when absent.
 struct Records {
   std::optional<std::string> bytes;
-  bool operator==(const Records&) const = default;
+  log::FileSlice slice = {};  // instead of bytes, when it has any: taken from the file as the answer is written
+  size_t size() const { return slice.bytes > 0 ? slice.bytes : bytes ? bytes->size() : 0; }
+};
+
+/// A piece of an answer: bytes, or a part of a file.
+struct Chunk {
+  std::string bytes;
+  log::FileSlice slice = {};
+  size_t size() const { return slice.bytes > 0 ? slice.bytes : bytes.size(); }
 };
 
 /// Bytes that are never null.
@@ -185,13 +194,20 @@ class Encoder {
   }
   void operator()(const Blob& value) { (*this)(std::optional<std::string_view>(value.bytes)); }
   void operator()(Records& value) {
+    if (value.slice.bytes > 0) {
+      Length(value.slice.bytes, /*wide=*/true);
+      chunks_.push_back({writer_.Take()});
+      chunks_.push_back({.slice = std::move(value.slice)});
+      writer_ = {};
+      return;
+    }
     constexpr size_t kCopyMax = 4096;  // below it a copy is cheaper than one more buffer in the gather list
     if (!value.bytes || value.bytes->size() <= kCopyMax) {
       return (*this)(value.bytes ? std::optional<std::string_view>(*value.bytes) : std::nullopt);
     }
     Length(value.bytes->size(), /*wide=*/true);
-    chunks_.push_back(writer_.Take());
-    chunks_.push_back(std::move(*value.bytes));
+    chunks_.push_back({writer_.Take()});
+    chunks_.push_back({std::move(*value.bytes)});
     writer_ = {};
   }
   template <class T> void operator()(std::vector<T>& values) {
@@ -210,8 +226,8 @@ class Encoder {
     (Put(fields), ...);
   }
 
-  std::vector<std::string> Take() {
-    chunks_.push_back(writer_.Take());
+  std::vector<Chunk> Take() {
+    chunks_.push_back({writer_.Take()});
     return std::move(chunks_);
   }
 
@@ -220,7 +236,7 @@ class Encoder {
     Encoder inner(version_, true);
     inner(field.value);
     std::string bytes;
-    for (const std::string& chunk : inner.Take()) bytes += chunk;
+    for (const Chunk& chunk : inner.Take()) bytes += chunk.bytes;
     writer_.Varint(field.tag);
     writer_.Prefixed(bytes);
   }
@@ -234,7 +250,7 @@ class Encoder {
   }
 
   ByteWriter writer_;
-  std::vector<std::string> chunks_;
+  std::vector<Chunk> chunks_;
   int version_;
   bool flexible_;
 };

@@ -25,7 +25,7 @@ template <class Message> std::string Encode(Message message, int version, bool f
   Encoder encoder(version, flexible);
   message.Fields(encoder);
   std::string out;
-  for (const std::string& chunk : encoder.Take()) out += chunk;
+  for (const Chunk& chunk : encoder.Take()) out += chunk.bytes;
   return out;
 }
 
@@ -124,7 +124,7 @@ TEST(KafkaCodecTest, UnknownApiVersionsVersionIsAnsweredInVersion0) {
   Frame frame = ApiVersionsFrame(header);
   ASSERT_EQ(frame.size(), 1u);
   auto count = static_cast<char>(SupportedApis().size());
-  EXPECT_EQ(frame[0].substr(0, 14), Bytes({0, 0, 0, 10 + 6 * count, 0, 0, 0, 4, 0, 35, 0, 0, 0, count}));
+  EXPECT_EQ(frame[0].bytes.substr(0, 14), Bytes({0, 0, 0, 10 + 6 * count, 0, 0, 0, 4, 0, 35, 0, 0, 0, count}));
 }
 
 TEST(KafkaCodecTest, LargeRecordsAreMovedNotCopied) {
@@ -134,9 +134,9 @@ TEST(KafkaCodecTest, LargeRecordsAreMovedNotCopied) {
   response.topics.emplace_back().partitions.emplace_back().records.bytes = std::move(batch);
   Encoder encoder(11, false);
   response.Fields(encoder);
-  std::vector<std::string> chunks = encoder.Take();
+  Frame chunks = encoder.Take();
   ASSERT_EQ(chunks.size(), 3u);
-  EXPECT_EQ(chunks[1].data(), at);
+  EXPECT_EQ(chunks[1].bytes.data(), at);
 }
 
 /// Encodes in every supported version, decodes, encodes again; then decodes every prefix, which must fail cleanly.

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/bytes.h"
+#include "io/file.h"
 
 namespace kappa::serve::kafka {
 namespace {
@@ -16,6 +18,7 @@ using boost::system::error_code;
 // Frames up to this size are handled where they were received; larger ones get memory of their own.
 constexpr size_t kBufferBytes = 64 << 10;
 constexpr int kMemoryRetryMs = 10;
+constexpr size_t kSendBytesMax = 1 << 20;  // of a file, in one call
 // Of a client that has not said who it is: what it needs for that is some hundred bytes.
 constexpr int32_t kStrangersFrameBytesMax = 16 << 10;
 
@@ -34,6 +37,7 @@ Connection::Connection(tcp::socket socket, Connections& all, std::shared_ptr<Gat
   const tcp::endpoint peer = stream_.socket().remote_endpoint(error);
   client_.host = peer.address().to_string();
   peer_ = fmt::format("{}:{}", client_.host, peer.port());
+  client_.takes_slices = stream_.secured() == nullptr;
   const tcp::endpoint local = stream_.socket().local_endpoint(error);
   client_.advertised = {local.address().to_string(), local.port()};
   all_.metrics.connections_open.fetch_add(1);
@@ -81,7 +85,7 @@ void Connection::Complete(uint64_t number, Answer answer) {
   Slot& slot = slots_[number - first_slot_];
   slot.ready = true;
   slot.answer = std::move(answer);
-  Hold(FrameBytes(slot.answer.frame));
+  Hold(FrameMemory(slot.answer.frame));
   if (waits_for_ == number) waits_for_.reset();
   if (!slot.answer.close.empty()) draining_ = true;  // nothing after it is handled
   Flush();
@@ -207,7 +211,7 @@ void Connection::Flush() {
   if (writing_ || closed_) return;
   while (!slots_.empty() && slots_.front().ready) {
     Answer& answer = slots_.front().answer;
-    for (std::string& chunk : answer.frame) out_.push_back(std::move(chunk));
+    for (Chunk& chunk : answer.frame) out_.push_back(std::move(chunk));
     answer.frame.clear();
     if (!answer.close.empty()) {
       if (!out_.empty()) break;  // earlier answers and its own first
@@ -222,25 +226,58 @@ void Connection::Flush() {
     if (draining_ && slots_.empty()) Close();
     return;
   }
-  std::vector<asio::const_buffer> buffers;
-  for (const std::string& chunk : out_) buffers.push_back(asio::buffer(chunk));
   writing_ = true;
+  WriteOut();
+}
+
+void Connection::WriteOut() {
   Touch();
+  if (out_done_ == out_.size()) {
+    writing_ = false;
+    Release(FrameMemory(out_));
+    out_.clear();
+    out_done_ = 0;
+    Flush();
+    return Pump();
+  }
+  if (out_[out_done_].slice.bytes > 0) return SendSlice();
+  std::vector<asio::const_buffer> buffers;
+  for (; out_done_ < out_.size() && out_[out_done_].slice.bytes == 0; ++out_done_) buffers.push_back(asio::buffer(out_[out_done_].bytes));
   asio::async_write(
       stream_, buffers,
       [self = shared_from_this()](error_code error, size_t) {
         self->Touch();
         return error ? size_t{0} : size_t{4} << 20;
       },
-      [self = shared_from_this(), bytes = asio::buffer_size(buffers)](error_code error, size_t written) {
-        self->writing_ = false;
-        self->out_.clear();
-        self->Release(bytes);
+      [self = shared_from_this()](error_code error, size_t written) {
         self->all_.metrics.bytes_out.fetch_add(written, std::memory_order_relaxed);
-        if (error) return self->Close();
-        self->Flush();
-        self->Pump();
+        error ? self->Close() : self->WriteOut();
       });
+}
+
+void Connection::SendSlice() {
+  if (closed_) return;
+  log::FileSlice& slice = out_[out_done_].slice;
+  tcp::socket& socket = stream_.socket();
+  error_code ignored;
+  if (!socket.native_non_blocking()) socket.native_non_blocking(true, ignored);
+  while (slice.bytes > 0) {
+    size_t sent = 0;
+    const int failed = slice.file->SendTo(socket.native_handle(), slice.position, std::min(slice.bytes, kSendBytesMax), sent);
+    if (failed == EAGAIN) {
+      return socket.async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code error) {
+        self->Touch();
+        error ? self->Close() : self->SendSlice();
+      });
+    }
+    if (failed != 0 || sent == 0) return Close();  // the client was told a length already: there is no other way to tell
+    slice.position += sent;
+    slice.bytes -= sent;
+    all_.metrics.bytes_out.fetch_add(sent, std::memory_order_relaxed);
+  }
+  slice.file.reset();
+  ++out_done_;
+  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->WriteOut(); });  // others have their turn between two parts
 }
 
 void Gate::Post(const std::weak_ptr<Connection>& to, uint64_t number, Answer answer) {

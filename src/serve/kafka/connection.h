@@ -87,6 +87,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool Received(boost::system::error_code error, size_t bytes);
   /// Writes the answers that are ready and first in order.
   void Flush();
+  /// Writes what is in out_ from out_done_ on: bytes together as far as they go, parts of files one by one.
+  void WriteOut();
+  void SendSlice();
 
   ClientStream stream_;
   boost::asio::steady_timer retry_timer_;
@@ -104,7 +107,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Slot> slots_;  // requests not answered, in order; the first has number first_slot_
   uint64_t first_slot_ = 0;
   std::optional<uint64_t> waits_for_;  // the request that must be answered before the next is handled
-  std::vector<std::string> out_;       // being written
+  Frame out_;                          // being written
+  size_t out_done_ = 0;                // pieces of it that were handed over
   bool writing_ = false;
   bool draining_ = false;
   bool closed_ = false;

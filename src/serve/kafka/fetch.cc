@@ -20,10 +20,11 @@ struct Part {
 
 class PendingFetch final : public WaitingFetch, public std::enable_shared_from_this<PendingFetch> {
  public:
-  PendingFetch(const RequestHeader& header, log::Isolation isolation, Reply reply, std::shared_ptr<FetchWaiters> waiters,
+  PendingFetch(const RequestHeader& header, log::Isolation isolation, bool may_slice, Reply reply, std::shared_ptr<FetchWaiters> waiters,
                std::shared_ptr<FetchSessions> sessions, FetchSessions::Plan plan, KafkaMetrics& metrics)
       : header_(header),
         isolation_(isolation),
+        may_slice_(may_slice),
         reply_(std::move(reply)),
         waiters_(std::move(waiters)),
         sessions_(std::move(sessions)),
@@ -74,8 +75,11 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
     const bool committed = isolation_ == log::Isolation::kReadCommitted;
     if (committed && !out.aborted) out.aborted.emplace();
     if (bytes_left <= 0 || part.bytes_left <= 0) return;
-    if (!out.records.bytes->empty() && (committed ? out.last_stable_offset : out.high_watermark) <= part.next_offset) return;
-    log::ReadResult read = part.partition->Read(part.next_offset, static_cast<size_t>(std::min(bytes_left, part.bytes_left)), isolation_);
+    if (out.records.size() > 0 && (committed ? out.last_stable_offset : out.high_watermark) <= part.next_offset) return;
+    const auto most = static_cast<size_t>(std::min(bytes_left, part.bytes_left));
+    const bool may_slice = may_slice_ && out.records.size() == 0;
+    log::ReadResult read =
+        may_slice ? part.partition->ReadForSending(part.next_offset, most, isolation_) : part.partition->Read(part.next_offset, most, isolation_);
     out.error = ToCode(read.error);
     out.high_watermark = read.high_watermark;
     out.last_stable_offset = read.last_stable_offset;
@@ -85,6 +89,13 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
       if (std::ranges::find(*out.aborted, named) == out.aborted->end()) out.aborted->push_back(named);
     }
     if (out.error != Code::kNone) has_error = true;
+    if (read.slice.bytes > 0) {
+      bytes_left -= static_cast<int64_t>(read.slice.bytes);
+      bytes_read_ += read.slice.bytes;
+      part.bytes_left = bytes_wanted = 0;  // nothing can come behind it, so the answer does not wait for more
+      out.records.slice = std::move(read.slice);
+      return;
+    }
     const auto bytes = static_cast<int64_t>(read.bytes.size());
     if (bytes == 0) return;
     bytes_left -= bytes;
@@ -106,6 +117,7 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
 
   const RequestHeader header_;
   const log::Isolation isolation_;
+  const bool may_slice_;
   const Reply reply_;
   const std::shared_ptr<FetchWaiters> waiters_;
   const std::shared_ptr<FetchSessions> sessions_;
@@ -118,9 +130,10 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
 
 }  // namespace
 
-void Broker::Fetch(const RequestHeader& header, FetchRequest request, Reply reply) {
+void Broker::Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply) {
   const auto isolation = request.isolation_level == 0 ? log::Isolation::kReadUncommitted : log::Isolation::kReadCommitted;
-  auto fetch = std::make_shared<PendingFetch>(header, isolation, std::move(reply), waiters_, sessions_, sessions_->Begin(request), metrics_);
+  auto fetch =
+      std::make_shared<PendingFetch>(header, isolation, may_slice, std::move(reply), waiters_, sessions_, sessions_->Begin(request), metrics_);
   fetch->bytes_left = std::clamp(request.max_bytes, 1, options_.fetch_bytes_max);
   fetch->bytes_wanted = request.min_bytes;
   if (fetch->plan().error != Code::kNone) {

@@ -88,7 +88,7 @@ bool FetchSessions::Note(Followed& followed, const FetchResponse::Partition& ans
   const bool changed = followed.high_watermark != answer.high_watermark || followed.log_start_offset != answer.log_start_offset;
   followed.high_watermark = answer.error == Code::kNone ? answer.high_watermark : -1;  // an error is told again and again
   followed.log_start_offset = answer.log_start_offset;
-  return changed || answer.error != Code::kNone || !answer.records.bytes->empty();
+  return changed || answer.error != Code::kNone || answer.records.size() > 0;
 }
 
 /// Lets a session go, if need be, for one of so many partitions.
@@ -152,7 +152,7 @@ void FetchSessions::Finish(const Plan& plan, FetchResponse& response) {
     for (auto& answer : topic.partitions) {
       auto place = session.by_name.at({topic.name, answer.index});
       if (!Note(*place, answer)) continue;
-      if (!answer.records.bytes->empty()) session.partitions.splice(session.partitions.end(), session.partitions, place);
+      if (answer.records.size() > 0) session.partitions.splice(session.partitions.end(), session.partitions, place);
       kept.partitions.push_back(std::move(answer));
     }
     if (!kept.partitions.empty()) changed.push_back(std::move(kept));

@@ -117,6 +117,17 @@ TEST_F(KafkaServerTest, ProduceThenFetchInEveryVersionGivesTheSameBatch) {
   EXPECT_EQ(server_->metrics().records_in.load(), 14u);
 }
 
+TEST_F(KafkaServerTest, ManyBatchesAreSentFromTheFile) {
+  log::Partition& partition = log::CreateOne(*log_, "t");
+  for (int i = 0; i < 50; ++i) log::AppendDurably(partition, log::OneBatch({std::to_string(i) + std::string(20'000, 'x')}));
+  const size_t sliced = partition.ReadForSending(0, 1 << 20, log::Isolation::kReadUncommitted).slice.bytes;
+  WireClient client(server_->address());
+  for (int64_t offset : {0, 49, 0}) {
+    const std::string bytes = *client.Call<FetchResponse>(ApiKey::kFetch, 11, From("t", offset))->topics[0].partitions[0].records.bytes;
+    EXPECT_EQ(bytes, partition.Read(offset, 1 << 20).bytes.substr(0, offset == 0 ? sliced : 1 << 20));
+  }
+}
+
 TEST_F(KafkaServerTest, ProduceErrorsAreGivenForEachPartition) {
   log::CreateOne(*log_, "t", {.partitions = 2});
   log::CreateOne(*log_, "__hidden", {.internal = true});

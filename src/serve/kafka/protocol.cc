@@ -103,11 +103,17 @@ Result<RequestHeader> DecodeHeader(std::string_view frame, std::string_view& bod
 
 size_t FrameBytes(const Frame& frame) {
   size_t bytes = 0;
-  for (const std::string& chunk : frame) bytes += chunk.size();
+  for (const Chunk& chunk : frame) bytes += chunk.size();
   return bytes;
 }
 
-Frame MakeFrame(const RequestHeader& header, std::vector<std::string> body) {
+size_t FrameMemory(const Frame& frame) {
+  size_t bytes = 0;
+  for (const Chunk& chunk : frame) bytes += chunk.bytes.size();
+  return bytes;
+}
+
+Frame MakeFrame(const RequestHeader& header, Frame body) {
   ByteWriter writer;
   writer.Big<int32_t>(0);
   writer.Big(header.correlation_id);
@@ -115,7 +121,7 @@ Frame MakeFrame(const RequestHeader& header, std::vector<std::string> body) {
   const Api* api = header.api;
   if (api != nullptr && api->key != ApiKey::kApiVersions && header.version >= api->flexible) writer.Varint(0);
   writer.PatchBig(0, static_cast<int32_t>(writer.size() - 4 + FrameBytes(body)));
-  body.front().insert(0, writer.str());
+  body.front().bytes.insert(0, writer.str());
   return body;
 }
 

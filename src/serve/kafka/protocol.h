@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "group/group.h"
 #include "log/log.h"
+#include "serve/kafka/codec.h"
 
 namespace kappa::serve::kafka {
 
@@ -135,10 +136,13 @@ struct RequestHeader {
 Result<RequestHeader> DecodeHeader(std::string_view frame, std::string_view& body);
 
 /// A whole response frame as chunks to be written one after the other.
-using Frame = std::vector<std::string>;
+using Frame = std::vector<Chunk>;
+/// On the wire.
 size_t FrameBytes(const Frame& frame);
+/// Of these, what is in memory.
+size_t FrameMemory(const Frame& frame);
 
 /// Puts the length and the response header before an encoded body.
-Frame MakeFrame(const RequestHeader& header, std::vector<std::string> body);
+Frame MakeFrame(const RequestHeader& header, Frame body);
 
 }  // namespace kappa::serve::kafka

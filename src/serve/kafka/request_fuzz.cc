@@ -26,7 +26,7 @@ template <class Request> void Check(const RequestHeader& header, std::string_vie
     Encoder encoder(header.version, flexible);
     message.Fields(encoder);
     std::string out;
-    for (const std::string& chunk : encoder.Take()) out += chunk;
+    for (const Chunk& chunk : encoder.Take()) out += chunk.bytes;
     return out;
   };
   // Not always the same bytes: tagged fields are dropped, and booleans may be any byte.

@@ -33,7 +33,7 @@ template <class Request> std::string EncodeRequest(ApiKey key, int16_t version, 
   if (flexible) frame.Varint(0);
   Encoder encoder(version, flexible);
   request.Fields(encoder);
-  for (const std::string& chunk : encoder.Take()) frame.Bytes(chunk);
+  for (const Chunk& chunk : encoder.Take()) frame.Bytes(chunk.bytes);
   return frame.Take();
 }
 
