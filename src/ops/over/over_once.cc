@@ -11,13 +11,15 @@
 namespace kappa::ops {
 namespace {
 
-constexpr size_t kChunkRows = 16384;  // that are computed at once; a partition goes as a whole
+constexpr size_t kChunkRows = 16384;   // that are computed at once; a partition goes as a whole
+constexpr int64_t kSortedRows = 1 << 19;  // about so many are sorted at once: what sorting holds for a row is more than the row
 
 // Input        one port; changes of any weight, all before the one flush.
 // State        none in pages: the batches.
 // Watermark    ignored.
 // Retractions  none are given.
-// Cost         a probe for each row, a sort of the rows of each partition (none where they come in order), the functions.
+// Cost         a probe for each row, a sort of the rows of each partition (none where they come in order), the functions. Many rows are parted
+//              by their partition's hash first.
 // Threads      one at a time.
 class OverOnce final : public Operator {
  public:
@@ -40,9 +42,10 @@ class OverOnce final : public Operator {
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
     if (!epoch.flush || pending_.empty()) return {};
     done_ = true;
-    const data::ChangeBatch rows = append_only_ ? data::Concatenate(pending_) : Consolidate(pending_);
+    const int64_t parts = partition_.empty() ? 1 : (held_rows_ + kSortedRows - 1) / kSortedRows;
+    if (parts == 1) KAPPA_RETURN_IF_ERROR(Run(pending_, out));
+    else KAPPA_RETURN_IF_ERROR(RunParts(static_cast<size_t>(parts), out));
     pending_.clear();
-    KAPPA_RETURN_IF_ERROR(Run(rows, out));
     held_bytes_ = held_rows_ = 0;
     return {};
   }
@@ -51,7 +54,9 @@ class OverOnce final : public Operator {
   int64_t errors() const override { return context_.errors; }
 
  private:
-  Status Run(const data::ChangeBatch& rows, Output& out);
+  Result<std::vector<data::ColumnPtr>> PartitionKeys(const data::Batch& batch);
+  Status RunParts(size_t parts, Output& out);
+  Status Run(std::span<const data::ChangeBatch> changes, Output& out);
   void SortPeers(const data::Batch& rows, SortedGroups& partitions) const;
   Status Compute(const data::Batch& rows, std::vector<int32_t>& chunk, std::vector<WindowSegment>& segments, std::vector<uint8_t>& peer_start,
                  Output& out);
@@ -67,13 +72,39 @@ class OverOnce final : public Operator {
   bool done_ = false;
 };
 
-Status OverOnce::Run(const data::ChangeBatch& rows, Output& out) {
-  const data::Batch batch = rows.AsBatch();
-  std::vector<data::ColumnPtr> partition;
+Result<std::vector<data::ColumnPtr>> OverOnce::PartitionKeys(const data::Batch& batch) {
+  std::vector<data::ColumnPtr> keys;
   for (const expr::ExprPtr& key : partition_) {
     KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
-    partition.push_back(std::move(column));
+    keys.push_back(std::move(column));
   }
+  return keys;
+}
+
+/// Whole partitions at a time.
+Status OverOnce::RunParts(size_t parts, Output& out) {
+  const int64_t errors = context_.errors;
+  std::vector<std::vector<std::vector<int32_t>>> rows_of_part(parts, std::vector<std::vector<int32_t>>(pending_.size()));
+  for (size_t b = 0; b < pending_.size(); ++b) {
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, PartitionKeys(pending_[b].AsBatch()));
+    const data::RowKeys keys(columns, pending_[b].rows);
+    for (int64_t i = 0; i < pending_[b].rows; ++i) rows_of_part[(HashWord(keys.hash(i)) >> 32) * parts >> 32][b].push_back(static_cast<int32_t>(i));
+  }
+  context_.errors = errors;  // they are counted where the keys are worked out for good
+  for (std::vector<std::vector<int32_t>>& rows : rows_of_part) {
+    std::vector<data::ChangeBatch> part;
+    for (size_t b = 0; b < pending_.size(); ++b)
+      if (!rows[b].empty()) part.push_back(data::Gather(pending_[b], rows[b]));
+    rows = {};
+    if (!part.empty()) KAPPA_RETURN_IF_ERROR(Run(part, out));
+  }
+  return {};
+}
+
+Status OverOnce::Run(std::span<const data::ChangeBatch> changes, Output& out) {
+  const data::ChangeBatch rows = append_only_ ? data::Concatenate(changes) : Consolidate(changes);
+  const data::Batch batch = rows.AsBatch();
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> partition, PartitionKeys(batch));
   std::vector<SortColumn> order;
   for (const plan::SortKey& key : order_) {
     KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch, context_));

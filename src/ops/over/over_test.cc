@@ -469,5 +469,38 @@ TEST(OverTest, AChangeTouchesTheRowsInReach) {
   EXPECT_EQ(changes, 1 + 2 * 2);  // the new row, and the two after it
 }
 
+// So many rows that a run parts them before it sorts them.
+TEST(OverTest, ARunOfManyRowsIsSortedInParts) {
+  constexpr int32_t kRows = 1'200'000, kPartitions = 1'000, kBatch = 8'192;
+  const data::Schema schema{{{"k", TypeId::kInt4}, {"a", TypeId::kInt4}}};
+  const plan::NodePtr node =
+      plan::MakeOver(TestInput(schema, true), {Col(schema, "k")}, {{Col(schema, "a"), false, false}}, {Call(Kind::kRowNumber, TypeId::kInt8)}, {"n"});
+  const auto op = MakeOrDie(*node, /*bounded=*/true);
+  Output out;
+  for (int32_t from = 0; from < kRows; from += kBatch) {
+    data::ColumnBuilder k(TypeId::kInt4), a(TypeId::kInt4);
+    for (int32_t i = from; i < std::min(kRows, from + kBatch); ++i) {
+      k.Append(i % kPartitions);
+      a.Append(i);
+    }
+    data::ChangeBatch batch;
+    batch.rows = k.size();
+    batch.columns = {k.Finish(), a.Finish()};
+    ASSERT_TRUE(op->OnBatch(0, std::move(batch), out).ok());
+  }
+  ASSERT_TRUE(op->OnEpochEnd({}, out).ok());
+  int64_t rows = 0;
+  for (const data::ChangeBatch& batch : out) {
+    rows += batch.rows;
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      const int32_t a = batch.columns[1]->data<int32_t>()[i];
+      ASSERT_EQ(batch.columns[0]->data<int32_t>()[i], a % kPartitions);
+      ASSERT_EQ(batch.columns[2]->data<int64_t>()[i], a / kPartitions + 1);
+    }
+  }
+  EXPECT_EQ(rows, kRows);
+  EXPECT_EQ(op->held_bytes(), 0);
+}
+
 }  // namespace
 }  // namespace kappa::ops
