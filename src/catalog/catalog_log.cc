@@ -48,7 +48,10 @@ data::Type GetType(ByteReader& in, uint8_t format, int depth = 0) {
   type.id = static_cast<data::TypeId>(in.Little<uint8_t>());
   type.element = static_cast<data::TypeId>(in.Little<uint8_t>());
   type.modifier = in.Little<int32_t>();
-  if (!type.is_record()) return type;
+  constexpr data::TypeId kLast = data::TypeId::kTime;
+  const bool known = type.id <= kLast && type.element <= kLast && (type.is_array() || type.element == data::TypeId::kUnknown);
+  if (!known) in.Fail();
+  if (!known || !type.is_record()) return type;
   constexpr int kDepthMax = 1000;  // a type in a type takes a level of a query, which has fewer
   data::RecordDefinition definition;
   for (uint64_t i = 0, n = depth < kDepthMax ? in.Varint() : 0; in.ok() && i < n; ++i) {
@@ -56,7 +59,9 @@ data::Type GetType(ByteReader& in, uint8_t format, int depth = 0) {
     definition.types.push_back(GetType(in, format, depth + 1));
   }
   if (format >= 10) definition.name = Text(in);
+  if (!in.ok()) return type;
   data::RegisterRecord(definition);  // known from here on: values are read by it
+  if (data::FindRecord(type) == nullptr) in.Fail();
   return type;
 }
 data::Schema GetSchema(ByteReader& in, uint8_t format) {
@@ -215,6 +220,7 @@ View DecodeView(ByteReader& in, uint8_t format) {
     for (uint64_t k = 0, m = in.Varint(); in.ok() && k < m; ++k) v.depends_on.push_back(Text(in));
     v.plan_hash = in.Little<uint64_t>();
     v.state = static_cast<VersionState>(in.Little<uint8_t>());
+    if (v.state > VersionState::kFailed) in.Fail();
     v.failure = Text(in);
     v.promote_when_ready = in.Little<uint8_t>() != 0;
     v.created_epoch = in.Varint();
@@ -317,6 +323,7 @@ Result<Change> DecodeChange(std::string_view bytes) {
     case 3: {
       Dropped dropped;
       dropped.kind = static_cast<Dropped::Kind>(in.Little<uint8_t>());
+      if (dropped.kind < Dropped::Kind::kStream || dropped.kind > Dropped::Kind::kDomain) in.Fail();
       dropped.id = static_cast<uint32_t>(in.Varint());
       dropped.name = Text(in);
       change = std::move(dropped);
