@@ -67,6 +67,21 @@ def run(scratch, sql, path, *flags, **options):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **options)
 
 
+def test_window_functions_of_a_run(scratch):
+    """A run keeps their rows in columns; when those reach their share of the bound, they go to pages, which may spill."""
+    path = write_events(scratch.folder / "e.jsonl", 500, 150_000, 6)
+    sql = scratch.folder / "t.sql"
+    sql.write_text("CREATE STREAM e (k text, v int); CREATE MATERIALIZED VIEW t AS SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v "
+                   "ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s, row_number() OVER (PARTITION BY k ORDER BY v) AS n FROM e;")
+    figures = []
+    for flags in ([], ["--state-memory", "8MB", "--spill-dir", str(scratch.folder)]):
+        done = run(scratch, sql, path, *flags)
+        equal(done.returncode, 0, done.stdout)
+        figures.append(json.loads((scratch.folder / "stats.json").read_text()))
+    equal(figures[0]["views"]["t"], figures[1]["views"]["t"])
+    assert figures[0]["state_bytes"] < 4 * MIB < 8 * MIB < figures[1]["state_bytes"], figures
+
+
 def test_ten_times_the_bound(scratch):
     """160 MiB of state under a bound of 16 MiB: live, batch, and after kill -9 the digest of batch mode without a bound."""
     events = 32_000

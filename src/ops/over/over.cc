@@ -387,8 +387,11 @@ Status Over::Flush(Output& out) {
 
 Result<std::unique_ptr<Operator>> MakeOver(const plan::OverWindow& node, const OperatorOptions& options) {
   KAPPA_ASSIGN_OR_RETURN(auto functions, MakeWindowFunctions(node, options));
-  if (options.once) return MakeOverOnce(node, options, std::move(functions));
-  return std::unique_ptr<Operator>(std::make_unique<Over>(node, options, std::move(functions)));
+  if (!options.once) return std::unique_ptr<Operator>(std::make_unique<Over>(node, options, std::move(functions)));
+  return MakeOverOnce(node, options, std::move(functions), [copy = std::make_shared<plan::OverWindow>(node), lasting = options]() mutable {
+    lasting.once = false;
+    return MakeOver(*copy, lasting);
+  });
 }
 
 }  // namespace kappa::ops

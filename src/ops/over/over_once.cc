@@ -2,11 +2,13 @@
 #include "ops/over/over_once.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 #include "data/row_key.h"
 #include "ops/consolidate.h"
 #include "ops/over/sorted_groups.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -14,8 +16,16 @@ namespace {
 constexpr size_t kChunkRows = 16384;   // that are computed at once; a partition goes as a whole
 constexpr int64_t kSortedRows = 1 << 19;  // about so many are sorted at once: what sorting holds for a row is more than the row
 
+/// Bytes that all these operators of the process hold.
+std::atomic<int64_t> held_by_all = 0;
+
+bool HoldTooMuch() {
+  const uint64_t limit = state::GetMemoryUse().limit_bytes;
+  return limit > 0 && held_by_all.load(std::memory_order_relaxed) > static_cast<int64_t>(limit / 4);
+}
+
 // Input        one port; changes of any weight, all before the one flush.
-// State        none in pages: the batches.
+// State        none in pages: the batches. When those of all operators become too many, a lasting one takes them, which may spill.
 // Watermark    ignored.
 // Retractions  none are given.
 // Cost         a probe for each row, a sort of the rows of each partition (none where they come in order), the functions. Many rows are parted
@@ -23,37 +33,55 @@ constexpr int64_t kSortedRows = 1 << 19;  // about so many are sorted at once: w
 // Threads      one at a time.
 class OverOnce final : public Operator {
  public:
-  OverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions)
+  OverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions,
+           std::function<Result<std::unique_ptr<Operator>>()> make_lasting)
       : partition_(node.partition),
         order_(node.order),
         append_only_(node.inputs[0]->append_only),
         context_(options.context),
         functions_(std::move(functions)),
-        watch_(options.watch) {}
+        watch_(options.watch),
+        make_lasting_(std::move(make_lasting)) {}
+  ~OverOnce() override { Release(); }
+  OverOnce(const OverOnce&) = delete;
+  OverOnce& operator=(const OverOnce&) = delete;
 
-  Status OnBatch(int, data::ChangeBatch batch, Output&) override {
+  Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
+    if (lasting_) return lasting_->OnBatch(port, std::move(batch), out);
     if (batch.rows == 0) return {};
     if (done_) return Error(sqlstate::kInternalError, "rows came to window functions after their end");
-    held_bytes_ += BatchBytes(batch);
+    const int64_t bytes = BatchBytes(batch);
+    held_bytes_ += bytes;
+    held_by_all += bytes;
     held_rows_ += batch.rows;
     pending_.push_back(std::move(batch));
     return {};
   }
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
-    if (!epoch.flush || pending_.empty()) return {};
+    if (lasting_) return lasting_->OnEpochEnd(epoch, out);
+    if (pending_.empty()) return {};
+    if (!epoch.flush) return HoldTooMuch() ? HandOver(epoch, out) : Status();
     done_ = true;
     const int64_t parts = partition_.empty() ? 1 : (held_rows_ + kSortedRows - 1) / kSortedRows;
     if (parts == 1) KAPPA_RETURN_IF_ERROR(Run(pending_, out));
     else KAPPA_RETURN_IF_ERROR(RunParts(static_cast<size_t>(parts), out));
-    pending_.clear();
-    held_bytes_ = held_rows_ = 0;
+    Release();
     return {};
   }
-  int64_t state_rows() const override { return held_rows_; }
-  int64_t held_bytes() const override { return held_bytes_; }
-  int64_t errors() const override { return context_.errors; }
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override {
+    if (lasting_) lasting_->VisitState(visit);
+  }
+  int64_t state_rows() const override { return lasting_ ? lasting_->state_rows() : held_rows_; }
+  int64_t held_bytes() const override { return lasting_ ? lasting_->held_bytes() : held_bytes_; }
+  int64_t errors() const override { return lasting_ ? lasting_->errors() : context_.errors; }
 
  private:
+  void Release() {
+    pending_.clear();
+    held_by_all -= held_bytes_;
+    held_bytes_ = held_rows_ = 0;
+  }
+  Status HandOver(const EpochContext& epoch, Output& out);
   Result<std::vector<data::ColumnPtr>> PartitionKeys(const data::Batch& batch);
   Status RunParts(size_t parts, Output& out);
   Status Run(std::span<const data::ChangeBatch> changes, Output& out);
@@ -70,7 +98,22 @@ class OverOnce final : public Operator {
   std::vector<data::ChangeBatch> pending_;
   int64_t held_bytes_ = 0, held_rows_ = 0;
   bool done_ = false;
+  std::function<Result<std::unique_ptr<Operator>>()> make_lasting_;
+  std::unique_ptr<Operator> lasting_;
 };
+
+/// In the middle of a run: `epoch` is no flush.
+Status OverOnce::HandOver(const EpochContext& epoch, Output& out) {
+  constexpr size_t kBatches = 64;  // that are brought into pages at once
+  KAPPA_ASSIGN_OR_RETURN(lasting_, make_lasting_());
+  for (size_t i = 0; i < pending_.size(); ++i) {
+    KAPPA_RETURN_IF_ERROR(lasting_->OnBatch(0, std::move(pending_[i]), out));
+    pending_[i] = {};
+    if (i % kBatches == kBatches - 1) KAPPA_RETURN_IF_ERROR(lasting_->OnEpochEnd(epoch, out));
+  }
+  Release();
+  return lasting_->OnEpochEnd(epoch, out);
+}
 
 Result<std::vector<data::ColumnPtr>> OverOnce::PartitionKeys(const data::Batch& batch) {
   std::vector<data::ColumnPtr> keys;
@@ -175,8 +218,9 @@ Status OverOnce::Compute(const data::Batch& rows, std::vector<int32_t>& chunk, s
 
 }  // namespace
 
-std::unique_ptr<Operator> MakeOverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions) {
-  return std::make_unique<OverOnce>(node, options, std::move(functions));
+std::unique_ptr<Operator> MakeOverOnce(const plan::OverWindow& node, const OperatorOptions& options, std::unique_ptr<WindowFunctions> functions,
+                                       std::function<Result<std::unique_ptr<Operator>>()> make_lasting) {
+  return std::make_unique<OverOnce>(node, options, std::move(functions), std::move(make_lasting));
 }
 
 }  // namespace kappa::ops
