@@ -26,6 +26,7 @@ struct ServeOptions {
   std::string kafka = "127.0.0.1:9092";
   std::string http = "127.0.0.1:8080";
   std::string advertise;
+  int kafka_connections_max = 15'000;
   int threads = 0;
   size_t batch_rows = 8192;
   int64_t step_records = 32'000;
@@ -114,6 +115,7 @@ int Serve(const ServeOptions& options) {
   serve::KafkaServerOptions kafka_options;
   kafka_options.address = options.kafka;
   kafka_options.advertised_address = options.advertise;
+  kafka_options.connections_max = options.kafka_connections_max;
   kafka_options.insecure = options.insecure;
   (*security)->Apply(kafka_options);
   kafka_options.on_client_error = [complaints = std::make_shared<ClientComplaints>("Kafka")](std::string_view peer, std::string_view reason) {
@@ -208,6 +210,9 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--kafka", options->kafka, "Kafka listener, HOST:PORT")->capture_default_str();
   command->add_option("--http", options->http, "HTTP listener and console, HOST:PORT")->capture_default_str();
   command->add_option("--kafka-advertise", options->advertise, "HOST:PORT that Kafka clients are told to connect to");
+  command->add_option("--kafka-connections-max", options->kafka_connections_max, "Kafka connections; one more is closed at once")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--threads", options->threads, "Threads for views; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
   command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")
       ->capture_default_str()

@@ -7,6 +7,7 @@ import struct
 import subprocess
 
 import harness
+import kafkawire
 import pgwire
 from harness import equal, eventually
 
@@ -310,6 +311,24 @@ def test_usage(scratch):
     lost = code("status", "--data", str(scratch.folder / "none"))
     equal(lost.returncode, 1)
     assert "kappa serve" in lost.stderr, lost.stderr
+
+
+def test_too_many_kafka_connections(scratch):
+    """One more than --kafka-connections-max is closed at once; the others, and one that comes when one of them has gone, are served."""
+    instance = scratch.server("data", "--kafka-connections-max", "2").start()
+    versions = 18, 0, b""
+    first, second = (kafkawire.Connection(instance.endpoints["kafka"]) for _ in range(2))
+    equal([one.call(*versions).number("h") for one in (first, second)], [0, 0])
+
+    def served():
+        try:
+            return kafkawire.Connection(instance.endpoints["kafka"]).call(*versions).number("h") == 0
+        except (ConnectionError, BrokenPipeError):
+            return False
+    equal(served(), False)
+    equal(first.call(*versions).number("h"), 0)
+    second.close()
+    eventually(served, "a connection is free again")
 
 
 if __name__ == "__main__":
