@@ -17,6 +17,7 @@ using boost::system::error_code;
 
 // Frames up to this size are handled where they were received; larger ones get memory of their own.
 constexpr size_t kBufferBytes = 64 << 10;
+constexpr size_t kFirstBufferBytes = 2 << 10;  // until a frame needs more: most connections of many have nothing to do
 constexpr int kMemoryRetryMs = 10;
 constexpr size_t kSendBytesMax = 1 << 20;  // of a file, in one call
 // Of a client that has not said who it is: what it needs for that is some hundred bytes.
@@ -163,12 +164,19 @@ void Connection::Handle(std::string_view frame) {
 }
 
 void Connection::ReadSome() {
-  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
-  if (begin_ > 0) std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-  end_ -= begin_;
+  const size_t kept = end_ - begin_;
+  if (kept == capacity_) {  // at first, and when a frame needs more
+    capacity_ = capacity_ == 0 ? kFirstBufferBytes : kBufferBytes;
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
+    if (kept > 0) std::memcpy(larger.get(), buffer_.get() + begin_, kept);
+    buffer_ = std::move(larger);
+  } else if (begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, kept);
+  }
   begin_ = 0;
+  end_ = kept;
   reading_ = true;
-  stream_.async_read_some(asio::buffer(buffer_.get() + end_, kBufferBytes - end_), [self = shared_from_this()](error_code error, size_t bytes) {
+  stream_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_), [self = shared_from_this()](error_code error, size_t bytes) {
     self->reading_ = false;
     if (!self->Received(error, bytes)) return;
     self->end_ += bytes;

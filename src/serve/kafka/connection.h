@@ -100,6 +100,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::unique_ptr<char[]> buffer_;  // received but not handled: [begin_, end_)
   size_t begin_ = 0, end_ = 0;
+  size_t capacity_ = 0;             // of buffer_
   std::unique_ptr<char[]> large_;   // a frame too large for buffer_, being received
   size_t large_bytes_ = 0;
   bool reading_ = false;
