@@ -9,6 +9,7 @@
 
 #include "cli/client.h"
 #include "cli/client_complaints.h"
+#include "cli/serve_kafka.h"
 #include "cli/serve_security.h"
 #include "engine/engine.h"
 #include "format/decoder.h"
@@ -26,7 +27,6 @@ struct ServeOptions {
   std::string kafka = "127.0.0.1:9092";
   std::string http = "127.0.0.1:8080";
   std::string advertise;
-  int kafka_connections_max = 15'000;
   int threads = 0;
   size_t batch_rows = 8192;
   int64_t step_records = 32'000;
@@ -42,35 +42,10 @@ struct ServeOptions {
   txn::TransactionOptions transactions;
   int default_partitions = 1;
   SecurityOptions security;
+  serve::KafkaServerOptions kafka_limits;
   bool insecure = false;
   bool quiet = false;
 };
-
-std::string KafkaMetricsText(const serve::KafkaMetrics& metrics, const log::CompactionFigures& compaction) {
-  std::string out;
-  auto add = [&](const char* name, const char* type, const char* help, auto value) {
-    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
-  };
-  add("kappa_kafka_connections_total", "counter", "Kafka connections accepted.", metrics.connections_total.load());
-  add("kappa_kafka_connections_open", "gauge", "Kafka connections open.", metrics.connections_open.load());
-  add("kappa_kafka_authentications_total", "counter", "Kafka clients that proved who they are.", metrics.authentications.load());
-  add("kappa_kafka_authentication_failures_total", "counter", "Kafka clients that failed to.", metrics.authentication_failures.load());
-  add("kappa_kafka_requests_total", "counter", "Kafka requests.", metrics.requests.load());
-  add("kappa_kafka_received_bytes_total", "counter", "Bytes received from Kafka clients.", metrics.bytes_in.load());
-  add("kappa_kafka_sent_bytes_total", "counter", "Bytes sent to Kafka clients.", metrics.bytes_out.load());
-  add("kappa_log_appended_records_total", "counter", "Records accepted from producers.", metrics.records_in.load());
-  add("kappa_kafka_produce_errors_total", "counter", "Partitions of produce requests that were refused.", metrics.produce_errors.load());
-  add("kappa_kafka_fetch_sessions", "gauge", "Fetch sessions of clients.", metrics.fetch_sessions.load());
-  add("kappa_kafka_fetch_sessions_evicted_total", "counter", "Fetch sessions that made room for others.", metrics.fetch_sessions_evicted.load());
-  add("kappa_kafka_incremental_fetches_total", "counter", "Fetches of a session.", metrics.fetches_incremental.load());
-  add("kappa_kafka_client_errors_total", "counter", "Connections closed for malformed requests.", metrics.client_errors.load());
-  add("kappa_log_compaction_passes_total", "counter", "Passes of compaction over a partition.", compaction.passes);
-  add("kappa_log_compaction_failures_total", "counter", "Passes of compaction that gave up.", compaction.failures);
-  add("kappa_log_compaction_read_bytes_total", "counter", "Bytes that compaction read.", compaction.bytes_read);
-  add("kappa_log_compaction_written_bytes_total", "counter", "Bytes that compaction wrote.", compaction.bytes_written);
-  add("kappa_log_compaction_removed_records_total", "counter", "Records that compaction removed.", compaction.records_removed);
-  return out;
-}
 
 int Fail(const Error& error) {
   PrintError(error);
@@ -112,10 +87,9 @@ int Serve(const ServeOptions& options) {
   auto engine = engine::Engine::Open(engine_options, io::RealClock());
   if (!engine.ok()) return Fail(engine.error());
 
-  serve::KafkaServerOptions kafka_options;
+  serve::KafkaServerOptions kafka_options = options.kafka_limits;
   kafka_options.address = options.kafka;
   kafka_options.advertised_address = options.advertise;
-  kafka_options.connections_max = options.kafka_connections_max;
   kafka_options.insecure = options.insecure;
   (*security)->Apply(kafka_options);
   kafka_options.on_client_error = [complaints = std::make_shared<ClientComplaints>("Kafka")](std::string_view peer, std::string_view reason) {
@@ -210,9 +184,6 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
   command->add_option("--kafka", options->kafka, "Kafka listener, HOST:PORT")->capture_default_str();
   command->add_option("--http", options->http, "HTTP listener and console, HOST:PORT")->capture_default_str();
   command->add_option("--kafka-advertise", options->advertise, "HOST:PORT that Kafka clients are told to connect to");
-  command->add_option("--kafka-connections-max", options->kafka_connections_max, "Kafka connections; one more is closed at once")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
   command->add_option("--threads", options->threads, "Threads for views; 0 is one a core")->capture_default_str()->check(CLI::Range(0, 256));
   command->add_option("--default-partitions", options->default_partitions, "Partitions of streams and topics that do not say")
       ->capture_default_str()
@@ -238,6 +209,7 @@ void AddServeCommand(CLI::App& app, std::function<int()>* run) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
   AddLogOptions(*command, *options);
+  AddKafkaOptions(*command, options->kafka_limits);
   AddSecurityOptions(*command, options->security);
   command->add_flag("--insecure", options->insecure, "Allow addresses that are not loopback for listeners without encryption or authentication");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");

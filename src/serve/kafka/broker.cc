@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "serve/kafka/fetch_sessions.h"
 #include "serve/kafka/fetch_waiters.h"
+#include "serve/kafka/quotas.h"
 
 namespace kappa::serve::kafka {
 
@@ -18,7 +19,8 @@ Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& 
       runtime_(runtime),
       metrics_(metrics),
       waiters_(FetchWaiters::Make(log, runtime)),
-      sessions_(std::make_shared<FetchSessions>(options, clock, metrics)) {}
+      sessions_(std::make_shared<FetchSessions>(options, clock, metrics)),
+      quotas_(std::make_shared<Quotas>(options)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
 
@@ -64,6 +66,7 @@ Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
     reply({.close = decoded.error().message()});
     return Pace::kWait;
   }
+  decoded->payer = client.authentication.user().empty() ? decoded->client_id : client.authentication.user();
   const RequestHeader header = std::move(*decoded);
   if (static_cast<ApiKey>(header.key) == ApiKey::kApiVersions) {
     // A request in a version that we know may still be malformed; one in a newer version cannot be read.
@@ -108,28 +111,37 @@ Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
     case ApiKey::kProduce: {
       ProduceRequest request;
       if (!Decode(header, body, request, reply)) return Pace::kGoOn;
+      const int32_t throttle_ms = ChargeProduce(header, request, client);
       txn::ProducerIdentity producer;
       std::vector<txn::TopicPartition> places;
       if (!AddsPartitions(header, request, producer, places)) {
-        Produce(header, request, Code::kNone, std::move(reply));
+        Produce(header, request, Code::kNone, throttle_ms, std::move(reply));
         return Pace::kGoOn;
       }
       // The records stay behind until the coordinator has answered, and what follows on the connection behind them.
       transactions_.Do([&](txn::Coordinator& coordinator) {
-        coordinator.AddPartitions(
-            *request.transactional_id, producer, places, [this, gone = gone_, header, kept = std::string(body), reply](txn::TxnError error) {
-              if (*gone) return;
-              ProduceRequest again;
-              if (!Decode(header, kept, again, reply)) return;
-              Produce(header, again, error == txn::TxnError::kProducerFenced ? Code::kInvalidProducerEpoch : static_cast<Code>(error), reply);
-            });
+        coordinator.AddPartitions(*request.transactional_id, producer, places,
+                                  [this, gone = gone_, header, kept = std::string(body), throttle_ms, reply](txn::TxnError error) {
+                                    if (*gone) return;
+                                    ProduceRequest again;
+                                    if (!Decode(header, kept, again, reply)) return;
+                                    Produce(header, again,
+                                            error == txn::TxnError::kProducerFenced ? Code::kInvalidProducerEpoch : static_cast<Code>(error),
+                                            throttle_ms, reply);
+                                  });
       });
       return Pace::kWait;
     }
     case ApiKey::kFetch: {
       FetchRequest request;
-      if (Decode(header, body, request, reply)) Fetch(header, std::move(request), client.takes_slices, std::move(reply));
-      return Pace::kGoOn;
+      if (!Decode(header, body, request, reply)) return Pace::kGoOn;
+      // Answers are large, and counted when they come: so there is never more than one that waits for records and one that is read.
+      const bool another_waits = client.fetches->fetch_add(1) > 0;
+      const bool answered = Fetch(header, std::move(request), client.takes_slices, [fetches = client.fetches, reply](Answer answer) {
+        fetches->fetch_sub(1);
+        reply(std::move(answer));
+      });
+      return answered || another_waits ? Pace::kWait : Pace::kGoOn;
     }
     case ApiKey::kListOffsets: return answer(ListOffsetsRequest(), true, [this](const auto& request) { return ListOffsets(request); });
     case ApiKey::kMetadata:  // may create topics

@@ -39,6 +39,7 @@ class Runtime {
 struct Answer {
   Frame frame;         // empty: the client expects no answer (acks = 0)
   std::string close;   // not empty: close the connection after the frame, for this reason
+  int32_t mute_ms = 0; // for so long nothing further is taken from this client
 };
 /// Called exactly once for each request, from any thread, perhaps before Handle returns.
 using Reply = std::function<void(Answer)>;
@@ -58,6 +59,8 @@ struct Client {
   Endpoint advertised;  // where it is told that the server is
   Authentication authentication;
   bool takes_slices = true;  // its answers go out as they are, so they may have parts of files
+  int64_t muted_until_us = 0;  // nothing further is taken from it before
+  const std::shared_ptr<std::atomic<int>> fetches = std::make_shared<std::atomic<int>>(0);  // not answered yet
 };
 /// Takes the response to one request, now or later.
 template <class Response> using Respond = std::function<void(Response)>;
@@ -66,6 +69,7 @@ inline constexpr int32_t kNodeId = 0;  // of the one broker
 
 class FetchSessions;
 class FetchWaiters;
+class Quotas;
 
 /// Thread-safe.
 class Broker {
@@ -84,9 +88,12 @@ class Broker {
 
   /// One message of the client's exchange; `header` is null when it came without.
   Pace Authenticate(const RequestHeader* header, std::string_view message, Client& client, const Reply& reply);
+  /// Counts the request for its payer's rate, and mutes the client when it is beyond: at once, since further requests may be on their way.
+  int32_t ChargeProduce(const RequestHeader& header, const ProduceRequest& request, Client& client);
   /// `refused`: for all of it.
-  void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply);
-  void Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply);
+  void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, int32_t throttle_ms, Reply reply);
+  /// True when it was answered at once.
+  bool Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply);
   ListOffsetsResponse ListOffsets(const ListOffsetsRequest& request);
   MetadataResponse Metadata(const MetadataRequest& request, int16_t version, const Endpoint& advertised);
   MetadataResponse::Topic DescribeTopic(const std::string& name, bool create);
@@ -164,6 +171,7 @@ class Broker {
   KafkaMetrics& metrics_;
   const std::shared_ptr<FetchWaiters> waiters_;
   const std::shared_ptr<FetchSessions> sessions_;
+  const std::shared_ptr<Quotas> quotas_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);  // guarded by the lock of transactions_, under which its replies run
 };

@@ -20,6 +20,7 @@ constexpr size_t kBufferBytes = 64 << 10;
 constexpr size_t kFirstBufferBytes = 2 << 10;  // until a frame needs more: most connections of many have nothing to do
 constexpr int kMemoryRetryMs = 10;
 constexpr size_t kSendBytesMax = 1 << 20;  // of a file, in one call
+constexpr size_t kModestBytes = 1 << 20;
 // Of a client that has not said who it is: what it needs for that is some hundred bytes.
 constexpr int32_t kStrangersFrameBytesMax = 16 << 10;
 
@@ -82,11 +83,13 @@ void Connection::CheckTimeouts(int64_t now_us) {
 }
 
 void Connection::Complete(uint64_t number, Answer answer) {
+  held_bytes_ += FrameMemory(answer.frame);  // announced
   if (closed_) return;
   Slot& slot = slots_[number - first_slot_];
   slot.ready = true;
   slot.answer = std::move(answer);
-  Hold(FrameMemory(slot.answer.frame));
+  if (slot.answer.mute_ms > 0)
+    client_.muted_until_us = std::max(client_.muted_until_us, all_.clock.SteadyMicros() + slot.answer.mute_ms * int64_t{1000});
   if (waits_for_ == number) waits_for_.reset();
   if (!slot.answer.close.empty()) draining_ = true;  // nothing after it is handled
   Flush();
@@ -126,12 +129,32 @@ bool Connection::MustWait() {
       slots_.size() > static_cast<size_t>(all_.options.connection_unanswered_requests_max)) {
     return true;  // Complete or the end of a write goes on
   }
-  if (all_.metrics.in_flight_bytes.load() <= static_cast<int64_t>(all_.options.in_flight_bytes_max)) return false;
-  retry_timer_.expires_after(std::chrono::milliseconds(kMemoryRetryMs));
+  if (client_.muted_until_us != 0) {
+    const int64_t left_us = client_.muted_until_us - all_.clock.SteadyMicros();
+    if (left_us > 0) {
+      RetryAfter(left_us / 1000 + 1);
+      return true;
+    }
+    client_.muted_until_us = 0;
+  }
+  if (!MemoryIsScarce(0)) return false;
+  RetryAfter(kMemoryRetryMs);
+  return true;
+}
+
+void Connection::RetryAfter(int64_t ms) {
+  retry_timer_.expires_after(std::chrono::milliseconds(ms));
   retry_timer_.async_wait([self = shared_from_this()](error_code error) {
     if (!error) self->Pump();
   });
-  return true;
+}
+
+bool Connection::MemoryIsScarce(size_t more) const {
+  const int64_t held = all_.metrics.in_flight_bytes.load();
+  const auto most = static_cast<int64_t>(all_.options.in_flight_bytes_max);
+  // The upper half is for those who hold and ask for little: who does not read its answers cannot keep others from theirs.
+  const bool modest = held_bytes_ + unanswered_bytes_ + more <= kModestBytes;
+  return held > (modest ? most : most / 2);
 }
 
 void Connection::Pump() {
@@ -148,6 +171,7 @@ void Connection::Pump() {
     }
     const size_t whole = 4 + static_cast<size_t>(length);
     if (bytes.size() < 4 || (bytes.size() < whole && whole <= kBufferBytes)) return ReadSome();
+    if (bytes.size() < whole && MemoryIsScarce(static_cast<size_t>(length))) return RetryAfter(kMemoryRetryMs);
     if (bytes.size() < whole) return StartLarge(bytes.substr(4), static_cast<size_t>(length));
     begin_ += whole;
     Handle(bytes.substr(4, whole - 4));
@@ -292,6 +316,7 @@ void Gate::Post(const std::weak_ptr<Connection>& to, uint64_t number, Answer ans
   std::lock_guard lock(mutex_);
   if (!open_) return;
   if (auto connection = to.lock()) {
+    connection->Announce(answer);
     asio::post(connection->executor(),
                [connection, number, answer = std::move(answer)]() mutable { connection->Complete(number, std::move(answer)); });
   }

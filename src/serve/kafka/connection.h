@@ -62,7 +62,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Start();
   /// Answers what is under way, then closes.
   void Drain();
+  const std::string& host() const { return client_.host; }
   void CheckTimeouts(int64_t now_us);
+  /// Counts an answer that is about to be given to Complete: memory must be seen as taken from when it is. Any thread.
+  void Announce(const Answer& answer) { all_.metrics.in_flight_bytes.fetch_add(static_cast<int64_t>(FrameMemory(answer.frame))); }
   void Complete(uint64_t number, Answer answer);
 
  private:
@@ -77,6 +80,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Release(size_t bytes);
   void Close();
   void CloseFor(std::string_view reason);
+  void RetryAfter(int64_t ms);
+  /// True when memory for `more` bytes must be waited for.
+  bool MemoryIsScarce(size_t more) const;
   /// True when no further request may be taken in now; then something else calls Pump again.
   bool MustWait();
   /// Handles the frames that are in the buffer, then reads on.

@@ -5,9 +5,12 @@
 #include "serve/kafka/broker.h"
 #include "serve/kafka/fetch_sessions.h"
 #include "serve/kafka/fetch_waiters.h"
+#include "serve/kafka/quotas.h"
 
 namespace kappa::serve::kafka {
 namespace {
+
+constexpr int32_t kScarceFetchBytesMax = 1 << 20;  // while memory is scarce, so that there is some for everybody
 
 /// One partition that a fetch reads.
 struct Part {
@@ -21,7 +24,8 @@ struct Part {
 class PendingFetch final : public WaitingFetch, public std::enable_shared_from_this<PendingFetch> {
  public:
   PendingFetch(const RequestHeader& header, log::Isolation isolation, bool may_slice, Reply reply, std::shared_ptr<FetchWaiters> waiters,
-               std::shared_ptr<FetchSessions> sessions, FetchSessions::Plan plan, KafkaMetrics& metrics)
+               std::shared_ptr<FetchSessions> sessions, FetchSessions::Plan plan, std::shared_ptr<Quotas> quotas, io::Clock& clock,
+               KafkaMetrics& metrics)
       : header_(header),
         isolation_(isolation),
         may_slice_(may_slice),
@@ -29,6 +33,8 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
         waiters_(std::move(waiters)),
         sessions_(std::move(sessions)),
         plan_(std::move(plan)),
+        quotas_(std::move(quotas)),
+        clock_(clock),
         metrics_(metrics) {}
 
   FetchResponse response;
@@ -58,11 +64,13 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
       if (!at_last && !has_error && bytes_wanted > 0) return;
       done_ = true;
       metrics_.batch_bytes_out.fetch_add(bytes_read_, std::memory_order_relaxed);
+      response.throttle_ms = quotas_->Charge(Quotas::Kind::kFetch, header_.payer, bytes_read_, clock_.SteadyMicros());
+      if (response.throttle_ms > 0) metrics_.throttled.fetch_add(1, std::memory_order_relaxed);
       sessions_->Finish(plan_, response);
       frame = EncodeFrame(header_, response);
     }
     waiters_->Remove(*this, partitions());
-    reply_({.frame = std::move(frame)});
+    reply_({.frame = std::move(frame), .mute_ms = response.throttle_ms});
   }
 
  private:
@@ -122,6 +130,8 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
   const std::shared_ptr<FetchWaiters> waiters_;
   const std::shared_ptr<FetchSessions> sessions_;
   const FetchSessions::Plan plan_;
+  const std::shared_ptr<Quotas> quotas_;
+  io::Clock& clock_;
   KafkaMetrics& metrics_;
   std::mutex mutex_;  // guards response, the counters and done_
   bool done_ = false;
@@ -130,15 +140,17 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
 
 }  // namespace
 
-void Broker::Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply) {
+bool Broker::Fetch(const RequestHeader& header, FetchRequest request, bool may_slice, Reply reply) {
   const auto isolation = request.isolation_level == 0 ? log::Isolation::kReadUncommitted : log::Isolation::kReadCommitted;
-  auto fetch =
-      std::make_shared<PendingFetch>(header, isolation, may_slice, std::move(reply), waiters_, sessions_, sessions_->Begin(request), metrics_);
-  fetch->bytes_left = std::clamp(request.max_bytes, 1, options_.fetch_bytes_max);
+  auto fetch = std::make_shared<PendingFetch>(header, isolation, may_slice, std::move(reply), waiters_, sessions_, sessions_->Begin(request), quotas_,
+                                              clock_, metrics_);
+  const bool scarce = metrics_.in_flight_bytes.load() > static_cast<int64_t>(options_.in_flight_bytes_max / 2);
+  fetch->bytes_left = std::clamp(request.max_bytes, 1, scarce ? std::min(options_.fetch_bytes_max, kScarceFetchBytesMax) : options_.fetch_bytes_max);
   fetch->bytes_wanted = request.min_bytes;
   if (fetch->plan().error != Code::kNone) {
     fetch->response.error = fetch->plan().error;
-    return fetch->Advance(/*at_last=*/true);
+    fetch->Advance(/*at_last=*/true);
+    return true;
   }
   for (const FetchRequest::Topic& asked : fetch->plan().topics) {
     std::shared_ptr<log::Topic> topic;
@@ -158,11 +170,15 @@ void Broker::Fetch(const RequestHeader& header, FetchRequest request, bool may_s
   }
   const int32_t wait_ms = std::min(request.max_wait_ms, options_.fetch_wait_ms_max);
   fetch->Advance(/*at_last=*/wait_ms <= 0);
-  if (fetch->done()) return;
+  if (fetch->done()) return true;
   // Registered before the second look, so that records which become durable in between are not missed.
-  if (!waiters_->Add(fetch, fetch->partitions())) return fetch->Advance(/*at_last=*/true);
+  if (!waiters_->Add(fetch, fetch->partitions())) {
+    fetch->Advance(/*at_last=*/true);
+    return true;
+  }
   fetch->Advance(/*at_last=*/false);
   runtime_.After(wait_ms, [fetch] { fetch->Advance(/*at_last=*/true); });
+  return false;
 }
 
 }  // namespace kappa::serve::kafka

@@ -1,7 +1,9 @@
 // Produce: record batches go to the log as they came; the answer waits until all of them are durable.
+#include <algorithm>
 #include <atomic>
 
 #include "serve/kafka/broker.h"
+#include "serve/kafka/quotas.h"
 
 namespace kappa::serve::kafka {
 namespace {
@@ -26,9 +28,24 @@ struct PendingProduce {
 
 }  // namespace
 
-void Broker::Produce(const RequestHeader& header, ProduceRequest& request, Code refused, Reply reply) {
+int32_t Broker::ChargeProduce(const RequestHeader& header, const ProduceRequest& request, Client& client) {
+  size_t bytes = 0;
+  for (const auto& topic : request.topics) {
+    for (const auto& partition : topic.partitions) bytes += partition.records ? partition.records->size() : 0;
+  }
+  const int64_t now_us = clock_.SteadyMicros();
+  const int32_t throttle_ms = quotas_->Charge(Quotas::Kind::kProduce, header.payer, bytes, now_us);
+  if (throttle_ms > 0) {
+    metrics_.throttled.fetch_add(1, std::memory_order_relaxed);
+    client.muted_until_us = std::max(client.muted_until_us, now_us + throttle_ms * int64_t{1000});
+  }
+  return throttle_ms;
+}
+
+void Broker::Produce(const RequestHeader& header, ProduceRequest& request, Code refused, int32_t throttle_ms, Reply reply) {
   auto pending = std::make_shared<PendingProduce>();
   pending->header = header;
+  pending->response.throttle_ms = throttle_ms;
   for (const ProduceRequest::Topic& topic : request.topics) {  // all answers exist before the first callback can come
     auto& answer = pending->response.topics.emplace_back();
     answer.name = topic.name;

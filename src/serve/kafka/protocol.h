@@ -131,6 +131,7 @@ struct RequestHeader {
   int32_t correlation_id = 0;
   const Api* api = nullptr;  // null: key or version not supported; only then may the rest be unread
   std::string client_id;
+  std::string payer;  // whose quota it counts for: the user, else the client id
 };
 /// Reads a frame's header; `body` receives the rest. Fails with protocol_violation.
 Result<RequestHeader> DecodeHeader(std::string_view frame, std::string_view& body);

@@ -116,9 +116,18 @@ struct KafkaServer::Impl final : kafka::Runtime {
     });
   }
 
+  bool TooManyOf(const tcp::socket& socket) {
+    if (connections.options.connections_per_ip_max == 0) return false;
+    error_code error;
+    const std::string host = socket.remote_endpoint(error).address().to_string();
+    std::lock_guard lock(connections.mutex);
+    return std::ranges::count_if(connections.open, [&](const auto& each) { return each.second->host() == host; }) >=
+           connections.options.connections_per_ip_max;
+  }
+
   void Welcome(tcp::socket socket) {
     connections.metrics.connections_total.fetch_add(1);
-    if (connections.metrics.connections_open.load() >= connections.options.connections_max) {
+    if (connections.metrics.connections_open.load() >= connections.options.connections_max || TooManyOf(socket)) {
       connections.metrics.connections_refused.fetch_add(1);
       return;  // closes it
     }

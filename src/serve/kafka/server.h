@@ -37,13 +37,17 @@ struct KafkaServerOptions {
   int64_t session_lifetime_ms = 0;            // after which a client must authenticate again; 0: never
   int64_t failure_delay_ms = 100;             // before a failed authentication is answered
 
-  // Limits. Memory that clients can make the server hold is at most in_flight_bytes_max, plus 64 KiB for each connection, plus one
-  // batch for each fetch that waits to be written.
-  int connections_max = 1000;
+  // Limits. Memory that clients can make the server hold is at most in_flight_bytes_max, plus 64 KiB for each connection (and as much for
+  // TLS), plus one batch for each fetch that waits to be written, plus one frame.
+  int connections_max = 15'000;
+  int connections_per_ip_max = 0;                 // 0: no bound of its own
+  int64_t produce_bytes_per_second = 0;           // of each user, or of each client id without users; 0: no bound
+  int64_t fetch_bytes_per_second = 0;
   int64_t idle_timeout_ms = 10 * 60 * 1000;       // a connection without traffic and without a request under way
   int64_t stall_timeout_ms = 60 * 1000;           // a frame that stopped arriving, or an answer that the client does not take
   int32_t frame_bytes_max = 100 << 20;
-  size_t in_flight_bytes_max = 512 << 20;         // large frames being read and answers not yet taken, of all connections
+  size_t in_flight_bytes_max = 512 << 20;         // large frames being read and answers not yet taken, of all connections. In the
+                                                  // upper half of it only small requests of connections that hold little are taken in
   size_t connection_unanswered_bytes_max = 64 << 20;  // requests read but not answered; reading stops beyond
   int connection_unanswered_requests_max = 1000;
   int32_t fetch_bytes_max = 32 << 20;             // of one fetch, whatever the client asks (but always one batch)
@@ -73,6 +77,7 @@ struct KafkaMetrics {
   std::atomic<int64_t> connections_open{0}, in_flight_bytes{0};
   std::atomic<uint64_t> bytes_in{0}, bytes_out{0};                  // on the wire
   std::atomic<uint64_t> records_in{0}, batch_bytes_in{0}, batch_bytes_out{0};  // accepted by Produce; given by Fetch
+  std::atomic<uint64_t> throttled{0};                               // requests whose client went beyond its rate
   std::atomic<uint64_t> authentications{0}, authentication_failures{0};
   std::atomic<int64_t> fetch_sessions{0};
   std::atomic<uint64_t> fetch_sessions_evicted{0}, fetches_incremental{0};
