@@ -5,6 +5,7 @@
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -74,9 +75,17 @@ Status FromRocks(const rocksdb::Status& status) {
   return Error(status.IsNoSpace() ? sqlstate::kDiskFull : sqlstate::kIoError, "checkpoint store failed: " + status.ToString());
 }
 
+/// RocksDB keeps no log of its own: what fails comes back as a status, and a log file on a full disk would end the process, because Debian's RocksDB
+/// asserts that no file is written after an error.
+class NoLog final : public rocksdb::Logger {
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::Options MakeOptions() {
   rocksdb::Options options;
   options.create_if_missing = true;
+  options.info_log = std::make_shared<NoLog>();
   // Memory: two memtables, and the cache of blocks and indexes. Pages pass through; none is worth keeping here.
   options.write_buffer_size = 16u << 20;
   options.max_write_buffer_number = 2;
@@ -84,8 +93,6 @@ rocksdb::Options MakeOptions() {
   // Tidying up can wait for those who compute; a checkpoint that must wait for it is only later.
   (void)options.env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   options.max_open_files = 256;
-  options.keep_log_file_num = 2;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   // Pages go to blob files: compaction then moves keys of 17 bytes, not pages of 16 KiB.
   options.enable_blob_files = true;
   options.min_blob_size = 1024;
