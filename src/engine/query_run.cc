@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "data/row_key.h"
+#include "ops/held_rows.h"
 #include "plan/build.h"
 #include "plan/subquery_expression.h"
 #include "state/memory.h"
@@ -22,17 +23,6 @@ constexpr uint32_t kParts = 1 << 20;   // ids of leaves that stand for parts; re
 
 using plan::JoinType;
 using plan::NodeKind;
-
-int64_t BytesOf(const data::Batch& batch) {
-  int64_t bytes = 0;
-  for (const data::ColumnPtr& column : batch.columns) {
-    bytes += column->memory_bytes();
-    if (!column->type().is_variable()) continue;
-    const auto* views = column->data<data::StringView>();
-    for (int64_t i = 0; i < batch.rows; ++i) bytes += views[i].is_inline() ? 0 : views[i].size();
-  }
-  return bytes;
-}
 
 bool HasRecursion(const plan::Node& node) {
   return node.kind == NodeKind::kRecursive ||
@@ -173,7 +163,7 @@ Status QueryRun::Advance(bool flush, std::span<const flow::EpochRecord> epochs) 
   flow::FlowChanges changes;
   KAPPA_RETURN_IF_ERROR(flow_->Advance(epochs, flush, changes));
   for (data::ChangeBatch& batch : changes.views[kQuery]) {
-    bytes_ += BytesOf(batch.AsBatch());
+    bytes_ += ops::BytesWithStrings(batch.columns);
     result_rows_ += batch.rows;
     KAPPA_RETURN_IF_ERROR(Bounded(0));
     results_.push_back(std::move(batch));

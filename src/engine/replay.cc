@@ -33,9 +33,13 @@ std::vector<data::ChangeBatch> RowsOf(const ops::ViewSnapshot& snapshot, const s
   return out;
 }
 
+/// Where state is beyond its bound, a replay gives its changes after so many steps, about as many records as a live epoch may have: changes on
+/// their way are in no pages.
+constexpr int kFlushSteps = 12;
+
 /// Feeds a flow with the journal's epochs up to `target`, in bulk.
 Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, int64_t step_records,
-                 bool flush_last, const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
+                 const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
                  const std::function<bool()>& cancelled) {
   std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = flow.positions();
   std::vector<flow::EpochRecord> step;
@@ -44,6 +48,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
            std::any_of(epoch.idle.begin(), epoch.idle.end(), [&](const auto& i) { return flow.HasRelation(i.relation); });
   };
   int64_t records = 0;
+  int steps = 0;  // since the last flush
   while (true) {
     if (ahead.empty()) KAPPA_RETURN_IF_ERROR(journal.Read(kJournalRead, ahead));
     size_t taken = 0;
@@ -64,7 +69,9 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     if (!reached && records < step_records) continue;
     KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
-    KAPPA_RETURN_IF_ERROR(flow.Advance(step, reached && flush_last, changes));
+    const bool flush = reached || (++steps >= kFlushSteps && state::Spilling());
+    if (flush) steps = 0;
+    KAPPA_RETURN_IF_ERROR(flow.Advance(step, flush, changes));
     KAPPA_RETURN_IF_ERROR(consume(changes));
     progress(records);
     records = 0;
@@ -222,7 +229,7 @@ Status Core::ReplayTo(Replay& replay, VersionRuntime& runtime, uint64_t target) 
     replay.pending.clear();
   }
   return AdvanceTo(
-      *replay.flow, *replay.journal, replay.ahead, target, options_.step_records, true,
+      *replay.flow, *replay.journal, replay.ahead, target, options_.step_records,
       [&](flow::FlowChanges& changes) {
         for (flow::DeadLetter& letter : changes.dead)  // records that gave no row were told when they came
           if (letter.view != 0 && static_cast<int64_t>(replay.dead.size()) < options_.dead_letters_max) replay.dead.push_back(std::move(letter));
@@ -567,7 +574,7 @@ Result<Core::Verification> Core::Verify(const std::string& name, int number, con
   flow::JournalReader journal(journal_->partition(0), journal_->partition(0).start_offset());
   std::vector<flow::EpochRecord> ahead;
   KAPPA_RETURN_IF_ERROR(AdvanceTo(
-      *flow, journal, ahead, result.epoch, options_.step_records, true, [&](flow::FlowChanges& changes) { return store.Apply(changes.views[id]); },
+      *flow, journal, ahead, result.epoch, options_.step_records, [&](flow::FlowChanges& changes) { return store.Apply(changes.views[id]); },
       [&](int64_t records) { result.records += records; }, [&] { return closing_.load() || cancelled(); }));
   result.rows = store.row_count();
   result.replayed_digest = store.digest().ToString();

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Goal: state that is ten times --state-memory gives the same answers, in bounded memory, also after kill -9; a full disk is told
 and waited for. Method: wide keys under small bounds; memory as the system counts it; a limit on file sizes stands for a full disk."""
+import contextlib
 import json
 import os
 import random
@@ -61,18 +62,40 @@ def resident(pid):
     return int(open(f"/proc/{pid}/statm").read().split()[1]) * 4096
 
 
+def anonymous(pid):
+    """Bytes in memory that are of no file."""
+    return next(int(line.split()[1]) * 1024 for line in open(f"/proc/{pid}/status") if line.startswith("RssAnon"))
+
+
+@contextlib.contextmanager
+def watching(look):
+    """What `look` gives again and again meanwhile."""
+    seen, stop = [look()], threading.Event()
+
+    def watch():
+        while not stop.wait(0.05):
+            seen.append(look())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watcher.join()
+
+
 def run(scratch, sql, path, *flags, **options):
     return subprocess.run([scratch.kappa, "run", str(sql), "--input", f"e={path}", "--output", "t=blackhole:" if "--drop" in flags else f"t={scratch.folder}/t.csv",
                            "--stats", f"{scratch.folder}/stats.json", *[flag for flag in flags if flag != "--drop"]],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **options)
 
 
-def test_window_functions_of_a_run(scratch):
-    """A run keeps their rows in columns; when those reach their share of the bound, they go to pages, which may spill."""
-    path = write_events(scratch.folder / "e.jsonl", 500, 150_000, 6)
+def held_in_columns(scratch, query, events):
+    """A run keeps the rows of some operators in columns; when those reach their share of the bound, they go to pages, which may spill."""
+    path = write_events(scratch.folder / "e.jsonl", 500, events, 6)
     sql = scratch.folder / "t.sql"
-    sql.write_text("CREATE STREAM e (k text, v int); CREATE MATERIALIZED VIEW t AS SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v "
-                   "ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s, row_number() OVER (PARTITION BY k ORDER BY v) AS n FROM e;")
+    sql.write_text(f"CREATE STREAM e (k text, v int); CREATE MATERIALIZED VIEW t AS {query};")
     figures = []
     for flags in ([], ["--state-memory", "8MB", "--spill-dir", str(scratch.folder)]):
         done = run(scratch, sql, path, *flags)
@@ -80,6 +103,33 @@ def test_window_functions_of_a_run(scratch):
         figures.append(json.loads((scratch.folder / "stats.json").read_text()))
     equal(figures[0]["views"]["t"], figures[1]["views"]["t"])
     assert figures[0]["state_bytes"] < 4 * MIB < 8 * MIB < figures[1]["state_bytes"], figures
+
+
+def test_window_functions_of_a_run(scratch):
+    held_in_columns(scratch, "SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s, "
+                             "row_number() OVER (PARTITION BY k ORDER BY v) AS n FROM e", 150_000)
+
+
+def test_as_of_joins_of_a_run(scratch):
+    held_in_columns(scratch, "SELECT count(*) AS n, sum(r.v) AS s, max(r.k) AS m FROM e AS l ASOF JOIN e AS r ON l.k = r.k AND l.v >= r.v", 120_000)
+
+
+def test_a_replay_gives_its_changes_as_it_goes(scratch):
+    """Beyond the bound a replay does not collect until its end: what it would give then, at once, is in no pages."""
+    events, width = 20_000, 1800
+    path = write_events(scratch.folder / "e.jsonl", events, events, width)
+    instance = scratch.server("data", "--state-memory", "16MB", "--threads", "1", "--step-records", "500").start()
+    connection = instance.connect()
+    stream, view = SQL.split("; ")
+    connection.query(stream)
+    instance.run("topic", "produce", "e", str(path))
+    eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == events, "all events are there", 120)
+    with watching(lambda: anonymous(instance.process.pid)) as seen:
+        connection.query(view)
+        eventually(lambda: status(instance)["views"][0]["versions"][0]["state"] == "serving", "the view is there", 300)
+    equal(connection.rows("SELECT count(*), sum(n) FROM t"), [[str(events), str(events)]])
+    assert max(seen) - seen[0] < LIMIT + SLACK, f"{seen[0] >> 20} MiB, then {max(seen) >> 20} MiB"
+    instance.stop()
 
 
 def test_ten_times_the_bound(scratch):
@@ -96,23 +146,13 @@ def test_ten_times_the_bound(scratch):
     equal(json.loads((scratch.folder / "stats.json").read_text())["views"]["t"]["digest"], wanted, "batch mode under the bound")
 
     instance = scratch.server("data", "--state-memory", "16MB", "--threads", "2").start()
-    most = 0
-    stop = threading.Event()
-
-    def watch():
-        nonlocal most
-        while not stop.wait(0.1):
-            most = max(most, state_resident(instance.process.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     connection = instance.connect()
-    connection.query(SQL)
-    instance.run("topic", "produce", "e", str(path))
-    eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == events, "all events are in the view", 300)
-    answer = connection.rows(ANSWER)
-    stop.set()
-    watcher.join()
+    with watching(lambda: state_resident(instance.process.pid)) as seen:
+        connection.query(SQL)
+        instance.run("topic", "produce", "e", str(path))
+        eventually(lambda: status(instance)["streams"][0]["partitions"][0]["visible"] == events, "all events are in the view", 300)
+        answer = connection.rows(ANSWER)
+    most = max(seen)
     equal(answer[0][:2], ["27000", str(events)])
     equal(digest(instance), wanted, "live under the bound")
     memory = status(instance)["state_memory"]

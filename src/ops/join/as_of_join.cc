@@ -6,8 +6,8 @@
 #include <set>
 
 #include "data/row_key.h"
-#include "ops/consolidate.h"
 #include "ops/factories.h"
+#include "ops/held_rows.h"
 #include "ops/join/as_of_once.h"
 #include "ops/over/order_key.h"
 #include "ops/over/ordered_rows.h"
@@ -37,7 +37,7 @@ static_assert(sizeof(KeyHead) == 56);
 //              row is the first right row that is not before it (or, when times must differ, after it) in this order.
 // Watermark    with right_progress a left row whose time the watermark is past is not kept: no right row can come between it and its match. With
 //              left_progress too, right rows go once a later one hides them from all left rows that may come.
-// Retractions  at the end of an epoch. A change of the right side at a time matters to the left rows between that time and the next right row
+// Retractions  at the end of an epoch, or of a step after which too many changes would wait. A change of the right side at a time matters to the left rows between that time and the next right row
 //              before it: they give their old pair (-1) and their new one (+1). Then the changes of left rows give pairs with the new
 //              right side, with their own weights.
 // Cost         log(rows) for a change; for one of the right side also the left rows that it is, or was, the match of.
@@ -60,18 +60,16 @@ class AsOfJoin final : public Operator {
 
   Status OnBatch(int port, data::ChangeBatch batch, Output&) override {
     if (batch.rows == 0) return {};
-    held_bytes_ += BatchBytes(batch);
-    inputs_[port].pending.push_back(std::move(batch));
+    inputs_[port].pending.Add(std::move(batch));
     return {};
   }
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
-    if (!epoch.flush) return {};
+    if (!epoch.flush && !HeldRows::TooMany()) return {};
     SetBounds(epoch);
     KAPPA_RETURN_IF_ERROR(ApplyRight(out));
     KAPPA_RETURN_IF_ERROR(ApplyLeft(out));
     for (const Ref record : retired_) rows_.FreeRecord(record);
     retired_.clear();
-    held_bytes_ = 0;
     Settle();
     Expire();
     return {};
@@ -92,7 +90,7 @@ class AsOfJoin final : public Operator {
     return {};
   }
   int64_t state_rows() const override { return kept_rows_; }
-  int64_t held_bytes() const override { return held_bytes_; }
+  int64_t held_bytes() const override { return inputs_[kLeft].pending.bytes() + inputs_[kRight].pending.bytes(); }
   int64_t errors() const override { return context_.errors; }
 
  private:
@@ -102,7 +100,7 @@ class AsOfJoin final : public Operator {
     expr::ExprPtr tie;  // may be null
     data::Schema schema;
     bool append_only;
-    std::vector<data::ChangeBatch> pending;
+    HeldRows pending{};
   };
   /// The pending changes of a side, and those of its rows that have a key and a time.
   struct Changes {
@@ -115,7 +113,7 @@ class AsOfJoin final : public Operator {
   struct Instant {
     std::string_view time;
     std::string before;  // the time of the right row before it; empty: none
-    Ref match;           // the right row at or after it, before the changes
+    Ref match;  // the right row at or after it, before the changes
   };
   /// Pairs on their way out: rows of the state on the left.
   struct Pairs {
@@ -146,7 +144,7 @@ class AsOfJoin final : public Operator {
   void Expire();
 
   bool outer_;
-  bool strict_;      // times of a pair differ
+  bool strict_;  // times of a pair differ
   bool descending_;  // the order of both sides
   Input inputs_[2];
   std::optional<plan::AsOfJoin::Progress> left_progress_, right_progress_;
@@ -158,11 +156,10 @@ class AsOfJoin final : public Operator {
   std::set<std::pair<int64_t, Ref>> due_[2];  // time and key, where rows can go
 
   // Of the flush.
-  int64_t held_bytes_ = 0;         // of the pending batches
-  int64_t left_bound_ = INT64_MIN;   // no right row comes with a time before it
+  int64_t left_bound_ = INT64_MIN;  // no right row comes with a time before it
   int64_t right_bound_ = INT64_MIN;  // no row of either side does
-  std::vector<Ref> touched_;       // keys
-  std::vector<Ref> retired_;       // records that left their trees and may still be emitted
+  std::vector<Ref> touched_;  // keys
+  std::vector<Ref> retired_;  // records that left their trees and may still be emitted
   std::string scratch_a_, scratch_b_;
 };
 
@@ -170,10 +167,7 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
   Input& input = inputs_[side];
   Changes changes;
   if (input.pending.empty()) return changes;
-  changes.batch = !input.append_only          ? Consolidate(input.pending)
-                  : input.pending.size() == 1 ? std::move(input.pending[0])
-                                              : data::Concatenate(input.pending);
-  input.pending.clear();
+  changes.batch = input.pending.TakeSum(input.append_only);
   if (changes.batch.rows == 0) return changes;
   std::vector<data::ColumnPtr> keys;
   for (const expr::ExprPtr& key : input.keys) {
@@ -426,8 +420,9 @@ void AsOfJoin::Expire() {
 }  // namespace
 
 std::unique_ptr<Operator> MakeAsOfJoin(const plan::AsOfJoin& node, const OperatorOptions& options) {
-  if (options.once) return MakeAsOfOnce(node, options);
-  return std::make_unique<AsOfJoin>(node, options);
+  auto lasting = std::make_unique<AsOfJoin>(node, options);
+  if (options.once) return MakeAsOfOnce(node, options, std::move(lasting));
+  return lasting;
 }
 
 }  // namespace kappa::ops

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ops/consolidate.h"
+#include "ops/held_rows.h"
 #include "ops/over/sorted_groups.h"
 
 namespace kappa::ops {
@@ -19,14 +19,15 @@ struct Keyed {
 };
 
 // Input        two ports; changes of any weight, all before the one flush.
-// State        none in pages: the batches of the right side, and those of the left one until the right side has ended.
+// State        none in pages: the batches of the right side, and those of the left one until the right side has ended. When such batches of all
+//              operators become too many, a lasting one takes them, which may spill.
 // Watermark    ignored.
 // Retractions  none are given. Left rows come with their weights; right rows count while their weights sum to more than 0.
 // Cost         a sort of the right rows of each key (none where they come in order), a probe and log(rows of the key) for a left row.
 // Threads      one at a time.
 class AsOfOnce final : public Operator {
  public:
-  AsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options)
+  AsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options, std::unique_ptr<Operator> lasting)
       : outer_(node.outer),
         strict_(node.match == Match::kBefore || node.match == Match::kAfter),
         descending_(node.match == Match::kAtOrBefore || node.match == Match::kBefore),
@@ -34,27 +35,34 @@ class AsOfOnce final : public Operator {
         times_{node.left_time, node.right_time},
         right_tie_(node.right_tie),
         right_schema_(node.inputs[1]->schema),
-        right_append_only_(node.inputs[1]->append_only),
+        append_only_{node.inputs[0]->append_only, node.inputs[1]->append_only},
         context_(options.context),
-        watch_(options.watch) {}
+        watch_(options.watch),
+        lasting_(std::move(lasting)) {}
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
+    if (handed_over_) return lasting_->OnBatch(port, std::move(batch), out);
     if (batch.rows == 0) return {};
     if (done_ || (port == 1 && right_ended_)) return Error(sqlstate::kInternalError, "rows came to an as-of join after its end");
-    held_bytes_ += BatchBytes(batch);
-    held_rows_ += batch.rows;
-    pending_[port].push_back(std::move(batch));
+    pending_[port].Add(std::move(batch));
     return right_ended_ ? ProbePending(out) : Status();
   }
   void OnInputEnd(int port) override { right_ended_ = right_ended_ || port == 1; }
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
-    if (!epoch.flush) return {};
+    if (handed_over_) return lasting_->OnEpochEnd(epoch, out);
+    if (!epoch.flush) {
+      if (right_ended_ || !HeldRows::TooMany()) return {};
+      handed_over_ = true;
+      for (const int port : {1, 0}) KAPPA_RETURN_IF_ERROR(HandOver(pending_[port], port, append_only_[port], *lasting_, epoch, out));
+      return {};
+    }
     done_ = !pending_[0].empty() || !pending_[1].empty();
     return ProbePending(out);
   }
-  int64_t state_rows() const override { return held_rows_; }
-  int64_t held_bytes() const override { return held_bytes_; }
-  int64_t errors() const override { return context_.errors; }
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { lasting_->VisitState(visit); }
+  int64_t state_rows() const override { return handed_over_ ? lasting_->state_rows() : right_.rows + pending_[0].rows() + pending_[1].rows(); }
+  int64_t held_bytes() const override { return handed_over_ ? lasting_->held_bytes() : right_bytes_ + pending_[0].bytes() + pending_[1].bytes(); }
+  int64_t errors() const override { return context_.errors + lasting_->errors(); }
 
  private:
   Result<Keyed> Evaluate(int side, const data::ChangeBatch& batch);
@@ -70,16 +78,18 @@ class AsOfOnce final : public Operator {
   expr::ExprPtr times_[2];
   expr::ExprPtr right_tie_;  // may be null
   data::Schema right_schema_;
-  bool right_append_only_;
+  bool append_only_[2];
   expr::EvalContext context_;
   std::function<Status(int64_t)> watch_;
   bool right_ended_ = false;
   bool done_ = false;
-  int64_t held_bytes_ = 0, held_rows_ = 0;
-  std::vector<data::ChangeBatch> pending_[2];
+  HeldRows pending_[2];
+  std::unique_ptr<Operator> lasting_;
+  bool handed_over_ = false;  // to lasting_
 
   // Of the right side.
   data::Batch right_;
+  int64_t right_bytes_ = 0;
   std::unique_ptr<data::RowKeys> right_keys_;
   std::unique_ptr<OrderKeys> right_times_;
   std::unique_ptr<SortedGroups> candidates_;  // by key, then by time away from the match
@@ -110,8 +120,8 @@ Result<Keyed> AsOfOnce::Evaluate(int side, const data::ChangeBatch& batch) {
 
 Status AsOfOnce::Build() {
   if (pending_[1].empty()) return {};
-  data::ChangeBatch batch = right_append_only_ ? data::Concatenate(pending_[1]) : Consolidate(pending_[1]);
-  pending_[1].clear();
+  right_bytes_ = pending_[1].bytes();
+  const data::ChangeBatch batch = pending_[1].TakeSum(append_only_[1]);
   KAPPA_ASSIGN_OR_RETURN(Keyed keyed, Evaluate(1, batch));
   right_keys_ = std::move(keyed.keys);
   right_times_ = std::move(keyed.times);
@@ -146,14 +156,11 @@ void AsOfOnce::KeepOneOfATime() {
 Status AsOfOnce::ProbePending(Output& out) {
   if (pending_[0].empty() && pending_[1].empty()) return {};
   KAPPA_RETURN_IF_ERROR(Build());
-  for (data::ChangeBatch& batch : pending_[0]) {
-    KAPPA_RETURN_IF_ERROR(Probe(batch, out));
-    held_bytes_ -= BatchBytes(batch);
-    held_rows_ -= batch.rows;
-    batch = {};
+  for (size_t i = 0; i < pending_[0].batches().size(); ++i) {
+    KAPPA_RETURN_IF_ERROR(Probe(pending_[0].Take(i), out));
     if (watch_) KAPPA_RETURN_IF_ERROR(watch_(0));
   }
-  pending_[0].clear();
+  pending_[0].Clear();
   return {};
 }
 
@@ -193,8 +200,8 @@ Status AsOfOnce::Probe(const data::ChangeBatch& batch, Output& out) {
 
 }  // namespace
 
-std::unique_ptr<Operator> MakeAsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options) {
-  return std::make_unique<AsOfOnce>(node, options);
+std::unique_ptr<Operator> MakeAsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options, std::unique_ptr<Operator> lasting) {
+  return std::make_unique<AsOfOnce>(node, options, std::move(lasting));
 }
 
 }  // namespace kappa::ops

@@ -5,6 +5,7 @@
 
 namespace kappa::ops {
 
-std::unique_ptr<Operator> MakeAsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options);
+/// `lasting` takes over when too many rows are held: it keeps them in pages.
+std::unique_ptr<Operator> MakeAsOfOnce(const plan::AsOfJoin& node, const OperatorOptions& options, std::unique_ptr<Operator> lasting);
 
 }  // namespace kappa::ops

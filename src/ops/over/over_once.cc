@@ -2,27 +2,18 @@
 #include "ops/over/over_once.h"
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 
 #include "data/row_key.h"
 #include "ops/consolidate.h"
+#include "ops/held_rows.h"
 #include "ops/over/sorted_groups.h"
-#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
 
 constexpr size_t kChunkRows = 16384;   // that are computed at once; a partition goes as a whole
 constexpr int64_t kSortedRows = 1 << 19;  // about so many are sorted at once: what sorting holds for a row is more than the row
-
-/// Bytes that all these operators of the process hold.
-std::atomic<int64_t> held_by_all = 0;
-
-bool HoldTooMuch() {
-  const uint64_t limit = state::GetMemoryUse().limit_bytes;
-  return limit > 0 && held_by_all.load(std::memory_order_relaxed) > static_cast<int64_t>(limit / 4);
-}
 
 // Input        one port; changes of any weight, all before the one flush.
 // State        none in pages: the batches. When those of all operators become too many, a lasting one takes them, which may spill.
@@ -42,46 +33,37 @@ class OverOnce final : public Operator {
         functions_(std::move(functions)),
         watch_(options.watch),
         make_lasting_(std::move(make_lasting)) {}
-  ~OverOnce() override { Release(); }
-  OverOnce(const OverOnce&) = delete;
-  OverOnce& operator=(const OverOnce&) = delete;
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
     if (lasting_) return lasting_->OnBatch(port, std::move(batch), out);
     if (batch.rows == 0) return {};
     if (done_) return Error(sqlstate::kInternalError, "rows came to window functions after their end");
-    const int64_t bytes = BatchBytes(batch);
-    held_bytes_ += bytes;
-    held_by_all += bytes;
-    held_rows_ += batch.rows;
-    pending_.push_back(std::move(batch));
+    pending_.Add(std::move(batch));
     return {};
   }
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
     if (lasting_) return lasting_->OnEpochEnd(epoch, out);
     if (pending_.empty()) return {};
-    if (!epoch.flush) return HoldTooMuch() ? HandOver(epoch, out) : Status();
+    if (!epoch.flush) {
+      if (!HeldRows::TooMany()) return {};
+      KAPPA_ASSIGN_OR_RETURN(lasting_, make_lasting_());
+      return HandOver(pending_, 0, append_only_, *lasting_, epoch, out);
+    }
     done_ = true;
-    const int64_t parts = partition_.empty() ? 1 : (held_rows_ + kSortedRows - 1) / kSortedRows;
-    if (parts == 1) KAPPA_RETURN_IF_ERROR(Run(pending_, out));
+    const int64_t parts = partition_.empty() ? 1 : (pending_.rows() + kSortedRows - 1) / kSortedRows;
+    if (parts == 1) KAPPA_RETURN_IF_ERROR(Run(pending_.batches(), out));
     else KAPPA_RETURN_IF_ERROR(RunParts(static_cast<size_t>(parts), out));
-    Release();
+    pending_.Clear();
     return {};
   }
   void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override {
     if (lasting_) lasting_->VisitState(visit);
   }
-  int64_t state_rows() const override { return lasting_ ? lasting_->state_rows() : held_rows_; }
-  int64_t held_bytes() const override { return lasting_ ? lasting_->held_bytes() : held_bytes_; }
+  int64_t state_rows() const override { return lasting_ ? lasting_->state_rows() : pending_.rows(); }
+  int64_t held_bytes() const override { return lasting_ ? lasting_->held_bytes() : pending_.bytes(); }
   int64_t errors() const override { return lasting_ ? lasting_->errors() : context_.errors; }
 
  private:
-  void Release() {
-    pending_.clear();
-    held_by_all -= held_bytes_;
-    held_bytes_ = held_rows_ = 0;
-  }
-  Status HandOver(const EpochContext& epoch, Output& out);
   Result<std::vector<data::ColumnPtr>> PartitionKeys(const data::Batch& batch);
   Status RunParts(size_t parts, Output& out);
   Status Run(std::span<const data::ChangeBatch> changes, Output& out);
@@ -95,25 +77,11 @@ class OverOnce final : public Operator {
   expr::EvalContext context_;
   std::unique_ptr<WindowFunctions> functions_;
   std::function<Status(int64_t)> watch_;
-  std::vector<data::ChangeBatch> pending_;
-  int64_t held_bytes_ = 0, held_rows_ = 0;
+  HeldRows pending_;
   bool done_ = false;
   std::function<Result<std::unique_ptr<Operator>>()> make_lasting_;
   std::unique_ptr<Operator> lasting_;
 };
-
-/// In the middle of a run: `epoch` is no flush.
-Status OverOnce::HandOver(const EpochContext& epoch, Output& out) {
-  constexpr size_t kBatches = 64;  // that are brought into pages at once
-  KAPPA_ASSIGN_OR_RETURN(lasting_, make_lasting_());
-  for (size_t i = 0; i < pending_.size(); ++i) {
-    KAPPA_RETURN_IF_ERROR(lasting_->OnBatch(0, std::move(pending_[i]), out));
-    pending_[i] = {};
-    if (i % kBatches == kBatches - 1) KAPPA_RETURN_IF_ERROR(lasting_->OnEpochEnd(epoch, out));
-  }
-  Release();
-  return lasting_->OnEpochEnd(epoch, out);
-}
 
 Result<std::vector<data::ColumnPtr>> OverOnce::PartitionKeys(const data::Batch& batch) {
   std::vector<data::ColumnPtr> keys;
@@ -127,17 +95,18 @@ Result<std::vector<data::ColumnPtr>> OverOnce::PartitionKeys(const data::Batch& 
 /// Whole partitions at a time.
 Status OverOnce::RunParts(size_t parts, Output& out) {
   const int64_t errors = context_.errors;
-  std::vector<std::vector<std::vector<int32_t>>> rows_of_part(parts, std::vector<std::vector<int32_t>>(pending_.size()));
-  for (size_t b = 0; b < pending_.size(); ++b) {
-    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, PartitionKeys(pending_[b].AsBatch()));
-    const data::RowKeys keys(columns, pending_[b].rows);
-    for (int64_t i = 0; i < pending_[b].rows; ++i) rows_of_part[(HashWord(keys.hash(i)) >> 32) * parts >> 32][b].push_back(static_cast<int32_t>(i));
+  const std::span<const data::ChangeBatch> batches = pending_.batches();
+  std::vector<std::vector<std::vector<int32_t>>> rows_of_part(parts, std::vector<std::vector<int32_t>>(batches.size()));
+  for (size_t b = 0; b < batches.size(); ++b) {
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, PartitionKeys(batches[b].AsBatch()));
+    const data::RowKeys keys(columns, batches[b].rows);
+    for (int64_t i = 0; i < batches[b].rows; ++i) rows_of_part[(HashWord(keys.hash(i)) >> 32) * parts >> 32][b].push_back(static_cast<int32_t>(i));
   }
   context_.errors = errors;  // they are counted where the keys are worked out for good
   for (std::vector<std::vector<int32_t>>& rows : rows_of_part) {
     std::vector<data::ChangeBatch> part;
-    for (size_t b = 0; b < pending_.size(); ++b)
-      if (!rows[b].empty()) part.push_back(data::Gather(pending_[b], rows[b]));
+    for (size_t b = 0; b < batches.size(); ++b)
+      if (!rows[b].empty()) part.push_back(data::Gather(batches[b], rows[b]));
     rows = {};
     if (!part.empty()) KAPPA_RETURN_IF_ERROR(Run(part, out));
   }
