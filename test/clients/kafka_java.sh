@@ -1,23 +1,14 @@
 #!/bin/bash
 # Kafka's own Java clients and command-line tools against a running broker. Usage: kafka_java.sh HOST:PORT
-# The jars come from Maven Central (test/clients/java/pom.xml) into build/kafka-java. Needs a JDK and mvn.
+# Needs a JDK and mvn.
 set -euo pipefail
-folder=$(cd "$(dirname "$0")/../.." && pwd)
-jars=$folder/build/kafka-java
 broker=${1:?usage: kafka_java.sh HOST:PORT}
-if [ ! "$jars/ready" -nt "$folder/test/clients/java/pom.xml" ]; then
-  rm -rf "$jars"
-  mvn -q -B -f "$folder/test/clients/java/pom.xml" package -DoutputDirectory="$jars"
-  touch "$jars/ready"
-fi
+. "$(dirname "$0")/kafka_jars.sh"
 work=$(mktemp -d)
 trap 'jobs -p | xargs -r kill 2> /dev/null || true; rm -rf "$work"' EXIT
 run=java-$RANDOM
 tools=org.apache.kafka.tools
 
-java=(java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$jars/*")
-java_run() { "${java[@]}" "$@"; }
-ok() { echo "ok  java: $1"; }
 fail() { echo "kafka_java.sh: $1" >&2; for file in "$work"/*; do echo "--- $file" >&2; tail -n 5 "$file" >&2; done; exit 1; }
 topic() { java_run $tools.TopicCommand --bootstrap-server "$broker" "$@"; }
 group() { java_run $tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" "$@"; }

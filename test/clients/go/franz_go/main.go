@@ -1,4 +1,4 @@
-// franz-go against a running broker: every codec, idempotence, cooperative and eager groups, commit and resume, transactions. Usage: go run . HOST:PORT
+// franz-go against a running broker: every codec, idempotence, cooperative and eager groups, commit and resume, transactions. Usage: franz_go HOST:PORT
 package main
 
 import (
@@ -9,27 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"kappa/test/clients/checks"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var broker = os.Args[1]
 var run = fmt.Sprintf("franz-%d", rand.Int63())
-
-func check(err error, what string) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "franz-go: %s: %v\n", what, err)
-		os.Exit(1)
-	}
-}
-
-func eventually(condition func() bool, what string) {
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			check(fmt.Errorf("never"), what)
-		}
-	}
-}
 
 type member struct {
 	client   *kgo.Client
@@ -60,7 +47,7 @@ func join(group string, balancer kgo.GroupBalancer) *member {
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumerGroup(group), kgo.ConsumeTopics(run), kgo.Balancers(balancer), kgo.SessionTimeout(10*time.Second),
 		kgo.HeartbeatInterval(500*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.OnPartitionsAssigned(change(true)),
 		kgo.OnPartitionsRevoked(change(false)), kgo.OnPartitionsLost(change(false)))
-	check(err, "client")
+	checks.Check(err, "client")
 	m.client = client
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
@@ -104,23 +91,23 @@ func seen(members ...*member) int {
 func main() {
 	ctx := context.Background()
 	admin, err := kgo.NewClient(kgo.SeedBrokers(broker))
-	check(err, "client")
+	checks.Check(err, "client")
 	create := kmsg.NewCreateTopicsRequest()
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = run, 4, 1
 	create.Topics = append(create.Topics, topic)
 	_, err = create.RequestWith(ctx, admin)
-	check(err, "create topic")
+	checks.Check(err, "create topic")
 
 	sent := 0
 	send := func(codec kgo.CompressionCodec, count int) {
 		producer, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ProducerBatchCompression(codec), kgo.DefaultProduceTopic(run), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-		check(err, "producer")
+		checks.Check(err, "producer")
 		for i := 0; i < count; i++ {
 			sent++
-			producer.Produce(ctx, &kgo.Record{Value: []byte(fmt.Sprintf("value %d of a text that compresses well, well, well", sent))}, func(_ *kgo.Record, err error) { check(err, "produce") })
+			producer.Produce(ctx, &kgo.Record{Value: []byte(fmt.Sprintf("value %d of a text that compresses well, well, well", sent))}, func(_ *kgo.Record, err error) { checks.Check(err, "produce") })
 		}
-		check(producer.Flush(ctx), "flush")
+		checks.Check(producer.Flush(ctx), "flush")
 		producer.Close()
 	}
 	for _, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
@@ -131,14 +118,14 @@ func main() {
 	for name, balancer := range map[string]func() kgo.GroupBalancer{"range": kgo.RangeBalancer, "cooperative": kgo.CooperativeStickyBalancer} {
 		group := run + "-" + name
 		a := join(group, balancer())
-		eventually(func() bool { return a.count() == 4 }, "one member has all partitions")
+		checks.Eventually(func() bool { return a.count() == 4 }, "one member has all partitions")
 		b := join(group, balancer())
-		eventually(func() bool { return a.count() == 2 && b.count() == 2 }, "two members share")
-		eventually(func() bool { return seen(a, b) == sent }, "all records are read")
+		checks.Eventually(func() bool { return a.count() == 2 && b.count() == 2 }, "two members share")
+		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read")
 		a.leave()
-		eventually(func() bool { return b.count() == 4 }, "the one that stays takes over")
+		checks.Eventually(func() bool { return b.count() == 4 }, "the one that stays takes over")
 		send(kgo.NoCompression(), 40)
-		eventually(func() bool { return seen(a, b) == sent }, "all records are read after one left")
+		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read after one left")
 		b.leave()
 		fetch := kmsg.NewOffsetFetchRequest()
 		fetch.Group = group
@@ -146,7 +133,7 @@ func main() {
 		one.Group = group
 		fetch.Groups = append(fetch.Groups, one)
 		response, err := fetch.RequestWith(ctx, admin)
-		check(err, "fetch offsets")
+		checks.Check(err, "fetch offsets")
 		total := int64(0)
 		for _, t := range response.Groups[0].Topics {
 			for _, p := range t.Partitions {
@@ -154,12 +141,12 @@ func main() {
 			}
 		}
 		if total != int64(sent) {
-			check(fmt.Errorf("%d, wanted %d", total, sent), "committed offsets")
+			checks.Check(fmt.Errorf("%d, wanted %d", total, sent), "committed offsets")
 		}
 		c := join(group, balancer())
-		eventually(func() bool { return c.count() == 4 }, "a member comes back")
+		checks.Eventually(func() bool { return c.count() == 4 }, "a member comes back")
 		send(kgo.NoCompression(), 8)
-		eventually(func() bool { return seen(c) == 8 }, "reading goes on at what was committed")
+		checks.Eventually(func() bool { return seen(c) == 8 }, "reading goes on at what was committed")
 		c.leave()
 		fmt.Printf("ok  franz-go: %s group, rebalance, commit and resume\n", name)
 	}
@@ -169,26 +156,26 @@ func main() {
 	topic.Topic = name
 	create.Topics = []kmsg.CreateTopicsRequestTopic{topic}
 	_, err = create.RequestWith(ctx, admin)
-	check(err, "create topic")
+	checks.Check(err, "create topic")
 	producer, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(name), kgo.DefaultProduceTopic(name))
-	check(err, "transactional producer")
+	checks.Check(err, "transactional producer")
 	for turn := 0; turn < 20; turn++ {
-		check(producer.BeginTransaction(), "begin")
-		check(producer.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(turn))).FirstErr(), "produce in a transaction")
-		check(producer.EndTransaction(ctx, kgo.TransactionEndTry(turn%2 == 0)), "end")
+		checks.Check(producer.BeginTransaction(), "begin")
+		checks.Check(producer.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(turn))).FirstErr(), "produce in a transaction")
+		checks.Check(producer.EndTransaction(ctx, kgo.TransactionEndTry(turn%2 == 0)), "end")
 	}
 	producer.Close()
 	reader, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	check(err, "reader")
+	checks.Check(err, "reader")
 	values := map[string]bool{}
 	for len(values) < 10 {
 		fetches := reader.PollFetches(ctx)
-		check(fetches.Err(), "read committed records")
+		checks.Check(fetches.Err(), "read committed records")
 		fetches.EachRecord(func(r *kgo.Record) { values[string(r.Value)] = true })
 	}
 	for turn := 0; turn < 20; turn++ {
 		if values[fmt.Sprint(turn)] != (turn%2 == 0) {
-			check(fmt.Errorf("transaction %d", turn), "records of committed transactions alone")
+			checks.Check(fmt.Errorf("transaction %d", turn), "records of committed transactions alone")
 		}
 	}
 	reader.Close()
