@@ -20,7 +20,8 @@
 namespace kappa::engine {
 namespace {
 
-constexpr int64_t kRecordBytesGuess = 100;  // only which input is larger matters
+constexpr int64_t kRecordBytesGuess = 100;  // which input is larger matters, and whether a table is small
+constexpr int64_t kReplicatedRowsMax = 1 << 18;  // of a table, about, and all shards
 constexpr size_t kStepBytes = 4 << 20;      // of input between two steps, of all files together
 constexpr size_t kChunkBytesMin = 1 << 20;  // of one file
 constexpr size_t kDeadSamples = 5;
@@ -269,7 +270,9 @@ class BatchRun {
       if (input.kind == flow::ViewInput::Kind::kStream) streams_read_.insert(input.id);
       if (input.kind == flow::ViewInput::Kind::kView) views_read_.insert(input.id);
     }
-    KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, plan::WithOneFlush(create.plan), std::move(inputs)));
+    const auto rows = [this](uint32_t relation) { return InputRows(relation); };
+    const plan::NodePtr plan = plan::WithOneFlush(plan::WithReplicatedTables(create.plan, rows, kReplicatedRowsMax / options_.threads));
+    KAPPA_RETURN_IF_ERROR(flow_->AddView(version.id, plan, std::move(inputs)));
     View& out = views_[create.name];
     out.id = version.id;
     out.schema = version.schema;

@@ -302,13 +302,16 @@ struct Graph::Impl {
     return out;
   }
 
+  static std::vector<data::ChangeBatch> Concatenated(Lanes lanes) {
+    std::vector<data::ChangeBatch> out;
+    for (auto& lane : lanes) std::move(lane.begin(), lane.end(), std::back_inserter(out));
+    return out;
+  }
+
   /// The input of a port as lanes in the shape that the operator asks for.
   Result<Lanes> Distribute(const ops::Distribution& distribution, Lanes in, size_t shards, ThreadPool& pool) {
-    if (shards == 1) {
-      Lanes out(1);
-      for (auto& lane : in) std::move(lane.begin(), lane.end(), std::back_inserter(out[0]));
-      return out;
-    }
+    if (shards == 1) return Lanes(1, Concatenated(std::move(in)));
+    if (distribution.kind == ops::Distribution::Kind::kReplicated) return Lanes(shards, Concatenated(std::move(in)));
     if (distribution.kind != ops::Distribution::Kind::kHash) return in;
     std::vector<data::ChangeBatch*> batches;
     for (auto& lane : in) {

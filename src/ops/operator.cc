@@ -24,6 +24,7 @@ Distribution RequiredDistribution(const plan::Node& node, int port) {
     }
     case plan::NodeKind::kJoin: {
       const auto& join = static_cast<const plan::Join&>(node);
+      if (join.replicated >= 0) return {port == join.replicated ? Distribution::Kind::kReplicated : Distribution::Kind::kAny, {}};
       if (join.left_keys.empty()) return {Distribution::Kind::kSingle, {}};
       return {Distribution::Kind::kHash, port == 0 ? join.left_keys : join.right_keys};
     }

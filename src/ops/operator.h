@@ -17,7 +17,7 @@ namespace kappa::ops {
 
 /// The layout of all operators' state (payloads of tables, rows, root words). Raise it with any change to one of them: a
 /// checkpoint of another layout is not read, the views are rebuilt from the log instead.
-inline constexpr uint32_t kStateLayout = 5;
+inline constexpr uint32_t kStateLayout = 6;
 
 /// Takes the batches that an operator gives: keeps them, or hands each on at once. An operator may be called with one that failed; whoever
 /// calls it looks at status() afterwards.
@@ -95,12 +95,13 @@ class Operator {
   virtual void TakeFailed(std::vector<FailedRow>&) {}
 };
 
-/// How rows must be split over the shards for an input port: by these key expressions (over the input), or not at all.
+/// How rows must be split over the shards for an input port: as they come, by these key expressions (over the input), all to one shard, or all
+/// to each.
 struct Distribution {
-  enum class Kind : uint8_t { kAny, kHash, kSingle } kind = Kind::kAny;
+  enum class Kind : uint8_t { kAny, kHash, kSingle, kReplicated } kind = Kind::kAny;
   std::vector<expr::ExprPtr> keys;
 };
-/// What a plan node asks of its input `port`. Equal keys meet in one shard.
+/// What a plan node asks of its input `port`. Rows that must meet, such as those of equal keys, meet in one shard.
 Distribution RequiredDistribution(const plan::Node& node, int port);
 
 /// Options common to all operators of a running plan.

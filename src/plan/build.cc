@@ -192,9 +192,16 @@ NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr
   node->aggregates = std::move(aggregates);
   node->close_key = close_key;
   node->close_stream = close_stream;
-  node->append_only = close_key >= 0;
   node->inputs = {std::move(input)};
+  node->append_only = close_key >= 0 || node->gives_first_rows();
   return node;
+}
+
+NodePtr WithValueKey(const NodePtr& distinct, int value_key) {
+  KAPPA_CHECK(distinct->kind == NodeKind::kAggregate);
+  auto copy = std::make_shared<Aggregate>(static_cast<const Aggregate&>(*distinct));
+  copy->value_key = value_key;
+  return copy;
 }
 
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys, ExprPtr residual,
@@ -482,7 +489,12 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
       copy->append_only = all && (type == JoinType::kInner || type == JoinType::kCross || type == JoinType::kSemi);
       break;
     }
-    default: break;  // an aggregate's proof does not come from its input
+    case NodeKind::kAggregate: {
+      const auto& aggregate = static_cast<const Aggregate&>(*copy);
+      copy->append_only = aggregate.close_key >= 0 || aggregate.gives_first_rows();
+      break;
+    }
+    default: break;  // their proof does not come from their input
   }
   return copy;
 }
@@ -495,6 +507,49 @@ NodePtr WithOneFlush(const NodePtr& node) {
   if (!collects || flushed->append_only) return flushed;
   auto copy = Clone(*flushed);
   copy->append_only = true;
+  return copy;
+}
+
+namespace {
+
+/// The table of which the node has some of the rows, changed one by one; null when it is anything else.
+const Scan* TableOf(const Node& node) {
+  if (node.kind == NodeKind::kFilter || node.kind == NodeKind::kProject) return TableOf(*node.inputs[0]);
+  if (node.kind != NodeKind::kScan) return nullptr;
+  const auto& scan = static_cast<const Scan&>(node);
+  return scan.relation_kind == RelationKind::kTable && !scan.changelog ? &scan : nullptr;
+}
+
+/// True when the join gives no row of the port but with a partner.
+bool GivesPairsAlone(JoinType type, int port) {
+  switch (type) {
+    case JoinType::kInner:
+    case JoinType::kCross: return true;
+    case JoinType::kLeft:
+    case JoinType::kSemi:
+    case JoinType::kAnti: return port == 1;
+    case JoinType::kRight: return port == 0;
+    case JoinType::kFull: return false;
+  }
+  KAPPA_CHECK(false);
+}
+
+}  // namespace
+
+NodePtr WithReplicatedTables(const NodePtr& node, const std::function<int64_t(uint32_t)>& input_rows, int64_t rows_max) {
+  std::vector<NodePtr> inputs;
+  for (const NodePtr& input : node->inputs) inputs.push_back(WithReplicatedTables(input, input_rows, rows_max));
+  NodePtr copy = WithInputs(node, std::move(inputs));
+  if (node->kind != NodeKind::kJoin) return copy;
+  for (const int port : {1, 0}) {
+    const Scan* table = TableOf(*copy->inputs[static_cast<size_t>(port)]);
+    if (table == nullptr || !copy->inputs[static_cast<size_t>(1 - port)]->append_only ||
+        !GivesPairsAlone(static_cast<const Join&>(*copy).type, port) || input_rows(table->relation_id) > rows_max)
+      continue;
+    auto join = std::make_shared<Join>(static_cast<const Join&>(*copy));
+    join->replicated = port;
+    return join;
+  }
   return copy;
 }
 

@@ -32,6 +32,8 @@ NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, boo
                    const std::vector<std::string>& more_names = {});
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
                       int close_key = -1, uint32_t close_stream = 0);
+/// A DISTINCT that knows which of its keys has many values for each combination of the others'.
+NodePtr WithValueKey(const NodePtr& distinct, int value_key);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
                  expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// An ASOF JOIN whose inputs promise nothing.
@@ -53,6 +55,9 @@ NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments
 NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs);
 /// The plan for a run with one flush: what collects until then never takes back what it gave.
 NodePtr WithOneFlush(const NodePtr& node);
+/// The plan in which joins of a small table with rows that never go have the table in every shard: where `input_rows` knows of at most `rows_max`
+/// rows. The table's rows are those of a scan, filtered and projected at most; the join does not give them alone.
+NodePtr WithReplicatedTables(const NodePtr& node, const std::function<int64_t(uint32_t relation)>& input_rows, int64_t rows_max);
 /// The same node over an input that has more columns after (or, for nodes that pass columns on, between) those that it knew: its
 /// expressions are over the new input already. Filters, projections, aggregates, unnests and windows.
 NodePtr Over(const Node& node, NodePtr input);

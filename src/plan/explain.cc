@@ -125,6 +125,7 @@ std::string JoinText(const plan::Join& join) {
     text += std::string(" drop ") + side + " at " + names[static_cast<size_t>(expiry.column)];
     if (expiry.delay_us != 0) text += (expiry.delay_us < 0 ? " - " : " + ") + Duration(expiry.delay_us < 0 ? -expiry.delay_us : expiry.delay_us);
   }
+  if (join.replicated >= 0) text += join.replicated == 0 ? " left in every shard" : " right in every shard";
   return text;
 }
 
@@ -223,6 +224,7 @@ std::string AggregateText(const Aggregate& aggregate, const std::vector<std::str
   if (!aggregate.keys.empty()) text += " by " + Join(Texts(aggregate.keys, names));
   if (!calls.empty()) text += ": " + Join(calls);
   if (aggregate.close_key >= 0) text += " emit on close of " + aggregate.keys[static_cast<size_t>(aggregate.close_key)]->ToString(names);
+  if (aggregate.value_key >= 0) text += " (sets of " + aggregate.keys[static_cast<size_t>(aggregate.value_key)]->ToString(names) + ")";
   return text;
 }
 

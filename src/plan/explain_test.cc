@@ -53,10 +53,35 @@ TEST(BuildTest, AppendOnlyIsProvenFromTheInputs) {
   EXPECT_TRUE(MakeJoin(JoinType::kInner, Stream(), Stream(), {Column(0)}, {Column(0)}, nullptr)->append_only);
   EXPECT_FALSE(MakeJoin(JoinType::kLeft, Stream(), Stream(), {Column(0)}, {Column(0)}, nullptr)->append_only);
   EXPECT_FALSE(MakeUnion({Stream(), table})->append_only);
-  EXPECT_FALSE(MakeAggregate(Stream(), {Column(0)}, {}, {"a"}, -1, 0)->append_only);
+  EXPECT_TRUE(MakeAggregate(Stream(), {Column(0)}, {}, {"a"})->append_only) << "DISTINCT gives each row when it is first seen";
+  EXPECT_FALSE(MakeAggregate(table, {Column(0)}, {}, {"a"})->append_only);
+  const expr::AggregateCall count = *expr::ResolveAggregate("count", {}, /*star=*/true, /*distinct=*/false, 0);
+  EXPECT_FALSE(MakeAggregate(Stream(), {Column(0)}, {count}, {"a", "n"})->append_only);
   EXPECT_TRUE(MakeAggregate(Stream(), {Column(0)}, {}, {"a"}, 0, 1)->append_only);
   const NodePtr filter = MakeFilter(Stream(), expr::MakeLiteral(Value::Bool(true)));
   EXPECT_FALSE(WithInputs(filter, {table})->append_only);
+}
+
+TEST(BuildTest, SmallTablesAreReplicated) {
+  const NodePtr table = MakeScan(RelationKind::kTable, 2, "t", kSchema, {0, 1});
+  const auto replicated = [&](JoinType type, NodePtr left, NodePtr right, int64_t rows) {
+    const NodePtr join = MakeJoin(type, std::move(left), std::move(right), {Column(0)}, {Column(0)}, nullptr);
+    const NodePtr result = WithReplicatedTables(join, [rows](uint32_t) { return rows; }, 100);
+    return static_cast<const Join&>(*result).replicated;
+  };
+  EXPECT_EQ(replicated(JoinType::kInner, Stream(), table, 100), 1);
+  EXPECT_EQ(replicated(JoinType::kInner, table, Stream(), 100), 0);
+  EXPECT_EQ(replicated(JoinType::kInner, Stream(), table, 101), -1) << "too large";
+  EXPECT_EQ(replicated(JoinType::kInner, Stream(), Stream(), 1), -1);
+  EXPECT_EQ(replicated(JoinType::kInner, table, table, 1), -1) << "rows of the other side may go, from another shard";
+  EXPECT_EQ(replicated(JoinType::kLeft, Stream(), table, 1), 1);
+  EXPECT_EQ(replicated(JoinType::kRight, Stream(), table, 1), -1) << "every shard would give the table's rows alone";
+  EXPECT_EQ(replicated(JoinType::kFull, Stream(), table, 1), -1);
+  EXPECT_EQ(replicated(JoinType::kAnti, Stream(), table, 1), 1);
+  EXPECT_EQ(replicated(JoinType::kAnti, table, Stream(), 1), -1);
+  const NodePtr filtered = MakeFilter(table, expr::MakeLiteral(Value::Bool(true)));
+  EXPECT_EQ(replicated(JoinType::kInner, Stream(), filtered, 1), 1);
+  EXPECT_EQ(replicated(JoinType::kInner, Stream(), MakeUnion({table, table}), 1), -1);
 }
 
 TEST(BuildTest, OuterJoinsMakeColumnsNullable) {

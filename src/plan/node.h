@@ -177,6 +177,12 @@ struct Aggregate final : Node {
   /// `close_stream` reaches its window_end, and its state is dropped. -1: an updating aggregate.
   int close_key = -1;
   uint32_t close_stream = 0;
+  /// Of DISTINCT: index into `keys` of the one that has many values for each combination of the others'; they lie together. Of a type of at most
+  /// kValueBytesMax. -1: there is none.
+  int value_key = -1;
+  static constexpr int kValueBytesMax = 8;
+  /// DISTINCT over rows that never go: its rows never go either, and each is given when it is seen for the first time.
+  bool gives_first_rows() const { return aggregates.empty() && !keys.empty() && close_key < 0 && inputs[0]->append_only; }
 };
 
 enum class JoinType : uint8_t { kInner, kLeft, kRight, kFull, kCross, kSemi, kAnti };
@@ -200,6 +206,8 @@ struct Join final : Node {
     int64_t delay_us = 0;
   };
   Expiry left_expiry, right_expiry;
+  /// The port whose rows every shard has, so that those of the other stay where they are; -1: rows of equal keys meet in one shard.
+  int replicated = -1;
 };
 
 /// ASOF JOIN: each left row with the one right row of equal keys whose time is nearest to the left row's among those on the wanted

@@ -1,10 +1,11 @@
 // KeyedTable: inserting, erasing and growing.
 #include "state/keyed_table.h"
 
+#include "state/slot_array.h"
+
 namespace kappa::state {
 namespace {
 constexpr uint32_t kFirstSlotBits = 5;
-constexpr uint32_t kBlockSlotBits = 10;  // up to 8 KiB of slots are one allocation, more are whole pages
 }  // namespace
 
 KeyedTable::KeyedTable(Arena& arena, int root_index, uint32_t payload_bytes)
@@ -26,18 +27,8 @@ Status KeyedTable::Attach() {
 void KeyedTable::Make() {
   header_ref_ = arena_.Allocate(sizeof(internal::TableHeader));
   std::memcpy(arena_.MutableRoot() + 8 * root_index_, &header_ref_, sizeof header_ref_);
-  header_ = {0, AllocateSlots(kFirstSlotBits), kFirstSlotBits, payload_bytes_};
+  header_ = {0, AllocateSlots(arena_, kFirstSlotBits), kFirstSlotBits, payload_bytes_};
   SaveHeader();
-}
-
-Ref KeyedTable::AllocateSlots(uint32_t slot_bits) {
-  if (slot_bits <= kBlockSlotBits) return arena_.Allocate(8u << slot_bits);
-  return arena_.AllocatePages(static_cast<uint32_t>((8ULL << slot_bits) >> kPageBits));
-}
-
-void KeyedTable::FreeSlots(Ref slots, uint32_t slot_bits) {
-  if (slot_bits <= kBlockSlotBits) arena_.Free(slots, 8u << slot_bits);
-  else arena_.FreePages(slots, static_cast<uint32_t>((8ULL << slot_bits) >> kPageBits));
 }
 
 // Slots are in the order of their tags apart from collisions, so this reads and writes both arrays from front to back.
@@ -45,7 +36,7 @@ void KeyedTable::Grow() {
   internal::TableHeader old = header_;
   uint64_t old_count = 1ULL << old.slot_bits;
   header_.slot_bits = old.slot_bits + 1;
-  header_.slots = AllocateSlots(header_.slot_bits);
+  header_.slots = AllocateSlots(arena_, header_.slot_bits);
   uint64_t mask = (1ULL << header_.slot_bits) - 1;
   for (uint64_t from = 0; from < old_count; ++from) {
     uint64_t slot;
@@ -55,7 +46,7 @@ void KeyedTable::Grow() {
     while (Slot(i) != 0) i = (i + 1) & mask;
     SetSlot(i, slot);
   }
-  FreeSlots(old.slots, old.slot_bits);
+  FreeSlots(arena_, old.slots, old.slot_bits);
   SaveHeader();
 }
 

@@ -256,8 +256,6 @@ class KeyedTable : public TableReader<Arena> {
     return static_cast<uint32_t>(sizeof(internal::TableRow)) + payload_bytes_ + (key_size <= internal::kInlineKeyMax ? key_size : 8);
   }
   void SetSlot(uint64_t i, uint64_t slot) { std::memcpy(arena_.Mutable(header_.slots + i * 8), &slot, sizeof slot); }
-  Ref AllocateSlots(uint32_t slot_bits);
-  void FreeSlots(Ref slots, uint32_t slot_bits);
   void Grow();
   void Make();
   void SaveHeader() { std::memcpy(arena_.Mutable(header_ref_), &header_, sizeof header_); }

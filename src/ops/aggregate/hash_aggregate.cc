@@ -2,9 +2,10 @@
 #include <map>
 #include <numeric>
 
-#include "data/numeric.h"
 #include "data/row_key.h"
+#include "ops/aggregate/distinct_rows.h"
 #include "ops/aggregate/group_combiner.h"
+#include "ops/aggregate/group_keys.h"
 #include "ops/factories.h"
 #include "ops/row_decoder.h"
 #include "ops/value_bytes.h"
@@ -16,27 +17,6 @@ namespace {
 
 /// Groups that are finished at once: few where they must be fetched first.
 size_t EmitRows() { return state::Spilling() ? 1024 : 16384; }
-
-/// Keys lie without trailing zeros, so that equal ones are the same bytes. Where the type says how many digits follow the point, they are
-/// shown with them again.
-data::Batch AsShown(data::Batch keys) {
-  for (data::ColumnPtr& column : keys.columns) {
-    const data::Type& type = column->type();
-    if (type.id != data::TypeId::kNumeric || type.modifier < 0 || data::NumericScale(type.modifier) <= 0) continue;
-    data::ColumnBuilder builder(type, column->size());
-    for (int64_t i = 0; i < column->size(); ++i) {
-      if (column->IsNull(i)) {
-        builder.AppendNull();
-        continue;
-      }
-      auto number = data::Numeric::FromBytes(column->data<data::StringView>()[i].view());
-      auto scaled = number.Round(data::NumericScale(type.modifier));  // only ever adds zeros
-      builder.AppendBytes((scaled.ok() ? *scaled : number).ToBytes());
-    }
-    column = builder.Finish();
-  }
-  return keys;
-}
 
 // Input        changes of any weight; at kCombinedPort groups that a GroupCombiner made of some rows.
 // State        a table from the row key of `keys` to GroupHead and accumulators. Accumulators whose state has no bound per
@@ -397,6 +377,7 @@ Status MakeGroupCalls(const plan::Aggregate& node, const OperatorOptions& option
 }
 
 Result<std::unique_ptr<Operator>> MakeHashAggregate(const plan::Aggregate& node, const OperatorOptions& options) {
+  if (node.gives_first_rows()) return MakeDistinctRows(node, options);
   auto aggregate = std::make_unique<HashAggregate>(node, options);
   KAPPA_RETURN_IF_ERROR(aggregate->Make(node, options));
   return std::unique_ptr<Operator>(std::move(aggregate));

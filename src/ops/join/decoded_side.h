@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "expr/expression.h"
 #include "ops/row_decoder.h"
 #include "ops/row_multimap.h"
 
@@ -18,28 +20,35 @@ struct DecodedRun {
 
 /// Decoding all rows pays once more rows than the side holds have looked for theirs since it changed; it never holds more than kRowsMax rows
 /// and kBytesMax bytes of them.
-/// Cost         a look-up is one cache miss, where keys have up to 12 bytes.
+/// Cost         a look-up is one cache miss, where keys have up to 12 bytes; less where they are integers that lie close together.
 /// Threads      one at a time.
 class DecodedSide {
  public:
   static constexpr int64_t kRowsMax = 1 << 18;
   static constexpr int64_t kBytesMax = 32 << 20;
 
-  explicit DecodedSide(const data::Schema& schema) : schema_(schema) {}
+  /// `keys` give the keys of the side's rows.
+  DecodedSide(const data::Schema& schema, std::span<const expr::ExprPtr> keys);
 
   /// The side is about to change.
   void Forget() {
-    if (state_ != State::kNone) *this = DecodedSide(schema_);
+    if (state_ != State::kNone) Clear();
     probes_ = 0;
   }
   /// So many rows are about to look for matches in `map`; true when its rows are here.
   bool Serves(const RowMultimap& map, size_t probes);
 
+  /// True when rows are found by the number that is their key, with FindNumbers; else with Find.
+  bool is_by_number() const { return !by_number_.empty(); }
   /// The rows of the keys `select`.
   void Find(const data::RowKeys& keys, std::span<const int32_t> select, DecodedRun* out) const;
+  void FindNumbers(const data::Column& key, std::span<const int32_t> select, DecodedRun* out) const;
+  /// True when every key has one row, and that once.
+  bool is_unique() const { return unique_; }
   const data::Batch& rows() const { return rows_; }
   /// How often each of the rows is there.
   const std::vector<int64_t>& counts() const { return counts_; }
+  int64_t WeightOf(DecodedRun run) const { return std::accumulate(counts_.begin() + run.from, counts_.begin() + run.from + run.count, int64_t{0}); }
   /// Bytes held.
   int64_t memory_bytes() const { return memory_bytes_; }
 
@@ -55,7 +64,10 @@ class DecodedSide {
   };
   static_assert(sizeof(Place) == 32);
 
+  void Clear();
   void Decode(const RowMultimap& map);
+  bool MakeNumbers(const RowMultimap& map);
+  int64_t NumberOf(std::string_view key) const;
   void Enter(std::string_view key, uint64_t hash, DecodedRun run);
   bool Is(const Place& place, std::string_view key, uint64_t hash) const;
   size_t Home(uint64_t hash) const { return HashWord(hash) & (places_.size() - 1); }
@@ -67,6 +79,10 @@ class DecodedSide {
   std::vector<int64_t> counts_;
   std::vector<Place> places_;  // a power of two of them, at most half of them taken
   std::string keys_;
+  size_t number_bytes_ = 0;            // of keys that are one integer; else 0
+  int64_t least_ = 0;                  // of such keys, where they lie close together ..
+  std::vector<DecodedRun> by_number_;  // .. the rows of each from there on, instead of the hash table
+  bool unique_ = true;
   int64_t memory_bytes_ = 0;
 };
 

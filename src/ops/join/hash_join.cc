@@ -27,7 +27,7 @@ struct Side {
         map(arena, alone && residual                        ? RowMultimap::Layout::kIndexedWithMatches
                    : input.append_only && expiry.column < 0 ? RowMultimap::Layout::kAppendOnly
                                                             : RowMultimap::Layout::kIndexed),
-        decoded(schema) {}
+        decoded(schema, keys) {}
 
   data::Schema schema;
   std::vector<expr::ExprPtr> keys;
@@ -153,7 +153,8 @@ class HashJoin final : public Operator {
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
   void DecodeNext(Probe& probe, RowDecoder& decoder);
   void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, DecodedRun& run);
-  Status JoinDecoded(Probe& probe, const data::RowKeys& keys, Output& out);
+  Status JoinDecoded(Probe& probe, Output& out);
+  Status EmitPartners(const Probe& probe, Output& out);
   Status EmitPairs(Probe& probe, std::span<const int32_t> positions, std::span<const int32_t> decoded, Output& out);
   Status JoinRows(Probe& probe, Output& out);
   void EmitBatchRows(int port, const data::ChangeBatch& batch, std::span<const int32_t> rows, Output& out);
@@ -225,11 +226,18 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   }
   if (a.preserved && a.Alone(0) != 0) EmitBatchRows(port, batch, without_key, out);
   if (probe.select.empty()) return {};
-  data::RowKeys keys(key_columns, batch.rows);
-  if (pairs_ && residual_ == nullptr && !a.preserved && !b.preserved && b.decoded.Serves(b.map, probe.select.size())) {
-    KAPPA_RETURN_IF_ERROR(JoinDecoded(probe, keys, out));
-    return b.ended ? Status() : Store(probe, keys, out);
+  const bool serves = pairs_ && residual_ == nullptr && !b.preserved && b.decoded.Serves(b.map, probe.select.size());
+  if (serves) {
+    const bool by_number = b.decoded.is_by_number();
+    std::optional<data::RowKeys> keys;
+    if (!by_number || !b.ended) keys.emplace(key_columns, batch.rows);
+    probe.runs.resize(probe.select.size());
+    if (by_number) b.decoded.FindNumbers(*key_columns[0], probe.select, probe.runs.data());
+    else b.decoded.Find(*keys, probe.select, probe.runs.data());
+    KAPPA_RETURN_IF_ERROR(JoinDecoded(probe, out));
+    return b.ended ? Status() : Store(probe, *keys, out);
   }
+  const data::RowKeys keys(key_columns, batch.rows);
   probe.b_keys.resize(probe.select.size());
   b.map.keys().FindBatch(keys, probe.select, probe.b_keys.data());
   if (residual_ != nullptr) probe.a_matches.resize(probe.select.size());
@@ -251,23 +259,43 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
 void HashJoin::EmitAlone(const Probe& probe, Output& out) {
   const Side& a = *sides_[probe.port];
   const Side& b = *sides_[1 - probe.port];
+  const bool decoded = probe.b_keys.empty();
+  const auto matches = [&](size_t j) -> int64_t {
+    if (residual_ != nullptr) return probe.a_matches[j];
+    if (decoded) return b.decoded.WeightOf(probe.runs[j]);
+    return probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
+  };
   std::vector<int32_t> alone;
-  for (size_t j = 0; j < probe.select.size(); ++j) {
-    const int64_t matches = residual_ != nullptr ? probe.a_matches[j] : probe.b_keys[j] != 0 ? b.map.Key(probe.b_keys[j])->weight : 0;
-    if (a.Alone(matches) != 0) alone.push_back(probe.select[j]);
-  }
+  for (size_t j = 0; j < probe.select.size(); ++j)
+    if (a.Alone(matches(j)) != 0) alone.push_back(probe.select[j]);
   EmitBatchRows(probe.port, probe.batch, alone, out);
 }
 
-/// All rows of the batch at once, where the rows of the other side lie as columns already.
-Status HashJoin::JoinDecoded(Probe& probe, const data::RowKeys& keys, Output& out) {
+/// All rows of the batch at once, where the rows of the other side lie as columns already and `probe.runs` says which they meet.
+Status HashJoin::JoinDecoded(Probe& probe, Output& out) {
   const DecodedSide& decoded = sides_[1 - probe.port]->decoded;
-  probe.runs.resize(probe.select.size());
-  decoded.Find(keys, probe.select, probe.runs.data());
   probe.to = probe.select.size();
   probe.b = decoded.rows();
   probe.counts = decoded.counts();
-  return JoinRows(probe, out);
+  if (decoded.is_unique() && probe.batch.weights == nullptr) KAPPA_RETURN_IF_ERROR(EmitPartners(probe, out));
+  else KAPPA_RETURN_IF_ERROR(JoinRows(probe, out));
+  if (sides_[probe.port]->preserved) EmitAlone(probe, out);
+  return {};
+}
+
+/// Rows that meet one row or none, each counted once.
+Status HashJoin::EmitPartners(const Probe& probe, Output& out) {
+  std::vector<int32_t> rows(probe.select.size()), partners(probe.select.size());
+  size_t count = 0;
+  for (size_t j = 0; j < probe.select.size(); ++j) {
+    rows[count] = probe.select[j];
+    partners[count] = probe.runs[j].from;
+    count += static_cast<size_t>(probe.runs[j].count);
+  }
+  rows.resize(count);
+  partners.resize(count);
+  if (count > 0) out.push_back(data::ChangeBatch(Assemble(probe.port, GatherBatch(probe.batch.AsBatch(), rows), GatherBatch(probe.b, partners))));
+  return watch_ ? watch_(0) : Status();
 }
 
 /// Brings the rows of the keys that the next rows of the batch meet into columns, each key once.

@@ -106,6 +106,7 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
   }
   result.node = plan::MakeAggregate(input.node, Moved(aggregate.keys, input.mapping), std::move(calls), std::move(names), aggregate.close_key,
                                     aggregate.close_stream);
+  if (aggregate.value_key >= 0) result.node = plan::WithValueKey(result.node, aggregate.value_key);
   return result;
 }
 

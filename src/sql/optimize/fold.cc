@@ -13,7 +13,7 @@ NodePtr FoldPlan(const NodePtr& plan) {
 NodePtr Optimize(const NodePtr& plan, const InputRows& rows) {
   NodePtr result = FoldPlan(OptimizeSubqueries(plan));
   result = OrderJoins(PushPredicates(result), rows);
-  result = PruneColumns(result);
+  result = PruneColumns(DistinctFirst(result));
   return ShareExpressions(SimplifyProjections(FuseSessions(SimplifyProjections(result))));
 }
 

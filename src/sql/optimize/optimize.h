@@ -8,7 +8,7 @@
 namespace kappa::sql {
 
 /// All rewrites, in order: constants folded, predicates pushed towards the scans (comma joins become equi-joins on the
-/// way), many-way joins ordered, unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that
+/// way), many-way joins ordered, DISTINCT inside of aggregates taken out, unused columns pruned, aggregates fused with their sessions, projections that change nothing removed, expressions that
 /// are computed more than once shared.
 plan::NodePtr Optimize(const plan::NodePtr& plan, const InputRows& rows = {});
 
@@ -30,6 +30,8 @@ plan::NodePtr RankFilter(const plan::NodePtr& over, std::vector<expr::ExprPtr>& 
 plan::NodePtr OrderJoins(const plan::NodePtr& plan, const InputRows& rows);
 plan::NodePtr PruneColumns(const plan::NodePtr& plan);
 plan::NodePtr SimplifyProjections(const plan::NodePtr& plan);
+/// Aggregates all of whose calls are DISTINCT in the same arguments become plain ones over the distinct rows of keys and arguments.
+plan::NodePtr DistinctFirst(const plan::NodePtr& plan);
 /// A projection computes once what it, or it and the filter below it, would compute again.
 plan::NodePtr ShareExpressions(const plan::NodePtr& plan);
 plan::NodePtr FuseSessions(const plan::NodePtr& plan);

@@ -1,0 +1,144 @@
+#include "ops/aggregate/distinct_rows.h"
+
+#include "data/row_key.h"
+#include "ops/aggregate/group_combiner.h"
+#include "ops/aggregate/group_keys.h"
+#include "state/integer_set.h"
+#include "state/keyed_table.h"
+
+namespace kappa::ops {
+namespace {
+
+/// The value as a word; equal words are equal values of a canonical column.
+uint64_t WordAt(const data::Column& column, int64_t row) {
+  switch (column.type().width()) {
+    case 1: return column.data<uint8_t>()[row];
+    case 2: return column.data<uint16_t>()[row];
+    case 4: return column.data<uint32_t>()[row];
+    default: return column.data<uint64_t>()[row];
+  }
+}
+
+// Input        inserts; at kCombinedPort keys that a GroupCombiner found in some rows.
+// State        a table of the keys seen so far, each with a word that is not 0. Where the plan knows the key of many values: a table of the other
+//              keys, each with the set of its values.
+// Watermark    ignored.
+// Retractions  none: a key is given once, in the batch that brings it.
+// Cost         one probe per row; of a set that is small, in cache.
+// Threads      one at a time.
+class DistinctRows final : public Operator {
+ public:
+  DistinctRows(const plan::Aggregate& node, const OperatorOptions& options)
+      : keys_(node.keys),
+        value_key_(node.value_key),
+        context_(options.context),
+        table_(arena_, 0, value_key_ < 0 ? sizeof(uint64_t) : sizeof(state::IntegerSetHead)),
+        sets_(arena_) {}
+
+  Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
+    data::Batch keys;
+    keys.rows = batch.rows;
+    if (port == kCombinedPort) {
+      keys.columns.assign(batch.columns.begin(), batch.columns.end() - 1);
+    } else {
+      for (const expr::ExprPtr& key : keys_) {
+        KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
+        keys.columns.push_back(std::move(column));
+      }
+    }
+    for (data::ColumnPtr& column : keys.columns) column = data::CanonicalColumn(column);
+    std::vector<int32_t> rows;
+    rows.reserve(static_cast<size_t>(batch.rows));
+    for (int64_t i = 0; i < batch.rows; ++i) {
+      if (batch.weight(i) < 0) return Error(sqlstate::kInternalError, "a row went away from input that only grows");
+      if (batch.weight(i) > 0) rows.push_back(static_cast<int32_t>(i));
+    }
+    const std::vector<int32_t> fresh = value_key_ < 0 ? TakeFresh(keys, rows) : TakeFreshValues(keys, rows);
+    if (fresh.empty()) return {};
+    rows_seen() += fresh.size();
+    data::ChangeBatch first(std::move(keys));
+    if (static_cast<int64_t>(fresh.size()) < first.rows) first = data::Gather(first, fresh);
+    out.push_back(data::ChangeBatch(AsShown(first.AsBatch())));
+    return {};
+  }
+  void VisitState(const std::function<void(std::string_view, state::Arena&)>& visit) override { visit("groups", arena_); }
+  Status OnRestored() override {
+    KAPPA_RETURN_IF_ERROR(arena_.CheckLoaded());
+    return table_.Attach();
+  }
+  int64_t state_rows() const override {
+    uint64_t rows;
+    std::memcpy(&rows, arena_.root() + sizeof(state::Ref), sizeof rows);
+    return static_cast<int64_t>(rows);
+  }
+  int64_t errors() const override { return context_.errors; }
+
+ private:
+  /// In the arena's root, behind the table.
+  uint64_t& rows_seen() { return *reinterpret_cast<uint64_t*>(arena_.MutableRoot() + sizeof(state::Ref)); }
+
+  /// Enters the keys of `rows`; gives those rows whose key was not there.
+  std::vector<int32_t> TakeFresh(const data::Batch& keys, std::span<const int32_t> rows) {
+    std::vector<int32_t> fresh;
+    const int64_t before = table_.rows();
+    refs_.resize(rows.size());
+    table_.FindOrInsertBatch(data::RowKeys(keys.columns, keys.rows), rows, refs_.data());
+    if (table_.rows() == before) return fresh;
+    fresh.reserve(static_cast<size_t>(table_.rows() - before));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (*reinterpret_cast<const uint64_t*>(table_.Payload(refs_[i])) != 0) continue;
+      *reinterpret_cast<uint64_t*>(table_.MutablePayload(refs_[i])) = 1;
+      fresh.push_back(rows[i]);
+    }
+    return fresh;
+  }
+
+  /// The same, values in the sets of the other keys.
+  std::vector<int32_t> TakeFreshValues(const data::Batch& keys, std::span<const int32_t> rows) {
+    std::vector<data::ColumnPtr> others = keys.columns;
+    others.erase(others.begin() + value_key_);
+    refs_.resize(rows.size());
+    if (others.empty()) std::fill(refs_.begin(), refs_.end(), table_.FindOrInsert({}, Hash64({})));
+    else table_.FindOrInsertBatch(data::RowKeys(others, keys.rows), rows, refs_.data());
+    const data::Column& values = *keys.columns[static_cast<size_t>(value_key_)];
+    const auto set = [&](size_t i) -> const state::IntegerSetHead& { return *reinterpret_cast<const state::IntegerSetHead*>(table_.Payload(refs_[i])); };
+    const auto set_for_writing = [&](size_t i) -> state::IntegerSetHead& {
+      return *reinterpret_cast<state::IntegerSetHead*>(table_.MutablePayload(refs_[i]));
+    };
+    constexpr size_t kBlock = 64;  // as a table's: enough to keep all of a core's line fills busy
+    std::vector<int32_t> fresh;
+    for (size_t from = 0; from < rows.size(); from += kBlock) {
+      const size_t to = std::min(rows.size(), from + kBlock);
+      for (size_t i = from; i < to; ++i) sets_.Prefetch(set(i), WordAt(values, rows[i]));
+      for (size_t i = from; i < to; ++i) {
+        const int32_t row = rows[i];
+        if (values.IsNull(row)) {
+          if (set(i).has_null != 0) continue;
+          set_for_writing(i).has_null = 1;
+        } else {
+          const uint64_t word = WordAt(values, row);
+          if (sets_.Contains(set(i), word)) continue;
+          sets_.Add(set_for_writing(i), word);
+        }
+        fresh.push_back(row);
+      }
+    }
+    return fresh;
+  }
+
+  std::vector<expr::ExprPtr> keys_;
+  int value_key_;
+  expr::EvalContext context_;
+  state::Arena arena_;
+  state::KeyedTable table_;
+  state::IntegerSets sets_;
+  std::vector<state::Ref> refs_;  // scratch of a batch
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> MakeDistinctRows(const plan::Aggregate& node, const OperatorOptions& options) {
+  return std::unique_ptr<Operator>(std::make_unique<DistinctRows>(node, options));
+}
+
+}  // namespace kappa::ops
