@@ -101,7 +101,9 @@ class DistinctRows final : public Operator {
     if (others.empty()) std::fill(refs_.begin(), refs_.end(), table_.FindOrInsert({}, Hash64({})));
     else table_.FindOrInsertBatch(data::RowKeys(others, keys.rows), rows, refs_.data());
     const data::Column& values = *keys.columns[static_cast<size_t>(value_key_)];
-    const auto set = [&](size_t i) -> const state::IntegerSetHead& { return *reinterpret_cast<const state::IntegerSetHead*>(table_.Payload(refs_[i])); };
+    const auto set = [&](size_t i) -> const state::IntegerSetHead& {
+      return *reinterpret_cast<const state::IntegerSetHead*>(table_.Payload(refs_[i]));
+    };
     const auto set_for_writing = [&](size_t i) -> state::IntegerSetHead& {
       return *reinterpret_cast<state::IntegerSetHead*>(table_.MutablePayload(refs_[i]));
     };

@@ -23,6 +23,12 @@ bool SameBytes(const char* a, const char* b, size_t size) {
   return std::equal(a, a + size, b);
 }
 
+template <typename Visit> void WithNumbers(const data::Column& key, size_t bytes, Visit&& visit) {
+  if (bytes == 2) visit(key.data<int16_t>());
+  else if (bytes == 4) visit(key.data<int32_t>());
+  else visit(key.data<int64_t>());
+}
+
 /// A table by number takes at most so many entries a key, which is less than the hash table has.
 constexpr uint64_t kEntriesPerKeyMax = 8;
 
@@ -70,7 +76,7 @@ void DecodedSide::Decode(const RowMultimap& map) {
     if (run.count == 0) return;
     const std::string_view bytes_of_key = map.keys().Key(key, scratch);
     if (is_by_number()) by_number_[static_cast<size_t>(NumberOf(bytes_of_key) - least_)] = run;
-    else Enter(bytes_of_key, map.keys().Hash(key), run);
+    else RunOf(bytes_of_key, map.keys().Hash(key)) = run;
   });
   bytes += static_cast<int64_t>(keys_.size());
   if (bytes > kBytesMax) {
@@ -79,12 +85,60 @@ void DecodedSide::Decode(const RowMultimap& map) {
     return;
   }
   rows_ = decoder.Finish();
+  CountMemory(bytes);
   state_ = State::kDecoded;
+}
+
+void DecodedSide::CountMemory(int64_t bytes) {
   memory_bytes_ = bytes + BatchBytes(data::ChangeBatch(rows_)) +
                   static_cast<int64_t>(counts_.size() * sizeof(int64_t) + places_.size() * sizeof(Place) + by_number_.size() * sizeof(DecodedRun));
 }
 
-/// Makes room for all keys by their number, if they lie close together.
+void DecodedSide::Load(data::Batch rows, std::span<const data::ColumnPtr> keys, std::span<const int32_t> select) {
+  Clear();
+  std::vector<DecodedRun*> run_of(select.size());
+  if (MakeNumbers(*keys[0], select)) {
+    WithNumbers(*keys[0], number_bytes_, [&](const auto* values) {
+      for (size_t j = 0; j < select.size(); ++j) run_of[j] = &by_number_[static_cast<size_t>(values[select[j]] - least_)];
+    });
+    for (DecodedRun* run : run_of) ++run->count;
+  } else {
+    places_.resize(std::bit_ceil(2 * select.size() + 1));
+    const data::RowKeys row_keys(keys, rows.rows);
+    for (size_t j = 0; j < select.size(); ++j) {
+      run_of[j] = &RunOf(row_keys.key(select[j]), row_keys.hash(select[j]));
+      ++run_of[j]->count;
+    }
+  }
+  unique_ = std::all_of(run_of.begin(), run_of.end(), [](const DecodedRun* run) { return run->count == 1; });
+  if (unique_) {
+    for (size_t j = 0; j < select.size(); ++j) run_of[j]->from = select[j];
+    rows_ = std::move(rows);
+  } else {
+    // Rows of a key lie together: first each run gets its place, then its rows, the last one first.
+    int32_t end = 0;
+    for (DecodedRun* run : run_of) {
+      if (run->from == 0) run->from = end += run->count;
+    }
+    std::vector<int32_t> order(select.size());
+    for (size_t j = select.size(); j-- > 0;) order[static_cast<size_t>(--run_of[j]->from)] = select[j];
+    rows_ = data::Gather(data::ChangeBatch(std::move(rows)), order).AsBatch();
+  }
+  counts_.assign(static_cast<size_t>(rows_.rows), 1);
+  CountMemory(static_cast<int64_t>(keys_.size()));
+  state_ = State::kDecoded;
+}
+
+/// Makes room for so many keys by their number, if they lie close together.
+bool DecodedSide::MakeNumbers(int64_t least, int64_t greatest, int64_t keys) {
+  if (least > greatest) return false;
+  const uint64_t range = static_cast<uint64_t>(greatest) - static_cast<uint64_t>(least);
+  if (range >= kEntriesPerKeyMax * static_cast<uint64_t>(keys)) return false;
+  least_ = least;
+  by_number_.resize(range + 1);
+  return true;
+}
+
 bool DecodedSide::MakeNumbers(const RowMultimap& map) {
   if (number_bytes_ == 0) return false;
   int64_t least = INT64_MAX, greatest = INT64_MIN;
@@ -97,12 +151,20 @@ bool DecodedSide::MakeNumbers(const RowMultimap& map) {
     least = std::min(least, NumberOf(bytes));
     greatest = std::max(greatest, NumberOf(bytes));
   });
-  if (null || least > greatest) return false;
-  const uint64_t range = static_cast<uint64_t>(greatest) - static_cast<uint64_t>(least);
-  if (range >= kEntriesPerKeyMax * static_cast<uint64_t>(map.keys().rows())) return false;
-  least_ = least;
-  by_number_.resize(range + 1);
-  return true;
+  return !null && MakeNumbers(least, greatest, map.keys().rows());
+}
+
+bool DecodedSide::MakeNumbers(const data::Column& key, std::span<const int32_t> select) {
+  if (number_bytes_ == 0) return false;
+  int64_t least = INT64_MAX, greatest = INT64_MIN;
+  WithNumbers(key, number_bytes_, [&](const auto* values) {
+    for (const int32_t row : select) {
+      least = std::min<int64_t>(least, values[row]);
+      greatest = std::max<int64_t>(greatest, values[row]);
+    }
+  });
+  const bool null = std::any_of(select.begin(), select.end(), [&](int32_t row) { return key.IsNull(row); });
+  return !null && MakeNumbers(least, greatest, static_cast<int64_t>(select.size()));
 }
 
 /// Of a key's bytes (data/row_key.h).
@@ -115,37 +177,35 @@ int64_t DecodedSide::NumberOf(std::string_view key) const {
 }
 
 void DecodedSide::FindNumbers(const data::Column& key, std::span<const int32_t> select, DecodedRun* out) const {
-  const auto find = [&]<typename Integer>(Integer) {
-    const Integer* values = key.data<Integer>();
+  WithNumbers(key, number_bytes_, [&](const auto* values) {
     for (size_t j = 0; j < select.size(); ++j) {
       // Keys before the first wrap around to numbers behind the last.
       const uint64_t at = static_cast<uint64_t>(int64_t{values[select[j]]}) - static_cast<uint64_t>(least_);
       out[j] = at < by_number_.size() ? by_number_[at] : DecodedRun();
     }
-  };
-  if (number_bytes_ == 2) find(int16_t{});
-  else if (number_bytes_ == 4) find(int32_t{});
-  else find(int64_t{});
+  });
   // None of the numbers stands for NULL, though its value is 0.
   if (!key.has_nulls()) return;
   for (size_t j = 0; j < select.size(); ++j)
     if (key.IsNull(select[j])) out[j] = DecodedRun();
 }
 
-void DecodedSide::Enter(std::string_view key, uint64_t hash, DecodedRun run) {
+/// The rows of a key; none yet, and its place taken, where it was not there: the caller gives it some.
+DecodedRun& DecodedSide::RunOf(std::string_view key, uint64_t hash) {
   size_t at = Home(hash);
-  while (places_[at].run.count > 0) at = (at + 1) & (places_.size() - 1);
+  while (places_[at].run.count > 0 && !Is(places_[at], key, hash)) at = (at + 1) & (places_.size() - 1);
   Place& place = places_[at];
+  if (place.run.count > 0) return place.run;
   place.hash = hash;
-  place.run = run;
   place.key_bytes = static_cast<uint32_t>(key.size());
   if (key.size() <= Place::kInlineMax) {
     std::copy(key.begin(), key.end(), place.key.begin());
-    return;
+  } else {
+    const uint64_t offset = keys_.size();
+    std::memcpy(place.key.data(), &offset, sizeof offset);
+    keys_ += key;
   }
-  const uint64_t offset = keys_.size();
-  std::memcpy(place.key.data(), &offset, sizeof offset);
-  keys_ += key;
+  return place.run;
 }
 
 bool DecodedSide::Is(const Place& place, std::string_view key, uint64_t hash) const {

@@ -40,6 +40,9 @@ class DecodedSide {
 
   /// True when rows are found by the number that is their key, with FindNumbers; else with Find.
   bool is_by_number() const { return !by_number_.empty(); }
+  /// Serves these rows from now on, each once, instead of those of a map. `keys` are of the rows; those of `select` have one.
+  void Load(data::Batch rows, std::span<const data::ColumnPtr> keys, std::span<const int32_t> select);
+
   /// The rows of the keys `select`.
   void Find(const data::RowKeys& keys, std::span<const int32_t> select, DecodedRun* out) const;
   void FindNumbers(const data::Column& key, std::span<const int32_t> select, DecodedRun* out) const;
@@ -66,9 +69,12 @@ class DecodedSide {
 
   void Clear();
   void Decode(const RowMultimap& map);
+  bool MakeNumbers(int64_t least, int64_t greatest, int64_t keys);
   bool MakeNumbers(const RowMultimap& map);
+  bool MakeNumbers(const data::Column& key, std::span<const int32_t> select);
   int64_t NumberOf(std::string_view key) const;
-  void Enter(std::string_view key, uint64_t hash, DecodedRun run);
+  void CountMemory(int64_t bytes);
+  DecodedRun& RunOf(std::string_view key, uint64_t hash);
   bool Is(const Place& place, std::string_view key, uint64_t hash) const;
   size_t Home(uint64_t hash) const { return HashWord(hash) & (places_.size() - 1); }
 

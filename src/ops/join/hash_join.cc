@@ -38,6 +38,9 @@ struct Side {
   state::Arena arena;
   RowMultimap map;
   DecodedSide decoded;  // what is in the map
+  /// Rows that came before any of the other side, where they may wait as columns: they are decoded when they have ended, without the map.
+  std::vector<data::ChangeBatch> waiting;
+  int64_t waiting_rows = 0, waiting_bytes = 0;
   std::map<int64_t, std::vector<state::Ref>> expiring;  // where rows expire: by the value of their column
 
   /// Drops the rows that the watermark is past.
@@ -97,7 +100,12 @@ data::ChangeBatch Weighted(data::Batch batch, std::vector<int64_t> weights) {
 class HashJoin final : public Operator {
  public:
   HashJoin(const plan::Join& node, const OperatorOptions& options)
-      : pairs_(!node.left_only()), null_equal_(node.null_equal), residual_(node.residual), context_(options.context), watch_(options.watch) {
+      : pairs_(!node.left_only()),
+        may_wait_(options.once && pairs_ && node.residual == nullptr && !node.left_keys.empty()),
+        null_equal_(node.null_equal),
+        residual_(node.residual),
+        context_(options.context),
+        watch_(options.watch) {
     null_equal_.resize(node.left_keys.size());
     const bool left = node.type == plan::JoinType::kLeft || node.type == plan::JoinType::kFull || node.left_only();
     const bool right = node.type == plan::JoinType::kRight || node.type == plan::JoinType::kFull;
@@ -127,7 +135,9 @@ class HashJoin final : public Operator {
     return {};
   }
   int64_t state_rows() const override { return sides_[0]->map.row_count() + sides_[1]->map.row_count(); }
-  int64_t held_bytes() const override { return sides_[0]->decoded.memory_bytes() + sides_[1]->decoded.memory_bytes(); }
+  int64_t held_bytes() const override {
+    return sides_[0]->decoded.memory_bytes() + sides_[1]->decoded.memory_bytes() + sides_[0]->waiting_bytes + sides_[1]->waiting_bytes;
+  }
   int64_t errors() const override { return context_.errors; }
 
  private:
@@ -151,6 +161,10 @@ class HashJoin final : public Operator {
   };
 
   Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
+  bool Waits(int port, const data::ChangeBatch& batch);
+  Status TakeWaiting(int port, Output& out);
+  Status Join(int port, const data::ChangeBatch& batch, Output& out);
+  std::vector<int32_t> RowsWithKey(const data::ChangeBatch& batch, std::span<const data::ColumnPtr> keys, std::vector<int32_t>& without) const;
   void DecodeNext(Probe& probe, RowDecoder& decoder);
   void DecodeKey(RowDecoder& decoder, state::Ref key, Probe& probe, DecodedRun& run);
   Status JoinDecoded(Probe& probe, Output& out);
@@ -168,6 +182,7 @@ class HashJoin final : public Operator {
 
   std::unique_ptr<Side> sides_[2];
   bool pairs_;  // pairs of rows are emitted: not by semi and anti joins
+  bool may_wait_;  // rows of a side that is not preserved, until others come
   std::vector<bool> null_equal_;
   expr::ExprPtr residual_;
   expr::EvalContext context_;
@@ -213,17 +228,71 @@ Result<std::vector<data::ColumnPtr>> HashJoin::Keys(const Side& side, const data
 
 Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   if (batch.rows == 0) return {};
+  if (Waits(port, batch)) {
+    sides_[port]->waiting.push_back(std::move(batch));
+    return {};
+  }
+  may_wait_ = false;
+  for (const int side : {port, 1 - port}) KAPPA_RETURN_IF_ERROR(TakeWaiting(side, out));
+  return Join(port, batch, out);
+}
+
+/// True when the batch is kept as it is, because nothing came yet that it could meet.
+bool HashJoin::Waits(int port, const data::ChangeBatch& batch) {
+  Side& a = *sides_[port];
+  const Side& b = *sides_[1 - port];
+  if (!may_wait_ || a.preserved || b.ended || !b.waiting.empty()) return false;
+  if (batch.weights != nullptr && std::any_of(batch.weights->begin(), batch.weights->end(), [](int64_t weight) { return weight != 1; })) return false;
+  a.waiting_rows += batch.rows;
+  a.waiting_bytes += BatchBytes(batch);
+  for (const data::ColumnPtr& column : batch.columns) {
+    if (!column->type().is_variable()) continue;
+    for (const data::StringView& value : column->values<data::StringView>()) a.waiting_bytes += value.size();
+  }
+  return a.waiting_rows <= DecodedSide::kRowsMax && a.waiting_bytes <= DecodedSide::kBytesMax;
+}
+
+/// What waited of the side is decoded as it is, if no more of it comes; else it goes into the map.
+Status HashJoin::TakeWaiting(int port, Output& out) {
+  Side& side = *sides_[port];
+  std::vector<data::ChangeBatch> waiting = std::exchange(side.waiting, {});
+  side.waiting_rows = side.waiting_bytes = 0;
+  if (waiting.empty()) return {};
+  if (!side.ended) {
+    for (const data::ChangeBatch& batch : waiting) KAPPA_RETURN_IF_ERROR(Join(port, batch, out));
+    return {};
+  }
+  data::ChangeBatch rows = data::Concatenate(waiting);
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> keys, Keys(side, rows.AsBatch()));
+  std::vector<int32_t> without_key;
+  const std::vector<int32_t> select = RowsWithKey(rows, keys, without_key);
+  side.decoded.Load(rows.AsBatch(), keys, select);
+  return {};
+}
+
+/// Rows of a batch with a weight and a key; those with a weight alone go to `without`.
+std::vector<int32_t> HashJoin::RowsWithKey(const data::ChangeBatch& batch, std::span<const data::ColumnPtr> keys,
+                                           std::vector<int32_t>& without) const {
+  std::vector<int32_t> select;
+  select.reserve(static_cast<size_t>(batch.rows));
+  bool nulls = false;
+  for (size_t k = 0; k < keys.size(); ++k) nulls = nulls || (keys[k]->has_nulls() && !null_equal_[k]);
+  for (int64_t i = 0; i < batch.rows; ++i) {
+    if (batch.weight(i) == 0) continue;
+    bool null = false;
+    for (size_t k = 0; nulls && k < keys.size() && !null; ++k) null = keys[k]->IsNull(i) && !null_equal_[k];
+    (null ? without : select).push_back(static_cast<int32_t>(i));
+  }
+  return select;
+}
+
+Status HashJoin::Join(int port, const data::ChangeBatch& batch, Output& out) {
   Side& a = *sides_[port];
   Side& b = *sides_[1 - port];
   KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> key_columns, Keys(a, batch.AsBatch()));
   Probe probe{port, batch};
   std::vector<int32_t> without_key;
-  for (int64_t i = 0; i < batch.rows; ++i) {
-    if (batch.weight(i) == 0) continue;
-    bool null = false;
-    for (size_t k = 0; k < key_columns.size() && !null; ++k) null = key_columns[k]->IsNull(i) && !null_equal_[k];
-    (null ? without_key : probe.select).push_back(static_cast<int32_t>(i));
-  }
+  probe.select = RowsWithKey(batch, key_columns, without_key);
   if (a.preserved && a.Alone(0) != 0) EmitBatchRows(port, batch, without_key, out);
   if (probe.select.empty()) return {};
   const bool serves = pairs_ && residual_ == nullptr && !b.preserved && b.decoded.Serves(b.map, probe.select.size());

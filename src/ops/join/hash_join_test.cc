@@ -169,6 +169,55 @@ TEST(HashJoin, DecodesASideThatRests) {
   }
 }
 
+// Of a run: the right side comes first and waits as columns. When it ends before the left side comes, nothing of it goes into the state, unless
+// rows of it go again (`growing` false) or it is too large.
+void RunOnce(uint64_t seed, JoinType type, bool growing, bool ends, TypeId key_type, const RandomKey& key, size_t right_rows) {
+  const auto row = [&](std::mt19937_64& random) {
+    return TestRow{random() % 8 == 0 ? Value::Null(key_type) : key(random), Value::Fixed<int32_t>(TypeId::kInt4, static_cast<int32_t>(random() % 6))};
+  };
+  data::Schema left{{{"l", key_type}, {"x", TypeId::kInt4}}}, right{{{"r", key_type}, {"x", TypeId::kInt4}}};
+  for (const bool null_equal : {false, true}) {
+    const plan::NodePtr node =
+        plan::MakeJoin(type, TestInput(left, true), TestInput(right, growing), {Col(left, "l")}, {Col(right, "r")}, nullptr, {null_equal});
+    TestStream streams[2] = {{left, true, row}, {right, growing, row}};
+    TestRun run([&] { return MakeOrDie(*node, /*bounded=*/true); });
+    std::mt19937_64 random(seed);
+    bool single = true;  // right rows came once each
+    const auto push = [&](int port, size_t changes) {
+      for (auto& batch : streams[port].Epoch(random, changes)) {
+        single = single && (port == 0 || batch.weights == nullptr || std::count(batch.weights->begin(), batch.weights->end(), 1) == batch.rows);
+        run.Batch(port, std::move(batch));
+      }
+    };
+    for (size_t i = 0; i < 3; ++i) push(1, right_rows / 3);
+    if (ends) run.op().OnInputEnd(1);
+    for (int i = 0; i < 3; ++i) {
+      push(0, 40);
+      if (!ends) push(1, 5);
+    }
+    if (ends && single && (type == JoinType::kInner || type == JoinType::kLeft)) {
+      EXPECT_EQ(run.op().state_rows(), 0) << "the right side waited, the left side need not be kept";
+    }
+    run.End();
+    ASSERT_EQ(run.contents(), Expected(*node, type, streams[0].rows(), streams[1].rows(), true, false, null_equal)) << seed << null_equal;
+  }
+}
+
+TEST(HashJoin, ARunDecodesWhatEndedFirst) {
+  for (uint64_t seed = 1; seed < 8; ++seed) {
+    for (const JoinType type : {JoinType::kInner, JoinType::kLeft, JoinType::kRight, JoinType::kFull, JoinType::kSemi, JoinType::kAnti}) {
+      const bool waits = type == JoinType::kInner || type == JoinType::kLeft;
+      for (const bool ends : {false, true}) {
+        RunOnce(seed, type, false, ends, TypeId::kText, TextKey("key "), 30);
+        RunOnce(seed, type, waits, ends, TypeId::kText, TextKey("the key of the row is "), 30);
+        RunOnce(seed, type, waits, ends, TypeId::kInt4, IntegerKey<int32_t>(TypeId::kInt4, INT32_MIN), seed);
+        const RandomKey sparse = [](std::mt19937_64& random) { return Value::Int8(static_cast<int64_t>(random() % 5) << 61); };
+        RunOnce(seed, type, waits, ends, TypeId::kInt8, sparse, 30);
+      }
+    }
+  }
+}
+
 TEST(HashJoin, EmptiesItsState) {
   data::Schema left = SideSchema("l"), right = SideSchema("r");
   plan::NodePtr node = plan::MakeJoin(JoinType::kLeft, TestInput(left, false), TestInput(right, false), {Col(left, "l")}, {Col(right, "r")}, nullptr);

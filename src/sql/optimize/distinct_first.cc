@@ -20,9 +20,11 @@ bool SameArguments(const AggregateCall& a, const AggregateCall& b) {
 bool IsOfDistinctRows(const plan::Aggregate& aggregate) {
   const std::vector<AggregateCall>& calls = aggregate.aggregates;
   return !calls.empty() && aggregate.close_key < 0 && aggregate.inputs[0]->append_only &&
-         std::all_of(calls.begin(), calls.end(), [&](const AggregateCall& call) {
-           return call.distinct && call.filter == nullptr && !expr::TakesOrder(call.kind) && SameArguments(call, calls[0]);
-         });
+         std::all_of(
+             calls.begin(), calls.end(),
+             [&](const AggregateCall& call) {
+               return call.distinct && call.filter == nullptr && !expr::TakesOrder(call.kind) && SameArguments(call, calls[0]);
+             });
 }
 
 NodePtr OverDistinctRows(const plan::Aggregate& aggregate) {
