@@ -27,6 +27,7 @@ struct Stream {
   std::string json_timestamps = "iso";
   int64_t retention_ms = -1;
   int64_t idle_timeout_ms = 60'000;      // a partition without records for so long is declared idle; -1 never
+  bool read_uncommitted = false;   // takes records of transactions that are open, or were aborted
   bool drop_late = false;          // late rows reach no view; else views take them like any other, unless they wait for windows to close
   int64_t allowed_lateness_us = 0; // how far behind the watermark's delay a row is still in time
   std::map<int, std::string> domains;  // columns whose type is a domain

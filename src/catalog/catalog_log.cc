@@ -12,7 +12,7 @@ namespace kappa::catalog {
 namespace {
 
 constexpr uint8_t kFormat =
-    10;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records, no domains over domains; 9: no composite types
+    11;  // 1: streams without what late rows do; 2: versions without the rows of their inputs; 3: .. without what errors do; 4: tables without version times; 5: no types; 6: no ttl; 7: no domains; 8: no records, no domains over domains; 9: no composite types; 10: streams of committed records alone
 
 void Put(ByteWriter& out, std::string_view text) { out.Prefixed(text); }
 void Put(ByteWriter& out, const data::Type& type) {
@@ -116,6 +116,7 @@ void Encode(ByteWriter& out, const Stream& s) {
   out.Little<uint8_t>(s.drop_late);
   out.ZigZag(s.allowed_lateness_us);
   Put(out, s.domains);
+  out.Little<uint8_t>(s.read_uncommitted);
 }
 Stream DecodeStream(ByteReader& in, uint8_t format) {
   Stream s;
@@ -138,6 +139,7 @@ Stream DecodeStream(ByteReader& in, uint8_t format) {
   s.drop_late = in.Little<uint8_t>() != 0;
   s.allowed_lateness_us = in.ZigZag();
   if (format >= 8) s.domains = GetDomains(in);
+  if (format >= 11) s.read_uncommitted = in.Little<uint8_t>() != 0;
   return s;
 }
 

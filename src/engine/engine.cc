@@ -25,6 +25,14 @@ data::Schema DeadLetterSchema() {
   return schema;
 }
 
+log::Isolation IsolationOf(const catalog::Stream& stream) {
+  return stream.read_uncommitted ? log::Isolation::kReadUncommitted : log::Isolation::kReadCommitted;
+}
+
+log::Offset ReadableEnd(const log::Partition& partition, log::Isolation isolation) {
+  return isolation == log::Isolation::kReadCommitted ? partition.last_stable_offset() : partition.durable_end();
+}
+
 }  // namespace
 
 Core::Core(EngineOptions options, io::Clock& clock) : options_(std::move(options)), clock_(clock) {
@@ -183,22 +191,22 @@ std::optional<flow::EpochRecord> Core::CutEpoch() {
   const int64_t now = clock_.SteadyMicros();
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   int64_t budget = kEpochRecordsMax;
-  auto cut = [&](uint32_t relation, log::Topic& topic, int64_t idle_timeout_us) {
+  auto cut = [&](uint32_t relation, log::Topic& topic, int64_t idle_timeout_us, log::Isolation isolation) {
     for (int32_t p = 0; p < topic.partition_count(); ++p) {
       const std::pair key{relation, p};
       log::Offset& cut_to = positions_.ends[key];
-      // What is not decided yet is not there yet: the epoch would depend on more than the log below its ends.
-      const log::Offset stable = topic.partition(p).last_stable_offset();
-      if (stable > cut_to && budget > 0) {
+      // Where aborted records are left out, what is not decided yet is not there yet: the epoch would depend on more than the log below its ends.
+      const log::Offset readable = ReadableEnd(topic.partition(p), isolation);
+      if (readable > cut_to && budget > 0) {
         // An epoch may end inside a batch only where it is bounded; readers cope with both.
-        const log::Offset end = std::min(stable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
+        const log::Offset end = std::min(readable, std::max(cut_to, topic.partition(p).start_offset()) + budget);
         budget -= end - cut_to;
         records_since_checkpoint_ += end - cut_to;
         record.ends.push_back({relation, p, end});
         cut_to = end;
         last_data_us_[key] = now;
         if (idle_.erase(key) > 0) record.idle.push_back({relation, p, false});
-        if (end < stable) {
+        if (end < readable) {
           std::lock_guard guard(wake_mutex_);
           data_waiting_ = true;
         }
@@ -212,10 +220,12 @@ std::optional<flow::EpochRecord> Core::CutEpoch() {
     }
   };
   for (const auto& [name, stream] : snapshot->streams) {
-    if (auto topic = log_->FindTopic(stream.topic)) cut(stream.id, *topic, stream.idle_timeout_ms < 0 ? -1 : stream.idle_timeout_ms * 1000);
+    if (auto topic = log_->FindTopic(stream.topic)) {
+      cut(stream.id, *topic, stream.idle_timeout_ms < 0 ? -1 : stream.idle_timeout_ms * 1000, IsolationOf(stream));
+    }
   }
   for (const auto& [name, table] : snapshot->tables) {
-    if (auto topic = log_->FindTopic(table.topic)) cut(table.id, *topic, -1);
+    if (auto topic = log_->FindTopic(table.topic)) cut(table.id, *topic, -1, log::Isolation::kReadCommitted);
   }
   if (record.ends.empty() && record.idle.empty()) {
     // Rows come and go with time where views read now(): an epoch without records, at most one a second.
@@ -468,6 +478,7 @@ flow::StreamSpec Core::SpecOf(const catalog::Stream& stream) const {
   spec.watermark_delay_us = stream.watermark_delay_us + stream.allowed_lateness_us;
   spec.future_limit_us = stream.future_limit_us;
   spec.partitions = stream.partitions;
+  spec.isolation = IsolationOf(stream);
   spec.constraints = ConstraintsOf(stream.domains);
   if (stream.json_timestamps == "s") spec.decode.json_timestamps = format::JsonTimestamps::kSeconds;
   if (stream.json_timestamps == "ms") spec.decode.json_timestamps = format::JsonTimestamps::kMillis;
@@ -519,12 +530,12 @@ Status Core::AddTableRuntime(const catalog::Table& table) {
 Status Core::WaitVisible(int64_t timeout_us) {
   std::map<std::pair<uint32_t, int32_t>, log::Offset> wanted;
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
-  auto want = [&](uint32_t id, const std::string& topic_name) {
+  auto want = [&](uint32_t id, const std::string& topic_name, log::Isolation isolation) {
     auto topic = log_->FindTopic(topic_name);
-    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) wanted[{id, p}] = topic->partition(p).last_stable_offset();
+    for (int32_t p = 0; topic && p < topic->partition_count(); ++p) wanted[{id, p}] = ReadableEnd(topic->partition(p), isolation);
   };
-  for (const auto& [name, stream] : snapshot->streams) want(stream.id, stream.topic);
-  for (const auto& [name, table] : snapshot->tables) want(table.id, table.topic);
+  for (const auto& [name, stream] : snapshot->streams) want(stream.id, stream.topic, IsolationOf(stream));
+  for (const auto& [name, table] : snapshot->tables) want(table.id, table.topic, log::Isolation::kReadCommitted);
   std::unique_lock guard(publish_);
   const bool done = visible_changed_.wait_for(guard, std::chrono::microseconds(timeout_us), [&] {
     if (closing_) return true;

@@ -36,9 +36,9 @@ struct RawRecords {
   log::Offset next = 0;
 };
 
-/// Only committed ones: what a transaction aborted, and the markers that end transactions, leave holes among the offsets.
-Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, RawRecords& out) {
-  log::ReadResult read = log::ReadPatiently(partition, from, kReadBytes, log::Isolation::kReadCommitted);
+/// The markers that end transactions leave holes among the offsets; so does what a transaction aborted, when committed records alone are read.
+Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, log::Isolation isolation, RawRecords& out) {
+  log::ReadResult read = log::ReadPatiently(partition, from, kReadBytes, isolation);
   if (read.error != log::KafkaError::kNone) {
     return Error(read.error == log::KafkaError::kCorruptMessage ? sqlstate::kDataCorrupted : sqlstate::kIoError,
                  fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
@@ -173,7 +173,7 @@ Status StreamFeed::DecodeChunk(Chunk& chunk) {
   std::vector<format::BadRecord> bad;
   while (at < chunk.range.to) {
     RawRecords raw;
-    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, raw));
+    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, spec_.isolation, raw));
     at = raw.next;
     for (RawRecords::Damaged& batch : raw.damaged) {
       chunk.dead.push_back(
@@ -421,7 +421,7 @@ Status TableFeed::Read(std::span<const Cut> cuts, std::vector<data::ChangeBatch>
   std::vector<format::BadRecord> bad;
   while (position_ < end) {
     RawRecords raw;
-    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, position_, end, raw));
+    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, position_, end, log::Isolation::kReadCommitted, raw));
     position_ = raw.next;
     for (RawRecords::Damaged& batch : raw.damaged) {
       dead.push_back({topic_->name(), 0, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});

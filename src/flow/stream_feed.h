@@ -32,6 +32,7 @@ struct StreamSpec {
   int partitions = 1;
   format::DecodeOptions decode;
   std::vector<ConstrainedColumn> constraints;
+  log::Isolation isolation = log::Isolation::kReadCommitted;
 };
 
 /// Rows of one partition with their verdicts. Columns: the feed's columns in order.

@@ -102,6 +102,43 @@ def test_views(scratch):
     instance.stop()
 
 
+def test_uncommitted(scratch):
+    """A stream that reads uncommitted records takes them all at once, and after a kill and by a replay the same ones; one beside it over the same topic does not."""
+    instance = scratch.server().start()
+    sql = instance.connect()
+    sql.rows("CREATE STREAM committed (n int) WITH (topic = 't')")
+    sql.rows("CREATE STREAM dirty (n int) WITH (topic = 't', isolation = 'read_uncommitted')")
+    for stream in ("committed", "dirty"):
+        sql.rows(f"CREATE MATERIALIZED VIEW of_{stream} AS SELECT count(*) AS c, sum(n) AS s FROM {stream}")
+
+    def seen():
+        return [[int(value or 0) for value in sql.rows(f"SELECT c, s FROM of_{stream}")[0]] for stream in ("committed", "dirty")]
+
+    one = Producer(instance.endpoints["kafka"], "one", "t")
+    one.write(1, 2)
+    harness.eventually(lambda: seen() == [[0, 0], [2, 3]], "records of an open transaction")
+    one.end(False)
+    one.write(10)
+    one.end(True)
+    harness.eventually(lambda: seen() == [[1, 10], [3, 13]], "records of an aborted and a committed one")
+    one.write(100)
+    sql.rows("SET statement_timeout = 20000")
+    sql.rows("INSERT INTO dirty VALUES (1000)")
+    harness.equal(seen(), [[1, 10], [5, 1113]], "an INSERT does not wait for the open transaction")
+    instance.kill()
+    instance.start()
+    sql = instance.connect()
+    harness.equal(seen(), [[1, 10], [5, 1113]], "after a kill")
+    one.connection = kafkawire.Connection(instance.endpoints["kafka"])
+    one.end(False)
+    harness.eventually(lambda: seen() == [[2, 1010], [5, 1113]], "in the end")
+    harness.equal(sql.rows("SELECT count(*), sum(n) FROM dirty"), [["5", "1113"]], "by a query over the stream")
+    sql.rows("CREATE OR REPLACE MATERIALIZED VIEW of_dirty AS SELECT count(*) AS c, sum(n) AS s, max(n) AS m FROM dirty")
+    harness.equal(seen()[1], [5, 1113], "by a replay")
+    instance.run("verify", "--all")
+    instance.stop()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -208,8 +208,8 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   }
 
   std::map<std::string, std::pair<std::string, int>> options;
-  static const std::vector<std::string> kStreamOptions = {"topic",           "partitions",   "key",          "format", "retention",
-                                                          "json_timestamps", "idle_timeout", "future_limit", "late",   "allowed_lateness"};
+  static const std::vector<std::string> kStreamOptions = {"topic",        "partitions",   "key",  "format",           "retention", "json_timestamps",
+                                                          "idle_timeout", "future_limit", "late", "allowed_lateness", "isolation"};
   static const std::vector<std::string> kTableOptions = {"topic", "version_time", "ttl"};
   const std::vector<std::string>& known = stream ? kStreamOptions : kTableOptions;
   for (size_t i = 0; i < statement.n_options; ++i) {
@@ -329,6 +329,12 @@ Result<BoundStatement> Binder::CreateTable(const PgQuery__CreateStmt& statement)
   }
   if (const auto value = take("future_limit")) {
     KAPPA_ASSIGN_OR_RETURN(result.future_limit_us, Length("future_limit", value->first, 1000, value->second));
+  }
+
+  if (const auto value = take("isolation")) {
+    if (value->first != "read_committed" && value->first != "read_uncommitted")
+      return bad("isolation", *value, "Write 'read_committed', or 'read_uncommitted' to take records of open and aborted transactions too.");
+    result.read_uncommitted = value->first == "read_uncommitted";
   }
 
   const auto late = take("late");
