@@ -13,6 +13,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -226,10 +227,20 @@ class Core final : public Engine {
   void Housekeeping();
   /// By topic and partition: records from there on are to be kept, and not to be compacted.
   struct LogNeeds {
-    std::map<std::string, std::vector<log::Offset>> keep, compact;
-    static log::Offset Below(const std::map<std::string, std::vector<log::Offset>>& offsets, const log::Partition& partition);
+    struct Need {
+      log::Offset from = std::numeric_limits<log::Offset>::max();
+      std::string by;  // what needs them, for people; empty: nothing does
+    };
+    using ByTopic = std::map<std::string, std::vector<Need>>;
+    ByTopic keep, compact;
+    static Need Of(const ByTopic& needs, const log::Partition& partition);
+    static log::Offset Below(const ByTopic& needs, const log::Partition& partition) {
+      return std::min(Of(needs, partition).from, partition.end_offset());
+    }
   };
-  LogNeeds NeedsOfLog();
+  LogNeeds NeedsOfLog();  // epoch thread
+  /// What retention keeps of each partition, and for what; of transactions too.
+  Result<std::function<LogNeeds::Need(const log::Partition&)>> LogHolds();
   /// Takes notice that the last checkpoint which was taken is on disk, if it is.
   void NoteWrittenCheckpoint() {
     if (!checkpoint_running_ && checkpoint_written_.exchange(false)) checkpoint_ends_ = checkpoint_taken_ends_;

@@ -414,10 +414,10 @@ void Core::Housekeeping() {
   }
 }
 
-log::Offset Core::LogNeeds::Below(const std::map<std::string, std::vector<log::Offset>>& offsets, const log::Partition& partition) {
-  if (partition.topic().starts_with("__")) return 0;
-  auto it = offsets.find(partition.topic());
-  if (it == offsets.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return partition.end_offset();
+Core::LogNeeds::Need Core::LogNeeds::Of(const ByTopic& needs, const log::Partition& partition) {
+  if (partition.topic().starts_with("__")) return {0, "the server itself"};
+  auto it = needs.find(partition.topic());
+  if (it == needs.end() || static_cast<size_t>(partition.index()) >= it->second.size()) return {};
   return it->second[static_cast<size_t>(partition.index())];
 }
 
@@ -432,23 +432,42 @@ Core::LogNeeds Core::NeedsOfLog() {
   };
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   for (const auto& [name, stream] : snapshot->streams) {
-    std::vector<log::Offset>& offsets = keep[stream.topic];
-    for (int32_t p = 0; p < stream.partitions; ++p) offsets.push_back(checkpointed(stream.id, p));
+    std::string replay = retries_.empty() ? "" : "a replay that begins again soon";
     for (const auto& [id, runtime] : versions_) {
       if (!runtime->replay) continue;
       for (const flow::ViewInput& input : runtime->inputs) {
-        if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) std::fill(offsets.begin(), offsets.end(), 0);
+        if (input.kind == flow::ViewInput::Kind::kStream && input.id == stream.id) replay = "the replay of " + VersionName(*runtime);
       }
     }
-    if (!retries_.empty()) std::fill(offsets.begin(), offsets.end(), 0);  // replays that begin again soon
-    compact[stream.topic] = offsets;
+    std::vector<LogNeeds::Need>& of_topic = keep[stream.topic];  // which other streams may read too
+    of_topic.resize(std::max(of_topic.size(), static_cast<size_t>(stream.partitions)));
+    for (int32_t p = 0; p < stream.partitions; ++p) {
+      LogNeeds::Need need{checkpointed(stream.id, p), "a restart, until the next checkpoint"};
+      if (!replay.empty()) need = {0, replay};
+      if (need.from < of_topic[static_cast<size_t>(p)].from) of_topic[static_cast<size_t>(p)] = std::move(need);
+    }
+    compact[stream.topic] = of_topic;
   }
   for (const auto& [name, table] : snapshot->tables) {
-    keep[table.topic] = {0};
+    keep[table.topic] = {{0, "table " + name}};
     // What a table holds is the last record of each key, so that compaction takes nothing from it; but its versions are all of them.
-    compact[table.topic] = {table.version_time >= 0 ? 0 : checkpointed(table.id, 0)};
+    compact[table.topic] = {{table.version_time >= 0 ? 0 : checkpointed(table.id, 0), "table " + name}};
   }
   return needs;
+}
+
+Result<std::function<Core::LogNeeds::Need(const log::Partition&)>> Core::LogHolds() {
+  LogNeeds needs;
+  KAPPA_RETURN_IF_ERROR(AtBoundary([&]() -> Status {
+    needs = NeedsOfLog();
+    return {};
+  }));
+  return [keep = std::move(needs.keep)](const log::Partition& partition) {
+    LogNeeds::Need need = LogNeeds::Of(keep, partition);
+    const log::Offset stable = partition.last_stable_offset();
+    if (stable < partition.durable_end() && stable < need.from) need = {stable, "a transaction that is open"};
+    return need;
+  };
 }
 
 void Core::CleanLog() {

@@ -204,7 +204,9 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                     {"durable_end", TypeId::kInt8},
                                     {"stable_end", TypeId::kInt8},
                                     {"bytes", TypeId::kInt8},
-                                    {"segments", TypeId::kInt4}}),
+                                    {"segments", TypeId::kInt4},
+                                    {"needed_from", TypeId::kInt8},
+                                    {"needed_by", TypeId::kText}}),
       Relation("kappa.groups", {{"name", TypeId::kText},
                                 {"state", TypeId::kText},
                                 {"protocol_type", TypeId::kText},
@@ -322,6 +324,8 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
   if (relation == nullptr) { return PgCatalogRows(name, CatalogContext(snapshot, reads.settings)); }
   RowBuilder rows(relation->schema);
   if (name == "kappa.topics" || name == "kappa.partitions") {
+    std::function<LogNeeds::Need(const log::Partition&)> need_of;
+    if (name == "kappa.partitions") { KAPPA_ASSIGN_OR_RETURN(need_of, LogHolds()); }
     for (const auto& topic : log_->ListTopics()) {
       uint64_t bytes = 0;
       for (int32_t p = 0; p < topic->partition_count(); ++p) {
@@ -336,6 +340,9 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
               .Int8(partition.last_stable_offset())
               .Int8(static_cast<int64_t>(partition.size_bytes()))
               .Int4(static_cast<int64_t>(partition.segments().size()));
+          const LogNeeds::Need need = need_of(partition);
+          if (need.by.empty()) rows.Null().Null();
+          else rows.Int8(std::min(need.from, partition.durable_end())).Text(need.by);
         }
       }
       if (name == "kappa.topics") {

@@ -135,6 +135,7 @@ def test_replay_begins_again(scratch):
     connection.rows("DROP MATERIALIZED VIEW dropped")
     equal(replays(), [["again", "t", "t"]], "what is dropped does not begin again")
     equal(connection.rows("SELECT state, failure FROM kappa.versions WHERE view = 'again'"), [["replaying", None]])
+    equal(connection.rows(f"SELECT needed_from, needed_by LIKE '%replay%again%' FROM kappa.partitions WHERE topic = '{TOPIC}'"), [["0", "t"]], "retention is told to wait")
     away.rename(first)
     for create in creates:
         create.join(60)
