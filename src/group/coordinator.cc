@@ -79,6 +79,14 @@ void Coordinator::FinishLoading() {
   for (auto& [name, group] : groups_) {
     for (auto& [id, member] : group.members) Touch(group, member, member.session_timeout_ms);
   }
+  int64_t newest_ms = -1;
+  for (const auto& [name, group] : groups_) {
+    newest_ms = std::max(newest_ms, group.empty_since_ms);
+    for (const auto& [topic, partitions] : group.offsets) {
+      for (const auto& [partition, offset] : partitions) newest_ms = std::max(newest_ms, offset.committed_ms);
+    }
+  }
+  if (newest_ms >= 0) retention_clock_.Remember(newest_ms);
 }
 
 Status Coordinator::Store(Group& group) {

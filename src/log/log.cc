@@ -31,6 +31,8 @@ constexpr std::string_view kFormatWords = "kappa log ";
 constexpr std::string_view kFormat = "kappa log 1\n";
 constexpr std::string_view kProducerIdsFirstLine = "kappa producer ids 1\n";
 constexpr int64_t kProducerIdsBlock = 1000;
+constexpr std::string_view kTrustedTimeFirstLine = "kappa trusted time 1\n";
+constexpr int64_t kTrustedTimeStepMs = 10 * 60 * 1000;  // far less than a leap of the clock
 
 class TopicOnDisk final : public Topic {
  public:
@@ -129,13 +131,12 @@ class LogOnDisk final : public Log {
 
  private:
   std::vector<std::shared_ptr<TopicOnDisk>> Topics() const;
-  int64_t TrustedNowMs() {
-    std::lock_guard lock(retention_mutex_);
-    return retention_clock_.NowMs();
-  }
+  int64_t TrustedNowMs();
   void RunCompaction();
   Status PaceCompaction(uint64_t read, uint64_t written);
   Status CheckFormat();
+  Status ReadTrustedTime();
+  Status WriteTrustedTime(int64_t now_ms);
   Status ReadProducerIds();
   Status WriteProducerIds(int64_t end) const;
   void SkipProducerIds();
@@ -162,6 +163,7 @@ class LogOnDisk final : public Log {
 
   std::mutex retention_mutex_;
   RetentionClock retention_clock_;
+  int64_t trusted_ms_ = -1;  // what the file says of when the wall clock was believed
 
   std::mutex compaction_pass_mutex_;     // one pass at a time; taken before the next one
   mutable std::mutex compaction_mutex_;  // guards what follows
@@ -177,6 +179,7 @@ Status LogOnDisk::Open() {
   KAPPA_ASSIGN_OR_RETURN(lock_, io::FolderLock::Take(folder_));
   KAPPA_RETURN_IF_ERROR(CheckFormat());
   KAPPA_RETURN_IF_ERROR(ReadProducerIds());
+  KAPPA_RETURN_IF_ERROR(ReadTrustedTime());
   const bool clean = io::Exists(CleanMarker());
   if (clean) KAPPA_RETURN_IF_ERROR(io::DurableUnlink(CleanMarker()));
   KAPPA_RETURN_IF_ERROR(io::CreateFolders(Staging()));
@@ -251,19 +254,51 @@ Status LogOnDisk::WriteProducerIds(int64_t end) const {
   return io::WriteFileAtomically(folder_ + "/producer_ids", WithChecksumLine(std::string(kProducerIdsFirstLine) + std::to_string(end) + "\n"));
 }
 
-Status LogOnDisk::ReadProducerIds() {
-  std::string path = folder_ + "/producer_ids";
+/// The number in a text file of one line behind the first; nullopt when the file is missing.
+Result<std::optional<int64_t>> ReadNumber(const std::string& path, std::string_view first_line) {
   auto text = io::ReadWholeFile(path, 4096);
   if (!text.ok()) {
-    producer_ids_lost_ = text.error().Is(sqlstate::kUndefinedFile);
-    return producer_ids_lost_ ? Status() : text.status();
+    if (text.error().Is(sqlstate::kUndefinedFile)) return std::optional<int64_t>();
+    return text.status().error();
   }
   KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(*text, path));
-  if (!body.starts_with(kProducerIdsFirstLine)) return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format");
-  body.remove_prefix(kProducerIdsFirstLine.size());
-  std::from_chars(body.data(), body.data() + body.size(), producer_ids_end_);
-  next_producer_id_ = producer_ids_end_;
+  if (!body.starts_with(first_line)) return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format");
+  body.remove_prefix(first_line.size());
+  int64_t number = 0;
+  std::from_chars(body.data(), body.data() + body.size(), number);
+  return std::optional(number);
+}
+
+Status LogOnDisk::ReadProducerIds() {
+  KAPPA_ASSIGN_OR_RETURN(const std::optional<int64_t> end, ReadNumber(folder_ + "/producer_ids", kProducerIdsFirstLine));
+  producer_ids_lost_ = !end;
+  next_producer_id_ = producer_ids_end_ = end.value_or(0);
   return {};
+}
+
+Status LogOnDisk::WriteTrustedTime(int64_t now_ms) {
+  KAPPA_RETURN_IF_ERROR(
+      io::WriteFileAtomically(folder_ + "/trusted_time", WithChecksumLine(std::string(kTrustedTimeFirstLine) + std::to_string(now_ms) + "\n")));
+  trusted_ms_ = now_ms;
+  return {};
+}
+
+Status LogOnDisk::ReadTrustedTime() {
+  KAPPA_ASSIGN_OR_RETURN(const std::optional<int64_t> time, ReadNumber(folder_ + "/trusted_time", kTrustedTimeFirstLine));
+  if (!time) return WriteTrustedTime(shared_->NowMs());
+  trusted_ms_ = *time;
+  retention_clock_.Remember(*time);
+  return {};
+}
+
+int64_t LogOnDisk::TrustedNowMs() {
+  std::lock_guard lock(retention_mutex_);
+  const int64_t now_ms = retention_clock_.NowMs();
+  // What could not be written is written by a later call. A clock that went back is believed as well, but an older time is the more careful one.
+  if (now_ms - trusted_ms_ >= kTrustedTimeStepMs || (now_ms >= 0 && now_ms < trusted_ms_)) {
+    [[maybe_unused]] Status written = WriteTrustedTime(now_ms);
+  }
+  return now_ms;
 }
 
 Result<int64_t> LogOnDisk::NextProducerId() {

@@ -1,6 +1,7 @@
 // Whether the wall clock can be trusted to delete old records.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "io/clock.h"
@@ -13,6 +14,9 @@ namespace kappa::log {
 class RetentionClock {
  public:
   explicit RetentionClock(io::Clock& clock) : clock_(clock), trusted_us_(AheadMicros()), seen_us_(trusted_us_) {}
+  /// At the start: what the wall clock said when it was believed last, in an earlier process. When it says much more by now, someone set it
+  /// meanwhile, or the machine was off: the one cannot be told from the other.
+  void Remember(int64_t wall_ms) { seen_us_ = trusted_us_ = std::min(trusted_us_, wall_ms * 1000 - clock_.SteadyMicros()); }
   /// Milliseconds since 1970, or -1 while nothing may be deleted by age.
   int64_t NowMs() {
     const int64_t ahead = AheadMicros(), steady = clock_.SteadyMicros();

@@ -227,6 +227,28 @@ TEST_F(RetentionTest, ALeapOfTheWallClockDeletesNothing) {
   EXPECT_EQ(partition_->start_offset(), 100);
 }
 
+TEST_F(RetentionTest, AClockThatIsWrongAtTheStartDeletesNothing) {
+  Start({.retention_ms = 3600 * 1000});
+  Fill(100);
+  clock_.JumpWall(10 * 365 * 24 * kHourMicros);  // while nobody looked
+  for (int start = 0; start < 2; ++start) {
+    Reopen();
+    Apply();
+    EXPECT_EQ(partition_->start_offset(), 0) << start;
+    Fill(1);  // what is appended meanwhile does not make the time more credible
+  }
+  clock_.JumpWall(-10 * 365 * 24 * kHourMicros);
+  Reopen();
+  Apply();
+  EXPECT_EQ(partition_->start_offset(), 0) << "put right before an hour has gone";
+  clock_.JumpWall(10 * 365 * 24 * kHourMicros);
+  Reopen();
+  Apply();
+  clock_.Advance(2 * kHourMicros);  // it stays so
+  Apply();
+  EXPECT_GE(partition_->start_offset(), 100);
+}
+
 TEST_F(RetentionTest, DeleteBeforeIsExactAndGivesWholeSegmentsBack) {
   Start({});
   Fill(100);

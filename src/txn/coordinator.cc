@@ -73,6 +73,9 @@ Status Coordinator::Load(std::string_view key, std::optional<std::string_view> v
 
 void Coordinator::FinishLoading() {
   const int64_t now_us = clock_.SteadyMicros();
+  int64_t newest_ms = -1;
+  for (const auto& [id, transaction] : transactions_) newest_ms = std::max(newest_ms, transaction.updated_ms);
+  if (newest_ms >= 0) retention_clock_.Remember(newest_ms);
   for (auto& [id, transaction] : transactions_) {
     if (transaction.state == TransactionState::kOngoing) {
       transaction.started_us = now_us;
