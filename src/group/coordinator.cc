@@ -81,7 +81,6 @@ void Coordinator::FinishLoading() {
   }
   int64_t newest_ms = -1;
   for (const auto& [name, group] : groups_) {
-    newest_ms = std::max(newest_ms, group.empty_since_ms);
     for (const auto& [topic, partitions] : group.offsets) {
       for (const auto& [partition, offset] : partitions) newest_ms = std::max(newest_ms, offset.committed_ms);
     }

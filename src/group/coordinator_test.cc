@@ -498,6 +498,14 @@ TEST_F(CoordinatorTest, AWallClockThatLeapsExpiresNothing) {
   EXPECT_EQ(Committed(), 5);
 }
 
+TEST_F(CoordinatorTest, AWallClockThatWasSetBeforeTheStartExpiresNothing) {
+  Commit({"g", -1, "", {}}, 5);
+  clock_.JumpWall(365ll * 24 * 3600 * 1'000'000);
+  Start();
+  Advance(options_.expiry_interval_ms);
+  EXPECT_EQ(Committed(), 5);
+}
+
 TEST_F(CoordinatorTest, OffsetsAndGroupsAreDeleted) {
   const auto ids = Stable(1);
   Commit({"g", 1, ids[0], {}}, 5);

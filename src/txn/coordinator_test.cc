@@ -334,6 +334,15 @@ TEST_F(TransactionCoordinatorTest, IdsWithoutTransactionsExpire) {
   EXPECT_EQ(coordinator_->FindTransaction("idle"), nullptr);
 }
 
+TEST_F(TransactionCoordinatorTest, AWallClockThatWasSetBeforeTheStartExpiresNothing) {
+  Init("idle");
+  clock_.JumpWall(365ll * 24 * 3600 * 1'000'000);
+  Crash();
+  clock_.Advance(options_.expiry_interval_ms * 1000);
+  coordinator_->Tick();
+  EXPECT_NE(coordinator_->FindTransaction("idle"), nullptr);
+}
+
 TEST_F(TransactionCoordinatorTest, WhatIsRewrittenIsEnough) {
   const ProducerIdentity producer = Init("id").producer;
   Add("id", producer, "a");
