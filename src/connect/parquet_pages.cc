@@ -186,20 +186,47 @@ template <typename Values> class FlatColumn final : public PageColumn {
       : column_(column), pages_(std::move(pages)), values_(std::move(values)), dictionary_values_(values_) {}
 
   void Read(int64_t rows, format::CellWriter& writer, const Failed& failed) override {
+    writes_codes_ = nullptr;  // of a column that was never finished
     dictionary_kept_ = false;
     values_.BeginColumn();
     for (int64_t row = 0; row < rows;) {
       if (page_rows_ == 0) NextPage(writer.field());
+      if (row == 0) Start(rows, writer);
+      else if (writes_codes_ != nullptr && !(coded_ && dictionary_ == writes_codes_->dictionary())) LayOut(row, rows, writer);
       const auto count = static_cast<int>(std::min<int64_t>({rows - row, page_rows_, kChunkRows}));
       ReadChunk(row, count, writer, failed);
       row += count;
       page_rows_ -= count;
     }
+    writes_codes_ = nullptr;
   }
 
  private:
   using DType = typename Values::Type;
   using T = typename DType::c_type;
+
+  /// A dictionary of more entries says little about the rows of a batch.
+  static constexpr int64_t kKeptEntriesMax = 4096;
+
+  /// Begins the writer's column: of codes where the page has codes that are worth it.
+  void Start(int64_t rows, format::CellWriter& writer) {
+    if (!writer.build()) return writer.Start(rows);
+    const bool worth =
+        coded_ && refused_.empty() && dictionary_->type().width() == 16 && dictionary_->size() > 0 && dictionary_->size() <= kKeptEntriesMax;
+    if (worth) writer.Start(writes_codes_ = std::make_shared<data::Column>(dictionary_, rows));
+    else writer.Start(std::make_shared<data::Column>(writer.field().type, rows, data::Column::Uninitialized{}));
+  }
+
+  /// The first `row` rows were codes; what follows is none of the same dictionary.
+  void LayOut(int64_t row, int64_t rows, format::CellWriter& writer) {
+    const auto codes = std::move(writes_codes_);
+    auto column = std::make_shared<data::Column>(codes->type(), rows, data::Column::Uninitialized{});
+    std::memcpy(column->mutable_data<char>(), codes->data<char>(), static_cast<size_t>(row * codes->type().width()));
+    column->ShareKeepalives(*codes);
+    for (int64_t i = 0; i < row; ++i)
+      if (codes->IsNull(i)) column->SetNull(i);
+    writer.Start(std::move(column));
+  }
 
   /// To the next page of data, over the dictionary's.
   void NextPage(const data::Field& field) {
@@ -311,10 +338,17 @@ template <typename Values> class FlatColumn final : public PageColumn {
 
   void ReadCodes(int count, Rows rows, format::CellWriter& writer, const Failed& failed) {
     if (!writer.build() && refused_.empty()) return;  // the rest of the page is not looked at either
-    if (codes_->DecodeIndices(count, code_.data()) != count) throw parquet::ParquetException("the codes of a page end early");
+    const bool in_place = writes_codes_ != nullptr && rows.list == nullptr;
+    int32_t* const codes = in_place ? writes_codes_->mutable_codes() + rows.first : code_.data();
+    if (codes_->DecodeIndices(count, codes) != count) throw parquet::ParquetException("the codes of a page end early");
     uint32_t highest = 0;
-    for (int i = 0; i < count; ++i) highest = std::max(highest, static_cast<uint32_t>(code_[static_cast<size_t>(i)]));
+    for (int i = 0; i < count; ++i) highest = std::max(highest, static_cast<uint32_t>(codes[i]));
     if (highest >= dictionary_->size()) throw parquet::ParquetException("a code is beyond the dictionary");
+    if (writes_codes_ != nullptr) {
+      if (in_place) return;
+      for (int i = 0; i < count; ++i) writes_codes_->mutable_codes()[rows.at(i)] = codes[i];
+      return;
+    }
     if (!refused_.empty()) {
       for (int i = 0; i < count; ++i) {
         if (const auto entry = refused_.find(code_[static_cast<size_t>(i)]); entry != refused_.end()) failed(rows.at(i), entry->second);
@@ -355,6 +389,7 @@ template <typename Values> class FlatColumn final : public PageColumn {
   data::ColumnPtr dictionary_;
   std::map<int64_t, std::string> refused_;  // entries, with the reason
   bool dictionary_kept_ = false;            // by the column that is being written
+  std::shared_ptr<data::Column> writes_codes_;  // the column that is being written, where it is coded
 
   std::array<T, kChunkRows> scratch_;
   std::array<int16_t, kChunkRows> level_;

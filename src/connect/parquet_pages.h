@@ -12,13 +12,13 @@ class PageReader;
 
 namespace kappa::connect {
 
-/// One column of a row group, from its first row to its last. What is encoded as a dictionary is converted once for each entry, and its
-/// rows are copies of views: an entry that the column refuses refuses the rows that use it. Functions of Arrow that it calls throw
-/// parquet::ParquetException for damaged files.
+/// One column of a row group, from its first row to its last. What is encoded as a dictionary is converted once for each entry; where the
+/// entries are few, columns keep the codes. An entry that the column refuses refuses the rows that use it. Functions of Arrow that it calls
+/// throw parquet::ParquetException for damaged files.
 class PageColumn {
  public:
   virtual ~PageColumn() = default;
-  /// As ReadArray, for the next `rows` rows.
+  /// As ReadArray, for the next `rows` rows, of which there is at least one; starts the writer.
   virtual void Read(int64_t rows, format::CellWriter& writer, const Failed& failed) = 0;
 };
 

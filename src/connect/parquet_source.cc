@@ -103,10 +103,10 @@ class RowGroupDecoder final : public PartDecoder {
       const auto failed = [&](int64_t row, std::string reason) {
         refused.emplace(row, "column \"" + column.field.name + "\": " + std::move(reason));
       };
-      writers_[c].Start(rows);
       if (column.leaf >= 0) {
         pages_[c]->Read(rows, writers_[c], failed);
       } else {
+        writers_[c].Start(rows);
         ReadArray(batch->column(column.array), writers_[c], failed);
       }
     }

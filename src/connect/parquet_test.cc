@@ -53,6 +53,19 @@ data::Schema SchemaOf(const std::vector<std::pair<std::string, std::string>>& co
   return schema;
 }
 
+/// Whether each batch's first column is coded.
+std::vector<bool> CodedBatches(const std::string& path, const data::Schema& schema) {
+  std::vector<bool> out;
+  auto source = OpenFileSource(path, schema, {0}, {}, 1);
+  EXPECT_TRUE(source.ok());
+  for (;;) {
+    auto batch = (*source)->Next(64 << 20);
+    EXPECT_TRUE(batch.ok());
+    if (!batch->has_value()) return out;
+    out.push_back((**batch).rows.columns[0]->is_coded());
+  }
+}
+
 struct Contents {
   std::vector<std::vector<std::string>> columns;
   std::vector<std::string> bad;
@@ -268,6 +281,40 @@ TEST_F(ParquetTest, EveryEncodingAndPageGivesTheSameTexts) {
         EXPECT_THAT(contents.bad, testing::IsEmpty());
         ASSERT_EQ(contents.columns[0], expected) << static_cast<int>(encoding) << " " << threads;
       }
+    }
+  }
+}
+
+TEST_F(ParquetTest, ColumnsKeepTheCodesOfTheirPages) {
+  // Two row groups with dictionaries of their own, the second of texts that become too many for it: then pages hold the texts themselves.
+  arrow::StringBuilder builder;
+  std::vector<std::string> expected;
+  constexpr int kGroupRows = 30'000;
+  for (int i = 0; i < 2 * kGroupRows; ++i) {
+    if (i % 5 == 0) {
+      ASSERT_TRUE(builder.AppendNull().ok());
+      expected.push_back("NULL");
+      continue;
+    }
+    const int values = i < kGroupRows + 12'000 ? 40 : 20'000;
+    expected.push_back((i < kGroupRows ? "a text of the first group " : "of the second ") + std::to_string(i % values));
+    ASSERT_TRUE(builder.Append(expected.back()).ok());
+  }
+  const auto array = *builder.Finish();
+  const auto schema = SchemaOf({{"c", "text"}});
+  for (const auto version : {parquet::ParquetDataPageVersion::V1, parquet::ParquetDataPageVersion::V2}) {
+    for (const auto compression : {arrow::Compression::UNCOMPRESSED, arrow::Compression::SNAPPY, arrow::Compression::ZSTD}) {
+      const auto properties = parquet::WriterProperties::Builder()
+                                  .data_page_version(version)
+                                  ->compression(compression)
+                                  ->data_pagesize(3'000)
+                                  ->write_batch_size(500)
+                                  ->dictionary_pagesize_limit(5'000)
+                                  ->build();
+      const std::string path = WriteArrow(array, true, kGroupRows, properties);
+      for (const size_t target : {size_t{64} << 20, size_t{3'000}}) EXPECT_TRUE(ReadAll(path, schema, {0}, target, 2).columns[0] == expected);
+      // 30,000 rows are three batches of 8,192 rows and a rest; the dictionary ends in the second batch of the second group.
+      EXPECT_THAT(CodedBatches(path, schema), ElementsAre(true, true, true, true, true, false, false, false));
     }
   }
 }

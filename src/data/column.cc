@@ -75,6 +75,38 @@ Column::Column(Type type, int64_t size) : Column(type, size, Uninitialized{}) {
   std::memset(values_.get(), 0, static_cast<size_t>(size) * static_cast<size_t>(type.width()));
 }
 
+Column::Column(ColumnPtr dictionary, int64_t size) : type_(dictionary->type()), size_(size), coded_(std::make_unique<Coded>()) {
+  KAPPA_CHECK(size >= 0 && !dictionary->has_nulls());
+  coded_->codes.resize(static_cast<size_t>(size));
+  ShareKeepalives(*dictionary);
+  coded_->dictionary = std::move(dictionary);
+}
+
+void Column::LayOut() const {
+  std::call_once(coded_->once, [this] {
+    values_.reset(AllocateAligned(static_cast<size_t>(size_) * static_cast<size_t>(type_.width())));
+    if (coded_->dictionary->size() > 0) {
+      WithWidth(type_.width(), [&](auto tag) {
+        using T = decltype(tag);
+        const T* from = coded_->dictionary->data<T>();
+        T* to = reinterpret_cast<T*>(values_.get());
+        for (size_t i = 0; i < coded_->codes.size(); ++i) to[i] = from[coded_->codes[i]];
+      });
+    }
+    ZeroNulls(values_.get(), static_cast<size_t>(type_.width()));
+    coded_->is_laid_out.store(true, std::memory_order_release);
+  });
+}
+
+void Column::ZeroNulls(void* rows, size_t width) const {
+  for (size_t w = 0; w < validity_.size(); ++w) {
+    for (uint64_t zeros = ~validity_[w]; zeros != 0; zeros &= zeros - 1) {
+      const size_t row = w * 64 + static_cast<size_t>(std::countr_zero(zeros));
+      if (row < static_cast<size_t>(size_)) std::memset(static_cast<char*>(rows) + row * width, 0, width);
+    }
+  }
+}
+
 int64_t Column::null_count() const {
   if (!has_nulls()) return 0;
   int64_t valid = 0;
@@ -83,13 +115,18 @@ int64_t Column::null_count() const {
   return size_ - valid;
 }
 
-int64_t Column::memory_bytes() const { return size_ * type_.width() + static_cast<int64_t>(validity_.size() * sizeof(uint64_t)); }
+int64_t Column::memory_bytes() const {
+  int64_t row = type_.width();
+  if (is_coded()) row = static_cast<int64_t>(sizeof(int32_t)) + (coded_->is_laid_out.load(std::memory_order_acquire) ? row : 0);
+  return size_ * row + static_cast<int64_t>(validity_.size() * sizeof(uint64_t));
+}
 
 void Column::SetNull(int64_t row) {
   KAPPA_DCHECK(row >= 0 && row < size_);
   if (validity_.empty()) validity_.assign(WordCount(size_), ~uint64_t{0});
   validity_[static_cast<size_t>(row) >> 6] &= ~(uint64_t{1} << (row & 63));
-  std::memset(values_.get() + row * type_.width(), 0, static_cast<size_t>(type_.width()));
+  if (is_coded()) coded_->codes[static_cast<size_t>(row)] = 0;
+  else std::memset(values_.get() + row * type_.width(), 0, static_cast<size_t>(type_.width()));
 }
 
 void Column::SetValidity(std::vector<uint64_t> words) {
@@ -99,13 +136,8 @@ void Column::SetValidity(std::vector<uint64_t> words) {
     validity_.clear();
     return;
   }
-  size_t width = static_cast<size_t>(type_.width());
-  for (size_t w = 0; w < validity_.size(); ++w) {
-    for (uint64_t zeros = ~validity_[w]; zeros != 0; zeros &= zeros - 1) {
-      size_t row = w * 64 + static_cast<size_t>(std::countr_zero(zeros));
-      if (row < static_cast<size_t>(size_)) std::memset(values_.get() + row * width, 0, width);
-    }
-  }
+  if (is_coded()) ZeroNulls(coded_->codes.data(), sizeof(int32_t));
+  else ZeroNulls(values_.get(), static_cast<size_t>(type_.width()));
 }
 
 void Column::MergeNulls(const Column& other) {
@@ -130,6 +162,10 @@ void Column::Compact() {
   if (!type_.is_variable()) {
     keepalives_.clear();
     return;
+  }
+  if (is_coded()) {
+    LayOut();
+    coded_ = nullptr;
   }
   size_t bytes = 0;
   for (const StringView& view : values<StringView>()) bytes += view.is_inline() ? 0 : view.size();
@@ -193,21 +229,33 @@ ColumnPtr ColumnBuilder::Finish() {
   return column;
 }
 
+namespace {
+
+/// A column of `size` rows, coded when `column` is.
+std::shared_ptr<Column> LikeIt(const Column& column, int64_t size) {
+  if (column.is_coded()) return std::make_shared<Column>(column.dictionary(), size);
+  return std::make_shared<Column>(column.type(), size, Column::Uninitialized{});
+}
+
+}  // namespace
+
 ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
   int64_t count = static_cast<int64_t>(rows.size());
-  auto result = std::make_shared<Column>(column.type(), count, Column::Uninitialized{});
+  auto result = LikeIt(column, count);
   int32_t lowest = 0;
-  WithWidth(column.type().width(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* from = column.data<T>();
-    T* to = result->mutable_data<T>();
-    for (size_t i = 0; i < rows.size(); ++i) lowest = std::min(lowest, rows[i]);
+  for (size_t i = 0; i < rows.size(); ++i) lowest = std::min(lowest, rows[i]);
+  const auto gather = [&]<typename T>(const T* from, T* to) {
     if (lowest >= 0) {
       for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i]];
     } else {
       for (size_t i = 0; i < rows.size(); ++i) to[i] = rows[i] >= 0 ? from[rows[i]] : T{};
     }
-  });
+  };
+  if (column.is_coded()) {
+    gather(column.codes().data(), result->mutable_codes());
+  } else {
+    WithWidth(column.type().width(), [&](auto tag) { gather(column.data<decltype(tag)>(), result->mutable_data<decltype(tag)>()); });
+  }
   if (column.has_nulls() || lowest < 0) {
     std::vector<uint64_t> words(WordCount(count));
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -224,9 +272,13 @@ ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
 ColumnPtr Slice(const ColumnPtr& column, int64_t from, int64_t count) {
   KAPPA_CHECK(from >= 0 && count >= 0 && from + count <= column->size());
   if (from == 0 && count == column->size()) return column;
-  auto result = std::make_shared<Column>(column->type(), count, Column::Uninitialized{});
+  auto result = LikeIt(*column, count);
   int64_t width = column->type().width();
-  if (count > 0) std::memcpy(result->mutable_data<uint8_t>(), column->data<uint8_t>() + from * width, static_cast<size_t>(count * width));
+  if (column->is_coded()) {
+    std::copy_n(column->codes().data() + from, count, result->mutable_codes());
+  } else if (count > 0) {
+    std::memcpy(result->mutable_data<uint8_t>(), column->data<uint8_t>() + from * width, static_cast<size_t>(count * width));
+  }
   if (column->has_nulls()) {
     std::vector<uint64_t> words(WordCount(count));
     CopyBits(column->validity(), from, words, 0, count);
@@ -241,18 +293,21 @@ ColumnPtr Concatenate(std::span<const ColumnPtr> parts) {
   if (parts.size() == 1) return parts[0];
   int64_t rows = 0;
   bool nulls = false;
+  bool coded = parts[0]->is_coded();  // all of one dictionary
   for (const ColumnPtr& part : parts) {
     KAPPA_CHECK(part->type().Same(parts[0]->type()));
     rows += part->size();
     nulls |= part->has_nulls();
+    coded = coded && part->is_coded() && part->dictionary() == parts[0]->dictionary();
   }
-  auto result = std::make_shared<Column>(parts[0]->type(), rows, Column::Uninitialized{});
+  auto result = coded ? LikeIt(*parts[0], rows) : std::make_shared<Column>(parts[0]->type(), rows, Column::Uninitialized{});
   int64_t width = parts[0]->type().width();
   std::vector<uint64_t> words(nulls ? WordCount(rows) : 0);
   int64_t at = 0;
   for (const ColumnPtr& part : parts) {
     if (part->size() == 0) continue;
-    std::memcpy(result->mutable_data<uint8_t>() + at * width, part->data<uint8_t>(), static_cast<size_t>(part->size() * width));
+    if (coded) std::copy_n(part->codes().data(), part->size(), result->mutable_codes() + at);
+    else std::memcpy(result->mutable_data<uint8_t>() + at * width, part->data<uint8_t>(), static_cast<size_t>(part->size() * width));
     if (nulls) CopyBits(part->validity(), 0, words, at, part->size());
     at += part->size();
     // Beyond the limit the strings are copied below, while the parts still hold their memory.

@@ -1,8 +1,10 @@
 // Column: an immutable vector of values of one type. ColumnBuilder makes one.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,16 +27,20 @@ using ColumnPtr = std::shared_ptr<const Column>;
 /// Layout: `values` holds size() physical values (type.h), 64-byte aligned; `validity` holds one bit per row, set when the
 /// row is not NULL, and is empty when no row is NULL. The value under a NULL is zero (an empty view), so that kernels may
 /// compute over it. StringViews point into memory kept alive by `keepalives`.
+/// A coded column has the entries of a dictionary as its rows, and a code for each of them. Whoever knows codes uses those; its values are
+/// laid out like any other's when they are first asked for. docs/decisions/0022.
 class Column {
  public:
   struct Uninitialized {};
   Column(Type type, int64_t size);  // all zero values, no NULLs
   /// For makers that write every value themselves.
   Column(Type type, int64_t size, Uninitialized);
+  /// Coded. No entry is NULL; every code is to be written; under a NULL it is 0.
+  Column(ColumnPtr dictionary, int64_t size);
 
   const Type& type() const { return type_; }
   int64_t size() const { return size_; }
-  template <typename T> const T* data() const { return reinterpret_cast<const T*>(values_.get()); }
+  template <typename T> const T* data() const { return reinterpret_cast<const T*>(laid_out()); }
   template <typename T> std::span<const T> values() const { return {data<T>(), static_cast<size_t>(size_)}; }
   bool has_nulls() const { return !validity_.empty(); }
   bool IsNull(int64_t row) const { return has_nulls() && (validity_[static_cast<size_t>(row) >> 6] >> (row & 63) & 1) == 0; }
@@ -43,11 +49,19 @@ class Column {
   int64_t null_count() const;
   std::string_view bytes(int64_t row) const { return data<StringView>()[row].view(); }
   const std::vector<Keepalive>& keepalives() const { return keepalives_; }
-  /// Bytes held by values and validity (heaps are shared and not counted).
+  bool is_coded() const { return coded_ != nullptr; }
+  /// Of coded columns: what the codes stand for, and the codes.
+  const ColumnPtr& dictionary() const { return coded_->dictionary; }
+  std::span<const int32_t> codes() const { return {coded_->codes.data(), coded_->codes.size()}; }
+  /// Bytes held by values, codes and validity (heaps and dictionaries are shared and not counted).
   int64_t memory_bytes() const;
 
   // For the maker of the column only, before it is shared.
-  template <typename T> T* mutable_data() { return reinterpret_cast<T*>(values_.get()); }
+  template <typename T> T* mutable_data() {
+    KAPPA_DCHECK(!is_coded());
+    return reinterpret_cast<T*>(values_.get());
+  }
+  int32_t* mutable_codes() { return coded_->codes.data(); }
   void SetNull(int64_t row);  // also zeroes the value
   /// Takes over a whole bitmap of ceil(size / 64) words, or an empty one; zeroes the values under NULLs.
   void SetValidity(std::vector<uint64_t> words);
@@ -60,18 +74,30 @@ class Column {
   void ShareKeepalives(const Column& other);
   /// Copies strings longer than 12 bytes into one heap of this column and drops the other keepalives.
   void Compact();
-  void set_type(Type type) {
-    KAPPA_CHECK(type.width() == type_.width());
-    type_ = type;
-  }
 
  private:
   struct FreeDeleter {
     void operator()(uint8_t* p) const;
   };
+  struct Coded {
+    ColumnPtr dictionary;
+    std::vector<int32_t> codes;
+    std::once_flag once;
+    std::atomic<bool> is_laid_out = false;
+  };
+  const uint8_t* laid_out() const {
+    if (coded_ != nullptr && !coded_->is_laid_out.load(std::memory_order_acquire)) [[unlikely]]
+      LayOut();
+    return values_.get();
+  }
+  void LayOut() const;
+  /// Zeroes what lies under the NULLs in rows of `width` bytes.
+  void ZeroNulls(void* rows, size_t width) const;
+
   Type type_;
   int64_t size_;
-  std::unique_ptr<uint8_t[], FreeDeleter> values_;
+  mutable std::unique_ptr<uint8_t[], FreeDeleter> values_;  // none while a coded column's were not asked for
+  std::unique_ptr<Coded> coded_;
   std::vector<uint64_t> validity_;
   std::vector<Keepalive> keepalives_;
 };

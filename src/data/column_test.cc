@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <random>
+#include <thread>
 
 #include "data/batch.h"
 #include "data/value.h"
@@ -101,6 +102,94 @@ TEST(ColumnTest, ValuesUnderNullsAreZero) {
   EXPECT_EQ(copy->data<int64_t>()[129], 0);
   EXPECT_EQ(copy->data<int64_t>()[1], 2);
   EXPECT_EQ(copy->null_count(), 2);
+}
+
+/// The texts as codes of `entries`.
+ColumnPtr MakeCoded(const ColumnPtr& entries, const Texts& texts) {
+  auto column = std::make_shared<Column>(entries, static_cast<int64_t>(texts.size()));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i]) {
+      column->SetNull(static_cast<int64_t>(i));
+      continue;
+    }
+    int32_t code = 0;
+    while (entries->bytes(code) != *texts[i]) ++code;
+    column->mutable_codes()[i] = code;
+  }
+  return column;
+}
+
+TEST(ColumnTest, CodedColumnsStayCodedAndReadAsTheirEntries) {
+  const Texts entries = {"", "short", "a text of more than twelve bytes", "another text of more than twelve bytes"};
+  ColumnPtr dictionary = Make(entries);
+  std::mt19937 random(4);
+  Texts texts;
+  for (int i = 0; i < 300; ++i) texts.push_back(random() % 4 == 0 ? std::nullopt : entries[random() % 4]);
+  const ColumnPtr column = MakeCoded(dictionary, texts);
+  const std::weak_ptr<const Column> weak = dictionary;
+  dictionary = nullptr;
+
+  std::vector<int32_t> rows = {299, -1, 0, 7, 7, -1, 150};
+  Texts gathered;
+  for (const int32_t row : rows) gathered.push_back(row < 0 ? std::nullopt : texts[static_cast<size_t>(row)]);
+  const ColumnPtr some = Gather(*column, rows);
+  const ColumnPtr part = Slice(column, 61, 130);
+  const std::vector<ColumnPtr> both = {part, some};
+  const ColumnPtr all = Concatenate(both);
+  Texts expected(texts.begin() + 61, texts.begin() + 191);
+  expected.insert(expected.end(), gathered.begin(), gathered.end());
+  for (const ColumnPtr& made : {some, part, all}) EXPECT_TRUE(made->is_coded());
+  EXPECT_EQ(column->memory_bytes(), 300 * 4 + 5 * 8);
+  EXPECT_EQ(Read(*all), expected);
+  EXPECT_EQ(Read(*part), Texts(texts.begin() + 61, texts.begin() + 191));
+  EXPECT_EQ(Read(*some), gathered);
+  EXPECT_EQ(Read(*column), texts);
+  EXPECT_EQ(column->memory_bytes(), 300 * (4 + 16) + 5 * 8);
+  EXPECT_FALSE(weak.expired());
+
+  // Of another dictionary, or none: values.
+  const std::vector<ColumnPtr> mixed = {part, Make(texts), MakeCoded(Make(entries), texts)};
+  const ColumnPtr plain = Concatenate(mixed);
+  EXPECT_FALSE(plain->is_coded());
+  expected.assign(texts.begin() + 61, texts.begin() + 191);
+  for (int i = 0; i < 2; ++i) expected.insert(expected.end(), texts.begin(), texts.end());
+  EXPECT_EQ(Read(*plain), expected);
+}
+
+TEST(ColumnTest, CodesAndValuesUnderNullsAreZero) {
+  auto column = std::make_shared<Column>(Make({"a", "b"}), 70);
+  std::fill_n(column->mutable_codes(), 70, 1);
+  auto nulls = std::make_shared<Column>(TypeId::kInt8, 70);
+  nulls->SetNull(0);
+  nulls->SetNull(69);
+  column->SetNull(33);
+  column->MergeNulls(*nulls);
+  for (const int row : {0, 33, 69}) {
+    EXPECT_TRUE(column->IsNull(row));
+    EXPECT_EQ(column->codes()[static_cast<size_t>(row)], 0);
+    EXPECT_EQ(column->bytes(row), "");
+  }
+  EXPECT_EQ(column->null_count(), 3);
+  EXPECT_EQ(column->bytes(1), "b");
+  // NULLs of an empty dictionary.
+  auto none = std::make_shared<Column>(Make({}), 2);
+  none->SetNull(0);
+  none->SetNull(1);
+  EXPECT_EQ(Read(*none), (Texts{std::nullopt, std::nullopt}));
+}
+
+TEST(ColumnTest, ValuesOfACodedColumnAreLaidOutOnceForAllThreads) {
+  Texts texts;
+  for (int i = 0; i < 5000; ++i) texts.push_back(i % 2 == 0 ? "even" : "a text of more than twelve bytes");
+  const ColumnPtr dictionary = Make({"even", "a text of more than twelve bytes"});
+  for (int round = 0; round < 20; ++round) {
+    const ColumnPtr column = MakeCoded(dictionary, texts);
+    std::vector<Texts> read(3);
+    std::vector<std::thread> threads;
+    for (Texts& out : read) threads.emplace_back([&] { out = Read(*column); });
+    for (std::thread& thread : threads) thread.join();
+    for (const Texts& out : read) ASSERT_EQ(out, texts);
+  }
 }
 
 TEST(BatchTest, WeightsFollowRows) {

@@ -107,6 +107,41 @@ TEST(RowKeyTest, RowsThatRepeatHaveTheKeysOfTheirValues) {
   }
 }
 
+TEST(RowKeyTest, KindsOfCodesAreThoseOfTheirValues) {
+  // Of three entries two are the same text: rows of two kinds with one key.
+  constexpr int kRows = 3000;
+  ColumnBuilder entries(TypeId::kText), numbers(TypeId::kInt8);
+  for (const char* text : {"a text of more than twelve bytes", "b", "a text of more than twelve bytes"}) entries.AppendBytes(text);
+  auto codes = std::make_shared<Column>(entries.Finish(), kRows);
+  for (int i = 0; i < kRows; ++i) {
+    codes->mutable_codes()[i] = i % 3;
+    if (i % 11 == 5) codes->SetNull(i);
+    numbers.Append<int64_t>(i / 1000);
+  }
+  ColumnBuilder texts(TypeId::kText);
+  for (int i = 0; i < kRows; ++i) texts.AppendFrom(*codes, i);
+  const ColumnPtr values = texts.Finish(), number = numbers.Finish();
+  for (const bool alone : {true, false}) {
+    const std::vector<ColumnPtr> coded = alone ? std::vector<ColumnPtr>{codes} : std::vector<ColumnPtr>{number, codes};
+    const std::vector<ColumnPtr> plain = alone ? std::vector<ColumnPtr>{values} : std::vector<ColumnPtr>{number, values};
+    const RowKeys keys(coded, kRows), expected(plain, kRows);
+    EXPECT_EQ(keys.kind_count(), alone ? 4u : 12u);
+    for (int i = 0; i < kRows; ++i) {
+      ASSERT_EQ(keys.key(i), expected.key(i)) << i;
+      ASSERT_EQ(keys.hash(i), expected.hash(i)) << i;
+    }
+  }
+}
+
+TEST(RowKeyTest, CodesThatDifferHaveNoKinds) {
+  ColumnBuilder entries(TypeId::kInterval);
+  for (int i = 0; i < 2000; ++i) entries.Append(Interval{i, 0, 0});
+  auto codes = std::make_shared<Column>(entries.Finish(), 4000);
+  for (int i = 0; i < 4000; ++i) codes->mutable_codes()[i] = i / 2;
+  const std::vector<ColumnPtr> columns = {codes};
+  EXPECT_FALSE(RowKeys(columns, 4000).has_kinds());
+}
+
 TEST(RowKeyTest, RowsThatDifferHaveNoKinds) {
   ColumnBuilder builder(TypeId::kInt8);
   for (int64_t i = 0; i < 4000; ++i) builder.Append<int64_t>(i / 2 * 1'000'003);

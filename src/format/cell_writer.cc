@@ -45,8 +45,10 @@ std::string_view WithoutZone(std::string_view text) {
 
 }  // namespace
 
-void CellWriter::Start(int64_t rows) {
-  column_ = std::make_shared<data::Column>(field_.type, build_ ? rows : 1);
+void CellWriter::Start(int64_t rows) { Start(std::make_shared<data::Column>(field_.type, build_ ? rows : 1)); }
+
+void CellWriter::Start(std::shared_ptr<data::Column> column) {
+  column_ = std::move(column);
   heap_.reset();
   borrowed_ = false;
 }

@@ -29,6 +29,8 @@ class CellWriter {
   bool build() const { return build_; }
   /// Begins a column of `rows` rows.
   void Start(int64_t rows);
+  /// Begins a column that the caller made; for writers that build. Its rows are zero only where it made them so.
+  void Start(std::shared_ptr<data::Column> column);
   /// The column, `rows` rows long as started. Keeps `storage` alive when it borrowed from it.
   std::shared_ptr<data::Column> Finish(const data::Keepalive& storage);
 
