@@ -14,6 +14,7 @@
 
 #include "connect/file_parts.h"
 #include "connect/parquet.h"
+#include "connect/parquet_chunk.h"
 #include "connect/parquet_columns.h"
 #include "connect/parquet_pages.h"
 
@@ -41,10 +42,21 @@ struct ParquetPlan {
   double row_bytes = 1;
 };
 
+/// An open file, for one thread.
+struct FileReader {
+  std::shared_ptr<arrow::io::RandomAccessFile> input;
+  std::unique_ptr<parquet::arrow::FileReader> reader;
+};
+
 class RowGroupDecoder final : public PartDecoder {
  public:
-  RowGroupDecoder(std::shared_ptr<ParquetPlan> plan, std::unique_ptr<parquet::arrow::FileReader> reader)
-      : plan_(std::move(plan)), reader_(std::move(reader)), file_(*reader_->parquet_reader()), pages_(plan_->columns.size()) {
+  RowGroupDecoder(std::shared_ptr<ParquetPlan> plan, FileReader file)
+      : plan_(std::move(plan)),
+        input_(std::move(file.input)),
+        reader_(std::move(file.reader)),
+        file_(*reader_->parquet_reader()),
+        chunks_(plan_->columns.size()),
+        pages_(plan_->columns.size()) {
     for (const ParquetPlan::Column& column : plan_->columns) writers_.emplace_back(column.field, column.build);
   }
 
@@ -52,13 +64,12 @@ class RowGroupDecoder final : public PartDecoder {
     const int group = plan_->next_group++;
     if (group >= reader_->num_row_groups()) return false;
     Status status = Guarded([&]() -> Status {
-      auto row_group = file_.RowGroup(group);
-      rows_left_ = row_group->metadata()->num_rows();
+      rows_left_ = file_.metadata()->RowGroup(group)->num_rows();
       for (size_t c = 0; c < pages_.size(); ++c) {
         const ParquetPlan::Column& column = plan_->columns[c];
         if (column.leaf < 0) continue;
         pages_[c] = OpenPageColumn(*file_.metadata()->schema()->Column(column.leaf), *column.type, column.field.type,
-                                   row_group->GetColumnPageReader(column.leaf));
+                                   chunks_[c].Open(*input_, file_, group, column.leaf));
       }
       arrays_ = nullptr;
       rest_ = nullptr;
@@ -162,16 +173,19 @@ class RowGroupDecoder final : public PartDecoder {
   }
 
   const std::shared_ptr<ParquetPlan> plan_;
+  const std::shared_ptr<arrow::io::RandomAccessFile> input_;
   const std::unique_ptr<parquet::arrow::FileReader> reader_;
   parquet::ParquetFileReader& file_;
   std::vector<format::CellWriter> writers_;  // one per declared column
   int64_t rows_left_ = 0;                    // of the row group
+  // One per declared column.
+  std::vector<ChunkReader> chunks_;
   std::vector<std::unique_ptr<PageColumn>> pages_;
   std::unique_ptr<arrow::RecordBatchReader> arrays_;
   std::shared_ptr<arrow::RecordBatch> rest_;  // of Arrow's last batch
 };
 
-Result<std::unique_ptr<parquet::arrow::FileReader>> OpenReader(const std::string& path, std::shared_ptr<parquet::FileMetaData> metadata) {
+Result<FileReader> OpenReader(const std::string& path, std::shared_ptr<parquet::FileMetaData> metadata) {
   auto file = arrow::io::ReadableFile::Open(path);
   if (!file.ok()) return ArrowError(file.status(), path);
   parquet::ArrowReaderProperties properties;
@@ -183,7 +197,7 @@ Result<std::unique_ptr<parquet::arrow::FileReader>> OpenReader(const std::string
   if (!opened.ok()) return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is not a Parquet file: " + opened.message());
   auto reader = builder.properties(properties)->Build();
   if (!reader.ok()) return ArrowError(reader.status(), path);
-  return std::move(*reader);
+  return FileReader{std::move(*file), std::move(*reader)};
 }
 
 /// Decides which columns are read and how each declared column is made.
@@ -250,11 +264,11 @@ Result<std::shared_ptr<ParquetPlan>> MakePlan(const std::string& path, const dat
 Result<std::unique_ptr<FileSource>> OpenParquetSource(const std::string& path, const data::Schema& schema, std::vector<int> columns, int threads) {
   auto initialized = arrow::compute::Initialize();
   if (!initialized.ok()) return ArrowError(initialized, path);
-  KAPPA_ASSIGN_OR_RETURN(auto reader, OpenReader(path, nullptr));
-  const auto metadata = reader->parquet_reader()->metadata();
-  KAPPA_ASSIGN_OR_RETURN(const auto plan, MakePlan(path, schema, std::move(columns), *reader));
+  KAPPA_ASSIGN_OR_RETURN(auto file, OpenReader(path, nullptr));
+  const auto metadata = file.reader->parquet_reader()->metadata();
+  KAPPA_ASSIGN_OR_RETURN(const auto plan, MakePlan(path, schema, std::move(columns), *file.reader));
   std::vector<std::unique_ptr<PartDecoder>> decoders;
-  decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(reader)));
+  decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(file)));
   for (int i = 1; i < std::min(threads, metadata->num_row_groups()); ++i) {
     KAPPA_ASSIGN_OR_RETURN(auto another, OpenReader(path, metadata));
     decoders.push_back(std::make_unique<RowGroupDecoder>(plan, std::move(another)));
