@@ -52,6 +52,23 @@ inline bool DecodeSmallNumeric(std::string_view bytes, int128_t& coefficient, in
   return true;
 }
 
+/// A small value of 64 bits, which most are, read from its view as two words.
+class NarrowNumeric {
+ public:
+  explicit NarrowNumeric(const StringView& view) {
+    std::memcpy(&low_, &view, sizeof low_);
+    std::memcpy(&high_, reinterpret_cast<const char*>(&view) + sizeof low_, sizeof high_);
+  }
+  /// Whether it is one, of this scale.
+  bool IsOf(int scale) const { return (low_ & 0xffffffffffff) == (kBytes | static_cast<uint64_t>(scale) << 32); }
+  int64_t coefficient() const { return static_cast<int64_t>(low_ >> 48 | high_ << 16); }
+
+ private:
+  static constexpr uint64_t kBytes = 10;
+  uint64_t low_;  // size, head and the first two bytes of the coefficient
+  uint64_t high_;
+};
+
 /// The bytes of a small value on the stack.
 struct SmallNumericBytes {
   char bytes[18];

@@ -1,8 +1,10 @@
 // min and max: one value a group while nothing is ever deleted, else all values with their counts.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "data/compare.h"
+#include "data/numeric_bytes.h"
 #include "data/row_key.h"
 #include "ops/aggregate/value_counts.h"
 #include "ops/value_bytes.h"
@@ -79,7 +81,8 @@ class VariableExtremum final : public Accumulator {
     const auto* numerics = type_.id == data::TypeId::kNumeric ? arguments[0]->data<data::StringView>() : nullptr;
     for (int32_t row : in.rows) {
       auto& state = At<State>(in.payloads[row]);
-      if (numerics != nullptr && IsPlainlyWorse(numerics[row].view(), state)) continue;
+      if (numerics != nullptr && TakeLike(numerics[row], state)) [[likely]]
+        continue;
       const std::string_view value = ValueBytes(*arguments[0], row);
       if (state.size != 0 && !Better(type_, max_, value, Get(state))) continue;
       Drop(in.payloads[row]);
@@ -136,14 +139,17 @@ class VariableExtremum final : public Accumulator {
     std::memcpy(&blob, state.bytes, sizeof blob);
     return blob;
   }
-  /// Of two numerics of 64 bits with the same scale, which most are: no better than the state.
-  bool IsPlainlyWorse(std::string_view value, const State& state) const {
-    constexpr size_t kBytes = 10;
-    if (value.size() != kBytes || state.size != kBytes + 1 || std::memcmp(value.data(), state.bytes, 2) != 0) return false;
-    int64_t a, b;
-    std::memcpy(&a, value.data() + 2, sizeof a);
-    std::memcpy(&b, state.bytes + 2, sizeof b);
-    return max_ ? a <= b : a >= b;
+  /// Takes a numeric of 64 bits if it is better than one of the same scale, as most are; false when they are none.
+  bool TakeLike(const data::StringView& view, State& state) const {
+    const data::NarrowNumeric value(view);
+    uint16_t scale;
+    int64_t current;
+    std::memcpy(&scale, state.bytes, sizeof scale);
+    std::memcpy(&current, state.bytes + sizeof scale, sizeof current);
+    if (state.size != sizeof scale + sizeof current + 1 || !value.IsOf(scale)) return false;
+    const int64_t best = max_ ? std::max(current, value.coefficient()) : std::min(current, value.coefficient());
+    if (best != current) std::memcpy(state.bytes + sizeof scale, &best, sizeof best);
+    return true;
   }
   std::string_view Get(const State& state) {
     if (state.size <= sizeof state.bytes + 1) return {state.bytes, state.size - 1};

@@ -87,8 +87,11 @@ class NumericSum final : public Accumulator {
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
     const auto* values = arguments[0]->data<data::StringView>();
+    const bool inserts = in.weights == nullptr && !counted_;
     for (int32_t row : in.rows) {
       auto& state = At<SumState>(in.payloads[row]);
+      if (inserts && AddLike(state, values[row])) [[likely]]
+        continue;
       int128_t coefficient;
       int scale;
       if (!data::DecodeSmallNumeric(values[row], coefficient, scale) || !AddFast(state, coefficient, scale, in.weight(row))) [[unlikely]] {
@@ -144,6 +147,17 @@ class NumericSum final : public Accumulator {
 
  private:
   int64_t* Counts(const SumState& state) const { return reinterpret_cast<int64_t*>(const_cast<SumState*>(&state) + 1); }
+
+  /// Adds a value of 64 bits whose scale is the sum's, as most have; false when it is none.
+  bool AddLike(SumState& state, const data::StringView& view) const {
+    const data::NarrowNumeric value(view);
+    if (!value.IsOf(static_cast<int>(state.scale)) || (fixed_scale_ >= 0 && static_cast<int>(state.scale) != fixed_scale_)) return false;
+    int128_t sum;
+    if (__builtin_add_overflow(Load(state), static_cast<int128_t>(value.coefficient()), &sum)) return false;
+    Store(state, sum);
+    ++state.count;
+    return true;
+  }
 
   bool AddFast(SumState& state, int128_t coefficient, int scale, int64_t weight) {
     if (fixed_scale_ >= 0) {
