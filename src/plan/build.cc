@@ -499,6 +499,23 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
   return copy;
 }
 
+bool HasTwoStages(const Aggregate& node) {
+  return node.inputs[0]->append_only && std::all_of(node.aggregates.begin(), node.aggregates.end(), [](const expr::AggregateCall& call) {
+           switch (call.kind) {
+             case expr::AggregateKind::kCountStar:
+             case expr::AggregateKind::kCount:
+             case expr::AggregateKind::kSum:
+             case expr::AggregateKind::kAvg:
+             case expr::AggregateKind::kMin:
+             case expr::AggregateKind::kMax:
+             case expr::AggregateKind::kAnyValue:
+             case expr::AggregateKind::kBoolAnd:
+             case expr::AggregateKind::kBoolOr: return !call.distinct;
+             default: return false;
+           }
+         });
+}
+
 NodePtr WithOneFlush(const NodePtr& node) {
   std::vector<NodePtr> inputs;
   for (const NodePtr& input : node->inputs) inputs.push_back(WithOneFlush(input));

@@ -53,6 +53,8 @@ NodePtr MakeTableFunction(std::string name, std::vector<expr::ExprPtr> arguments
 
 /// The same node over other inputs (of the same schemas).
 NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs);
+/// Whether rows can be added up where they lie, before what came of them is merged at their group (docs/decisions/0021).
+bool HasTwoStages(const Aggregate& node);
 /// The plan for a run with one flush: what collects until then never takes back what it gave.
 NodePtr WithOneFlush(const NodePtr& node);
 /// The plan in which joins of a small table with rows that never go have the table in every shard: where `input_rows` knows of at most `rows_max`

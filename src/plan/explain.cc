@@ -330,14 +330,17 @@ std::vector<NodePtr> SubqueryPlans(const Node& node) {
   return plans;
 }
 
-void AppendText(const Node& node, int depth, std::string& out) {
+bool HasTwoStages(const Node& node) { return node.kind == NodeKind::kAggregate && plan::HasTwoStages(static_cast<const Aggregate&>(node)); }
+
+/// `with_stages`: also how it is computed, which is no part of what it computes.
+void AppendText(const Node& node, int depth, bool with_stages, std::string& out) {
   const std::string indent(static_cast<size_t>(depth) * 2, ' ');
-  out += indent + TextOf(node) + "\n";
+  out += indent + TextOf(node) + (with_stages && HasTwoStages(node) ? " in two stages\n" : "\n");
   for (const NodePtr& plan : SubqueryPlans(node)) {
     out += indent + "  Subquery\n";
-    AppendText(*plan, depth + 2, out);
+    AppendText(*plan, depth + 2, with_stages, out);
   }
-  for (const NodePtr& input : node.inputs) AppendText(*input, depth + 1, out);
+  for (const NodePtr& input : node.inputs) AppendText(*input, depth + 1, with_stages, out);
 }
 
 void AppendJsonString(const std::string& text, std::string& out) {
@@ -368,6 +371,7 @@ void AppendJson(const Node& node, std::string& out) {
     out += "}";
   }
   out += std::string("],\"append_only\":") + (node.append_only ? "true" : "false");
+  if (node.kind == NodeKind::kAggregate) out += std::string(",\"two_stages\":") + (HasTwoStages(node) ? "true" : "false");
   if (const std::vector<NodePtr> plans = SubqueryPlans(node); !plans.empty()) {
     out += ",\"subqueries\":[";
     for (size_t i = 0; i < plans.size(); ++i) {
@@ -388,7 +392,7 @@ void AppendJson(const Node& node, std::string& out) {
 
 std::string Explain(const Node& root) {
   std::string text;
-  AppendText(root, 0, text);
+  AppendText(root, 0, /*with_stages=*/true, text);
   return text;
 }
 
@@ -400,7 +404,8 @@ std::string ExplainJson(const Node& root) {
 
 uint64_t PlanHash(const Node& root) {
   // Names and types of the output are part of what a version is, so the root's schema is hashed as well.
-  std::string text = Explain(root);
+  std::string text;
+  AppendText(root, 0, /*with_stages=*/false, text);
   for (const data::Field& field : root.schema.fields) text += field.name + " " + field.type.ToString() + "\n";
   return Hash64(text);
 }

@@ -1,6 +1,7 @@
 // EXPLAIN's text and JSON, plan hashes, and the append-only proofs of the makers.
 #include <gtest/gtest.h>
 
+#include "base/hash.h"
 #include "plan/build.h"
 
 namespace kappa::plan {
@@ -25,6 +26,15 @@ TEST(ExplainTest, JsonEscapes) {
   EXPECT_EQ(
       ExplainJson(*Stream()),
       R"json({"operator":"Scan","text":"Scan stream s [a \"b\", n]","columns":[{"name":"a \"b\"","type":"text"},{"name":"n","type":"bigint"}],"append_only":true,"inputs":[]})json");
+}
+
+TEST(ExplainTest, StagesAreShownAndNoPartOfTheHash) {
+  const NodePtr distinct = MakeAggregate(Stream(), {Column(1)}, {}, {"n"}, -1, 0);
+  EXPECT_EQ(Explain(*distinct), "Distinct by n in two stages\n  Scan stream s [a \"b\", n]\n");
+  EXPECT_NE(ExplainJson(*distinct).find("\"two_stages\":true"), std::string::npos);
+  EXPECT_EQ(PlanHash(*distinct), Hash64("Distinct by n\n  Scan stream s [a \"b\", n]\nn bigint\n"));
+  const NodePtr table = MakeScan(RelationKind::kTable, 2, "t", kSchema, {0, 1});
+  EXPECT_NE(ExplainJson(*MakeAggregate(table, {Column(1)}, {}, {"n"}, -1, 0)).find("\"two_stages\":false"), std::string::npos);
 }
 
 TEST(ExplainTest, LongValuesDifferInTheirHash) {

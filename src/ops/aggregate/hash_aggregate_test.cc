@@ -219,6 +219,21 @@ TEST(HashAggregate, EqualsRecomputationGlobal) {
 }
 TEST(HashAggregate, EqualsRecomputationSeveralKeys) { RunModel(9, false, {"k", "i", "b"}); }
 
+/// What EXPLAIN says of a call is what its accumulator can do.
+TEST(HashAggregate, PlansKnowWhichCallsAreCombined) {
+  std::vector<expr::AggregateCall> calls = AllCalls();
+  for (const AggregateKind kind : {AggregateKind::kBitOr, AggregateKind::kStddevPop, AggregateKind::kArrayAgg, AggregateKind::kAnyValue})
+    calls.push_back(Call(kind, "i", kind == AggregateKind::kStddevPop ? TypeId::kNumeric : TypeId::kInt4));
+  for (const bool append_only : {true, false}) {
+    for (size_t i = 0; i <= calls.size(); ++i) {
+      const auto plan = Plan(append_only, {"k"}, i == calls.size() ? std::vector<expr::AggregateCall>() : std::vector{calls[i]});
+      auto combiner = GroupCombiner::Make(*plan, {});
+      ASSERT_TRUE(combiner.ok());
+      EXPECT_EQ(plan::HasTwoStages(*plan), *combiner != nullptr) << "call " << i << " append only " << append_only;
+    }
+  }
+}
+
 /// A row whose values fit into the payload of their group.
 TestRow PlainRow(std::mt19937_64& random) {
   TestRow row = RandomRow(random);

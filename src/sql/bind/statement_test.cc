@@ -205,7 +205,7 @@ TEST_F(StatementTest, SessionStatements) {
   EXPECT_EQ(explain.version, 2);
   EXPECT_EQ(Bound<ExplainStatement>("explain (analyze) materialized view totals").version, 1);
   EXPECT_EQ(plan::Explain(*explain.plan),
-            "Aggregate by author: count(*), sum(added), max(authored_at)\n  Scan stream commits [author, added, authored_at]\n");
+            "Aggregate by author: count(*), sum(added), max(authored_at) in two stages\n  Scan stream commits [author, added, authored_at]\n");
   EXPECT_EQ(ErrorOf("explain materialized view repos"), "42809 @27 \"repos\" is not a materialized view");
 }
 
