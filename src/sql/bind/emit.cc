@@ -5,6 +5,7 @@
 #include "expr/row.h"
 #include "sql/bind/nodes.h"
 #include "sql/bind/window_columns.h"
+#include "sql/optimize/conjuncts.h"
 
 namespace kappa::sql {
 namespace {
@@ -27,26 +28,64 @@ bool ClosesAtOnce(const ColumnOrigin& origin) {
                                  static_cast<const plan::Window&>(*origin.node).shape != plan::Window::Shape::kCumulate);
 }
 
-/// True when all rows of one value of a column come at once: a window's bound, or a key of a GROUP BY that is one.
-bool IsWindowKey(const plan::Node& node, int column) {
+/// The window's bound that a column is, also by way of ranks and keys of a GROUP BY; nothing when it is none.
+ColumnOrigin TraceBound(const plan::Node& node, int column) {
   switch (node.kind) {
-    case NodeKind::kFilter: return IsWindowKey(*node.inputs[0], column);
+    case NodeKind::kFilter: return TraceBound(*node.inputs[0], column);
     case NodeKind::kOver:
-    case NodeKind::kTopN: return column < node.inputs[0]->schema.size() && IsWindowKey(*node.inputs[0], column);
+    case NodeKind::kTopN: return column < node.inputs[0]->schema.size() ? TraceBound(*node.inputs[0], column) : ColumnOrigin{};
     case NodeKind::kProject: {
       const expr::ColumnRef* reference = AsColumn(static_cast<const plan::Project&>(node).expressions[static_cast<size_t>(column)]);
-      return reference != nullptr && IsWindowKey(*node.inputs[0], reference->index());
+      return reference != nullptr ? TraceBound(*node.inputs[0], reference->index()) : ColumnOrigin{};
     }
     case NodeKind::kAggregate: {
       const auto& keys = static_cast<const plan::Aggregate&>(node).keys;
       const expr::ColumnRef* key = column < static_cast<int>(keys.size()) ? AsColumn(keys[static_cast<size_t>(column)]) : nullptr;
-      if (key == nullptr) return false;
-      return ClosesAtOnce(TraceColumn(*node.inputs[0], key->index()));
+      return key != nullptr ? TraceColumn(*node.inputs[0], key->index()) : ColumnOrigin{};
     }
     case NodeKind::kWindow:
-    case NodeKind::kSession: return ClosesAtOnce(TraceColumn(node, column));
-    default: return false;
+    case NodeKind::kSession: return TraceColumn(node, column);
+    default: return {};
   }
+}
+
+/// True when all rows of one value of a column come at once: a window's bound, or a key of a GROUP BY that is one.
+bool IsWindowKey(const plan::Node& node, int column) { return ClosesAtOnce(TraceBound(node, column)); }
+
+/// The same for the rows of a join, of which those of the left side all come.
+ColumnOrigin TraceBoundOfRows(const plan::Node& node, int column) {
+  if (node.kind != NodeKind::kJoin) return TraceBound(node, column);
+  const plan::JoinType type = static_cast<const plan::Join&>(node).type;
+  const bool left = type != plan::JoinType::kRight && type != plan::JoinType::kFull && column < node.inputs[0]->schema.size();
+  return left ? TraceBoundOfRows(*node.inputs[0], column) : ColumnOrigin{};
+}
+
+/// The stream under a window.
+uint32_t StreamUnder(const plan::Node& node) {
+  return node.kind == NodeKind::kScan ? static_cast<const plan::Scan&>(node).relation_id : StreamUnder(*node.inputs[0]);
+}
+
+/// True when windows of both that have equal bounds close at the same time.
+bool CloseTogether(const ColumnOrigin& a, const ColumnOrigin& b) {
+  if (a.node == nullptr || b.node == nullptr || !IsWindow(*a.node) || a.node->kind != b.node->kind) return false;
+  if (StreamUnder(*a.node) != StreamUnder(*b.node)) return false;
+  if (IsWindowEnd(a) && IsWindowEnd(b)) return true;
+  return IsWindowStart(a) && IsWindowStart(b) && ClosesAtOnce(a) && ClosesAtOnce(b) &&
+         static_cast<const plan::Window&>(*a.node).size_us == static_cast<const plan::Window&>(*b.node).size_us;
+}
+
+/// True when only rows of windows that close together meet: a row without a partner will never have one.
+bool JoinsWindows(const plan::Join& join) {
+  std::vector<ExprPtr> conjuncts;
+  if (join.residual) SplitConjuncts(join.residual, conjuncts);
+  const int width = join.inputs[0]->schema.size();
+  return std::any_of(conjuncts.begin(), conjuncts.end(), [&](const ExprPtr& conjunct) {
+    if (conjunct->call_name() != "=") return false;
+    const expr::ColumnRef *a = AsColumn(conjunct->children()[0]), *b = AsColumn(conjunct->children()[1]);
+    if (a == nullptr || b == nullptr || (a->index() < width) == (b->index() < width)) return false;
+    const int left = std::min(a->index(), b->index()), right = std::max(a->index(), b->index()) - width;
+    return CloseTogether(TraceBoundOfRows(*join.inputs[0], left), TraceBoundOfRows(*join.inputs[1], right));
+  });
 }
 
 /// The column of a node that is the end of its window; -1 when it has none.
@@ -191,11 +230,13 @@ Result<NodePtr> Binder::CloseWindows(const NodePtr& plan, const std::vector<Expr
     return plan::WithInputs(plan, {std::move(input)});
   }
   if (plan->kind == NodeKind::kJoin) {
-    const plan::JoinType type = static_cast<const plan::Join&>(*plan).type;
-    if (type != plan::JoinType::kInner && type != plan::JoinType::kCross)
-      return CloseRefused("Windows are joined by an inner join: an outer join would take rows back.");
+    const auto& join = static_cast<const plan::Join&>(*plan);
     KAPPA_ASSIGN_OR_RETURN(NodePtr left, CloseWindows(plan->inputs[0]));
     KAPPA_ASSIGN_OR_RETURN(NodePtr right, CloseWindows(plan->inputs[1]));
+    if (join.type != plan::JoinType::kInner && join.type != plan::JoinType::kCross && !JoinsWindows(join))
+      return CloseRefused(
+          "An outer join would take rows back: both sides must be windows over one stream, with equal window_end (or window_start, of windows of one "
+          "size).");
     return plan::WithInputs(plan, {std::move(left), std::move(right)});
   }
   if (plan->kind == NodeKind::kUnion) {
@@ -207,6 +248,11 @@ Result<NodePtr> Binder::CloseWindows(const NodePtr& plan, const std::vector<Expr
     return plan::WithInputs(plan, std::move(inputs));
   }
   if (plan->kind != NodeKind::kAggregate) return CloseRefused("It has no window.");
+  if (static_cast<const plan::Aggregate&>(*plan).aggregates.empty() && plan->inputs[0]->kind == NodeKind::kUnion) {
+    // UNION: a row is given when the first window that has it closes, and never taken back.
+    KAPPA_ASSIGN_OR_RETURN(NodePtr input, CloseWindows(plan->inputs[0]));
+    return plan::WithInputs(plan, {std::move(input)});
+  }
   uint32_t stream = 0;
   return CloseAggregate(plan, &stream);
 }

@@ -1,4 +1,4 @@
-// Predicates as lists of conditions that all must hold. Internal to sql/optimize.
+// Predicates as lists of conditions that all must hold. Internal to sql/optimize and sql/bind.
 #pragma once
 
 #include <vector>
