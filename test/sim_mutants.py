@@ -52,7 +52,7 @@ def caught_at(simulate, rule, seeds):
 def main():
     parser = argparse.ArgumentParser(description="Takes rules out of the program; the simulation must notice each.")
     parser.add_argument("--simulate", required=True)
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=1000, help="to try for each rule, until one betrays it")
     parser.add_argument("rules", nargs="*", default=RULES)
     arguments = parser.parse_args()
     passed = []
