@@ -250,8 +250,9 @@ Status LogOnDisk::CheckFormat() {
   return io::WriteFileAtomically(path, kFormat);
 }
 
-Status LogOnDisk::WriteProducerIds(int64_t end) const {
-  return io::WriteFileAtomically(folder_ + "/producer_ids", WithChecksumLine(std::string(kProducerIdsFirstLine) + std::to_string(end) + "\n"));
+/// A text file of one line with the number behind the first.
+Status WriteNumber(const std::string& path, std::string_view first_line, int64_t number) {
+  return io::WriteFileAtomically(path, WithChecksumLine(std::string(first_line) + std::to_string(number) + "\n"));
 }
 
 /// The number in a text file of one line behind the first; nullopt when the file is missing.
@@ -269,6 +270,8 @@ Result<std::optional<int64_t>> ReadNumber(const std::string& path, std::string_v
   return std::optional(number);
 }
 
+Status LogOnDisk::WriteProducerIds(int64_t end) const { return WriteNumber(folder_ + "/producer_ids", kProducerIdsFirstLine, end); }
+
 Status LogOnDisk::ReadProducerIds() {
   KAPPA_ASSIGN_OR_RETURN(const std::optional<int64_t> end, ReadNumber(folder_ + "/producer_ids", kProducerIdsFirstLine));
   producer_ids_lost_ = !end;
@@ -277,8 +280,7 @@ Status LogOnDisk::ReadProducerIds() {
 }
 
 Status LogOnDisk::WriteTrustedTime(int64_t now_ms) {
-  KAPPA_RETURN_IF_ERROR(
-      io::WriteFileAtomically(folder_ + "/trusted_time", WithChecksumLine(std::string(kTrustedTimeFirstLine) + std::to_string(now_ms) + "\n")));
+  KAPPA_RETURN_IF_ERROR(WriteNumber(folder_ + "/trusted_time", kTrustedTimeFirstLine, now_ms));
   trusted_ms_ = now_ms;
   return {};
 }
