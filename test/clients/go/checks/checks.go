@@ -1,9 +1,10 @@
-// Package checks is what the programs beside it share: a check of an error, and a bounded wait for a condition of the broker.
+// Package checks is what the programs beside it share: a check of an error, a bounded wait for a condition of the broker, and the values that consumers read.
 package checks
 
 import (
 	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -22,4 +23,33 @@ func Eventually(condition func() bool, what string) {
 			Check(fmt.Errorf("never"), what)
 		}
 	}
+}
+
+// Values are those that a consumer read. Its zero value is ready to use, by several goroutines.
+type Values struct {
+	mutex sync.Mutex
+	read  map[string]bool
+}
+
+// Add enters a value.
+func (v *Values) Add(value []byte) {
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
+	if v.read == nil {
+		v.read = map[string]bool{}
+	}
+	v.read[string(value)] = true
+}
+
+// Distinct counts the values that at least one of the consumers read.
+func Distinct(consumers ...*Values) int {
+	all := map[string]bool{}
+	for _, v := range consumers {
+		v.mutex.Lock()
+		for value := range v.read {
+			all[value] = true
+		}
+		v.mutex.Unlock()
+	}
+	return len(all)
 }

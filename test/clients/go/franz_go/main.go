@@ -22,13 +22,13 @@ type member struct {
 	client   *kgo.Client
 	mutex    sync.Mutex
 	owned    map[int32]bool
-	values   map[string]int
+	values   checks.Values
 	stop     context.CancelFunc
 	finished chan struct{}
 }
 
 func join(group string, balancer kgo.GroupBalancer) *member {
-	m := &member{owned: map[int32]bool{}, values: map[string]int{}, finished: make(chan struct{})}
+	m := &member{owned: map[int32]bool{}, finished: make(chan struct{})}
 	change := func(add bool) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, topics map[string][]int32) {
 			m.mutex.Lock()
@@ -55,11 +55,7 @@ func join(group string, balancer kgo.GroupBalancer) *member {
 		defer close(m.finished)
 		for ctx.Err() == nil {
 			fetches := client.PollFetches(ctx)
-			fetches.EachRecord(func(r *kgo.Record) {
-				m.mutex.Lock()
-				m.values[string(r.Value)]++
-				m.mutex.Unlock()
-			})
+			fetches.EachRecord(func(r *kgo.Record) { m.values.Add(r.Value) })
 			if ctx.Err() == nil && !fetches.Empty() {
 				_ = client.CommitUncommittedOffsets(ctx) // fails in the middle of a rebalance: whoever has the partition then reads again
 			}
@@ -74,18 +70,6 @@ func (m *member) leave() {
 	m.stop()
 	<-m.finished
 	m.client.Close()
-}
-
-func seen(members ...*member) int {
-	all := map[string]bool{}
-	for _, m := range members {
-		m.mutex.Lock()
-		for value := range m.values {
-			all[value] = true
-		}
-		m.mutex.Unlock()
-	}
-	return len(all)
 }
 
 func main() {
@@ -121,11 +105,11 @@ func main() {
 		checks.Eventually(func() bool { return a.count() == 4 }, "one member has all partitions")
 		b := join(group, balancer())
 		checks.Eventually(func() bool { return a.count() == 2 && b.count() == 2 }, "two members share")
-		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read")
+		checks.Eventually(func() bool { return checks.Distinct(&a.values, &b.values) == sent }, "all records are read")
 		a.leave()
 		checks.Eventually(func() bool { return b.count() == 4 }, "the one that stays takes over")
 		send(kgo.NoCompression(), 40)
-		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read after one left")
+		checks.Eventually(func() bool { return checks.Distinct(&a.values, &b.values) == sent }, "all records are read after one left")
 		b.leave()
 		fetch := kmsg.NewOffsetFetchRequest()
 		fetch.Group = group
@@ -146,7 +130,7 @@ func main() {
 		c := join(group, balancer())
 		checks.Eventually(func() bool { return c.count() == 4 }, "a member comes back")
 		send(kgo.NoCompression(), 8)
-		checks.Eventually(func() bool { return seen(c) == 8 }, "reading goes on at what was committed")
+		checks.Eventually(func() bool { return checks.Distinct(&c.values) == 8 }, "reading goes on at what was committed")
 		c.leave()
 		fmt.Printf("ok  franz-go: %s group, rebalance, commit and resume\n", name)
 	}

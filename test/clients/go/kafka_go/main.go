@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
-	"sync"
 	"time"
 
 	"kappa/test/clients/checks"
@@ -24,13 +23,12 @@ var client = &kafka.Client{Addr: kafka.TCP(broker), Timeout: 20 * time.Second}
 
 type member struct {
 	reader   *kafka.Reader
-	mutex    sync.Mutex
-	values   map[string]int
+	values   checks.Values
 	finished chan struct{}
 }
 
 func join(group string, balancer kafka.GroupBalancer) *member {
-	m := &member{values: map[string]int{}, finished: make(chan struct{})}
+	m := &member{finished: make(chan struct{})}
 	m.reader = kafka.NewReader(kafka.ReaderConfig{Brokers: []string{broker}, GroupID: group, Topic: run, GroupBalancers: []kafka.GroupBalancer{balancer},
 		HeartbeatInterval: 200 * time.Millisecond, SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second, StartOffset: kafka.FirstOffset,
 		MaxWait: 200 * time.Millisecond, CommitInterval: 20 * time.Millisecond, IsolationLevel: kafka.ReadCommitted})
@@ -41,9 +39,7 @@ func join(group string, balancer kafka.GroupBalancer) *member {
 			if err != nil {
 				return // closed
 			}
-			m.mutex.Lock()
-			m.values[string(message.Value)]++
-			m.mutex.Unlock()
+			m.values.Add(message.Value)
 			checks.Check(m.reader.CommitMessages(ctx, message), "commit")
 		}
 	}()
@@ -53,18 +49,6 @@ func join(group string, balancer kafka.GroupBalancer) *member {
 func (m *member) leave() {
 	checks.Check(m.reader.Close(), "close")
 	<-m.finished
-}
-
-func seen(members ...*member) int {
-	all := map[string]bool{}
-	for _, m := range members {
-		m.mutex.Lock()
-		for value := range m.values {
-			all[value] = true
-		}
-		m.mutex.Unlock()
-	}
-	return len(all)
 }
 
 // shared says whether the group has so many members, all with the same number of partitions.
@@ -144,11 +128,11 @@ func main() {
 		checks.Eventually(func() bool { return shared(group, 1) }, "one member has all partitions")
 		b := join(group, balancer)
 		checks.Eventually(func() bool { return shared(group, 2) }, "two members share")
-		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read")
+		checks.Eventually(func() bool { return checks.Distinct(&a.values, &b.values) == sent }, "all records are read")
 		a.leave()
 		checks.Eventually(func() bool { return shared(group, 1) }, "the one that stays takes over")
 		send(kafka.Zstd, 40)
-		checks.Eventually(func() bool { return seen(a, b) == sent }, "all records are read after one left")
+		checks.Eventually(func() bool { return checks.Distinct(&a.values, &b.values) == sent }, "all records are read after one left")
 		b.leave()
 		if total := committed(group); total != int64(sent) {
 			checks.Check(fmt.Errorf("%d, wanted %d", total, sent), "committed offsets")
@@ -156,7 +140,7 @@ func main() {
 		c := join(group, balancer)
 		checks.Eventually(func() bool { return shared(group, 1) }, "a member comes back")
 		send(0, 8)
-		checks.Eventually(func() bool { return seen(c) == 8 }, "reading goes on at what was committed")
+		checks.Eventually(func() bool { return checks.Distinct(&c.values) == 8 }, "reading goes on at what was committed")
 		c.leave()
 		fmt.Printf("ok  kafka-go: %s group, rebalance, commit and resume\n", name)
 	}
