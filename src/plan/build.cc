@@ -175,7 +175,7 @@ NodePtr MakeUnnest(NodePtr input, ExprPtr array, bool with_ordinality, bool oute
 }
 
 NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
-                      int close_key, uint32_t close_stream) {
+                      int close_key, uint32_t close_stream, int value_key) {
   KAPPA_CHECK(names.size() == keys.size() + aggregates.size());
   auto node = std::make_shared<Aggregate>();
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -192,16 +192,10 @@ NodePtr MakeAggregate(NodePtr input, std::vector<ExprPtr> keys, std::vector<expr
   node->aggregates = std::move(aggregates);
   node->close_key = close_key;
   node->close_stream = close_stream;
+  node->value_key = value_key;
   node->inputs = {std::move(input)};
   node->append_only = close_key >= 0 || node->gives_first_rows();
   return node;
-}
-
-NodePtr WithValueKey(const NodePtr& distinct, int value_key) {
-  KAPPA_CHECK(distinct->kind == NodeKind::kAggregate);
-  auto copy = std::make_shared<Aggregate>(static_cast<const Aggregate&>(*distinct));
-  copy->value_key = value_key;
-  return copy;
 }
 
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<ExprPtr> left_keys, std::vector<ExprPtr> right_keys, ExprPtr residual,

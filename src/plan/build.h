@@ -31,9 +31,7 @@ NodePtr MakeSessionAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std
 NodePtr MakeUnnest(NodePtr input, expr::ExprPtr array, bool with_ordinality, bool outer, std::string name, std::vector<expr::ExprPtr> more = {},
                    const std::vector<std::string>& more_names = {});
 NodePtr MakeAggregate(NodePtr input, std::vector<expr::ExprPtr> keys, std::vector<expr::AggregateCall> aggregates, std::vector<std::string> names,
-                      int close_key = -1, uint32_t close_stream = 0);
-/// A DISTINCT that knows which of its keys has many values for each combination of the others'.
-NodePtr WithValueKey(const NodePtr& distinct, int value_key);
+                      int close_key = -1, uint32_t close_stream = 0, int value_key = -1);
 NodePtr MakeJoin(JoinType type, NodePtr left, NodePtr right, std::vector<expr::ExprPtr> left_keys, std::vector<expr::ExprPtr> right_keys,
                  expr::ExprPtr residual, std::vector<bool> null_equal = {});
 /// An ASOF JOIN whose inputs promise nothing.

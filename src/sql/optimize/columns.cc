@@ -105,8 +105,7 @@ Pruned PruneAggregate(const plan::Aggregate& aggregate, const Columns& used) {
     for (expr::AggregateOrder& order : call.order_by) order.expression = Moved(order.expression, input.mapping);
   }
   result.node = plan::MakeAggregate(input.node, Moved(aggregate.keys, input.mapping), std::move(calls), std::move(names), aggregate.close_key,
-                                    aggregate.close_stream);
-  if (aggregate.value_key >= 0) result.node = plan::WithValueKey(result.node, aggregate.value_key);
+                                    aggregate.close_stream, aggregate.value_key);
   return result;
 }
 

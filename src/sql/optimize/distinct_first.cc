@@ -1,6 +1,7 @@
 // DISTINCT inside of aggregates as a DISTINCT below them: its rows are split over the shards by their values too, not only by their groups.
 #include <algorithm>
 
+#include "sql/bind/window_columns.h"
 #include "sql/optimize/optimize.h"
 
 namespace kappa::sql {
@@ -34,9 +35,8 @@ NodePtr OverDistinctRows(const plan::Aggregate& aggregate) {
   const auto place = [&](const ExprPtr& expression) {
     auto found = std::find_if(columns.begin(), columns.end(), [&](const ExprPtr& column) { return plan::SameExpression(*column, *expression); });
     if (found == columns.end()) {
-      const bool column = expression->kind() == expr::Expression::Kind::kColumn;
-      names.push_back(column ? aggregate.inputs[0]->schema.fields[static_cast<size_t>(static_cast<const expr::ColumnRef&>(*expression).index())].name
-                             : "value");
+      const expr::ColumnRef* column = AsColumn(expression);
+      names.push_back(column != nullptr ? column->name() : "value");
       found = columns.insert(columns.end(), expression);
     }
     return expr::MakeColumn(static_cast<int>(found - columns.begin()), expression->type(), names[static_cast<size_t>(found - columns.begin())]);
@@ -50,8 +50,8 @@ NodePtr OverDistinctRows(const plan::Aggregate& aggregate) {
     call.arguments = arguments;
   }
   const bool one_value = columns.size() == aggregate.keys.size() + 1 && columns.back()->type().width() <= plan::Aggregate::kValueBytesMax;
-  NodePtr distinct = plan::MakeAggregate(aggregate.inputs[0], std::move(columns), {}, std::move(names));
-  if (one_value) distinct = plan::WithValueKey(distinct, static_cast<int>(aggregate.keys.size()));
+  NodePtr distinct = plan::MakeAggregate(aggregate.inputs[0], std::move(columns), {}, std::move(names), /*close_key=*/-1, /*close_stream=*/0,
+                                         one_value ? static_cast<int>(aggregate.keys.size()) : -1);
   std::vector<std::string> shown;
   for (const data::Field& field : aggregate.schema.fields) shown.push_back(field.name);
   return plan::MakeAggregate(std::move(distinct), std::move(keys), std::move(calls), std::move(shown));
