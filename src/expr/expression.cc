@@ -113,6 +113,16 @@ ExprPtr MakeColumn(int index, data::Type type, std::string name) { return std::m
 ExprPtr MakeLiteral(data::Value value) { return std::make_shared<Literal>(std::move(value)); }
 ExprPtr MakeNull(data::Type type) { return MakeLiteral(data::Value::Null(type)); }
 
+Result<std::vector<data::ColumnPtr>> EvaluateAll(std::span<const ExprPtr> expressions, const data::Batch& batch, EvalContext& context) {
+  std::vector<data::ColumnPtr> columns;
+  columns.reserve(expressions.size());
+  for (const ExprPtr& expression : expressions) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, expression->Evaluate(batch, context));
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
 Result<data::Value> EvaluateConstant(const Expression& expression, EvalContext& context) {
   Batch one;
   one.rows = 1;

@@ -185,6 +185,8 @@ ExprPtr RemapColumns(const ExprPtr& expression, std::span<const int> mapping);
 ExprPtr SubstituteColumns(const ExprPtr& expression, std::span<const ExprPtr> replacements);
 /// Adds the indexes of referenced columns to `used`.
 void CollectColumns(const Expression& expression, std::vector<bool>& used);
+/// The values of each expression for all rows of the batch.
+Result<std::vector<data::ColumnPtr>> EvaluateAll(std::span<const ExprPtr> expressions, const data::Batch& batch, EvalContext& context);
 /// Rows where the boolean expression is TRUE.
 Result<std::vector<int32_t>> SelectTrue(const Expression& predicate, const data::Batch& batch, EvalContext& context);
 

@@ -60,11 +60,7 @@ void PartByKeys(data::ChangeBatch batch, std::span<const data::ColumnPtr> keys, 
 }
 
 Status Part(data::ChangeBatch batch, const std::vector<expr::ExprPtr>& keys, expr::EvalContext context, Lanes& parts) {
-  std::vector<data::ColumnPtr> columns;
-  for (const expr::ExprPtr& key : keys) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context));
-    columns.push_back(std::move(column));
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, expr::EvaluateAll(keys, batch.AsBatch(), context));
   PartByKeys(std::move(batch), columns, parts);
   return {};
 }

@@ -19,7 +19,14 @@ int64_t BytesWithStrings(std::span<const data::ColumnPtr> columns) {
   for (const data::ColumnPtr& column : columns) {
     bytes += column->memory_bytes();
     if (!column->type().is_variable()) continue;
-    for (const data::StringView& view : column->values<data::StringView>()) bytes += view.is_inline() ? 0 : view.size();
+    const auto outside = [](const data::StringView& view) { return view.is_inline() ? 0 : int64_t{view.size()}; };
+    if (column->is_coded()) {
+      const data::StringView* dictionary = column->dictionary()->data<data::StringView>();
+      const std::span<const int32_t> codes = column->codes();
+      for (size_t i = 0; i < codes.size(); ++i) bytes += column->IsNull(static_cast<int64_t>(i)) ? 0 : outside(dictionary[codes[i]]);
+    } else {
+      for (const data::StringView& view : column->values<data::StringView>()) bytes += outside(view);
+    }
   }
   return bytes;
 }
@@ -29,18 +36,20 @@ void HeldRows::Add(data::ChangeBatch batch) {
   bytes_ += bytes;
   held_by_all += bytes;
   rows_ += batch.rows;
+  batch_bytes_.push_back(bytes);
   batches_.push_back(std::move(batch));
 }
 
 std::vector<data::ChangeBatch> HeldRows::Take() {
   held_by_all -= bytes_;
   rows_ = bytes_ = 0;
+  batch_bytes_.clear();
   return std::exchange(batches_, {});
 }
 
 data::ChangeBatch HeldRows::Take(size_t i) {
   data::ChangeBatch batch = std::exchange(batches_[i], {});
-  const int64_t bytes = BytesOf(batch);
+  const int64_t bytes = std::exchange(batch_bytes_[i], 0);
   bytes_ -= bytes;
   held_by_all -= bytes;
   rows_ -= batch.rows;

@@ -8,7 +8,8 @@
 
 namespace kappa::ops {
 
-/// Memory of the columns' values and of the strings that they refer to, each as often as it is there.
+/// Memory of the columns' values and of the strings that they refer to, each as often as it is there; columns that are codes of a
+/// dictionary stay so.
 int64_t BytesWithStrings(std::span<const data::ColumnPtr> columns);
 
 /// The batches that an operator holds.
@@ -38,6 +39,7 @@ class HeldRows {
 
  private:
   std::vector<data::ChangeBatch> batches_;
+  std::vector<int64_t> batch_bytes_;  // as they were added: columns may be laid out since
   int64_t rows_ = 0, bytes_ = 0;
 };
 

@@ -20,11 +20,7 @@ class Project final : public Operator {
     data::ChangeBatch result;
     result.rows = batch.rows;
     result.weights = std::move(batch.weights);
-    result.columns.reserve(expressions_.size());
-    for (const expr::ExprPtr& expression : expressions_) {
-      KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, expression->Evaluate(input, context_));
-      result.columns.push_back(std::move(column));
-    }
+    KAPPA_ASSIGN_OR_RETURN(result.columns, expr::EvaluateAll(expressions_, input, context_));
     out.push_back(std::move(result));
     return {};
   }

@@ -38,11 +38,7 @@ class Sort final : public Operator {
     KAPPA_ASSIGN_OR_RETURN(data::Batch all, Expand(net));
     parts_.clear();
     held_bytes_ = 0;
-    std::vector<SortColumn> columns;
-    for (const plan::SortKey& key : keys_) {
-      KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(all, context_));
-      columns.push_back({std::move(column), key.descending, key.nulls_first});
-    }
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<SortColumn> columns, SortColumns(keys_, all, context_));
     std::vector<int32_t> rows(static_cast<size_t>(all.rows));
     std::iota(rows.begin(), rows.end(), 0);
     SortRows(columns, rows);

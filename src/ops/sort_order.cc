@@ -76,6 +76,16 @@ int CompareRows(const SortColumn& by, data::RowComparator compare, int32_t a, in
 
 }  // namespace
 
+Result<std::vector<SortColumn>> SortColumns(std::span<const plan::SortKey> keys, const data::Batch& batch, expr::EvalContext& context) {
+  std::vector<SortColumn> columns;
+  columns.reserve(keys.size());
+  for (const plan::SortKey& key : keys) {
+    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch, context));
+    columns.push_back({std::move(column), key.descending, key.nulls_first});
+  }
+  return columns;
+}
+
 int CompareSorted(std::span<const SortColumn> columns, int32_t a, int32_t b) {
   for (const SortColumn& by : columns)
     if (const int order = CompareRows(by, data::RowComparatorFor(by.column->type()), a, b); order != 0) return order;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "plan/node.h"
 
 namespace kappa::ops {
 
@@ -14,6 +15,8 @@ struct SortColumn {
   bool nulls_first = false;
 };
 
+/// The values of the keys for all rows of the batch.
+Result<std::vector<SortColumn>> SortColumns(std::span<const plan::SortKey> keys, const data::Batch& batch, expr::EvalContext& context);
 /// How row `a` compares with row `b`: negative, zero or positive.
 int CompareSorted(std::span<const SortColumn> columns, int32_t a, int32_t b);
 /// Sorts `rows` (indexes into the columns); rows that compare equal keep their order.

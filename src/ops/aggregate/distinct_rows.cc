@@ -9,13 +9,17 @@
 namespace kappa::ops {
 namespace {
 
-/// The value as a word; equal words are equal values of a canonical column.
-uint64_t WordAt(const data::Column& column, int64_t row) {
+/// The values of `rows` as words; equal words are equal values of a canonical column.
+void WordsOf(const data::Column& column, std::span<const int32_t> rows, std::vector<uint64_t>& words) {
+  words.resize(rows.size());
+  const auto read = [&](const auto* values) {
+    for (size_t i = 0; i < rows.size(); ++i) words[i] = values[rows[i]];
+  };
   switch (column.type().width()) {
-    case 1: return column.data<uint8_t>()[row];
-    case 2: return column.data<uint16_t>()[row];
-    case 4: return column.data<uint32_t>()[row];
-    default: return column.data<uint64_t>()[row];
+    case 1: return read(column.data<uint8_t>());
+    case 2: return read(column.data<uint16_t>());
+    case 4: return read(column.data<uint32_t>());
+    default: return read(column.data<uint64_t>());
   }
 }
 
@@ -41,10 +45,7 @@ class DistinctRows final : public Operator {
     if (port == kCombinedPort) {
       keys.columns.assign(batch.columns.begin(), batch.columns.end() - 1);
     } else {
-      for (const expr::ExprPtr& key : keys_) {
-        KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
-        keys.columns.push_back(std::move(column));
-      }
+      KAPPA_ASSIGN_OR_RETURN(keys.columns, expr::EvaluateAll(keys_, batch.AsBatch(), context_));
     }
     for (data::ColumnPtr& column : keys.columns) column = data::CanonicalColumn(column);
     std::vector<int32_t> rows;
@@ -101,6 +102,7 @@ class DistinctRows final : public Operator {
     if (others.empty()) std::fill(refs_.begin(), refs_.end(), table_.FindOrInsert({}, Hash64({})));
     else table_.FindOrInsertBatch(data::RowKeys(others, keys.rows), rows, refs_.data());
     const data::Column& values = *keys.columns[static_cast<size_t>(value_key_)];
+    WordsOf(values, rows, words_);
     const auto set = [&](size_t i) -> const state::IntegerSetHead& {
       return *reinterpret_cast<const state::IntegerSetHead*>(table_.Payload(refs_[i]));
     };
@@ -111,16 +113,15 @@ class DistinctRows final : public Operator {
     std::vector<int32_t> fresh;
     for (size_t from = 0; from < rows.size(); from += kBlock) {
       const size_t to = std::min(rows.size(), from + kBlock);
-      for (size_t i = from; i < to; ++i) sets_.Prefetch(set(i), WordAt(values, rows[i]));
+      for (size_t i = from; i < to; ++i) sets_.Prefetch(set(i), words_[i]);
       for (size_t i = from; i < to; ++i) {
         const int32_t row = rows[i];
         if (values.IsNull(row)) {
           if (set(i).has_null != 0) continue;
           set_for_writing(i).has_null = 1;
         } else {
-          const uint64_t word = WordAt(values, row);
-          if (sets_.Contains(set(i), word)) continue;
-          sets_.Add(set_for_writing(i), word);
+          if (sets_.Contains(set(i), words_[i])) continue;
+          sets_.Add(set_for_writing(i), words_[i]);
         }
         fresh.push_back(row);
       }
@@ -135,6 +136,7 @@ class DistinctRows final : public Operator {
   state::KeyedTable table_;
   state::IntegerSets sets_;
   std::vector<state::Ref> refs_;  // scratch of a batch
+  std::vector<uint64_t> words_;
 };
 
 }  // namespace

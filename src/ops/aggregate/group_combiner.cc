@@ -39,11 +39,7 @@ Result<std::optional<data::ChangeBatch>> GroupCombiner::Combine(const data::Chan
     return std::optional<data::ChangeBatch>();
   }
   expr::EvalContext context = context_;  // the errors of rows that are not combined are counted where they go
-  std::vector<data::ColumnPtr> key_columns;
-  for (const expr::ExprPtr& key : keys_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context));
-    key_columns.push_back(std::move(column));
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> key_columns, expr::EvaluateAll(keys_, batch.AsBatch(), context));
   const std::optional<data::RepeatedRows> groups = GroupsOf(key_columns, batch.rows);
   if (!groups) return NotCombined();
   const auto rows = static_cast<size_t>(batch.rows);

@@ -108,11 +108,7 @@ Status HashAggregate::OnBatch(int port, data::ChangeBatch batch, Output&) {
     batch = data::Gather(batch, rows);
   }
   if (batch.rows == 0) return {};
-  std::vector<data::ColumnPtr> key_columns;
-  for (const expr::ExprPtr& key : keys_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
-    key_columns.push_back(std::move(column));
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> key_columns, expr::EvaluateAll(keys_, batch.AsBatch(), context_));
   FindGroups(key_columns, batch.rows);
   KAPPA_RETURN_IF_ERROR(Touch(key_columns));
   for (size_t i = 0; i < refs_.size(); ++i) HeadOf(payloads_[i])->rows += batch.weight(static_cast<int64_t>(i));

@@ -5,11 +5,10 @@
 #include <numeric>
 #include <set>
 
-#include "data/row_key.h"
 #include "ops/factories.h"
 #include "ops/held_rows.h"
+#include "ops/join/as_of_keys.h"
 #include "ops/join/as_of_once.h"
-#include "ops/over/order_key.h"
 #include "ops/over/ordered_rows.h"
 #include "ops/row_decoder.h"
 #include "state/keyed_table.h"
@@ -48,8 +47,8 @@ class AsOfJoin final : public Operator {
       : outer_(node.outer),
         strict_(node.match == Match::kBefore || node.match == Match::kAfter),
         descending_(node.match == Match::kAtOrBefore || node.match == Match::kBefore),
-        inputs_{{node.left_keys, node.left_time, nullptr, node.inputs[0]->schema, node.inputs[0]->append_only},
-                {node.right_keys, node.right_time, node.right_tie, node.inputs[1]->schema, node.inputs[1]->append_only}},
+        inputs_{{{node.left_keys, node.left_time, nullptr}, node.inputs[0]->schema, node.inputs[0]->append_only},
+                {{node.right_keys, node.right_time, node.right_tie}, node.inputs[1]->schema, node.inputs[1]->append_only}},
         left_progress_(node.left_progress),
         right_progress_(node.right_progress),
         context_(options.context),
@@ -95,19 +94,14 @@ class AsOfJoin final : public Operator {
 
  private:
   struct Input {
-    std::vector<expr::ExprPtr> keys;
-    expr::ExprPtr time;
-    expr::ExprPtr tie;  // may be null
+    AsOfExpressions expressions;
     data::Schema schema;
     bool append_only;
     HeldRows pending{};
   };
-  /// The pending changes of a side, and those of its rows that have a key and a time.
-  struct Changes {
+  /// The pending changes of a side.
+  struct Changes : AsOfKeys {
     data::ChangeBatch batch;
-    std::vector<int32_t> select, without;
-    std::unique_ptr<data::RowKeys> keys;
-    std::unique_ptr<OrderKeys> times;
   };
   /// A time at which the right side of a key changes.
   struct Instant {
@@ -128,7 +122,9 @@ class AsOfJoin final : public Operator {
   void SetBounds(const EpochContext& epoch);
   Ref FirstFrom(const RowTree& tree, std::string_view key) const;
   /// The time of an order key, which a tie may follow.
-  std::string_view TimePart(int side, std::string_view order) const { return order.substr(0, order.size() - (inputs_[side].tie ? kTieBytes : 0)); }
+  std::string_view TimePart(int side, std::string_view order) const {
+    return order.substr(0, order.size() - (inputs_[side].expressions.tie ? kTieBytes : 0));
+  }
   std::string TimeOf(int side, Ref record);
   int64_t MicrosOf(Ref record);
   bool SameRow(Ref a, Ref b);
@@ -169,25 +165,7 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
   if (input.pending.empty()) return changes;
   changes.batch = input.pending.TakeSum(input.append_only);
   if (changes.batch.rows == 0) return changes;
-  std::vector<data::ColumnPtr> keys;
-  for (const expr::ExprPtr& key : input.keys) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(changes.batch.AsBatch(), context_));
-    keys.push_back(std::move(column));
-  }
-  KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr time, input.time->Evaluate(changes.batch.AsBatch(), context_));
-  for (int64_t i = 0; i < changes.batch.rows; ++i) {
-    if (changes.batch.weight(i) == 0) continue;
-    bool null = time->IsNull(i);
-    for (size_t k = 0; k < keys.size() && !null; ++k) null = keys[k]->IsNull(i);
-    (null ? changes.without : changes.select).push_back(static_cast<int32_t>(i));
-  }
-  changes.keys = std::make_unique<data::RowKeys>(keys, changes.batch.rows);
-  std::vector<SortColumn> order = {{time, descending_, false}};
-  if (input.tie) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr tie, input.tie->Evaluate(changes.batch.AsBatch(), context_));
-    order.push_back({std::move(tie), /*descending=*/true, false});
-  }
-  changes.times = std::make_unique<OrderKeys>(order, changes.batch.rows);
+  KAPPA_ASSIGN_OR_RETURN(static_cast<AsOfKeys&>(changes), FindAsOfKeys(input.expressions, descending_, changes.batch, context_));
   return changes;
 }
 

@@ -4,19 +4,13 @@
 #include <algorithm>
 
 #include "ops/held_rows.h"
+#include "ops/join/as_of_keys.h"
 #include "ops/over/sorted_groups.h"
 
 namespace kappa::ops {
 namespace {
 
 using Match = plan::AsOfJoin::Match;
-
-/// The keys and times of some rows.
-struct Keyed {
-  std::vector<int32_t> select, without;  // rows with a key and a time, and the others
-  std::unique_ptr<data::RowKeys> keys;
-  std::unique_ptr<OrderKeys> times;
-};
 
 // Input        two ports; changes of any weight, all before the one flush.
 // State        none in pages: the batches of the right side, and those of the left one until the right side has ended. When such batches of all
@@ -31,9 +25,7 @@ class AsOfOnce final : public Operator {
       : outer_(node.outer),
         strict_(node.match == Match::kBefore || node.match == Match::kAfter),
         descending_(node.match == Match::kAtOrBefore || node.match == Match::kBefore),
-        keys_{node.left_keys, node.right_keys},
-        times_{node.left_time, node.right_time},
-        right_tie_(node.right_tie),
+        expressions_{{node.left_keys, node.left_time, nullptr}, {node.right_keys, node.right_time, node.right_tie}},
         right_schema_(node.inputs[1]->schema),
         append_only_{node.inputs[0]->append_only, node.inputs[1]->append_only},
         context_(options.context),
@@ -65,7 +57,6 @@ class AsOfOnce final : public Operator {
   int64_t errors() const override { return context_.errors + lasting_->errors(); }
 
  private:
-  Result<Keyed> Evaluate(int side, const data::ChangeBatch& batch);
   Status Build();
   void KeepOneOfATime();
   Status ProbePending(Output& out);
@@ -74,9 +65,7 @@ class AsOfOnce final : public Operator {
   bool outer_;
   bool strict_;
   bool descending_;
-  std::vector<expr::ExprPtr> keys_[2];
-  expr::ExprPtr times_[2];
-  expr::ExprPtr right_tie_;  // may be null
+  AsOfExpressions expressions_[2];
   data::Schema right_schema_;
   bool append_only_[2];
   expr::EvalContext context_;
@@ -95,34 +84,11 @@ class AsOfOnce final : public Operator {
   std::unique_ptr<SortedGroups> candidates_;  // by key, then by time away from the match
 };
 
-Result<Keyed> AsOfOnce::Evaluate(int side, const data::ChangeBatch& batch) {
-  Keyed keyed;
-  std::vector<data::ColumnPtr> keys;
-  for (const expr::ExprPtr& key : keys_[side]) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
-    keys.push_back(std::move(column));
-  }
-  KAPPA_ASSIGN_OR_RETURN(const data::ColumnPtr time, times_[side]->Evaluate(batch.AsBatch(), context_));
-  for (int64_t i = 0; i < batch.rows; ++i) {
-    bool null = time->IsNull(i);
-    for (size_t k = 0; k < keys.size() && !null; ++k) null = keys[k]->IsNull(i);
-    (null ? keyed.without : keyed.select).push_back(static_cast<int32_t>(i));
-  }
-  keyed.keys = std::make_unique<data::RowKeys>(keys, batch.rows);
-  std::vector<SortColumn> order = {{time, descending_, false}};
-  if (side == 1 && right_tie_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr tie, right_tie_->Evaluate(batch.AsBatch(), context_));
-    order.push_back({std::move(tie), /*descending=*/true, false});
-  }
-  keyed.times = std::make_unique<OrderKeys>(order, batch.rows);
-  return keyed;
-}
-
 Status AsOfOnce::Build() {
   if (pending_[1].empty()) return {};
   right_bytes_ = pending_[1].bytes();
   const data::ChangeBatch batch = pending_[1].TakeSum(append_only_[1]);
-  KAPPA_ASSIGN_OR_RETURN(Keyed keyed, Evaluate(1, batch));
+  KAPPA_ASSIGN_OR_RETURN(AsOfKeys keyed, FindAsOfKeys(expressions_[1], descending_, batch, context_));
   right_keys_ = std::move(keyed.keys);
   right_times_ = std::move(keyed.times);
   right_ = batch.AsBatch();
@@ -165,7 +131,7 @@ Status AsOfOnce::ProbePending(Output& out) {
 }
 
 Status AsOfOnce::Probe(const data::ChangeBatch& batch, Output& out) {
-  KAPPA_ASSIGN_OR_RETURN(const Keyed keyed, Evaluate(0, batch));
+  KAPPA_ASSIGN_OR_RETURN(const AsOfKeys keyed, FindAsOfKeys(expressions_[0], descending_, batch, context_));
   std::vector<int32_t> rows, matches;
   if (outer_) {
     rows = keyed.without;

@@ -23,10 +23,11 @@ bool SameBytes(const char* a, const char* b, size_t size) {
   return std::equal(a, a + size, b);
 }
 
-template <typename Visit> void WithNumbers(const data::Column& key, size_t bytes, Visit&& visit) {
-  if (bytes == 2) visit(key.data<int16_t>());
-  else if (bytes == 4) visit(key.data<int32_t>());
-  else visit(key.data<int64_t>());
+/// Calls `visit` with a zero of the integer type that has so many bytes.
+template <typename Visit> auto WithInteger(size_t bytes, Visit&& visit) {
+  if (bytes == 2) return visit(int16_t{});
+  if (bytes == 4) return visit(int32_t{});
+  return visit(int64_t{});
 }
 
 /// A table by number takes at most so many entries a key, which is less than the hash table has.
@@ -36,17 +37,6 @@ constexpr uint64_t kEntriesPerKeyMax = 8;
 
 DecodedSide::DecodedSide(const data::Schema& schema, std::span<const expr::ExprPtr> keys) : schema_(schema) {
   if (keys.size() == 1 && data::IsInteger(keys[0]->type().id)) number_bytes_ = static_cast<size_t>(keys[0]->type().width());
-}
-
-void DecodedSide::Clear() {
-  state_ = State::kNone;
-  rows_ = {};
-  counts_ = {};
-  places_ = {};
-  keys_ = {};
-  by_number_ = {};
-  unique_ = true;
-  memory_bytes_ = 0;
 }
 
 bool DecodedSide::Serves(const RowMultimap& map, size_t probes) {
@@ -98,7 +88,8 @@ void DecodedSide::Load(data::Batch rows, std::span<const data::ColumnPtr> keys, 
   Clear();
   std::vector<DecodedRun*> run_of(select.size());
   if (MakeNumbers(*keys[0], select)) {
-    WithNumbers(*keys[0], number_bytes_, [&](const auto* values) {
+    WithInteger(number_bytes_, [&]<typename Integer>(Integer) {
+      const auto* values = keys[0]->data<Integer>();
       for (size_t j = 0; j < select.size(); ++j) run_of[j] = &by_number_[static_cast<size_t>(values[select[j]] - least_)];
     });
     for (DecodedRun* run : run_of) ++run->count;
@@ -157,7 +148,8 @@ bool DecodedSide::MakeNumbers(const RowMultimap& map) {
 bool DecodedSide::MakeNumbers(const data::Column& key, std::span<const int32_t> select) {
   if (number_bytes_ == 0) return false;
   int64_t least = INT64_MAX, greatest = INT64_MIN;
-  WithNumbers(key, number_bytes_, [&](const auto* values) {
+  WithInteger(number_bytes_, [&]<typename Integer>(Integer) {
+    const auto* values = key.data<Integer>();
     for (const int32_t row : select) {
       least = std::min<int64_t>(least, values[row]);
       greatest = std::max<int64_t>(greatest, values[row]);
@@ -169,15 +161,15 @@ bool DecodedSide::MakeNumbers(const data::Column& key, std::span<const int32_t> 
 
 /// Of a key's bytes (data/row_key.h).
 int64_t DecodedSide::NumberOf(std::string_view key) const {
-  const auto number = [&]<typename Integer>(Integer value) -> int64_t {
+  return WithInteger(number_bytes_, [&]<typename Integer>(Integer value) -> int64_t {
     std::memcpy(&value, key.data() + 1, sizeof value);
     return value;
-  };
-  return number_bytes_ == 2 ? number(int16_t{}) : number_bytes_ == 4 ? number(int32_t{}) : number(int64_t{});
+  });
 }
 
 void DecodedSide::FindNumbers(const data::Column& key, std::span<const int32_t> select, DecodedRun* out) const {
-  WithNumbers(key, number_bytes_, [&](const auto* values) {
+  WithInteger(number_bytes_, [&]<typename Integer>(Integer) {
+    const auto* values = key.data<Integer>();
     for (size_t j = 0; j < select.size(); ++j) {
       // Keys before the first wrap around to numbers behind the last.
       const uint64_t at = static_cast<uint64_t>(int64_t{values[select[j]]}) - static_cast<uint64_t>(least_);

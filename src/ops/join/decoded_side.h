@@ -67,7 +67,9 @@ class DecodedSide {
   };
   static_assert(sizeof(Place) == 32);
 
-  void Clear();
+  DecodedSide(data::Schema schema, size_t number_bytes) : schema_(std::move(schema)), number_bytes_(number_bytes) {}
+
+  void Clear() { *this = DecodedSide(std::move(schema_), number_bytes_); }
   void Decode(const RowMultimap& map);
   bool MakeNumbers(int64_t least, int64_t greatest, int64_t keys);
   bool MakeNumbers(const RowMultimap& map);

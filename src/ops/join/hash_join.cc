@@ -7,6 +7,7 @@
 
 #include "data/row_key.h"
 #include "ops/factories.h"
+#include "ops/held_rows.h"
 #include "ops/join/decoded_side.h"
 #include "ops/row_decoder.h"
 #include "ops/row_multimap.h"
@@ -39,8 +40,7 @@ struct Side {
   RowMultimap map;
   DecodedSide decoded;  // what is in the map
   /// Rows that came before any of the other side, where they may wait as columns: they are decoded when they have ended, without the map.
-  std::vector<data::ChangeBatch> waiting;
-  int64_t waiting_rows = 0, waiting_bytes = 0;
+  HeldRows waiting{};
   std::map<int64_t, std::vector<state::Ref>> expiring;  // where rows expire: by the value of their column
 
   /// Drops the rows that the watermark is past.
@@ -136,7 +136,7 @@ class HashJoin final : public Operator {
   }
   int64_t state_rows() const override { return sides_[0]->map.row_count() + sides_[1]->map.row_count(); }
   int64_t held_bytes() const override {
-    return sides_[0]->decoded.memory_bytes() + sides_[1]->decoded.memory_bytes() + sides_[0]->waiting_bytes + sides_[1]->waiting_bytes;
+    return sides_[0]->decoded.memory_bytes() + sides_[1]->decoded.memory_bytes() + sides_[0]->waiting.bytes() + sides_[1]->waiting.bytes();
   }
   int64_t errors() const override { return context_.errors; }
 
@@ -160,8 +160,7 @@ class HashJoin final : public Operator {
     int64_t weight(size_t j) const { return batch.weight(select[j]); }
   };
 
-  Result<std::vector<data::ColumnPtr>> Keys(const Side& side, const data::Batch& batch);
-  bool Waits(int port, const data::ChangeBatch& batch);
+  bool MayWait(int port, const data::ChangeBatch& batch) const;
   Status TakeWaiting(int port, Output& out);
   Status Join(int port, const data::ChangeBatch& batch, Output& out);
   std::vector<int32_t> RowsWithKey(const data::ChangeBatch& batch, std::span<const data::ColumnPtr> keys, std::vector<int32_t>& without) const;
@@ -217,19 +216,10 @@ data::Batch NullBatch(const data::Schema& schema, int64_t rows) {
   return out;
 }
 
-Result<std::vector<data::ColumnPtr>> HashJoin::Keys(const Side& side, const data::Batch& batch) {
-  std::vector<data::ColumnPtr> columns;
-  for (const expr::ExprPtr& key : side.keys) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
-    columns.push_back(std::move(column));
-  }
-  return columns;
-}
-
 Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   if (batch.rows == 0) return {};
-  if (Waits(port, batch)) {
-    sides_[port]->waiting.push_back(std::move(batch));
+  if (MayWait(port, batch)) {
+    sides_[port]->waiting.Add(std::move(batch));
     return {};
   }
   may_wait_ = false;
@@ -237,33 +227,25 @@ Status HashJoin::OnBatch(int port, data::ChangeBatch batch, Output& out) {
   return Join(port, batch, out);
 }
 
-/// True when the batch is kept as it is, because nothing came yet that it could meet.
-bool HashJoin::Waits(int port, const data::ChangeBatch& batch) {
-  Side& a = *sides_[port];
+/// True when the batch may be kept as it is: nothing came yet that it could meet, and what waits is still small.
+bool HashJoin::MayWait(int port, const data::ChangeBatch& batch) const {
+  const Side& a = *sides_[port];
   const Side& b = *sides_[1 - port];
   if (!may_wait_ || a.preserved || b.ended || !b.waiting.empty()) return false;
   if (batch.weights != nullptr && std::any_of(batch.weights->begin(), batch.weights->end(), [](int64_t weight) { return weight != 1; })) return false;
-  a.waiting_rows += batch.rows;
-  a.waiting_bytes += BatchBytes(batch);
-  for (const data::ColumnPtr& column : batch.columns) {
-    if (!column->type().is_variable()) continue;
-    for (const data::StringView& value : column->values<data::StringView>()) a.waiting_bytes += value.size();
-  }
-  return a.waiting_rows <= DecodedSide::kRowsMax && a.waiting_bytes <= DecodedSide::kBytesMax;
+  return a.waiting.rows() + batch.rows <= DecodedSide::kRowsMax && a.waiting.bytes() + BytesWithStrings(batch.columns) <= DecodedSide::kBytesMax;
 }
 
 /// What waited of the side is decoded as it is, if no more of it comes; else it goes into the map.
 Status HashJoin::TakeWaiting(int port, Output& out) {
   Side& side = *sides_[port];
-  std::vector<data::ChangeBatch> waiting = std::exchange(side.waiting, {});
-  side.waiting_rows = side.waiting_bytes = 0;
-  if (waiting.empty()) return {};
+  if (side.waiting.empty()) return {};
   if (!side.ended) {
-    for (const data::ChangeBatch& batch : waiting) KAPPA_RETURN_IF_ERROR(Join(port, batch, out));
+    for (const data::ChangeBatch& batch : side.waiting.Take()) KAPPA_RETURN_IF_ERROR(Join(port, batch, out));
     return {};
   }
-  data::ChangeBatch rows = data::Concatenate(waiting);
-  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> keys, Keys(side, rows.AsBatch()));
+  const data::ChangeBatch rows = side.waiting.TakeSum(/*append_only=*/true);
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> keys, expr::EvaluateAll(side.keys, rows.AsBatch(), context_));
   std::vector<int32_t> without_key;
   const std::vector<int32_t> select = RowsWithKey(rows, keys, without_key);
   side.decoded.Load(rows.AsBatch(), keys, select);
@@ -289,7 +271,7 @@ std::vector<int32_t> HashJoin::RowsWithKey(const data::ChangeBatch& batch, std::
 Status HashJoin::Join(int port, const data::ChangeBatch& batch, Output& out) {
   Side& a = *sides_[port];
   Side& b = *sides_[1 - port];
-  KAPPA_ASSIGN_OR_RETURN(std::vector<data::ColumnPtr> key_columns, Keys(a, batch.AsBatch()));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> key_columns, expr::EvaluateAll(a.keys, batch.AsBatch(), context_));
   Probe probe{port, batch};
   std::vector<int32_t> without_key;
   probe.select = RowsWithKey(batch, key_columns, without_key);

@@ -144,16 +144,8 @@ Status Over::Apply() {
   pending_.clear();
   held_bytes_ = 0;
   if (batch.rows == 0) return {};
-  std::vector<data::ColumnPtr> partition;
-  for (const expr::ExprPtr& key : partition_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
-    partition.push_back(std::move(column));
-  }
-  std::vector<SortColumn> order;
-  for (const plan::SortKey& key : order_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch.AsBatch(), context_));
-    order.push_back({std::move(column), key.descending, key.nulls_first});
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> partition, expr::EvaluateAll(partition_, batch.AsBatch(), context_));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<SortColumn> order, SortColumns(order_, batch.AsBatch(), context_));
   const data::RowKeys partitions(partition, batch.rows);
   const OrderKeys orders(order, batch.rows);
   const data::RowKeys bytes(batch.columns, batch.rows, /*canonical=*/false, /*hashed=*/false);

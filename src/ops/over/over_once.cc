@@ -64,7 +64,6 @@ class OverOnce final : public Operator {
   int64_t errors() const override { return lasting_ ? lasting_->errors() : context_.errors; }
 
  private:
-  Result<std::vector<data::ColumnPtr>> PartitionKeys(const data::Batch& batch);
   Status RunParts(size_t parts, Output& out);
   Status Run(std::span<const data::ChangeBatch> changes, Output& out);
   void SortPeers(const data::Batch& rows, SortedGroups& partitions) const;
@@ -83,22 +82,13 @@ class OverOnce final : public Operator {
   std::unique_ptr<Operator> lasting_;
 };
 
-Result<std::vector<data::ColumnPtr>> OverOnce::PartitionKeys(const data::Batch& batch) {
-  std::vector<data::ColumnPtr> keys;
-  for (const expr::ExprPtr& key : partition_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
-    keys.push_back(std::move(column));
-  }
-  return keys;
-}
-
 /// Whole partitions at a time.
 Status OverOnce::RunParts(size_t parts, Output& out) {
   const int64_t errors = context_.errors;
   const std::span<const data::ChangeBatch> batches = pending_.batches();
   std::vector<std::vector<std::vector<int32_t>>> rows_of_part(parts, std::vector<std::vector<int32_t>>(batches.size()));
   for (size_t b = 0; b < batches.size(); ++b) {
-    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, PartitionKeys(batches[b].AsBatch()));
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> columns, expr::EvaluateAll(partition_, batches[b].AsBatch(), context_));
     const data::RowKeys keys(columns, batches[b].rows);
     for (int64_t i = 0; i < batches[b].rows; ++i) rows_of_part[(HashWord(keys.hash(i)) >> 32) * parts >> 32][b].push_back(static_cast<int32_t>(i));
   }
@@ -116,12 +106,8 @@ Status OverOnce::RunParts(size_t parts, Output& out) {
 Status OverOnce::Run(std::span<const data::ChangeBatch> changes, Output& out) {
   const data::ChangeBatch rows = append_only_ ? data::Concatenate(changes) : Consolidate(changes);
   const data::Batch batch = rows.AsBatch();
-  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> partition, PartitionKeys(batch));
-  std::vector<SortColumn> order;
-  for (const plan::SortKey& key : order_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch, context_));
-    order.push_back({std::move(column), key.descending, key.nulls_first});
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> partition, expr::EvaluateAll(partition_, batch, context_));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<SortColumn> order, SortColumns(order_, batch, context_));
   std::vector<int32_t> select;  // rows as often as they are there
   select.reserve(static_cast<size_t>(rows.rows));
   for (int64_t i = 0; i < rows.rows; ++i) {

@@ -123,16 +123,8 @@ class TopN final : public Operator {
 };
 
 Result<TopN::Keys> TopN::Evaluate(const data::Batch& batch) {
-  std::vector<data::ColumnPtr> partition;
-  for (const expr::ExprPtr& key : partition_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch, context_));
-    partition.push_back(std::move(column));
-  }
-  std::vector<SortColumn> order;
-  for (const plan::SortKey& key : order_) {
-    KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key.expression->Evaluate(batch, context_));
-    order.push_back({std::move(column), key.descending, key.nulls_first});
-  }
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> partition, expr::EvaluateAll(partition_, batch, context_));
+  KAPPA_ASSIGN_OR_RETURN(const std::vector<SortColumn> order, SortColumns(order_, batch, context_));
   return Keys{std::make_unique<data::RowKeys>(partition, batch.rows), std::make_unique<OrderKeys>(order, batch.rows)};
 }
 

@@ -146,11 +146,7 @@ class Neighbor final : public Function {
     }
   }
   Result<ColumnPtr> Evaluate(const Rows& rows) override {
-    std::vector<ColumnPtr> columns;
-    for (const expr::ExprPtr& argument : arguments_) {
-      KAPPA_ASSIGN_OR_RETURN(ColumnPtr column, argument->Evaluate(rows.batch, rows.context));
-      columns.push_back(std::move(column));
-    }
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<ColumnPtr> columns, expr::EvaluateAll(arguments_, rows.batch, rows.context));
     std::vector<int32_t> picked;
     picked.reserve(static_cast<size_t>(rows.wanted));
     for (const WindowSegment& segment : rows.segments) {

@@ -69,11 +69,7 @@ class SessionAggregate final : public Operator {
     const data::Column& time = *batch.columns[time_];
     KAPPA_ASSIGN_OR_RETURN(const std::vector<int32_t> select, RowsWithTime(batch, time, gap_, context_));
     if (select.empty()) return {};
-    std::vector<data::ColumnPtr> key_columns;
-    for (const expr::ExprPtr& key : keys_) {
-      KAPPA_ASSIGN_OR_RETURN(data::ColumnPtr column, key->Evaluate(batch.AsBatch(), context_));
-      key_columns.push_back(std::move(column));
-    }
+    KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> key_columns, expr::EvaluateAll(keys_, batch.AsBatch(), context_));
     const data::RowKeys keys(key_columns, batch.rows);
     partition_refs_.resize(select.size());
     partitions_.FindOrInsertBatch(keys, select, partition_refs_.data());
