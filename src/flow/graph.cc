@@ -22,9 +22,6 @@ using Lanes = std::vector<std::vector<data::ChangeBatch>>;
 /// An output of more rows is handed to the next operator before the step goes on, when somebody watches.
 constexpr int64_t kHandOverRows = 256 * 1024;
 
-/// Rows of a batch where state may be out of memory: what one batch touches is fetched first and must stay until it is used.
-constexpr int64_t kSpillingRows = 1024;
-
 int64_t Rows(std::span<const data::ChangeBatch> batches) {
   return std::accumulate(batches.begin(), batches.end(), int64_t{0}, [](int64_t sum, const data::ChangeBatch& batch) { return sum + batch.rows; });
 }
@@ -358,7 +355,7 @@ struct Graph::Impl {
       work_[i].rows_in += batch.rows;
       ops::Operator& op = *node(i).operators[lane_];
       // Where state may be out of memory, what a batch touches must fit into it.
-      const int64_t rows = batch.rows, piece = state::Spilling() ? std::min(rows, kSpillingRows) : rows;
+      const int64_t rows = batch.rows, piece = state::StepRows(rows);
       for (int64_t at = 0; at < rows; at += piece) {
         KAPPA_RETURN_IF_ERROR(op.OnBatch(port, piece == rows ? std::move(batch) : data::Slice(batch, at, std::min(piece, rows - at)), outputs_[i]));
         KAPPA_RETURN_IF_ERROR(outputs_[i].status());

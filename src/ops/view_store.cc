@@ -16,9 +16,6 @@ namespace {
 constexpr int kDigestWord = 2;
 constexpr int kRowCountWord = 4;
 
-/// Rows of a batch where pages may be out of memory: its strings lie in them, and should still be there when they are looked at.
-constexpr int64_t kSpillingRows = 1024;
-
 /// Rows are fetched into the cache so many before their use.
 constexpr uint64_t kAhead = 8;
 
@@ -51,7 +48,7 @@ struct ViewSnapshot::Impl {
 void ViewSnapshot::Scan(std::span<const int> columns, int64_t batch_rows, const std::function<bool(data::Batch)>& consume) const {
   KAPPA_CHECK(batch_rows > 0);
   if (impl_ == nullptr || row_count_ == 0) return;
-  if (state::Spilling()) batch_rows = std::min(batch_rows, kSpillingRows);
+  batch_rows = state::StepRows(batch_rows);  // its strings lie in pages
   state::TableReader<state::ArenaSnapshot> rows(impl_->arena, 0);
   RowDecoder decoder(*impl_->schema, columns);
   data::Keepalive keepalive = impl_->arena.keepalive();
@@ -171,7 +168,7 @@ struct ViewStore::Impl {
     return {};
   }
 
-  static size_t StepRows(size_t rows) { return state::Spilling() ? static_cast<size_t>(kSpillingRows) : std::max<size_t>(rows, 1); }
+  static size_t StepRows(size_t rows) { return static_cast<size_t>(state::StepRows(std::max<int64_t>(static_cast<int64_t>(rows), 1))); }
 
   std::shared_ptr<const data::Schema> schema;
   std::vector<int> index_columns;

@@ -47,4 +47,13 @@ inline void WillRead(const void* address, size_t bytes) {
     internal::BeginRead(address, bytes);
 }
 
+/// Rows of a step of work that touches pages row by row: at most `rows`, and few where pages may be out of memory, so that what was
+/// fetched for the step is still there when it is used.
+inline int64_t StepRows(int64_t rows) {
+  constexpr int64_t kSpillingRows = 1024;
+  return Spilling() && rows > kSpillingRows ? kSpillingRows : rows;
+}
+/// Reads that are begun before the first of them is waited for.
+inline constexpr size_t kReadsAtOnce = 512;
+
 }  // namespace kappa::state

@@ -12,6 +12,7 @@
 #include "ops/over/ordered_rows.h"
 #include "ops/row_decoder.h"
 #include "state/keyed_table.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -20,7 +21,7 @@ using state::Ref;
 using Match = plan::AsOfJoin::Match;
 
 constexpr int kLeft = 0, kRight = 1;
-constexpr int64_t kEmitRows = 65536;
+int64_t EmitRows() { return state::StepRows(65536); }
 constexpr size_t kTieBytes = 9;  // of an int8 in an order key
 
 /// What a key carries: its rows of both sides, and when the watermarks let the next of them go.
@@ -99,9 +100,14 @@ class AsOfJoin final : public Operator {
     bool append_only;
     HeldRows pending{};
   };
-  /// The pending changes of a side.
+  /// The pending changes of a side, and the keys of `select`. Work goes by `order`, in which rows of a key, and keys that lie together, are
+  /// together.
   struct Changes : AsOfKeys {
     data::ChangeBatch batch;
+    std::vector<Ref> refs;
+    std::vector<size_t> order;  // of select: by key, time, and place in the batch
+    Ref ref(size_t at) const { return refs[order[at]]; }
+    int32_t row(size_t at) const { return select[order[at]]; }
   };
   /// A time at which the right side of a key changes.
   struct Instant {
@@ -119,6 +125,7 @@ class AsOfJoin final : public Operator {
 
   KeyHead* Head(Ref key) { return reinterpret_cast<KeyHead*>(keys_.MutablePayload(key)); }
   Result<Changes> Take(int side);
+  void FetchAhead(int side, const Changes& changes, size_t at) const;
   void SetBounds(const EpochContext& epoch);
   Ref FirstFrom(const RowTree& tree, std::string_view key) const;
   /// The time of an order key, which a tie may follow.
@@ -166,7 +173,34 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
   changes.batch = input.pending.TakeSum(input.append_only);
   if (changes.batch.rows == 0) return changes;
   KAPPA_ASSIGN_OR_RETURN(static_cast<AsOfKeys&>(changes), FindAsOfKeys(input.expressions, descending_, changes.batch, context_));
+  changes.refs.resize(changes.select.size());
+  keys_.FindOrInsertBatch(*changes.keys, changes.select, changes.refs.data());
+  changes.order.resize(changes.refs.size());
+  std::iota(changes.order.begin(), changes.order.end(), size_t{0});
+  std::sort(changes.order.begin(), changes.order.end(), [&](size_t a, size_t b) {
+    if (changes.refs[a] != changes.refs[b]) return changes.refs[a] < changes.refs[b];
+    const int by_time = changes.times->key(changes.select[a]).compare(changes.times->key(changes.select[b]));
+    return by_time != 0 ? by_time < 0 : a < b;
+  });
   return changes;
+}
+
+/// Where state is out of memory, what the changes from `at` on look at is fetched for many of them at a time.
+void AsOfJoin::FetchAhead(int side, const Changes& changes, size_t at) const {
+  const size_t count = std::min(state::kReadsAtOnce, changes.order.size() - at);
+  std::vector<Ref> refs;
+  for (size_t i = at; i < at + count; ++i) refs.push_back(changes.ref(i));
+  keys_.FetchAhead(refs, 0);
+  std::vector<RowTree> trees;
+  std::vector<std::string_view> times;
+  for (size_t i = 0; i < count; ++i) {
+    const KeyHead& head = *reinterpret_cast<const KeyHead*>(keys_.Payload(refs[i]));
+    for (const int tree : {kLeft, kRight}) {
+      trees.push_back(head.sides[tree]);
+      times.push_back(TimePart(side, changes.times->key(changes.row(at + i))));
+    }
+  }
+  rows_.FetchPaths(trees, times);
 }
 
 /// Up to where the watermarks promise that nothing comes any more.
@@ -220,21 +254,15 @@ Status AsOfJoin::ApplyRight(Output& out) {
   KAPPA_ASSIGN_OR_RETURN(const Changes changes, Take(kRight));
   if (changes.select.empty()) return {};
   const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false, /*hashed=*/false);
-  std::vector<Ref> refs(changes.select.size());
-  keys_.FindOrInsertBatch(*changes.keys, changes.select, refs.data());
-  std::vector<size_t> order(refs.size());  // of select, by key and time
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    if (refs[a] != refs[b]) return refs[a] < refs[b];
-    const int by_time = changes.times->key(changes.select[a]).compare(changes.times->key(changes.select[b]));
-    return by_time != 0 ? by_time < 0 : a < b;
-  });
   Pairs pairs(inputs_[kLeft].schema);
-  for (size_t from = 0; from < order.size();) {
-    size_t to = from + 1;
-    while (to < order.size() && refs[order[to]] == refs[order[from]]) ++to;
-    KAPPA_RETURN_IF_ERROR(ChangeKey(refs[order[from]], changes, bytes, std::span(order).subspan(from, to - from), pairs, out));
-    from = to;
+  size_t fetched = 0;
+  for (size_t from = 0, to; from < changes.order.size(); from = to) {
+    for (to = from + 1; to < changes.order.size() && changes.ref(to) == changes.ref(from);) ++to;
+    if (state::Spilling() && to > fetched) {
+      FetchAhead(kRight, changes, from);
+      fetched = from + state::kReadsAtOnce;
+    }
+    KAPPA_RETURN_IF_ERROR(ChangeKey(changes.ref(from), changes, bytes, std::span(changes.order).subspan(from, to - from), pairs, out));
   }
   EmitPairs(pairs, out);
   return {};
@@ -269,7 +297,9 @@ Status AsOfJoin::ChangeKey(Ref key, const Changes& changes, const data::RowKeys&
     const int64_t to = rows_.LowerBound(tree, strict_ ? std::string(instant.time) : AfterAll(instant.time));
     left.clear();
     rows_.Read(tree, from, to - from, left);
-    for (const Ref record : left) {
+    for (size_t i = 0; i < left.size(); ++i) {
+      if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(std::span(left).subspan(i, std::min(state::kReadsAtOnce, left.size() - i)));
+      const Ref record = left[i];
       const std::string_view row = rows_.Key(record, scratch_a_).substr(rows_.OrderSize(record));
       for (const auto& [match, weight] : {std::pair(instant.match, int64_t{-1}), std::pair(now, int64_t{1})}) {
         if (match == 0 && !outer_) continue;
@@ -277,7 +307,7 @@ Status AsOfJoin::ChangeKey(Ref key, const Changes& changes, const data::RowKeys&
         pairs.right.push_back(match);
         pairs.weights.push_back(weight);
       }
-      if (pairs.left.rows() >= kEmitRows) EmitPairs(pairs, out);
+      if (pairs.left.rows() >= EmitRows()) EmitPairs(pairs, out);
     }
   }
   return {};
@@ -293,24 +323,25 @@ Status AsOfJoin::ApplyLeft(Output& out) {
   }
   if (!changes.select.empty()) {
     const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false, /*hashed=*/false);
-    std::vector<Ref> refs(changes.select.size());
-    keys_.FindOrInsertBatch(*changes.keys, changes.select, refs.data());
-    for (size_t j = 0; j < refs.size(); ++j) {
-      const int32_t i = changes.select[j];
+    for (size_t at = 0; at < changes.order.size(); ++at) {
+      if (state::Spilling() && at % state::kReadsAtOnce == 0) FetchAhead(kLeft, changes, at);
+      const Ref key = changes.ref(at);
+      const int32_t i = changes.row(at);
       const std::string_view time = changes.times->key(i);
-      const RowTree& right = reinterpret_cast<const KeyHead*>(keys_.Payload(refs[j]))->sides[kRight];
+      const RowTree& right = reinterpret_cast<const KeyHead*>(keys_.Payload(key))->sides[kRight];
       const Ref match = right.rows == 0 ? 0 : strict_ ? FirstFrom(right, AfterAll(time)) : FirstFrom(right, time);
       if (match != 0 || outer_) {
         rows.push_back(i);
         matches.push_back(match);
       }
-      touched_.push_back(refs[j]);
+      touched_.push_back(key);
       const bool settled = right_progress_ && static_cast<int64_t>(~OrderPrefix(time) ^ 1ULL << 63) < left_bound_;
-      if (!settled) KAPPA_RETURN_IF_ERROR(Change(Head(refs[j])->sides[kLeft], time, bytes.key(i), changes.batch.weight(i)));
+      if (!settled) KAPPA_RETURN_IF_ERROR(Change(Head(key)->sides[kLeft], time, bytes.key(i), changes.batch.weight(i)));
     }
   }
-  for (size_t from = 0; from < rows.size(); from += kEmitRows) {
-    const auto part = std::span(rows).subspan(from, std::min<size_t>(kEmitRows, rows.size() - from));
+  const auto step = static_cast<size_t>(EmitRows());
+  for (size_t from = 0; from < rows.size(); from += step) {
+    const auto part = std::span(rows).subspan(from, std::min(step, rows.size() - from));
     data::ChangeBatch left = data::Gather(changes.batch, part);
     std::vector<int64_t> weights = left.weights ? *left.weights : std::vector<int64_t>();
     Emit(left.AsBatch(), std::span(matches).subspan(from, part.size()), std::move(weights), out);
@@ -324,6 +355,7 @@ std::vector<data::ColumnPtr> AsOfJoin::RightColumns(std::span<const Ref> refs) {
   absl::flat_hash_map<Ref, int32_t> known;
   std::vector<int32_t> places(refs.size(), -1);
   for (size_t i = 0; i < refs.size(); ++i) {
+    if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(refs.subspan(i, std::min(state::kReadsAtOnce, refs.size() - i)));
     if (refs[i] == 0) continue;
     const auto [it, fresh] = known.try_emplace(refs[i], static_cast<int32_t>(decoder.rows()));
     if (fresh) decoder.Append(rows_.Key(refs[i], scratch_a_).substr(rows_.OrderSize(refs[i])), /*borrow=*/false);
@@ -361,7 +393,9 @@ void AsOfJoin::SetDue(Ref key, int side, std::optional<int64_t> due) {
 void AsOfJoin::Settle() {
   std::sort(touched_.begin(), touched_.end());
   touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
-  for (const Ref key : touched_) {
+  for (size_t i = 0; i < touched_.size(); ++i) {
+    keys_.FetchAhead(touched_, i);
+    const Ref key = touched_[i];
     const KeyHead head = *reinterpret_cast<const KeyHead*>(keys_.Payload(key));
     std::optional<int64_t> due[2];
     const RowTree &left = head.sides[kLeft], &right = head.sides[kRight];

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ops/over/order_key.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 
@@ -23,6 +24,7 @@ struct OrderedRows::Node {
   const LeafEntry* rows() const { return reinterpret_cast<const LeafEntry*>(this + 1); }
   InnerEntry* children() { return reinterpret_cast<InnerEntry*>(this + 1); }
   const InnerEntry* children() const { return reinterpret_cast<const InnerEntry*>(this + 1); }
+  uint32_t bytes() const;
 };
 struct OrderedRows::LeafEntry {
   uint64_t prefix;
@@ -34,6 +36,10 @@ struct OrderedRows::InnerEntry {
   Ref child;
   int64_t rows;
 };
+
+uint32_t OrderedRows::Node::bytes() const {
+  return static_cast<uint32_t>(sizeof(Node) + capacity * (leaf != 0 ? sizeof(LeafEntry) : sizeof(InnerEntry)));
+}
 
 namespace {
 
@@ -78,10 +84,7 @@ Ref OrderedRows::NewNode(bool leaf, uint32_t capacity) {
   return ref;
 }
 
-void OrderedRows::FreeNode(Ref ref) {
-  const Node* node = Get(ref);
-  arena_.Free(ref, static_cast<uint32_t>(sizeof(Node) + node->capacity * (node->leaf != 0 ? sizeof(LeafEntry) : sizeof(InnerEntry))));
-}
+void OrderedRows::FreeNode(Ref ref) { arena_.Free(ref, Get(ref)->bytes()); }
 
 OrderedRows::InnerEntry OrderedRows::Summary(Ref ref) const {
   const Node* node = Get(ref);
@@ -257,6 +260,51 @@ void OrderedRows::Read(const RowTree& tree, int64_t from, int64_t count, std::ve
     }
   };
   read(read, tree.root);
+}
+
+void OrderedRows::FetchRecords(std::span<const Ref> records) const {
+  if (!state::Spilling()) return;
+  for (const Ref record : records) {
+    if (record != 0) state::WillRead(arena_.Get(record), sizeof(state::BlobBlock));
+  }
+  for (const Ref record : records) {
+    if (record == 0) continue;
+    const char* block = arena_.Get(record);
+    state::WillRead(block, sizeof(state::BlobBlock) + reinterpret_cast<const state::BlobBlock*>(block)->size);
+  }
+}
+
+void OrderedRows::FetchPaths(std::span<const RowTree> trees, std::span<const std::string_view> keys) const {
+  if (!state::Spilling()) return;
+  std::vector<Ref> nodes, records;
+  for (const RowTree& tree : trees) nodes.push_back(tree.root);
+  for (bool deeper = true; deeper;) {
+    deeper = false;
+    for (const Ref node : nodes) {
+      if (node != 0) state::WillRead(Get(node), sizeof(Node));
+    }
+    for (const Ref node : nodes) {
+      if (node != 0) state::WillRead(Get(node), Get(node)->bytes());
+    }
+    // The way by prefixes alone is right, or ends nearby.
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if (nodes[i] == 0) continue;
+      const Node* node = Get(nodes[i]);
+      const uint64_t prefix = OrderPrefix(keys[i]);
+      const auto below = [&](const auto& entry) { return entry.prefix < prefix; };
+      if (node->leaf != 0) {
+        const LeafEntry *rows = node->rows(), *end = rows + node->count, *at = std::partition_point(rows, end, below);
+        for (const LeafEntry* near = std::max(rows + 1, at) - 1; near < std::min(end, at + 2); ++near) records.push_back(near->record);
+        nodes[i] = 0;
+      } else {
+        const InnerEntry *children = node->children(), *after = std::partition_point(children, children + node->count, below);
+        if (after < children + node->count && after->prefix == prefix) records.push_back(after->record);
+        nodes[i] = children[std::max<ptrdiff_t>(after - children, 1) - 1].child;
+        deeper = true;
+      }
+    }
+  }
+  FetchRecords(records);
 }
 
 uint64_t OrderedRows::LastPrefix(const RowTree& tree) const {

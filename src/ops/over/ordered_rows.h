@@ -2,6 +2,7 @@
 // with counts, whose root is a small leaf that grows while a partition has few rows.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,10 @@ class OrderedRows {
   state::Ref At(const RowTree& tree, int64_t position) const;
   /// Appends the records at [from, from + count), as far as there are rows.
   void Read(const RowTree& tree, int64_t from, int64_t count, std::vector<state::Ref>& out) const;
+  /// Where state may be out of memory, for steps of a few hundred: begins to fetch the records; and what LowerBound, Insert and At look at for
+  /// keys[i] in trees[i], level by level, up to the records around it.
+  void FetchRecords(std::span<const state::Ref> records) const;
+  void FetchPaths(std::span<const RowTree> trees, std::span<const std::string_view> keys) const;
   /// Order prefix of the last row of a tree that has rows.
   uint64_t LastPrefix(const RowTree& tree) const;
   /// Frees the nodes, not the records.
