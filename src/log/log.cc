@@ -17,6 +17,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "base/checksum_line.h"
 #include "io/failpoint.h"
 #include "io/folder.h"
 #include "io/folder_lock.h"

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/checksum_line.h"
 #include "base/crc32c.h"
 #include "log/producer_state.h"
 #include "log/segment_format.h"

@@ -3,10 +3,9 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <map>
 
-#include "base/crc32c.h"
+#include "base/checksum_line.h"
 
 namespace kappa::log {
 namespace {
@@ -21,9 +20,6 @@ constexpr double kMillion = 1e6;
 Error Invalid(std::string_view name, int64_t value, std::string_view range) {
   return Error(sqlstate::kInvalidParameterValue, "invalid value for topic setting \"" + std::string(name) + "\": " + std::to_string(value))
       .Hint("It must be " + std::string(range) + ".");
-}
-Error Damaged(const std::string& path, std::string detail) {
-  return Error(sqlstate::kDataCorrupted, "file \"" + path + "\" is damaged").Detail(std::move(detail)).Hint("Restore the file from a copy.");
 }
 
 }  // namespace
@@ -47,20 +43,6 @@ Status ValidateTopicConfig(const TopicConfig& config) {
   }
   if (config.max_message_bytes < 256) return Invalid("max_message_bytes", config.max_message_bytes, "at least 256");
   return {};
-}
-
-std::string WithChecksumLine(std::string text) {
-  char line[24];
-  std::snprintf(line, sizeof line, "crc32c %08x\n", Crc32c(text));
-  return text + line;
-}
-
-Result<std::string_view> WithoutChecksumLine(std::string_view text, const std::string& path) {
-  constexpr size_t kLineBytes = 16;
-  if (text.size() < kLineBytes) return Damaged(path, "The file is too short.");
-  std::string_view body = text.substr(0, text.size() - kLineBytes);
-  if (text != WithChecksumLine(std::string(body))) return Damaged(path, "Its checksum is wrong.");
-  return body;
 }
 
 std::string EncodeTopicConfig(std::string_view name, const TopicConfig& config) {
@@ -87,7 +69,7 @@ std::string EncodeTopicConfig(std::string_view name, const TopicConfig& config) 
 Result<TopicConfig> DecodeTopicConfig(std::string_view text, std::string_view name, const std::string& path) {
   KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(text, path));
   if (!body.starts_with(kFirstLine)) {
-    if (!body.starts_with(kFirstWords)) return Damaged(path, "It is not a topic's configuration.");
+    if (!body.starts_with(kFirstWords)) return DamagedFile(path, "It is not a topic's configuration.");
     return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format")
         .Hint("Open the folder with the newer program that wrote it.");
   }
@@ -96,11 +78,11 @@ Result<TopicConfig> DecodeTopicConfig(std::string_view text, std::string_view na
   while (!body.empty()) {
     size_t end = body.find('\n');
     size_t space = body.find(' ');
-    if (end == body.npos || space > end) return Damaged(path, "A line is malformed.");
+    if (end == body.npos || space > end) return DamagedFile(path, "A line is malformed.");
     settings[body.substr(0, space)] = body.substr(space + 1, end - space - 1);
     body.remove_prefix(end + 1);
   }
-  if (settings["name"] != name) return Damaged(path, "It belongs to topic \"" + std::string(settings["name"]) + "\".");
+  if (settings["name"] != name) return DamagedFile(path, "It belongs to topic \"" + std::string(settings["name"]) + "\".");
   bool ok = true;
   auto number = [&](std::string_view key) {
     int64_t value = 0;
@@ -127,7 +109,7 @@ Result<TopicConfig> DecodeTopicConfig(std::string_view text, std::string_view na
   config.max_compaction_lag_ms = later("max_compaction_lag_ms", config.max_compaction_lag_ms);
   config.min_cleanable_dirty_ratio =
       static_cast<double>(later("min_cleanable_dirty_millionths", std::llround(config.min_cleanable_dirty_ratio * kMillion))) / kMillion;
-  if (!ok) return Damaged(path, "A setting is missing or no number.");
+  if (!ok) return DamagedFile(path, "A setting is missing or no number.");
   KAPPA_RETURN_IF_ERROR(ValidateTopicConfig(config));
   return config;
 }

@@ -16,9 +16,4 @@ std::string EncodeTopicConfig(std::string_view name, const TopicConfig& config);
 /// `path` is for messages. Fails with data_corrupted, or feature_not_supported for a newer version.
 Result<TopicConfig> DecodeTopicConfig(std::string_view text, std::string_view name, const std::string& path);
 
-/// A text whose last line is "crc32c <hex of all before it>".
-std::string WithChecksumLine(std::string text);
-/// The text without that line; data_corrupted when it is missing or wrong.
-Result<std::string_view> WithoutChecksumLine(std::string_view text, const std::string& path);
-
 }  // namespace kappa::log
