@@ -111,6 +111,18 @@ class Connection:
         assert (reader.number("i"), reader.text()) == (1, topic)
         return reader.number("h")
 
+    def alter_quota(self, entity, **values):
+        """AlterClientQuotas version 0; `entity` has a name, or None for the default, for each of user, client-id and ip. A value of None removes. The error code and message."""
+        body = struct.pack(">ii", 1, len(entity))
+        for kind, name in entity.items():
+            body += text(kind) + text(name)
+        body += struct.pack(">i", len(values))
+        for key, value in values.items():
+            body += text(key) + struct.pack(">db", value or 0, value is None)
+        reader = self.call(49, 0, body + b"\0")
+        assert (reader.number("i"), reader.number("i")) == (0, 1)
+        return reader.number("h"), reader.text()
+
     def producer_id(self):
         """InitProducerId version 0, without transactions; error code and id."""
         reader = self.call(22, 0, struct.pack(">hi", -1, 60000))

@@ -145,12 +145,22 @@ Status Users::Read() {
   return Status::Ok();
 }
 
+void Users::Refresh() {
+  const Stamp now = StampOfFile();
+  if (now == stamp_) return;
+  stamp_ = now;
+  if (Status read = Read(); !read.ok() && on_error_) on_error_(read.error());
+}
+
+std::map<std::string, User, std::less<>> Users::All() {
+  const std::lock_guard lock(mutex_);
+  Refresh();
+  return file_.users;
+}
+
 Users::Found Users::Find(std::string_view name, Hash hash) {
   const std::lock_guard lock(mutex_);
-  if (const Stamp now = StampOfFile(); now != stamp_) {
-    stamp_ = now;
-    if (Status read = Read(); !read.ok() && on_error_) on_error_(read.error());
-  }
+  Refresh();
   // Both are made whether the user exists or not, so that the time tells nothing.
   const int iterations = file_.users.empty() ? kIterations : file_.users.begin()->second.Of(hash).iterations;
   Found found{.verifier = {.hash = hash,

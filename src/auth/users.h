@@ -60,6 +60,8 @@ class Users {
   };
   /// Looks whether the file changed, and reads it again.
   Found Find(std::string_view name, Hash hash);
+  /// The same, and gives all of them.
+  std::map<std::string, User, std::less<>> All();
 
  private:
   /// Tells one state of a file from another.
@@ -70,7 +72,8 @@ class Users {
   };
   Users(std::string path, std::function<void(const Error&)> on_error) : path_(std::move(path)), on_error_(std::move(on_error)) {}
   Stamp StampOfFile() const;
-  Status Read();  // under mutex_
+  Status Read();   // under mutex_
+  void Refresh();  // under mutex_
 
   const std::string path_;
   const std::function<void(const Error&)> on_error_;

@@ -100,7 +100,8 @@ int Serve(const ServeOptions& options) {
   kafka_options.change_topic = [&](const std::string& name, const std::function<Status()>& change) { return (*engine)->ChangeTopic(name, change); };
   kafka_options.delete_records = [&](log::Partition& partition, log::Offset before) { return (*engine)->DeleteRecords(partition, before); };
   kafka_options.delete_topic = [&](const std::string& name) { return (*engine)->DeleteTopic(name); };
-  auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), (*engine)->groups(), (*engine)->transactions(), io::RealClock());
+  auto kafka = serve::KafkaServer::Start(kafka_options, (*engine)->log(), (*engine)->groups(), (*engine)->transactions(), (*engine)->quotas(),
+                                         io::RealClock());
   if (!kafka.ok()) return Fail(kafka.error());
   serve::PgServerOptions pg_options;
   pg_options.address = options.pg;

@@ -58,7 +58,7 @@ class TopicCommandTest : public testing::Test {
     log_ = log::OpenLog(folder_.path() + "/log");
     groups_ = group::OpenGroups(*log_);
     transactions_ = txn::OpenTransactions(*log_, *groups_);
-    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, io::RealClock());
+    auto server = serve::KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
@@ -93,6 +93,7 @@ class TopicCommandTest : public testing::Test {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<txn::Transactions> transactions_;
+  const std::unique_ptr<quota::ClientQuotas> quotas_ = quota::ClientQuotas::Open(folder_.path() + "/quotas").value();
   std::unique_ptr<serve::KafkaServer> server_;
 };
 

@@ -128,6 +128,7 @@ class Core final : public Engine {
   log::Log& log() override { return *log_; }
   group::Groups& groups() override { return *groups_; }
   txn::Transactions& transactions() override { return *transactions_; }
+  quota::ClientQuotas& quotas() override { return *quotas_; }
   Status DeleteTopic(const std::string& name) override;
   Status ChangeTopic(const std::string& name, const std::function<Status()>& change) override;
   Status DeleteRecords(log::Partition& partition, log::Offset before) override;
@@ -293,6 +294,7 @@ class Core final : public Engine {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<txn::Transactions> transactions_;
+  std::unique_ptr<quota::ClientQuotas> quotas_;
   std::unique_ptr<catalog::CatalogLog> catalog_;
   std::shared_ptr<log::Topic> journal_;
   std::unique_ptr<state::CheckpointStore> checkpoints_;

@@ -57,6 +57,7 @@ Status Core::Start() {
   KAPPA_ASSIGN_OR_RETURN(log_, log::Log::Open(options_.folder + "/log", options_.log, clock_));
   KAPPA_ASSIGN_OR_RETURN(groups_, group::Groups::Open(options_.groups, *log_, clock_));
   KAPPA_ASSIGN_OR_RETURN(transactions_, txn::Transactions::Open(options_.transactions, *log_, *groups_, clock_));
+  KAPPA_ASSIGN_OR_RETURN(quotas_, quota::ClientQuotas::Open(options_.folder + "/quotas"));
   KAPPA_ASSIGN_OR_RETURN(catalog_, catalog::CatalogLog::Open(*log_));
   KAPPA_ASSIGN_OR_RETURN(journal_, flow::OpenJournal(*log_));
   pool_ = std::make_unique<flow::ThreadPool>(shards_);

@@ -15,6 +15,7 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "quota/client_quotas.h"
 #include "txn/transactions.h"
 
 namespace kappa::engine {
@@ -122,6 +123,7 @@ class Engine {
   virtual log::Log& log() = 0;
   virtual group::Groups& groups() = 0;
   virtual txn::Transactions& transactions() = 0;
+  virtual quota::ClientQuotas& quotas() = 0;
   /// Deletes a topic unless a stream or table reads it (dependent_objects_still_exist).
   virtual Status DeleteTopic(const std::string& name) = 0;
   /// Runs `change` on the log between two epochs, unless a stream or table reads the topic (dependent_objects_still_exist).

@@ -16,6 +16,7 @@ namespace {
 using data::TypeId;
 
 constexpr size_t kEpochsShown = 1000;
+constexpr std::string_view kDefaultEntity = "<default>";  // of a quota, as Kafka's tools say
 
 sql::SystemRelation Relation(std::string name, std::vector<data::Field> fields) {
   sql::SystemRelation relation;
@@ -234,6 +235,12 @@ const std::vector<sql::SystemRelation>& KappaRelations() {
                                       {"changed_at", TypeId::kTimestamptz},
                                       {"partitions", TypeId::kInt4},
                                       {"groups", TypeId::kInt4}}),
+      Relation("kappa.quotas", {{"user_name", TypeId::kText},
+                                {"client_id", TypeId::kText},
+                                {"ip", TypeId::kText},
+                                {"key", TypeId::kText},
+                                {"value", TypeId::kFloat8},
+                                {"enforced", TypeId::kBool}}),
       Relation("kappa.dead_letters", {{"topic", TypeId::kText},
                                       {"partition", TypeId::kInt4},
                                       {"offset", TypeId::kInt8},
@@ -378,6 +385,19 @@ Result<data::Batch> Core::SystemRows(std::string_view name, const ReadSet& reads
             .Int4(static_cast<int64_t>(transaction.groups.size()));
       }
     });
+    return rows.Finish();
+  }
+  if (name == "kappa.quotas") {
+    const auto quotas = quotas_->all();
+    for (const auto& [entity, values] : *quotas) {
+      for (const auto& [key, value] : values) {
+        for (const std::string_view kind : {quota::kUser, quota::kClientId, quota::kIp}) {
+          const auto named = entity.find(kind);
+          named == entity.end() ? rows.Null() : rows.Text(named->second.value_or(std::string(kDefaultEntity)));
+        }
+        rows.Text(key).Float8(value).Bool(key != quota::kRequestPercentage);
+      }
+    }
     return rows.Finish();
   }
   if (name == "kappa.group_lag") {

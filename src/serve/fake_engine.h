@@ -85,6 +85,7 @@ class FakeEngine final : public engine::Engine {
   }
   group::Groups& groups() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no groups"); }
   txn::Transactions& transactions() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no transactions"); }
+  quota::ClientQuotas& quotas() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no quotas"); }
   log::Log& log() override { CheckFailed(__FILE__, __LINE__, "the fake engine has no log"); }
   Status DeleteTopic(const std::string&) override { return {}; }
   Status ChangeTopic(const std::string&, const std::function<Status()>& change) override { return change(); }

@@ -11,6 +11,7 @@ tools=org.apache.kafka.tools
 
 fail() { echo "kafka_java.sh: $1" >&2; for file in "$work"/*; do echo "--- $file" >&2; tail -n 5 "$file" >&2; done; exit 1; }
 topic() { java_run $tools.TopicCommand --bootstrap-server "$broker" "$@"; }
+config() { java_run kafka.admin.ConfigCommand --bootstrap-server "$broker" "$@"; }
 group() { java_run $tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" "$@"; }
 
 # Topics and their settings.
@@ -18,10 +19,27 @@ topic --create --topic "$run" --partitions 3 --config retention.ms=3600000 > "$w
 topic --alter --topic "$run" --partitions 4 > "$work/grow"
 topic --describe --topic "$run" > "$work/describe"
 [ "$(grep -c 'Leader: 0' "$work/describe")" = 4 ] || fail "kafka-topics: the topic has not 4 partitions"
-java_run kafka.admin.ConfigCommand --bootstrap-server "$broker" --alter --entity-type topics --entity-name "$run" --add-config max.message.bytes=2000000 > "$work/alter"
-java_run kafka.admin.ConfigCommand --bootstrap-server "$broker" --describe --entity-type topics --entity-name "$run" > "$work/config"
+config --alter --entity-type topics --entity-name "$run" --add-config max.message.bytes=2000000 > "$work/alter"
+config --describe --entity-type topics --entity-name "$run" > "$work/config"
 grep -q 'max.message.bytes=2000000' "$work/config" && grep -q 'retention.ms=3600000' "$work/config" || fail "kafka-configs: settings are not what was set"
 ok "kafka-topics and kafka-configs: create, add partitions, alter, describe"
+
+# Quotas of clients and users.
+config --alter --entity-type clients --entity-name "$run" --add-config producer_byte_rate=1000000,consumer_byte_rate=2000000 > "$work/quota" 2>&1 || fail "kafka-configs: quota of a client"
+config --alter --entity-type users --entity-default --entity-type clients --entity-name "$run" --add-config request_percentage=200 > "$work/quota-both" 2>&1 || fail "kafka-configs: quota of a client of any user"
+config --alter --entity-type ips --entity-name 10.9.8.7 --add-config connection_creation_rate=5 > "$work/quota-ip" 2>&1 || fail "kafka-configs: quota of an address"
+config --describe --entity-type clients --entity-name "$run" > "$work/quota-client" 2>&1
+grep -q "client-id '$run' are .*consumer_byte_rate=2000000.*producer_byte_rate=1000000" "$work/quota-client" || fail "kafka-configs: quota of a client is not what was set"
+config --describe --entity-type users --entity-type clients > "$work/quota-all" 2>&1
+grep -q "client-id '$run', the default user-principal are request_percentage=200\|the default user-principal, client-id '$run' are request_percentage=200" "$work/quota-all" || fail "kafka-configs: quota of a client of any user is not what was set"
+config --describe --entity-type users > "$work/quota-users" 2>&1 || fail "kafka-configs: describe users"
+config --describe --entity-type ips --entity-name 10.9.8.7 > "$work/quota-address" 2>&1
+grep -q "connection_creation_rate=5" "$work/quota-address" || fail "kafka-configs: quota of an address is not what was set"
+config --alter --entity-type clients --entity-name "$run" --add-config producer_byte_rate=1.5 > "$work/quota-wrong" 2>&1 && fail "kafka-configs: half a byte was taken"
+config --alter --entity-type clients --entity-name "$run" --delete-config producer_byte_rate,consumer_byte_rate > "$work/quota-gone" 2>&1 || fail "kafka-configs: quota cannot be removed"
+config --describe --entity-type clients --entity-name "$run" > "$work/quota-none" 2>&1
+! grep -q byte_rate "$work/quota-none" || fail "kafka-configs: a removed quota is there"
+ok "kafka-configs: quotas of clients, users and addresses set, shown and removed"
 
 # Every codec, an idempotent producer (Java's default), a group.
 count=0

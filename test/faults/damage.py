@@ -15,6 +15,7 @@ from faults.workload import PARTITIONS, TOPIC, VIEW_QUERY, Violation, Workload, 
 BATCHES = 250  # of each partition: five segments
 SEGMENT_HEADER_BYTES = 12288
 GROUP, COMMITTED = "readers", 42
+QUOTA_OF, QUOTA = "a client of its own", 4096
 
 
 def kind_of(path, sizes):
@@ -45,6 +46,7 @@ class Base:
                 self.workload.finish()
                 connection = kafkawire.Connection(instance.endpoints["kafka"])
                 require(connection.commit(GROUP, TOPIC, 0, COMMITTED) == 0, "the commit was refused")
+                require(connection.alter_quota({"client-id": QUOTA_OF}, consumer_byte_rate=QUOTA)[0] == 0, "the quota was refused")
                 connection.close()
                 self.workload.check_views(instance)
                 if clean:
@@ -126,6 +128,12 @@ class Checker:
                 self.told += 1
         connection.close()
 
+    def quotas(self):
+        connection = self.instance.connect()
+        rows = connection.rows("SELECT client_id, key, value FROM kappa.quotas")
+        require(rows == [[QUOTA_OF, "consumer_byte_rate", str(QUOTA)]], f"the quotas are {rows}")
+        connection.close()
+
     def offsets_and_duplicates(self):
         connection = kafkawire.Connection(self.instance.endpoints["kafka"])
         offset = connection.committed(GROUP, TOPIC, 0)
@@ -166,6 +174,7 @@ def run(kappa, folder, count):
                 require(noticed or action == "zeroing what was zero" or not base.is_record_data(path, position), "nobody noticed damage to records")
                 checker.rows()
                 checker.offsets_and_duplicates()
+                checker.quotas()
                 instance.stop()
             except (Violation, RuntimeError, ConnectionError, OSError) as error:
                 raise Violation(f"{what}: {error}; {instance.log.read_text()[-1000:]}") from error

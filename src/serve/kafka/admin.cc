@@ -174,6 +174,40 @@ DescribeLogDirsResponse Broker::DescribeLogDirs(const DescribeLogDirsRequest& re
   return response;
 }
 
+DescribeUserScramCredentialsResponse Broker::DescribeUserScramCredentials(const DescribeUserScramCredentialsRequest& request) {
+  DescribeUserScramCredentialsResponse response;
+  const auto users = options_.users == nullptr ? decltype(options_.users->All())() : options_.users->All();
+  const auto describe = [&](auto& out, const auth::User& user) {
+    using Credential = DescribeUserScramCredentialsResponse::Credential;
+    out.credentials = {{Credential::kSha256, user.sha256.iterations}, {Credential::kSha512, user.sha512.iterations}};
+  };
+  if (!request.users || request.users->empty()) {
+    for (const auto& [name, user] : users) {
+      auto& out = response.users.emplace_back();
+      out.name = name;
+      describe(out, user);
+    }
+    return response;
+  }
+  std::map<std::string_view, int> asked;
+  for (const auto& user : *request.users) ++asked[user.name];
+  for (const auto& [name, times] : asked) {
+    auto& out = response.users.emplace_back();
+    out.name = name;
+    const auto user = users.find(name);
+    if (times > 1) {
+      out.error = Code::kDuplicateResource;
+      out.message = fmt::format("user \"{}\" is asked for twice", name);
+    } else if (user == users.end()) {
+      out.error = Code::kResourceNotFound;
+      out.message = fmt::format("there is no user \"{}\"", name);
+    } else {
+      describe(out, user->second);
+    }
+  }
+  return response;
+}
+
 DescribeAclsResponse Broker::DescribeAcls() { return {.error = Code::kSecurityDisabled, .message = std::string(kNoSecurity), .resources = {}}; }
 
 CreateAclsResponse Broker::CreateAcls(const CreateAclsRequest& request) {

@@ -241,6 +241,58 @@ struct DescribeLogDirsResponse {
   }
 };
 
+struct DescribeUserScramCredentialsRequest {
+  struct User {
+    std::string name;
+    template <class C> void Fields(C& c) {
+      c(name);
+      c.Tags();
+    }
+  };
+  std::optional<std::vector<User>> users;  // null or empty: all
+  template <class C> void Fields(C& c) {
+    c(users);
+    c.Tags();
+  }
+};
+
+struct DescribeUserScramCredentialsResponse {
+  struct Credential {
+    static constexpr int8_t kSha256 = 1, kSha512 = 2;
+    int8_t mechanism = 0;
+    int32_t iterations = 0;
+    template <class C> void Fields(C& c) {
+      c(mechanism);
+      c(iterations);
+      c.Tags();
+    }
+  };
+  struct User {
+    std::string name;
+    Code error = Code::kNone;
+    std::optional<std::string> message;
+    std::vector<Credential> credentials;
+    template <class C> void Fields(C& c) {
+      c(name);
+      c(error);
+      c(message);
+      c(credentials);
+      c.Tags();
+    }
+  };
+  int32_t throttle_ms = 0;
+  Code error = Code::kNone;
+  std::optional<std::string> message;
+  std::vector<User> users;
+  template <class C> void Fields(C& c) {
+    c(throttle_ms);
+    c(error);
+    c(message);
+    c(users);
+    c.Tags();
+  }
+};
+
 struct DescribeAclsRequest {
   int8_t resource_type = 0;
   std::optional<std::string> resource_name;

@@ -9,20 +9,23 @@
 
 namespace kappa::serve::kafka {
 
-Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions, io::Clock& clock,
-               Runtime& runtime, KafkaMetrics& metrics)
+Broker::Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions,
+               quota::ClientQuotas& client_quotas, io::Clock& clock, Runtime& runtime, KafkaMetrics& metrics)
     : options_(options),
       log_(log),
       groups_(groups),
       transactions_(transactions),
+      client_quotas_(client_quotas),
       clock_(clock),
       runtime_(runtime),
       metrics_(metrics),
       waiters_(FetchWaiters::Make(log, runtime)),
       sessions_(std::make_shared<FetchSessions>(options, clock, metrics)),
-      quotas_(std::make_shared<Quotas>(options)) {}
+      quotas_(std::make_shared<Quotas>(options, client_quotas)) {}
 
 Broker::~Broker() { waiters_->Stop(); }
+
+bool Broker::AdmitConnection(const std::string& ip) { return quotas_->AdmitConnection(ip, clock_.SteadyMicros()); }
 
 void Broker::StopWaiting() {
   waiters_->Stop();
@@ -66,7 +69,7 @@ Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
     reply({.close = decoded.error().message()});
     return Pace::kWait;
   }
-  decoded->payer = client.authentication.user().empty() ? decoded->client_id : client.authentication.user();
+  decoded->user = client.authentication.user();
   const RequestHeader header = std::move(*decoded);
   if (static_cast<ApiKey>(header.key) == ApiKey::kApiVersions) {
     // A request in a version that we know may still be malformed; one in a newer version cannot be read.
@@ -215,6 +218,12 @@ Pace Broker::Handle(std::string_view frame, Client& client, Reply reply) {
     case ApiKey::kDescribeAcls: return answer(DescribeAclsRequest(), false, [this](const auto&) { return DescribeAcls(); });
     case ApiKey::kCreateAcls: return answer(CreateAclsRequest(), false, [this](const auto& request) { return CreateAcls(request); });
     case ApiKey::kDeleteAcls: return answer(DeleteAclsRequest(), false, [this](const auto& request) { return DeleteAcls(request); });
+    case ApiKey::kDescribeClientQuotas:
+      return answer(DescribeClientQuotasRequest(), false, [this](const auto& request) { return DescribeClientQuotas(request); });
+    case ApiKey::kAlterClientQuotas:
+      return answer(AlterClientQuotasRequest(), true, [this](const auto& request) { return AlterClientQuotas(request); });
+    case ApiKey::kDescribeUserScramCredentials:
+      return answer(DescribeUserScramCredentialsRequest(), true, [this](const auto& request) { return DescribeUserScramCredentials(request); });
     case ApiKey::kDescribeCluster:
       return answer(DescribeClusterRequest(), false, [this, &advertised](const DescribeClusterRequest& request) {
         DescribeClusterResponse response;

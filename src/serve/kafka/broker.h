@@ -11,11 +11,13 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "quota/client_quotas.h"
 #include "serve/kafka/admin_messages.h"
 #include "serve/kafka/authentication.h"
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/quota_messages.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/server.h"
 #include "serve/kafka/transaction_messages.h"
@@ -74,10 +76,12 @@ class Quotas;
 /// Thread-safe.
 class Broker {
  public:
-  Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions, io::Clock& clock, Runtime& runtime,
-         KafkaMetrics& metrics);
+  Broker(const KafkaServerOptions& options, log::Log& log, group::Groups& groups, txn::Transactions& transactions, quota::ClientQuotas& client_quotas,
+         io::Clock& clock, Runtime& runtime, KafkaMetrics& metrics);
   ~Broker();
 
+  /// False when this address made too many connections just now.
+  bool AdmitConnection(const std::string& ip);
   /// Handles one frame (without its length). `frame` need not outlive the call.
   Pace Handle(std::string_view frame, Client& client, Reply reply);
   /// Answers all waiting fetches with what they have and all members that wait for their group, and from now on lets none wait.
@@ -88,7 +92,7 @@ class Broker {
 
   /// One message of the client's exchange; `header` is null when it came without.
   Pace Authenticate(const RequestHeader* header, std::string_view message, Client& client, const Reply& reply);
-  /// Counts the request for its payer's rate, and mutes the client when it is beyond: at once, since further requests may be on their way.
+  /// Counts the request for its client's rate, and mutes the client when it is beyond: at once, since further requests may be on their way.
   int32_t ChargeProduce(const RequestHeader& header, const ProduceRequest& request, Client& client);
   /// `refused`: for all of it.
   void Produce(const RequestHeader& header, ProduceRequest& request, Code refused, int32_t throttle_ms, Reply reply);
@@ -138,9 +142,14 @@ class Broker {
   DescribeAclsResponse DescribeAcls();
   CreateAclsResponse CreateAcls(const CreateAclsRequest& request);
   DeleteAclsResponse DeleteAcls(const DeleteAclsRequest& request);
+  DescribeUserScramCredentialsResponse DescribeUserScramCredentials(const DescribeUserScramCredentialsRequest& request);
   template <class Request, class Set> AlterConfigsResponse AlterTopicConfigs(const Request& request, Set&& set);
   void AlterTopicConfig(AlterConfigsResponse::Resource& out, bool validate_only, const std::function<Status(log::TopicConfig&)>& set);
   Status ChangeUnreadTopic(const std::string& name, const std::function<Status()>& change);
+
+  // client_quotas.cc
+  DescribeClientQuotasResponse DescribeClientQuotas(const DescribeClientQuotasRequest& request);
+  AlterClientQuotasResponse AlterClientQuotas(const AlterClientQuotasRequest& request);
 
   Status MakeTopic(const std::string& name, const log::TopicConfig& config);
   Status RemoveTopic(const std::string& name);
@@ -166,6 +175,7 @@ class Broker {
   log::Log& log_;
   group::Groups& groups_;
   txn::Transactions& transactions_;
+  quota::ClientQuotas& client_quotas_;
   io::Clock& clock_;
   Runtime& runtime_;
   KafkaMetrics& metrics_;

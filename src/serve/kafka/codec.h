@@ -6,6 +6,7 @@
 // (compact lengths and tagged fields, KIP-482). Field orders and versions: Kafka protocol guide, schemas of Kafka 3.9.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,6 +67,7 @@ class Decoder {
   void operator()(int16_t& value) { value = reader_.Big<int16_t>(); }
   void operator()(int32_t& value) { value = reader_.Big<int32_t>(); }
   void operator()(int64_t& value) { value = reader_.Big<int64_t>(); }
+  void operator()(double& value) { value = std::bit_cast<double>(reader_.Big<uint64_t>()); }
   template <class E>
     requires std::is_enum_v<E>
   void operator()(E& value) {
@@ -175,6 +177,7 @@ class Encoder {
   void operator()(int16_t value) { writer_.Big(value); }
   void operator()(int32_t value) { writer_.Big(value); }
   void operator()(int64_t value) { writer_.Big(value); }
+  void operator()(double value) { writer_.Big(std::bit_cast<uint64_t>(value)); }
   template <class E>
     requires std::is_enum_v<E>
   void operator()(E value) {

@@ -123,8 +123,8 @@ TEST(KafkaCodecTest, UnknownApiVersionsVersionIsAnsweredInVersion0) {
   ASSERT_EQ(header.api, nullptr);
   Frame frame = ApiVersionsFrame(header);
   ASSERT_EQ(frame.size(), 1u);
-  auto count = static_cast<char>(SupportedApis().size());
-  EXPECT_EQ(frame[0].bytes.substr(0, 14), Bytes({0, 0, 0, 10 + 6 * count, 0, 0, 0, 4, 0, 35, 0, 0, 0, count}));
+  const auto count = static_cast<int>(SupportedApis().size()), length = 10 + 6 * count;
+  EXPECT_EQ(frame[0].bytes.substr(0, 14), Bytes({0, 0, length >> 8, length & 255, 0, 0, 0, 4, 0, 35, 0, 0, 0, count}));
 }
 
 TEST(KafkaCodecTest, LargeRecordsAreMovedNotCopied) {
@@ -270,6 +270,13 @@ TEST(KafkaCodecTest, EveryMessageThereAndBackInEveryVersion) {
                DescribeTransactionsResponse{.transactions = {{.id = "x", .state = "Ongoing", .topics = {{"t", {1, 2}}}}}});
   ThereAndBack(ApiKey::kListTransactions, ListTransactionsRequest{{"Ongoing"}, {7}, 5});
   ThereAndBack(ApiKey::kListTransactions, ListTransactionsResponse{.unknown_states = {"z"}, .transactions = {{"x", 7, "Empty"}}});
+  ThereAndBack(ApiKey::kDescribeClientQuotas, DescribeClientQuotasRequest{{{"user", 0, "ann"}, {"client-id", 1, {}}}, true});
+  ThereAndBack(ApiKey::kDescribeClientQuotas,
+               DescribeClientQuotasResponse{.message = "m", .entries = {{{{{"user", "ann"}, {"client-id", {}}}, {{"producer_byte_rate", 0.5}}}}}});
+  ThereAndBack(ApiKey::kAlterClientQuotas, AlterClientQuotasRequest{{{{{"user", {}}}, {{"k", 1024, false}, {"l", 0, true}}}}, true});
+  ThereAndBack(ApiKey::kAlterClientQuotas, AlterClientQuotasResponse{.entries = {{Code::kInvalidRequest, "m", {{"ip", "::1"}}}}});
+  ThereAndBack(ApiKey::kDescribeUserScramCredentials, DescribeUserScramCredentialsRequest{{{{"ann"}}}});
+  ThereAndBack(ApiKey::kDescribeUserScramCredentials, DescribeUserScramCredentialsResponse{.users = {{"ann", Code::kNone, "m", {{1, 8192}}}}});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterRequest{});
   ThereAndBack(ApiKey::kDescribeCluster, DescribeClusterResponse{.cluster_id = "c", .brokers = {{0, "h", 1, std::nullopt}}});
 }

@@ -64,7 +64,7 @@ class PendingFetch final : public WaitingFetch, public std::enable_shared_from_t
       if (!at_last && !has_error && bytes_wanted > 0) return;
       done_ = true;
       metrics_.batch_bytes_out.fetch_add(bytes_read_, std::memory_order_relaxed);
-      response.throttle_ms = quotas_->Charge(Quotas::Kind::kFetch, header_.payer, bytes_read_, clock_.SteadyMicros());
+      response.throttle_ms = quotas_->Charge(Quotas::Kind::kFetch, header_.user, header_.client_id, bytes_read_, clock_.SteadyMicros());
       if (response.throttle_ms > 0) metrics_.throttled.fetch_add(1, std::memory_order_relaxed);
       sessions_->Finish(plan_, response);
       frame = EncodeFrame(header_, response);
@@ -146,7 +146,10 @@ bool Broker::Fetch(const RequestHeader& header, FetchRequest request, bool may_s
                                               clock_, metrics_);
   const bool scarce = metrics_.in_flight_bytes.load() > static_cast<int64_t>(options_.in_flight_bytes_max / 2);
   fetch->bytes_left = std::clamp(request.max_bytes, 1, scarce ? std::min(options_.fetch_bytes_max, kScarceFetchBytesMax) : options_.fetch_bytes_max);
-  fetch->bytes_wanted = request.min_bytes;
+  if (const auto most = quotas_->BytesAtOnce(Quotas::Kind::kFetch, header.user, header.client_id)) {
+    fetch->bytes_left = std::clamp<int64_t>(*most, 1, fetch->bytes_left);
+  }
+  fetch->bytes_wanted = std::min<int64_t>(request.min_bytes, fetch->bytes_left);
   if (fetch->plan().error != Code::kNone) {
     fetch->response.error = fetch->plan().error;
     fetch->Advance(/*at_last=*/true);

@@ -79,7 +79,7 @@ class KafkaClientTest : public testing::Test {
     log_ = log::OpenLog(folder_.path());
     groups_ = group::OpenGroups(*log_);
     transactions_ = txn::OpenTransactions(*log_, *groups_);
-    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, io::RealClock());
+    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
@@ -142,6 +142,7 @@ class KafkaClientTest : public testing::Test {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<txn::Transactions> transactions_;
+  const std::unique_ptr<quota::ClientQuotas> quotas_ = quota::ClientQuotas::Open(folder_.path() + "/quotas").value();
   std::unique_ptr<KafkaServer> server_;
 };
 
@@ -193,7 +194,7 @@ TEST_F(KafkaClientTest, AnIdempotentProducerWhoseConnectionsBreakStoresEachMessa
     if (i % 1000 != 999) continue;
     while (producer.delivered < i - 500) rd_kafka_poll(producer.handle, 10);
     server_.reset();
-    auto again = KafkaServer::Start({.address = address}, *log_, *groups_, *transactions_, io::RealClock());
+    auto again = KafkaServer::Start({.address = address}, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
     ASSERT_TRUE(again.ok()) << again.error().ToString();
     server_ = std::move(*again);
   }

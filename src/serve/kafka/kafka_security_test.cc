@@ -6,7 +6,9 @@
 #include "auth/sasl_testing.h"
 #include "group/group_testing.h"
 #include "log/log_testing.h"
+#include "serve/kafka/admin_messages.h"
 #include "serve/kafka/cluster_messages.h"
+#include "serve/kafka/record_messages.h"
 #include "serve/kafka/sasl_messages.h"
 #include "serve/kafka/server.h"
 #include "serve/kafka/wire_client.h"
@@ -49,7 +51,7 @@ class KafkaSecurityTest : public testing::Test {
       const std::lock_guard lock(mutex_);
       reasons_ += std::string(reason) + "\n";
     };
-    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, *transactions_, io::RealClock());
+    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, *transactions_, *quotas_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
@@ -77,6 +79,7 @@ class KafkaSecurityTest : public testing::Test {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<txn::Transactions> transactions_;
+  const std::unique_ptr<quota::ClientQuotas> quotas_ = quota::ClientQuotas::Open(folder_.path() + "/quotas").value();
   std::unique_ptr<auth::Users> users_;
   std::mutex mutex_;
   std::string reasons_;
@@ -191,7 +194,7 @@ TEST_F(KafkaSecurityTest, ASessionEndsAndIsRenewedByItsUser) {
 
 TEST_F(KafkaSecurityTest, PlainNeedsTlsOrAFlag) {
   KafkaServerOptions options{.address = "127.0.0.1:0", .users = users_.get(), .mechanisms = {auth::Mechanism::kPlain}};
-  auto refused = KafkaServer::Start(options, *log_, *groups_, *transactions_, io::RealClock());
+  auto refused = KafkaServer::Start(options, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message(), HasSubstr("PLAIN without TLS"));
   options.plain_without_tls = true;
@@ -204,7 +207,7 @@ TEST_F(KafkaSecurityTest, PlainNeedsTlsOrAFlag) {
 
 TEST_F(KafkaSecurityTest, AnAddressForAllNeedsBothTlsAndAuthentication) {
   auto refused = KafkaServer::Start({.address = "0.0.0.0:0", .users = users_.get(), .mechanisms = {auth::Mechanism::kScramSha256}}, *log_, *groups_,
-                                    *transactions_, io::RealClock());
+                                    *transactions_, *quotas_, io::RealClock());
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().detail(), HasSubstr("no encryption"));
 }
@@ -216,13 +219,51 @@ TEST_F(KafkaSecurityTest, ATlsClientIsToldApartOnAPlainPort) {
   EXPECT_THAT(reasons(), HasSubstr("a TLS handshake came, but this port speaks plain text"));
 }
 
+TEST_F(KafkaSecurityTest, AUsersQuotaCountsForAllOfItsConnections) {
+  log::CreateOne(*log_, "t");
+  const auto set = quotas_->Alter({{{{"user", "ann"}}, {{"producer_byte_rate", 100'000.0}}}}, false);
+  ASSERT_TRUE(set.front().ok());
+  WireClient first(server_->address()), second(server_->address()), other(server_->address());
+  Authenticate(first, kAnn);
+  Authenticate(second, kAnn);
+  Authenticate(other, {.user = "bob", .password = "secret of bob"});
+  const std::string batch = log::OneBatch({std::string(60'000, 'x')});
+  const auto throttle = [&](WireClient& client) {
+    return client.Call<ProduceResponse>(ApiKey::kProduce, 7, ProduceRequest{.acks = -1, .timeout_ms = 1000, .topics = {{"t", {{0, batch}}}}})
+        ->throttle_ms;
+  };
+  EXPECT_EQ(throttle(first), 0);
+  EXPECT_GT(throttle(second), 100);
+  EXPECT_EQ(throttle(other), 0);
+}
+
+TEST_F(KafkaSecurityTest, UsersAreShownWithoutWhatTheirPasswordsGive) {
+  WireClient client(server_->address());
+  Authenticate(client, kAnn);
+  const auto describe = [&](std::optional<std::vector<DescribeUserScramCredentialsRequest::User>> users) {
+    std::string text;
+    const auto answer = client.Call<DescribeUserScramCredentialsResponse>(ApiKey::kDescribeUserScramCredentials, 0,
+                                                                          DescribeUserScramCredentialsRequest{std::move(users)});
+    for (const auto& user : answer->users) {
+      text += user.name + " " + std::to_string(static_cast<int>(user.error));
+      for (const auto& each : user.credentials) text += " " + std::to_string(each.mechanism) + ":" + std::to_string(each.iterations);
+      text += "; ";
+    }
+    return text;
+  };
+  EXPECT_EQ(describe(std::nullopt), "ann 0 1:4096 2:4096; bob 0 1:4096 2:4096; ");
+  EXPECT_EQ(describe({{{"bob"}, {"eve"}}}), "bob 0 1:4096 2:4096; eve 91; ");
+  EXPECT_EQ(describe({{{"bob"}, {"bob"}}}), "bob 92; ");
+}
+
 TEST(KafkaNoSecurityTest, WithoutUsersSaslIsOutOfPlace) {
   log::ScratchFolder folder;
   auto log = log::OpenLog(folder.path());
   auto groups = group::OpenGroups(*log);
   auto transactions = txn::OpenTransactions(*log, *groups);
+  const auto quotas = quota::ClientQuotas::Open(folder.path() + "/quotas").value();
   {
-    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log, *groups, *transactions, io::RealClock()).value();
+    auto server = KafkaServer::Start({.address = "127.0.0.1:0"}, *log, *groups, *transactions, *quotas, io::RealClock()).value();
     WireClient client(server->address());
     auto begun = client.Call<SaslHandshakeResponse>(ApiKey::kSaslHandshake, 1, SaslHandshakeRequest{"PLAIN"});
     EXPECT_EQ(begun->error, Code::kIllegalSaslState);

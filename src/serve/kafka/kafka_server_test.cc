@@ -26,7 +26,7 @@ class KafkaServerTest : public testing::Test {
   void Serve(KafkaServerOptions options = {}) {
     server_.reset();
     options.address = "127.0.0.1:0";
-    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, *transactions_, io::RealClock());
+    auto server = KafkaServer::Start(std::move(options), *log_, *groups_, *transactions_, *quotas_, io::RealClock());
     ASSERT_TRUE(server.ok()) << server.error().ToString();
     server_ = std::move(*server);
   }
@@ -60,20 +60,21 @@ class KafkaServerTest : public testing::Test {
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<group::Groups> groups_;
   std::unique_ptr<txn::Transactions> transactions_;
+  const std::unique_ptr<quota::ClientQuotas> quotas_ = quota::ClientQuotas::Open(folder_.path() + "/quotas").value();
   std::unique_ptr<KafkaServer> server_;
 };
 
 TEST_F(KafkaServerTest, APortInUseIsSaidClearly) {
-  auto second = KafkaServer::Start({.address = server_->address()}, *log_, *groups_, *transactions_, io::RealClock());
+  auto second = KafkaServer::Start({.address = server_->address()}, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().message(), "could not listen on \"" + server_->address() + "\": address already in use");
   EXPECT_THAT(second.error().hint(), HasSubstr("--kafka"));
 }
 
 TEST_F(KafkaServerTest, AddressesThatAreRefused) {
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, *groups_, *transactions_, io::RealClock()).ok());
-  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, *groups_, *transactions_, io::RealClock()).ok());
-  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, *groups_, *transactions_, io::RealClock());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1"}, *log_, *groups_, *transactions_, *quotas_, io::RealClock()).ok());
+  EXPECT_FALSE(KafkaServer::Start({.address = "127.0.0.1:99999"}, *log_, *groups_, *transactions_, *quotas_, io::RealClock()).ok());
+  auto open = KafkaServer::Start({.address = "0.0.0.0:0"}, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
   ASSERT_FALSE(open.ok());
   EXPECT_THAT(open.error().message(), HasSubstr("not a loopback address"));
 }
@@ -986,7 +987,7 @@ TEST_F(KafkaServerTest, StopAnswersWaitingFetches) {
 
 TEST_F(KafkaServerTest, LocalhostIsServedInBothFamilies) {
   KafkaServerOptions options{.address = "localhost:0"};
-  auto server = KafkaServer::Start(options, *log_, *groups_, *transactions_, io::RealClock());
+  auto server = KafkaServer::Start(options, *log_, *groups_, *transactions_, *quotas_, io::RealClock());
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   EXPECT_THAT((*server)->address(), HasSubstr("127.0.0.1:"));
   WireClient client((*server)->address());

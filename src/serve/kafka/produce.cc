@@ -34,7 +34,7 @@ int32_t Broker::ChargeProduce(const RequestHeader& header, const ProduceRequest&
     for (const auto& partition : topic.partitions) bytes += partition.records ? partition.records->size() : 0;
   }
   const int64_t now_us = clock_.SteadyMicros();
-  const int32_t throttle_ms = quotas_->Charge(Quotas::Kind::kProduce, header.payer, bytes, now_us);
+  const int32_t throttle_ms = quotas_->Charge(Quotas::Kind::kProduce, header.user, header.client_id, bytes, now_us);
   if (throttle_ms > 0) {
     metrics_.throttled.fetch_add(1, std::memory_order_relaxed);
     client.muted_until_us = std::max(client.muted_until_us, now_us + throttle_ms * int64_t{1000});

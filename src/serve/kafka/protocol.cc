@@ -47,6 +47,9 @@ constexpr std::array kApis = {
     Api{ApiKey::kDeleteGroups, "DeleteGroups", 0, 2, 2},
     Api{ApiKey::kIncrementalAlterConfigs, "IncrementalAlterConfigs", 0, 1, 1},
     Api{ApiKey::kOffsetDelete, "OffsetDelete", 0, 0, 1},
+    Api{ApiKey::kDescribeClientQuotas, "DescribeClientQuotas", 0, 1, 1},
+    Api{ApiKey::kAlterClientQuotas, "AlterClientQuotas", 0, 1, 1},
+    Api{ApiKey::kDescribeUserScramCredentials, "DescribeUserScramCredentials", 0, 0, 0},
     Api{ApiKey::kDescribeCluster, "DescribeCluster", 0, 1, 0},
     Api{ApiKey::kDescribeProducers, "DescribeProducers", 0, 0, 0},
     Api{ApiKey::kDescribeTransactions, "DescribeTransactions", 0, 0, 0},
@@ -68,7 +71,7 @@ Code ToCode(const Error& error) {
   if (error.Is(sqlstate::kUndefinedTable)) return Code::kUnknownTopicOrPartition;
   if (error.Is(sqlstate::kInvalidParameterValue)) return Code::kInvalidConfig;
   if (error.Is(sqlstate::kDependentObjectsStillExist) || error.Is(sqlstate::kObjectInUse) || error.Is(sqlstate::kFeatureNotSupported) ||
-      error.Is(sqlstate::kObjectNotInPrerequisiteState)) {
+      error.Is(sqlstate::kObjectNotInPrerequisiteState) || error.Is(sqlstate::kProgramLimitExceeded)) {
     return Code::kPolicyViolation;
   }
   if (error.Is(sqlstate::kDiskFull) || error.Is(sqlstate::kIoError) || error.Is(sqlstate::kDataCorrupted)) { return Code::kStorageError; }

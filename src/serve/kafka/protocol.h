@@ -52,6 +52,9 @@ enum class ApiKey : int16_t {
   kDeleteGroups = 42,
   kIncrementalAlterConfigs = 44,
   kOffsetDelete = 47,
+  kDescribeClientQuotas = 48,
+  kAlterClientQuotas = 49,
+  kDescribeUserScramCredentials = 50,
   kDescribeCluster = 60,
   kDescribeProducers = 61,
   kDescribeTransactions = 65,
@@ -115,6 +118,8 @@ enum class Code : int16_t {
   kFencedInstanceId = 82,
   kUnstableOffsetCommit = 88,
   kProducerFenced = 90,
+  kResourceNotFound = 91,
+  kDuplicateResource = 92,
   kTransactionalIdNotFound = 105,
 };
 inline Code ToCode(log::KafkaError error) { return static_cast<Code>(error); }
@@ -131,7 +136,7 @@ struct RequestHeader {
   int32_t correlation_id = 0;
   const Api* api = nullptr;  // null: key or version not supported; only then may the rest be unread
   std::string client_id;
-  std::string payer;  // whose quota it counts for: the user, else the client id
+  std::string user;  // who sent it; empty when nobody authenticates
 };
 /// Reads a frame's header; `body` receives the rest. Fails with protocol_violation.
 Result<RequestHeader> DecodeHeader(std::string_view frame, std::string_view& body);

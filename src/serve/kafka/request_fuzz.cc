@@ -9,6 +9,7 @@
 #include "serve/kafka/cluster_messages.h"
 #include "serve/kafka/group_messages.h"
 #include "serve/kafka/protocol.h"
+#include "serve/kafka/quota_messages.h"
 #include "serve/kafka/record_messages.h"
 #include "serve/kafka/sasl_messages.h"
 #include "serve/kafka/transaction_messages.h"
@@ -86,6 +87,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case ApiKey::kListTransactions: Check<ListTransactionsRequest>(*header, body); break;
     case ApiKey::kSaslHandshake: Check<SaslHandshakeRequest>(*header, body); break;
     case ApiKey::kSaslAuthenticate: Check<SaslAuthenticateRequest>(*header, body); break;
+    case ApiKey::kDescribeClientQuotas: Check<DescribeClientQuotasRequest>(*header, body); break;
+    case ApiKey::kAlterClientQuotas: Check<AlterClientQuotasRequest>(*header, body); break;
+    case ApiKey::kDescribeUserScramCredentials: Check<DescribeUserScramCredentialsRequest>(*header, body); break;
     case ApiKey::kDescribeCluster: Check<DescribeClusterRequest>(*header, body); break;
   }
   return 0;

@@ -117,9 +117,10 @@ struct KafkaServer::Impl final : kafka::Runtime {
   }
 
   bool TooManyOf(const tcp::socket& socket) {
-    if (connections.options.connections_per_ip_max == 0) return false;
     error_code error;
     const std::string host = socket.remote_endpoint(error).address().to_string();
+    if (!broker->AdmitConnection(host)) return true;
+    if (connections.options.connections_per_ip_max == 0) return false;
     std::lock_guard lock(connections.mutex);
     return std::ranges::count_if(connections.open, [&](const auto& each) { return each.second->host() == host; }) >=
            connections.options.connections_per_ip_max;
@@ -199,10 +200,10 @@ const KafkaMetrics& KafkaServer::metrics() const { return impl_->connections.met
 void KafkaServer::Stop() { impl_->Stop(); }
 
 Result<std::unique_ptr<KafkaServer>> KafkaServer::Start(KafkaServerOptions options, log::Log& log, group::Groups& groups,
-                                                        txn::Transactions& transactions, io::Clock& clock) {
+                                                        txn::Transactions& transactions, quota::ClientQuotas& quotas, io::Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
   KAPPA_RETURN_IF_ERROR(impl->Listen());
-  impl->broker = std::make_unique<Broker>(impl->connections.options, log, groups, transactions, clock, *impl, impl->connections.metrics);
+  impl->broker = std::make_unique<Broker>(impl->connections.options, log, groups, transactions, quotas, clock, *impl, impl->connections.metrics);
   impl->Run();
   return std::unique_ptr<KafkaServer>(new KafkaServer(std::move(impl)));
 }

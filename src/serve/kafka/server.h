@@ -14,6 +14,7 @@
 #include "group/groups.h"
 #include "io/clock.h"
 #include "log/log.h"
+#include "quota/client_quotas.h"
 #include "serve/net/tls.h"
 #include "txn/transactions.h"
 
@@ -41,7 +42,7 @@ struct KafkaServerOptions {
   // TLS), plus one batch for each fetch that waits to be written, plus one frame.
   int connections_max = 15'000;
   int connections_per_ip_max = 0;                 // 0: no bound of its own
-  int64_t produce_bytes_per_second = 0;           // of each user, or of each client id without users; 0: no bound
+  int64_t produce_bytes_per_second = 0;           // of each user, or of each client id without users, that has no quota; 0: no bound
   int64_t fetch_bytes_per_second = 0;
   int64_t idle_timeout_ms = 10 * 60 * 1000;       // a connection without traffic and without a request under way
   int64_t stall_timeout_ms = 60 * 1000;           // a frame that stopped arriving, or an answer that the client does not take
@@ -87,9 +88,9 @@ struct KafkaMetrics {
 class KafkaServer {
  public:
   /// Fails with invalid_parameter_value for a bad address, object_in_use when the port is taken; the hint names the flag. `log`,
-  /// `groups`, `transactions` and `clock` must outlive the server.
+  /// `groups`, `transactions`, `quotas` and `clock` must outlive the server.
   static Result<std::unique_ptr<KafkaServer>> Start(KafkaServerOptions options, log::Log& log, group::Groups& groups, txn::Transactions& transactions,
-                                                    io::Clock& clock);
+                                                    quota::ClientQuotas& quotas, io::Clock& clock);
   ~KafkaServer();  // stops
 
   /// As bound: "127.0.0.1:9093".
