@@ -10,6 +10,7 @@
 #include "cli/kafka_admin.h"
 #include "cli/progress.h"
 #include "cli/topic_consume.h"
+#include "cli/topic_describe.h"
 #include "cli/topic_groups.h"
 #include "cli/topic_produce.h"
 #include "format/decoder.h"
@@ -119,50 +120,6 @@ int ListTopics(const TopicArguments& arguments) {
   return 0;
 }
 
-int DescribeTopic(const TopicArguments& arguments) {
-  auto handle = KafkaHandle::Connect(arguments.address, RD_KAFKA_CONSUMER);
-  if (!handle.ok()) return Fail(handle.error());
-  auto topic = (*handle)->FindTopic(arguments.name);
-  if (!topic.ok()) return Fail(topic.error());
-  auto config = DescribeTopicConfig(**handle, arguments.name);
-  if (!config.ok()) return Fail(config.error());
-  std::vector<Watermarks> marks;
-  for (int32_t p = 0; p < topic->partitions; ++p) {
-    auto one = (*handle)->QueryWatermarks(topic->name, p);
-    if (!one.ok()) return Fail(one.error());
-    marks.push_back(*one);
-  }
-  if (arguments.json) {
-    std::string out = "{\"topic\":";
-    format::AppendJsonString(topic->name, out);
-    out += ",\"partitions\":[";
-    for (size_t p = 0; p < marks.size(); ++p) {
-      out += fmt::format("{}{{\"partition\":{},\"earliest\":{},\"latest\":{}}}", p == 0 ? "" : ",", p, marks[p].low, marks[p].high);
-    }
-    out += "],\"config\":{";
-    for (size_t i = 0; i < config->size(); ++i) {
-      if (i > 0) out += ',';
-      format::AppendJsonString((*config)[i].name, out);
-      out += ':';
-      format::AppendJsonString((*config)[i].value, out);
-    }
-    fmt::print("{}}}}}\n", out);
-    return 0;
-  }
-  Rows partitions{.columns = {"partition", "earliest", "latest", "records"}, .types = {kInt8, kInt8, kInt8, kInt8}};
-  for (size_t p = 0; p < marks.size(); ++p) {
-    partitions.rows.push_back(
-        {std::to_string(p), std::to_string(marks[p].low), std::to_string(marks[p].high), std::to_string(marks[p].high - marks[p].low)});
-  }
-  Rows settings{.columns = {"configuration", "value", "set by"}, .types = {kText, kText, kText}};
-  for (const ConfigEntry& entry : *config) settings.rows.push_back({entry.name, entry.value, entry.is_default ? "default" : "topic"});
-  fmt::print("Topic {} at {}\n\n", topic->name, (*handle)->broker());
-  PrintRows(partitions, RowFormat::kTable);
-  fmt::print("\n");
-  PrintRows(settings, RowFormat::kTable);
-  return 0;
-}
-
 /// Checks segment files of a data folder that no server uses.
 int VerifyOffline(const TopicArguments& arguments) {
   const std::string folder = arguments.address.data + "/log";
@@ -235,7 +192,8 @@ void AddTopicCommands(CLI::App& app, std::function<int()>* run) {
   CLI::App* list = verb("list", "List topics with partitions and records", ListTopics);
   list->add_flag("--json", arguments->json, "One JSON object a line");
 
-  CLI::App* describe = verb("describe", "Show a topic's partitions, offsets and configuration", DescribeTopic);
+  CLI::App* describe = verb("describe", "Show a topic's partitions, offsets, what needs its records, and configuration",
+                            [](TopicArguments& given) { return DescribeTopic(given.address, given.name, given.json); });
   describe->add_option("TOPIC", arguments->name, "Name of the topic")->required();
   describe->add_flag("--json", arguments->json, "A JSON object");
 

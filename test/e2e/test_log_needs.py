@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Goal: who wonders why retention keeps records is told what needs them. Method: tables, streams before and after a checkpoint, replays that wait for an
 error to pass, open transactions; after each, kappa.partitions."""
+import json
+
 import harness
 
 from test_transactions import Producer
@@ -20,6 +22,14 @@ def test_needs(scratch):
     instance.run("topic", "create", "unread")
     harness.equal(needs(sql, "t"), [["0", "table t"]])
     harness.equal(needs(sql, "unread"), [[None, None]])
+    shown = [json.loads(instance.run("topic", "describe", name, "--json")[1])["partitions"] for name in ("t", "unread")]
+    harness.equal(shown, [[{"partition": 0, "earliest": 0, "latest": 0, "needed_from": 0, "needed_by": "table t"}],
+                          [{"partition": 0, "earliest": 0, "latest": 0, "needed_from": None, "needed_by": None}]])
+    lines = instance.run("topic", "describe", "t")[1].splitlines()
+    harness.equal([[cell.strip() for cell in line.split("|")] for line in (lines[2], lines[4])],
+                  [["partition", "earliest", "latest", "records", "needed from", "needed by"], ["0", "0", "0", "0", "0", "table t"]])
+    elsewhere = instance.run("topic", "describe", "t", "--json", "--broker", instance.endpoints["kafka"])[1]
+    harness.equal(json.loads(elsewhere)["partitions"], [{"partition": 0, "earliest": 0, "latest": 0}], "a broker of which no more is known")
     one = Producer(instance.endpoints["kafka"], "one", "unread")
     one.write(1)
     one.end(True)
