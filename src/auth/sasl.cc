@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <array>
+#include <utility>
 
 #include "auth/scram.h"
 
@@ -119,10 +120,8 @@ class PlainExchange final : public SaslExchange {
   Result<std::string> Step(std::string_view message) override {
     const size_t first = message.find('\0');
     const size_t second = first == message.npos ? message.npos : message.find('\0', first + 1);
-    if (over_ || second == message.npos || message.find('\0', second + 1) != message.npos) {
-      return Malformed("PLAIN", over_ ? "unexpected after the end of the exchange" : "not two separators");
-    }
-    over_ = true;
+    if (std::exchange(over_, true)) return Malformed("PLAIN", "unexpected after the end of the exchange");
+    if (second == message.npos || message.find('\0', second + 1) != message.npos) return Malformed("PLAIN", "not two separators");
     const std::string_view acts_as = message.substr(0, first), name = message.substr(first + 1, second - first - 1),
                            password = message.substr(second + 1);
     if (!acts_as.empty() && acts_as != name) return Malformed("PLAIN", "to act as another user is not supported");

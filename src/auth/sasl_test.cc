@@ -157,6 +157,9 @@ TEST_F(SaslTest, Plain) {
   EXPECT_TRUE(plain("ann\0secret of ann"sv).error().Is(sqlstate::kProtocolViolation));
   EXPECT_TRUE(plain(""sv).error().Is(sqlstate::kProtocolViolation));
   EXPECT_TRUE(plain("\0ann\0secret of ann\0"sv).error().Is(sqlstate::kProtocolViolation));
+  const auto failed = SaslExchange::Begin(Mechanism::kPlain, *users_);
+  EXPECT_FALSE(failed->Step("ann"sv).ok());
+  EXPECT_FALSE(failed->Step("\0ann\0secret of ann"sv).ok()) << "after an error it is over";
 }
 
 TEST_F(SaslTest, AChangeOfTheFileCountsAtOnce) {

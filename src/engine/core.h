@@ -284,7 +284,7 @@ class Core final : public Engine {
   Status WriteCheckpoint(bool wait);
   void RebuildLost();
   std::string EncodeMeta() const;
-  Status RestoreFrom(std::string_view meta);
+  Status RestoreFrom(std::string_view bytes);  // a CheckpointMeta
 
   EngineOptions options_;
   io::Clock& clock_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/checkpoint_meta.h"
 #include "engine/core.h"
 #include "io/folder.h"
 #include "state/memory.h"
@@ -10,59 +11,28 @@
 namespace kappa::engine {
 namespace {
 
-constexpr uint8_t kMetaFormat = 2;
 constexpr int64_t kCheckpointShare = 4;  // time between two early checkpoints, in times of what writing one took
 
 }  // namespace
 
 std::string Core::EncodeMeta() const {
-  ByteWriter out;
-  out.Little<uint8_t>(kMetaFormat);
-  out.Varint(ops::kStateLayout);
-  out.Varint(static_cast<uint64_t>(shards_));
-  out.Varint(epoch_);
-  out.Little<int64_t>(visible_wall_us_);
-  out.Varint(static_cast<uint64_t>(journal_end_));
-  out.Varint(positions_.ends.size());
-  for (const auto& [key, end] : positions_.ends) {
-    out.Varint(key.first);
-    out.Varint(static_cast<uint64_t>(key.second));
-    out.Varint(static_cast<uint64_t>(end));
-  }
-  out.Varint(idle_.size());
-  for (const auto& [relation, partition] : idle_) {
-    out.Varint(relation);
-    out.Varint(static_cast<uint64_t>(partition));
-  }
-  out.Varint(flow_->streams().size());
+  CheckpointMeta meta{.shards = shards_,
+                      .epoch = epoch_,
+                      .wall_us = visible_wall_us_,
+                      .journal_end = journal_end_,
+                      .ends = positions_.ends,
+                      .idle = idle_,
+                      .dead_letters_dropped = dead_letters_dropped_};
   for (const auto& [id, feed] : flow_->streams()) {
-    out.Varint(id);
     ByteWriter state;
     feed->Encode(state);
-    out.Prefixed(state.str());
+    meta.streams[id] = state.Take();
   }
-  const std::vector<uint32_t> tables = flow_->table_ids();
-  out.Varint(tables.size());
-  for (uint32_t id : tables) {
-    out.Varint(id);
-    out.Varint(static_cast<uint64_t>(flow_->table(id).position()));
-  }
-  uint64_t live = 0;
-  for (const auto& [id, runtime] : versions_) live += runtime->live;
-  out.Varint(live);
+  for (uint32_t id : flow_->table_ids()) meta.tables[id] = flow_->table(id).position();
   for (const auto& [id, runtime] : versions_) {
-    if (!runtime->live) continue;
-    out.Varint(id);
-    out.Little<uint64_t>(plan::PlanHash(*runtime->plan));
-    out.Little<uint8_t>(flow_->graph(id).started());
-    out.Varint(runtime->inputs.size());
-    for (const flow::ViewInput& input : runtime->inputs) {
-      out.Little<uint8_t>(static_cast<uint8_t>(input.kind));
-      out.Varint(input.id);
-    }
+    if (runtime->live) meta.versions[id] = {plan::PlanHash(*runtime->plan), flow_->graph(id).started(), runtime->inputs};
   }
-  out.Varint(static_cast<uint64_t>(dead_letters_dropped_));
-  return out.Take();
+  return meta.Encode();
 }
 
 Status Core::Recover() {
@@ -118,19 +88,13 @@ Status Core::Recover() {
   return ReplayTail(journal_->partition(0).start_offset(), 0);
 }
 
-Status Core::RestoreFrom(std::string_view meta) {
-  ByteReader in(meta);
-  const auto format = in.Little<uint8_t>();
-  if (format != kMetaFormat) return Error(sqlstate::kFeatureNotSupported, fmt::format("checkpoint has format {}", format));
-  if (const uint64_t layout = in.Varint(); layout != ops::kStateLayout) {
-    return Error(sqlstate::kFeatureNotSupported, fmt::format("the state has layout {}, this build has {}", layout, ops::kStateLayout));
-  }
-  shards_ = static_cast<int>(in.Varint());  // state is split this way; the pool's threads may differ
-  if (shards_ < 1 || shards_ > 1024) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
+Status Core::RestoreFrom(std::string_view bytes) {
+  KAPPA_ASSIGN_OR_RETURN(CheckpointMeta meta, CheckpointMeta::Decode(bytes));
+  shards_ = meta.shards;  // the pool's threads may differ
   flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);
-  epoch_ = in.Varint();
-  visible_wall_us_ = in.Little<int64_t>();
-  journal_end_ = static_cast<log::Offset>(in.Varint());
+  epoch_ = meta.epoch;
+  visible_wall_us_ = meta.wall_us;
+  journal_end_ = meta.journal_end;
   flow_->SetTime(epoch_, visible_wall_us_);
   const catalog::SnapshotPtr snapshot = catalog_->snapshot();
   std::map<uint32_t, const catalog::Stream*> streams;
@@ -144,21 +108,15 @@ Status Core::RestoreFrom(std::string_view meta) {
     KAPPA_RETURN_IF_ERROR(AddTableRuntime(table));
   }
   auto known = [&](uint32_t id) { return streams.contains(id) || tables.contains(id); };
-  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
-    const auto relation = static_cast<uint32_t>(in.Varint());
-    const auto partition = static_cast<int32_t>(in.Varint());
-    const auto end = static_cast<log::Offset>(in.Varint());
-    if (known(relation)) positions_.ends[{relation, partition}] = end;
+  for (const auto& [place, end] : meta.ends) {
+    if (known(place.first)) positions_.ends[place] = end;
   }
-  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
-    const auto relation = static_cast<uint32_t>(in.Varint());
-    const auto partition = static_cast<int32_t>(in.Varint());
-    if (known(relation)) idle_.insert({relation, partition});
+  for (const auto& place : meta.idle) {
+    if (known(place.first)) idle_.insert(place);
   }
-  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
-    const auto id = static_cast<uint32_t>(in.Varint());
-    ByteReader state(in.Prefixed());
+  for (const auto& [id, encoded] : meta.streams) {
     if (!streams.contains(id)) continue;
+    ByteReader state(encoded);
     flow_->stream(id).Decode(state);
     if (!state.AtEnd()) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
   }
@@ -168,9 +126,7 @@ Status Core::RestoreFrom(std::string_view meta) {
     *all &= found;
     return {};
   };
-  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
-    const auto id = static_cast<uint32_t>(in.Varint());
-    const auto position = static_cast<log::Offset>(in.Varint());
+  for (const auto& [id, position] : meta.tables) {
     auto table = tables.find(id);
     if (table == tables.end()) continue;
     bool all = true;
@@ -189,26 +145,7 @@ Status Core::RestoreFrom(std::string_view meta) {
     KAPPA_RETURN_IF_ERROR(store.OnRestored());
     flow_->table(id).set_position(position);
   }
-  struct Stored {
-    uint64_t hash;
-    bool started;
-    std::vector<flow::ViewInput> inputs;
-  };
-  std::map<uint32_t, Stored> stored;
-  for (uint64_t i = 0, n = in.Varint(); in.ok() && i < n; ++i) {
-    const auto id = static_cast<uint32_t>(in.Varint());
-    Stored& s = stored[id];
-    s.hash = in.Little<uint64_t>();
-    s.started = in.Little<uint8_t>() != 0;
-    for (uint64_t k = 0, m = in.Varint(); in.ok() && k < m; ++k) {
-      flow::ViewInput input;
-      input.kind = static_cast<flow::ViewInput::Kind>(in.Little<uint8_t>());
-      input.id = static_cast<uint32_t>(in.Varint());
-      s.inputs.push_back(input);
-    }
-  }
-  dead_letters_dropped_ = static_cast<int64_t>(in.Varint());
-  if (!in.AtEnd()) return Error(sqlstate::kDataCorrupted, "checkpoint cannot be decoded");
+  dead_letters_dropped_ = meta.dead_letters_dropped;
   {
     bool all = true;
     Status status;
@@ -224,9 +161,9 @@ Status Core::RestoreFrom(std::string_view meta) {
   for (const auto& [view_name, view] : snapshot->views) {
     for (const catalog::ViewVersion& version : view.versions) {
       if (version.state == catalog::VersionState::kRetired || version.state == catalog::VersionState::kFailed) continue;
-      auto found = stored.find(version.id);
+      auto found = meta.versions.find(version.id);
       KAPPA_ASSIGN_OR_RETURN(plan::NodePtr plan, BindVersion(version, *snapshot));
-      if (version.state == catalog::VersionState::kReplaying || found == stored.end() || found->second.hash != plan::PlanHash(*plan)) {
+      if (version.state == catalog::VersionState::kReplaying || found == meta.versions.end() || found->second.plan_hash != plan::PlanHash(*plan)) {
         lost.insert(version.id);
         continue;
       }

@@ -21,6 +21,7 @@
 #include "io/failpoint.h"
 #include "io/folder.h"
 #include "io/folder_lock.h"
+#include "log/number_file.h"
 #include "log/partition_log.h"
 #include "log/retention_clock.h"
 #include "log/topic_config.h"
@@ -249,26 +250,6 @@ Status LogOnDisk::CheckFormat() {
   }
   KAPPA_RETURN_IF_ERROR(WriteProducerIds(0));
   return io::WriteFileAtomically(path, kFormat);
-}
-
-/// A text file of one line with the number behind the first.
-Status WriteNumber(const std::string& path, std::string_view first_line, int64_t number) {
-  return io::WriteFileAtomically(path, WithChecksumLine(std::string(first_line) + std::to_string(number) + "\n"));
-}
-
-/// The number in a text file of one line behind the first; nullopt when the file is missing.
-Result<std::optional<int64_t>> ReadNumber(const std::string& path, std::string_view first_line) {
-  auto text = io::ReadWholeFile(path, 4096);
-  if (!text.ok()) {
-    if (text.error().Is(sqlstate::kUndefinedFile)) return std::optional<int64_t>();
-    return text.status().error();
-  }
-  KAPPA_ASSIGN_OR_RETURN(std::string_view body, WithoutChecksumLine(*text, path));
-  if (!body.starts_with(first_line)) return Error(sqlstate::kFeatureNotSupported, "file \"" + path + "\" has a newer format");
-  body.remove_prefix(first_line.size());
-  int64_t number = 0;
-  std::from_chars(body.data(), body.data() + body.size(), number);
-  return std::optional(number);
 }
 
 Status LogOnDisk::WriteProducerIds(int64_t end) const { return WriteNumber(folder_ + "/producer_ids", kProducerIdsFirstLine, end); }

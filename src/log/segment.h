@@ -151,6 +151,9 @@ class Segment {
 /// The index that is wanted of a batch at `position`, when the last entry is at `last`; kSegmentHeaderBytes without one.
 inline bool IndexWants(uint64_t position, uint64_t last) { return position >= last + kIndexIntervalBytes; }
 
+std::string EncodeIndex(Offset base, std::span<const IndexEntry> index);
+/// Nothing when the bytes are damaged, or the index of another segment.
+std::vector<IndexEntry> DecodeIndex(std::string_view bytes, Offset base);
 /// Reads an index file: nothing when it is missing, damaged or of another segment.
 std::vector<IndexEntry> ReadIndexFile(const std::string& path, Offset base);
 

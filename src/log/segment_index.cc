@@ -50,12 +50,22 @@ Result<std::vector<IndexEntry>> IndexOfBatches(const io::File& file, uint64_t by
 }  // namespace
 
 // magic, version (4), zero (4), base offset (8), entries (8), the entries, CRC-32C (4) of all before it.
-std::vector<IndexEntry> ReadIndexFile(const std::string& path, Offset base) {
-  auto bytes = io::ReadWholeFile(path, kIndexFileBytesMax);
-  if (!bytes.ok() || bytes->size() < 36) return {};
-  std::string_view body = std::string_view(*bytes).substr(0, bytes->size() - sizeof(uint32_t));
-  ByteReader tail(std::string_view(*bytes).substr(body.size()));
-  if (tail.Little<uint32_t>() != Crc32c(body)) return {};
+std::string EncodeIndex(Offset base, std::span<const IndexEntry> index) {
+  ByteWriter out;
+  out.Bytes(kMagic);
+  out.Little(kVersion);
+  out.Little<uint32_t>(0);
+  out.Little(base);
+  out.Little(static_cast<uint64_t>(index.size()));
+  for (const IndexEntry& entry : index) out.Little(entry);
+  out.Little(Crc32c(out.str()));
+  return out.Take();
+}
+
+std::vector<IndexEntry> DecodeIndex(std::string_view bytes, Offset base) {
+  if (bytes.size() < sizeof(uint32_t)) return {};
+  const std::string_view body = bytes.substr(0, bytes.size() - sizeof(uint32_t));
+  if (ByteReader(bytes.substr(body.size())).Little<uint32_t>() != Crc32c(body)) return {};
   ByteReader reader(body);
   if (reader.Bytes(kMagic.size()) != kMagic || reader.Little<uint32_t>() != kVersion) return {};
   reader.Little<uint32_t>();
@@ -64,23 +74,27 @@ std::vector<IndexEntry> ReadIndexFile(const std::string& path, Offset base) {
   if (count > reader.remaining() / sizeof(IndexEntry)) return {};
   std::vector<IndexEntry> index(count);
   for (IndexEntry& entry : index) entry = reader.Little<IndexEntry>();
-  return reader.AtEnd() ? index : std::vector<IndexEntry>();
+  // Who searches it relies on the order.
+  const auto out_of_order = [](const IndexEntry& a, const IndexEntry& b) {
+    return a.offset >= b.offset || a.position >= b.position || a.max_timestamp_before > b.max_timestamp_before;
+  };
+  const bool begins_right = index.empty() || (index.front().offset > base && index.front().position > kSegmentHeaderBytes);
+  if (!reader.AtEnd() || !begins_right || std::ranges::adjacent_find(index, out_of_order) != index.end()) return {};
+  return index;
+}
+
+std::vector<IndexEntry> ReadIndexFile(const std::string& path, Offset base) {
+  const auto bytes = io::ReadWholeFile(path, kIndexFileBytesMax);
+  return bytes.ok() ? DecodeIndex(*bytes, base) : std::vector<IndexEntry>();
 }
 
 Status Segment::SaveIndex() const {
-  ByteWriter out;
+  std::string bytes;
   {
     std::lock_guard lock(mutex_);
-    const std::vector<IndexEntry>& index = sealed_index_ != nullptr ? *sealed_index_ : active_index_;
-    out.Bytes(kMagic);
-    out.Little(kVersion);
-    out.Little<uint32_t>(0);
-    out.Little(base_);
-    out.Little(static_cast<uint64_t>(index.size()));
-    for (const IndexEntry& entry : index) out.Little(entry);
+    bytes = EncodeIndex(base_, sealed_index_ != nullptr ? *sealed_index_ : active_index_);
   }
-  out.Little(Crc32c(out.str()));
-  return io::ReplaceFile(IndexPath(), out.str());
+  return io::ReplaceFile(IndexPath(), bytes);
 }
 
 Result<std::shared_ptr<const std::vector<IndexEntry>>> Segment::LoadOrRebuildIndex(const io::File& file) const {

@@ -1,4 +1,4 @@
-// Any bytes as the files of the log beside its batches: the start of a segment, a snapshot of producers, a topic's configuration. What is accepted must
+// Any bytes as the files of the log beside its batches: the start of a segment, its index, a snapshot of producers, a topic's configuration, a number. What is accepted must
 // survive being written and read again. Checksums are put right first, for else nothing would be accepted.
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +8,9 @@
 #include "base/check.h"
 #include "base/checksum_line.h"
 #include "base/crc32c.h"
+#include "log/number_file.h"
 #include "log/producer_state.h"
+#include "log/segment.h"
 #include "log/segment_format.h"
 #include "log/topic_config.h"
 
@@ -65,15 +67,41 @@ void Configuration(std::string_view input) {
   KAPPA_CHECK(again.ok() && EncodeTopicConfig("t", *again) == EncodeTopicConfig("t", *config));
 }
 
+void Index(std::string_view input) {
+  const std::string empty = EncodeIndex(0, {});
+  std::string bytes(input);
+  // An input that is no whole number of entries has its own header; else only the entries are made up.
+  if (input.size() % sizeof(IndexEntry) == 0) {
+    bytes = empty.substr(0, empty.size() - sizeof(uint32_t)) + bytes;
+    const uint64_t count = input.size() / sizeof(IndexEntry);
+    std::memcpy(bytes.data() + empty.size() - sizeof(uint32_t) - sizeof count, &count, sizeof count);
+  }
+  bytes.resize(bytes.size() + sizeof(uint32_t));
+  SetChecksum(bytes, 0, bytes.size() - sizeof(uint32_t));
+  const std::vector<IndexEntry> index = DecodeIndex(bytes, 0);
+  if (!index.empty())
+    KAPPA_CHECK(EncodeIndex(0, index).substr(16) == bytes.substr(16, bytes.size() - 20) + EncodeIndex(0, index).substr(bytes.size() - 4));
+  for (size_t i = 1; i < index.size(); ++i) KAPPA_CHECK(index[i - 1].offset < index[i].offset && index[i - 1].position < index[i].position);
+}
+
+void Number(std::string_view input) {
+  constexpr std::string_view kFirstLine = "kappa number 1\n";
+  const auto number = DecodeNumber(WithChecksumLine(std::string(kFirstLine) + std::string(input)), kFirstLine, "fuzz");
+  if (number.ok()) KAPPA_CHECK(*DecodeNumber(EncodeNumber(kFirstLine, *number), kFirstLine, "fuzz") == *number);
+  (void)DecodeNumber(input, kFirstLine, "fuzz");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 3) {
+  switch (data[0] % 5) {
     case 0: SegmentFile(input); break;
     case 1: Producers(input); break;
-    default: Configuration(input);
+    case 2: Configuration(input); break;
+    case 3: Index(input); break;
+    default: Number(input);
   }
   return 0;
 }

@@ -17,13 +17,12 @@
 #include <shared_mutex>
 
 #include "base/bytes.h"
-#include "base/crc32c.h"
+#include "state/checkpoint_format.h"
 #include "state/memory.h"
 
 namespace kappa::state {
 namespace {
 
-constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kBatchBytesMax = 2u << 20;  // pages are handed to RocksDB in pieces of this size
 constexpr size_t kPagesAhead = 64;           // pages that are out of memory are fetched so many at a time
 constexpr std::string_view kManifestKey = "M";
@@ -47,20 +46,6 @@ std::string PageKey(uint32_t id, uint32_t page, uint64_t generation) {
   key.Big<uint32_t>(page);
   key.Big<uint64_t>(generation);
   return key.Take();
-}
-
-std::string Sealed(std::string_view body) {
-  ByteWriter out;
-  out.Little<uint32_t>(Crc32c(body));
-  out.Bytes(body);
-  return out.Take();
-}
-/// The body of a sealed value; nullopt when its CRC is wrong.
-std::optional<std::string_view> Unseal(std::string_view value) {
-  ByteReader reader(value);
-  auto crc = reader.Little<uint32_t>();
-  if (!reader.ok() || Crc32c(value.substr(4)) != crc) return std::nullopt;
-  return value.substr(4);
 }
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
@@ -119,37 +104,6 @@ struct StoredArena {
   std::vector<uint64_t> generations;  // by page
 };
 
-std::string EncodeArena(const std::string& name, const StoredArena& arena) {
-  ByteWriter out;
-  out.Prefixed(name);
-  out.Varint(arena.generations.size());
-  uint64_t previous = 0;
-  for (size_t i = 0; i < arena.generations.size();) {  // runs: most pages share a few generations
-    size_t run = 1;
-    while (i + run < arena.generations.size() && arena.generations[i + run] == arena.generations[i]) ++run;
-    out.ZigZag(static_cast<int64_t>(arena.generations[i] - previous));
-    out.Varint(run);
-    previous = arena.generations[i];
-    i += run;
-  }
-  return Sealed(out.str());
-}
-
-bool DecodeArena(std::string_view body, std::string& name, StoredArena& arena) {
-  ByteReader reader(body);
-  name = reader.Prefixed();
-  uint64_t pages = reader.Varint();
-  if (!reader.ok() || pages > kPagesMax) return false;
-  uint64_t generation = 0;
-  while (reader.ok() && arena.generations.size() < pages) {
-    generation += static_cast<uint64_t>(reader.ZigZag());
-    uint64_t run = reader.Varint();
-    if (!reader.ok() || run == 0 || run > pages - arena.generations.size()) return false;
-    arena.generations.insert(arena.generations.end(), run, generation);
-  }
-  return reader.AtEnd();
-}
-
 }  // namespace
 
 struct CheckpointStore::Impl {
@@ -163,15 +117,6 @@ struct CheckpointStore::Impl {
   std::optional<std::string> meta;
   std::map<std::string, StoredArena, std::less<>> arenas;
 
-  std::string EncodeManifest() const {
-    ByteWriter out;
-    out.Little<uint32_t>(kFormatVersion);
-    out.Varint(generation);
-    out.Varint(next_id);
-    out.Little<uint8_t>(meta.has_value());
-    out.Prefixed(meta.value_or(""));
-    return Sealed(out.str());
-  }
   Status Put(rocksdb::WriteBatch& batch) {
     rocksdb::WriteOptions options;
     options.disableWAL = true;
@@ -223,28 +168,19 @@ Status CheckpointStore::Impl::ReadAll() {
   rocksdb::Status found = db->Get({}, ToSlice(kManifestKey), &value);
   if (found.IsNotFound()) return {};
   KAPPA_RETURN_IF_ERROR(FromRocks(found));
-  auto body = Unseal(value);
-  if (!body) return Corrupted("manifest");
-  ByteReader reader(*body);
-  auto version = reader.Little<uint32_t>();
-  if (version != kFormatVersion)
-    return Corrupted("format version " + std::to_string(version) + ", this program reads " + std::to_string(kFormatVersion));
-  generation = reader.Varint();
-  next_id = static_cast<uint32_t>(reader.Varint());
-  bool has_meta = reader.Little<uint8_t>() != 0;
-  std::string_view bytes = reader.Prefixed();
-  if (!reader.AtEnd()) return Corrupted("manifest");
-  if (has_meta) meta = std::string(bytes);
+  auto manifest = DecodeManifest(value);
+  if (!manifest.ok()) return Corrupted(manifest.error().message());
+  generation = manifest->generation;
+  next_id = manifest->next_id;
+  meta = std::move(manifest->meta);
 
   std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}));
   for (it->Seek("A"); it->Valid() && it->key().size() == 5 && it->key()[0] == 'A'; it->Next()) {
-    StoredArena arena;
     std::string name;
-    auto record = Unseal(it->value().ToStringView());
-    if (!record || !DecodeArena(*record, name, arena)) return Corrupted("arena record");
+    auto generations = DecodeArena(it->value().ToStringView(), name);
+    if (!generations) return Corrupted("arena record");
     ByteReader key(it->key().ToStringView().substr(1));
-    arena.id = key.Big<uint32_t>();
-    arenas[name] = std::move(arena);
+    arenas[name] = {key.Big<uint32_t>(), std::move(*generations)};
   }
   return FromRocks(it->status());
 }
@@ -294,11 +230,11 @@ Status CheckpointStore::Write(std::string_view meta, std::span<const Part> parts
   }
   KAPPA_RETURN_IF_ERROR(impl.Put(batch));
 
-  for (const auto& [name, arena] : changed) superseded.Put(ArenaKey(arena.id), EncodeArena(name, arena));
+  for (const auto& [name, arena] : changed) superseded.Put(ArenaKey(arena.id), EncodeArena(name, arena.generations));
   std::optional<std::string> old_meta = std::exchange(impl.meta, std::string(meta));
   impl.generation = generation;
   impl.next_id = next_id;
-  superseded.Put(ToSlice(kManifestKey), impl.EncodeManifest());
+  superseded.Put(ToSlice(kManifestKey), EncodeManifest({impl.generation, impl.next_id, impl.meta}));
   Status status = impl.Put(superseded);
   if (!status.ok()) {
     impl.meta = std::move(old_meta);
