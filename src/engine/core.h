@@ -142,8 +142,11 @@ class Core final : public Engine {
   const EngineOptions& options() const { return options_; }
   catalog::SnapshotPtr catalog() const { return catalog_->snapshot(); }
   sql::BindContext MakeBindContext(const catalog::Snapshot& snapshot) const;
-  /// Runs `work` on the epoch thread between two epochs and waits for it.
-  Status AtBoundary(std::function<Status()> work);
+  /// Runs `work` on the epoch thread between two epochs and waits for it. Fails, instead of waiting with them, while epochs wait for a log that
+  /// cannot be read.
+  Status AtBoundary(std::function<Status()> work) { return AtBoundary(std::move(work), /*patient=*/false); }
+  /// The same for what must be done in any case: waits for as long as it takes.
+  Status AtBoundaryInTime(std::function<Status()> work) { return AtBoundary(std::move(work), /*patient=*/true); }
   Status DropTopic(const std::string& name);
   void AppendGroupMetrics(std::string& out);
   void AppendTransactionMetrics(std::string& out);
@@ -204,6 +207,7 @@ class Core final : public Engine {
   friend class QueryRun;
   struct Command {
     std::function<Status()> work;
+    bool patient = false;  // waits with the epochs
     std::optional<Status> outcome;
   };
   struct Positions {
@@ -224,6 +228,11 @@ class Core final : public Engine {
   void NotifySubscribers(uint64_t epoch, const flow::FlowChanges& changes);  // publish_ held
   void ResetSubscribers(const std::string& view);                            // publish_ held: it switched versions
   bool RunCommands();
+  Status AtBoundary(std::function<Status()> work, bool patient);
+  void FailCommands(const Error& error, bool patient_too);  // wake_mutex_ held
+  /// log::Patience of live views: for as long as the server runs. Threads of the pool.
+  bool WaitForLog(const log::Partition& partition, log::Offset from, int failures);
+  void NoteLogIsRead();
   bool HasMemory();
   void Housekeeping();
   /// By topic and partition: records from there on are to be kept, and not to be compacted.
@@ -253,6 +262,7 @@ class Core final : public Engine {
   flow::TableSpec SpecOf(const catalog::Table& table) const;
   std::vector<flow::ConstrainedColumn> ConstraintsOf(const std::map<int, std::string>& domains) const;
   flow::FlowOptions ViewFlowOptions() const;
+  flow::FlowOptions LiveFlowOptions();
   Status WaitForVisible(uint32_t relation, const std::vector<log::Offset>& offsets, const std::function<bool()>& cancelled);
   Result<int64_t> AppendRecords(log::Topic& topic, uint32_t relation,
                                 const std::vector<std::pair<std::optional<std::string>, std::optional<std::string>>>& records, bool by_key,
@@ -340,6 +350,9 @@ class Core final : public Engine {
   std::atomic<bool> closing_{false};
   std::atomic<bool> recovering_{true};
   std::optional<Error> fatal_;  // guarded by wake_mutex_: why the epoch thread gave up
+  std::optional<Error> log_wait_;  // guarded by wake_mutex_: why epochs wait
+  std::atomic<uint64_t> log_read_retries_{0};
+  std::atomic<bool> live_{false};  // from the start of the epoch thread on
   int listener_ = -1;
   std::thread thread_;
 

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kEpochRecordsMax = 400'000;  // what one epoch may hold: bounds its memory
 constexpr int64_t kHousekeepingUs = 1'000'000;
 constexpr int64_t kCatchUpUs = 10'000'000;
+constexpr std::chrono::milliseconds kLogPauseFirst{50}, kLogPauseMost{5000};  // between reads of a log that cannot be read; doubled each time
 constexpr int64_t kTickUs = 1'000'000;  // between epochs that hold no records
 constexpr int64_t kQuietUs = 2'000'000;  // after so long without an epoch, memory that was kept for the next is given back
 
@@ -71,6 +72,7 @@ Status Core::Start() {
     wake_.notify_one();
   });
   data_waiting_ = true;  // what was durable before we opened
+  live_ = true;
   thread_ = std::thread([this] { Run(); });
   // What was acknowledged before the restart is answered from the first query on. A full disk must not keep readers out.
   (void)WaitVisible(kCatchUpUs);
@@ -136,11 +138,9 @@ void Core::Run() {
     if (!status.ok()) {
       // The log is safe; what is derived from it stopped. Readers keep the last epoch, health says why.
       std::lock_guard guard(wake_mutex_);
-      fatal_ = status.error();
-      fmt::print(stderr, "kappa: epochs stopped: {}\n", status.ToString());
-      for (auto& command : commands_) command->outcome = *fatal_;
-      commands_.clear();
-      command_done_.notify_all();
+      fatal_ = status.error();  // also of a wait that the end of the server cut short: half an epoch must not go to a checkpoint
+      if (!stop_ || !log_wait_) fmt::print(stderr, "kappa: epochs stopped: {}\n", status.ToString());
+      FailCommands(*fatal_, /*patient_too=*/true);
       return;
     }
     Housekeeping();
@@ -173,11 +173,44 @@ bool Core::RunCommands() {
   }
 }
 
-Status Core::AtBoundary(std::function<Status()> work) {
+void Core::FailCommands(const Error& error, bool patient_too) {
+  std::erase_if(commands_, [&](const auto& command) {
+    if (command->patient && !patient_too) return false;
+    command->outcome = error;
+    return true;
+  });
+  command_done_.notify_all();
+}
+
+bool Core::WaitForLog(const log::Partition& partition, log::Offset from, int failures) {
+  if (!live_) return log::BriefPatience(partition, from, failures);  // nobody is served yet: who starts the server is told
+  ++log_read_retries_;
+  const auto pause = std::min(kLogPauseMost, kLogPauseFirst * (1 << std::min(failures - 1, 10)));
+  std::unique_lock guard(wake_mutex_);
+  if (failures > log::kBriefFailuresMax && !log_wait_) {
+    log_wait_ = Error(sqlstate::kIoError,
+                      fmt::format("epochs wait: topic \"{}\" partition {} cannot be read at offset {}", partition.topic(), partition.index(), from))
+                    .Hint("It is tried again and again. Look at the disk, and for the files of the topic.");
+    fmt::print(stderr, "kappa: {}\n", log_wait_->ToString());
+    FailCommands(*log_wait_, /*patient_too=*/false);
+  }
+  return !wake_.wait_for(guard, pause, [this] { return stop_; });
+}
+
+void Core::NoteLogIsRead() {
+  std::lock_guard guard(wake_mutex_);
+  if (!log_wait_) return;
+  log_wait_.reset();
+  fmt::print(stderr, "kappa: the log can be read again, epochs go on\n");
+}
+
+Status Core::AtBoundary(std::function<Status()> work, bool patient) {
   auto command = std::make_shared<Command>();
   command->work = std::move(work);
+  command->patient = patient;
   std::unique_lock guard(wake_mutex_);
   if (fatal_) return *fatal_;
+  if (log_wait_ && !patient) return *log_wait_;
   if (stop_) return Error(sqlstate::kAdminShutdown, "the server is shutting down");
   commands_.push_back(command);
   wake_.notify_one();
@@ -279,6 +312,7 @@ Status Core::RunEpoch() {
 
 Status Core::Process(std::span<const flow::EpochRecord> epochs, flow::FlowChanges& changes) {
   KAPPA_RETURN_IF_ERROR(flow_->Advance(epochs, true, changes));
+  NoteLogIsRead();
   QueueForReplays(changes);
   return {};
 }
@@ -511,6 +545,12 @@ flow::FlowOptions Core::ViewFlowOptions() const {
   options.shards = shards_;
   options.batch_rows = options_.batch_rows;
   options.operators.context.fail_on_error = false;
+  return options;
+}
+
+flow::FlowOptions Core::LiveFlowOptions() {
+  flow::FlowOptions options = ViewFlowOptions();
+  options.patience = [this](const log::Partition& partition, log::Offset from, int failures) { return WaitForLog(partition, from, failures); };
   return options;
 }
 

@@ -59,7 +59,7 @@ Status Core::Recover() {
     KAPPA_ASSIGN_OR_RETURN(checkpoints_, state::CheckpointStore::Open(folder));
   }
   // From the start of the log: everything in one pass.
-  flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);
+  flow_ = std::make_unique<flow::LogFlow>(LiveFlowOptions(), *pool_);
   versions_.clear();
   tables_.clear();
   positions_ = {};
@@ -91,7 +91,7 @@ Status Core::Recover() {
 Status Core::RestoreFrom(std::string_view bytes) {
   KAPPA_ASSIGN_OR_RETURN(CheckpointMeta meta, CheckpointMeta::Decode(bytes));
   shards_ = meta.shards;  // the pool's threads may differ
-  flow_ = std::make_unique<flow::LogFlow>(ViewFlowOptions(), *pool_);
+  flow_ = std::make_unique<flow::LogFlow>(LiveFlowOptions(), *pool_);
   epoch_ = meta.epoch;
   visible_wall_us_ = meta.wall_us;
   journal_end_ = meta.journal_end;

@@ -261,10 +261,10 @@ void Core::RunReplay(std::shared_ptr<Replay> replay, std::shared_ptr<VersionRunt
   }
   if (replay->progress.cancelled) return;
   if (status.ok()) {
-    status = AtBoundary([this, replay] { return FinishReplay(replay); });
+    status = AtBoundaryInTime([this, replay] { return FinishReplay(replay); });
   }
   if (!status.ok() && !replay->progress.cancelled && !closing_) {
-    (void)AtBoundary([this, replay, error = status.error()] {
+    (void)AtBoundaryInTime([this, replay, error = status.error()] {
       if (versions_.contains(replay->version_id)) FailReplay(replay->view, replay->version_id, error);
       return Status();
     });

@@ -83,9 +83,9 @@ std::string Core::StatusJson() {
   std::string failure = "null";
   {
     std::lock_guard guard(wake_mutex_);
-    if (fatal_) {
-      state = "failed";
-      failure = Quoted(fatal_->message());
+    if (fatal_ || log_wait_) {
+      state = fatal_ ? "failed" : "waiting";
+      failure = Quoted(fatal_ ? fatal_->message() : log_wait_->message());
     }
   }
   bool unsafe = false;
@@ -270,6 +270,15 @@ std::string Core::MetricsText() {
     family("kappa_checkpoint_memory_bytes", "gauge", "Memory of the store that checkpoints are written to.");
     out += fmt::format("kappa_checkpoint_memory_bytes {}\n", checkpoints_->memory_bytes());
   }
+  bool waiting = false;
+  {
+    std::lock_guard guard(wake_mutex_);
+    waiting = log_wait_.has_value();
+  }
+  family("kappa_epochs_waiting", "gauge", "1 while live views wait for a log that cannot be read.");
+  out += fmt::format("kappa_epochs_waiting {}\n", waiting ? 1 : 0);
+  family("kappa_log_read_retries_total", "counter", "Reads of the log by live views that the disk failed.");
+  out += fmt::format("kappa_log_read_retries_total {}\n", log_read_retries_.load());
   family("kappa_sessions", "gauge", "Open SQL sessions.");
   out += fmt::format("kappa_sessions {}\n", sessions.load());
   family("kappa_epoch", "counter", "The epoch that readers see.");
@@ -333,8 +342,8 @@ bool Core::healthy(std::string* why) {
     return false;
   }
   std::lock_guard guard(wake_mutex_);
-  if (fatal_) {
-    *why = "epochs stopped: " + fatal_->message();
+  if (fatal_ || log_wait_) {
+    *why = fatal_ ? "epochs stopped: " + fatal_->message() : log_wait_->message();
     return false;
   }
   if (recovering_ || closing_) {

@@ -11,7 +11,7 @@ LogFlow::~LogFlow() = default;
 
 void LogFlow::AddStream(StreamSpec spec, std::shared_ptr<log::Topic> topic) {
   const uint32_t id = spec.id;
-  streams_[id] = std::make_unique<StreamFeed>(std::move(spec), std::move(topic), std::vector<int>{}, options_.batch_rows);
+  streams_[id] = std::make_unique<StreamFeed>(std::move(spec), std::move(topic), std::vector<int>{}, options_.batch_rows, options_.patience);
 }
 
 Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool changelog_only) {
@@ -19,7 +19,9 @@ Status LogFlow::AddTable(TableSpec spec, std::shared_ptr<log::Topic> topic, bool
   if (!changelog_only) table.upsert = ops::MakeUpsert(spec.schema, spec.primary_key, spec.ttl_us);
   table.expires = spec.ttl_us > 0;
   table.version_time = spec.version_time;
-  table.feed = topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, spec.constraints, std::move(topic)) : nullptr;
+  table.feed =
+      topic ? std::make_unique<TableFeed>(spec.id, spec.name, spec.schema, spec.primary_key, spec.constraints, std::move(topic), options_.patience)
+            : nullptr;
   tables_[spec.id] = std::move(table);
   return {};
 }

@@ -38,6 +38,7 @@ struct FlowOptions {
   ops::OperatorOptions operators;
   std::function<Result<data::Batch>(const plan::TableFunction&)> table_function;
   std::function<Status(int64_t bytes)> watch;  // GraphOptions::watch
+  log::Patience patience = log::BriefPatience;  // with a disk that fails
 };
 
 /// What one advance gave, by relation id.

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "data/value.h"
-#include "log/patient_read.h"
 #include "log/record_batch.h"
 #include "plan/node.h"
 
@@ -37,8 +36,9 @@ struct RawRecords {
 };
 
 /// The markers that end transactions leave holes among the offsets; so does what a transaction aborted, when committed records alone are read.
-Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, log::Isolation isolation, RawRecords& out) {
-  log::ReadResult read = log::ReadPatiently(partition, from, kReadBytes, isolation);
+Status ReadRecords(const log::Partition& partition, log::Offset from, log::Offset to, log::Isolation isolation, const log::Patience& patience,
+                   RawRecords& out) {
+  log::ReadResult read = log::ReadPatiently(partition, from, kReadBytes, isolation, patience);
   if (read.error != log::KafkaError::kNone) {
     return Error(read.error == log::KafkaError::kCorruptMessage ? sqlstate::kDataCorrupted : sqlstate::kIoError,
                  fmt::format("could not read topic \"{}\" partition {} at offset {}", partition.topic(), partition.index(), from));
@@ -129,10 +129,11 @@ struct StreamFeed::Chunk {
   Status status;
 };
 
-StreamFeed::StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::vector<int> columns, size_t batch_rows)
+StreamFeed::StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::vector<int> columns, size_t batch_rows, log::Patience patience)
     : spec_(std::move(spec)),
       topic_(std::move(topic)),
       batch_rows_(batch_rows),
+      patience_(std::move(patience)),
       positions_(static_cast<size_t>(spec_.partitions), 0),
       clock_(spec_.partitions, spec_.watermark_delay_us, spec_.future_limit_us) {
   NeedColumns(columns);
@@ -173,7 +174,7 @@ Status StreamFeed::DecodeChunk(Chunk& chunk) {
   std::vector<format::BadRecord> bad;
   while (at < chunk.range.to) {
     RawRecords raw;
-    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, spec_.isolation, raw));
+    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, at, chunk.range.to, spec_.isolation, patience_, raw));
     at = raw.next;
     for (RawRecords::Damaged& batch : raw.damaged) {
       chunk.dead.push_back(
@@ -377,13 +378,14 @@ std::vector<int> AllColumns(const data::Schema& schema) {
 }  // namespace
 
 TableFeed::TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::vector<ConstrainedColumn> constraints,
-                     std::shared_ptr<log::Topic> topic)
+                     std::shared_ptr<log::Topic> topic, log::Patience patience)
     : id_(id),
       name_(std::move(name)),
       schema_(std::move(schema)),
       primary_key_(std::move(primary_key)),
       constraints_(std::move(constraints)),
       topic_(std::move(topic)),
+      patience_(std::move(patience)),
       values_(schema_, AllColumns(schema_), {}),
       keys_(
           [this] {
@@ -421,7 +423,7 @@ Status TableFeed::Read(std::span<const Cut> cuts, std::vector<data::ChangeBatch>
   std::vector<format::BadRecord> bad;
   while (position_ < end) {
     RawRecords raw;
-    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, position_, end, log::Isolation::kReadCommitted, raw));
+    KAPPA_RETURN_IF_ERROR(ReadRecords(partition, position_, end, log::Isolation::kReadCommitted, patience_, raw));
     position_ = raw.next;
     for (RawRecords::Damaged& batch : raw.damaged) {
       dead.push_back({topic_->name(), 0, batch.offset, "record batch cannot be decoded: " + batch.reason, std::move(batch.bytes)});

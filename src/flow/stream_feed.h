@@ -17,6 +17,7 @@
 #include "flow/thread_pool.h"
 #include "format/decoder.h"
 #include "log/log.h"
+#include "log/patient_read.h"
 
 namespace kappa::flow {
 
@@ -57,7 +58,8 @@ struct DeadLetter {
 class StreamFeed {
  public:
   /// `batch_rows` bounds the rows of one JudgedBatch.
-  StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::vector<int> columns, size_t batch_rows);
+  StreamFeed(StreamSpec spec, std::shared_ptr<log::Topic> topic, std::vector<int> columns, size_t batch_rows,
+             log::Patience patience = log::BriefPatience);
   ~StreamFeed();
 
   /// Adds columns that are not given yet (when a new view needs them). Never during Advance.
@@ -87,6 +89,7 @@ class StreamFeed {
   std::shared_ptr<log::Topic> topic_;
   std::vector<int> columns_;
   size_t batch_rows_;
+  log::Patience patience_;
   std::vector<log::Offset> positions_;
   StreamClock clock_;
   int64_t rows_ = 0;
@@ -105,7 +108,7 @@ struct ChangeOrigin {
 class TableFeed {
  public:
   TableFeed(uint32_t id, std::string name, data::Schema schema, std::vector<int> primary_key, std::vector<ConstrainedColumn> constraints,
-            std::shared_ptr<log::Topic> topic);
+            std::shared_ptr<log::Topic> topic, log::Patience patience = log::BriefPatience);
   /// Appends batches in arrival order for ops::MakeUpsert: weight +1 upserts, -1 deletes by key.
   /// With `origins`, also where the changes of each batch come from.
   Status Advance(std::span<const EpochRecord> epochs, std::vector<data::ChangeBatch>& out, std::vector<DeadLetter>& dead,
@@ -128,6 +131,7 @@ class TableFeed {
   std::vector<int> primary_key_;
   std::vector<ConstrainedColumn> constraints_;
   std::shared_ptr<log::Topic> topic_;
+  log::Patience patience_;
   log::Offset position_ = 0;
   format::JsonDecoder values_;
   format::JsonDecoder keys_;

@@ -47,8 +47,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   LatestOffsets latest(1 << 16);
   if (const auto noted = CompactionFilter::NoteKeys(*header, batch, aborted, kDecompressedMax, latest); !noted.ok()) return 0;
   if ((data[0] & 2) != 0) latest.Note("k", header->last_offset() + 1);
-  CompactionFilter::Rules rules{.end = header->last_offset() + 1, .now_ms = (data[0] & 4) != 0 ? int64_t{1} << 50 : 1000,
-                                .decompressed_bytes_max = kDecompressedMax, .aborted = std::move(aborted), .producers = {}};
+  CompactionFilter::Rules rules{.end = header->last_offset() + 1,
+                                .now_ms = (data[0] & 4) != 0 ? int64_t{1} << 50 : 1000,
+                                .decompressed_bytes_max = kDecompressedMax,
+                                .aborted = std::move(aborted),
+                                .producers = {}};
   if ((data[0] & 8) != 0) rules.producers[header->producer_id] = {header->last_offset(), header->producer_epoch};
   CompactionFilter filter(latest, std::move(rules));
   std::string storage, before_storage, after_storage;

@@ -6,14 +6,19 @@
 namespace kappa::log {
 namespace {
 
-constexpr std::chrono::milliseconds kPauseFirst{50}, kPauseMost{1600};  // doubled each time
+constexpr std::chrono::milliseconds kPauseFirst{50};  // doubled each time
 
 }  // namespace
 
-ReadResult ReadPatiently(const Partition& partition, Offset from, size_t max_bytes, Isolation isolation) {
+bool BriefPatience(const Partition& /*partition*/, Offset /*from*/, int failures) {
+  if (failures > kBriefFailuresMax) return false;
+  std::this_thread::sleep_for(kPauseFirst * (1 << (failures - 1)));
+  return true;
+}
+
+ReadResult ReadPatiently(const Partition& partition, Offset from, size_t max_bytes, Isolation isolation, const Patience& patience) {
   ReadResult read = partition.Read(from, max_bytes, isolation);
-  for (auto pause = kPauseFirst; read.error == KafkaError::kKafkaStorageError && pause <= kPauseMost; pause *= 2) {
-    std::this_thread::sleep_for(pause);
+  for (int failures = 1; read.error == KafkaError::kKafkaStorageError && patience(partition, from, failures); ++failures) {
     read = partition.Read(from, max_bytes, isolation);
   }
   return read;
