@@ -55,5 +55,7 @@ inline int64_t StepRows(int64_t rows) {
 }
 /// Reads that are begun before the first of them is waited for.
 inline constexpr size_t kReadsAtOnce = 512;
+/// The same for whole ways through trees, of several reads each: what they look at must be there together.
+inline constexpr size_t kPathsAtOnce = 128;
 
 }  // namespace kappa::state

@@ -27,7 +27,7 @@ constexpr size_t kEmptySlabsMax = 8;
 // The part of the bound that is ordinary memory: never written to disk, and in huge pages. The rest is for the pages of the
 // spill file that are in use, so it must not be small when there is ten times more of them.
 constexpr uint64_t kOrdinaryShare = 3, kShares = 4;
-constexpr uint64_t kSpillResidentMin = 4 * kSlabBytes;
+constexpr uint64_t kSpillResidentMin = 8 * kSlabBytes;
 constexpr auto kClockTick = std::chrono::milliseconds(10);
 constexpr uint32_t kTakesBetweenLooks = 64;  // pages taken between two looks at what the spill file has in memory
 constexpr uint32_t kReadsBetweenLooks = 1024;

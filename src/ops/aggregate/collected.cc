@@ -94,7 +94,15 @@ class Collected final : public Accumulator {
     const Result<std::vector<std::optional<double>>> fractions = hypothetical ? std::vector<std::optional<double>>() : Fractions(context);
     const Status evaluated = hypothetical ? EvaluateRow(context) : fractions.status();
     data::ColumnBuilder builder(type_, static_cast<int64_t>(groups.payloads.size()));
-    for (char* payload : groups.payloads) {
+    constexpr size_t kListsAtOnce = 64;
+    std::vector<state::Ref> lists;
+    for (size_t i = 0; i < groups.payloads.size(); ++i) {
+      if (i % kListsAtOnce == 0) {
+        lists.clear();
+        for (char* next : groups.payloads.subspan(i, std::min(kListsAtOnce, groups.payloads.size() - i))) lists.push_back(Head(next));
+        counts_.FetchLists(lists);
+      }
+      char* payload = groups.payloads[i];
       Values values = Load(Head(payload));
       if (values.rows.empty() && !hypothetical) {
         builder.AppendNull();

@@ -20,7 +20,11 @@ void ValueCounts::Update(std::span<const data::ColumnPtr> values, const Accumula
   table_.FindOrInsertBatch(keys, select, entries.data());
   bool fresh = table_.rows() != before;
   std::vector<std::pair<state::Ref, int32_t>> empty;
+  std::vector<state::Ref> firsts;  // of the lists that grow
+  if (state::Spilling() && fresh)
+    for (const int32_t row : rows.rows) firsts.push_back(*head(row));
   for (size_t i = 0; i < entries.size(); ++i) {
+    if (!firsts.empty()) table_.FetchAhead(firsts, i);
     Entry* entry = Mutable(entries[i]);
     int32_t row = rows.rows[i];
     if (fresh && entry->count == 0 && entry->next == 0 && entry->previous == 0) {
@@ -44,6 +48,15 @@ void ValueCounts::Update(std::span<const data::ColumnPtr> values, const Accumula
     if (entry.previous != 0) Mutable(entry.previous)->next = entry.next;
     else *head(row) = entry.next;
     table_.Erase(ref);
+  }
+}
+
+void ValueCounts::FetchLists(std::span<const state::Ref> heads) const {
+  if (!state::Spilling()) return;
+  for (std::vector<state::Ref> entries(heads.begin(), heads.end()); !entries.empty();) {
+    for (size_t i = 0; i < entries.size(); ++i) table_.FetchAhead(entries, i);
+    for (state::Ref& entry : entries) entry = entry == 0 ? 0 : Get(entry)->next;
+    std::erase(entries, state::Ref{0});
   }
 }
 

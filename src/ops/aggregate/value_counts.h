@@ -27,6 +27,8 @@ class ValueCounts {
   /// freed at the end. `head` gives the place of the list's head for a batch row.
   void Update(std::span<const data::ColumnPtr> values, const AccumulatorRows& rows, const std::function<state::Ref*(int32_t row)>& head,
               const std::function<void(size_t i, state::Ref entry, int change)>& changed);
+  /// Where state may be out of memory: fetches the lists of a few groups, whose entries lie anywhere, side by side.
+  void FetchLists(std::span<const state::Ref> heads) const;
   /// Frees a group's list.
   void Drop(state::Ref head);
 

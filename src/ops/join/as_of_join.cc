@@ -187,7 +187,7 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
 
 /// Where state is out of memory, what the changes from `at` on look at is fetched for many of them at a time.
 void AsOfJoin::FetchAhead(int side, const Changes& changes, size_t at) const {
-  const size_t count = std::min(state::kReadsAtOnce, changes.order.size() - at);
+  const size_t count = std::min(state::kPathsAtOnce, changes.order.size() - at);
   std::vector<Ref> refs;
   for (size_t i = at; i < at + count; ++i) refs.push_back(changes.ref(i));
   keys_.FetchAhead(refs, 0);
@@ -260,7 +260,7 @@ Status AsOfJoin::ApplyRight(Output& out) {
     for (to = from + 1; to < changes.order.size() && changes.ref(to) == changes.ref(from);) ++to;
     if (state::Spilling() && to > fetched) {
       FetchAhead(kRight, changes, from);
-      fetched = from + state::kReadsAtOnce;
+      fetched = from + state::kPathsAtOnce;
     }
     KAPPA_RETURN_IF_ERROR(ChangeKey(changes.ref(from), changes, bytes, std::span(changes.order).subspan(from, to - from), pairs, out));
   }
@@ -324,7 +324,7 @@ Status AsOfJoin::ApplyLeft(Output& out) {
   if (!changes.select.empty()) {
     const data::RowKeys bytes(changes.batch.columns, changes.batch.rows, /*canonical=*/false, /*hashed=*/false);
     for (size_t at = 0; at < changes.order.size(); ++at) {
-      if (state::Spilling() && at % state::kReadsAtOnce == 0) FetchAhead(kLeft, changes, at);
+      if (state::Spilling() && at % state::kPathsAtOnce == 0) FetchAhead(kLeft, changes, at);
       const Ref key = changes.ref(at);
       const int32_t i = changes.row(at);
       const std::string_view time = changes.times->key(i);

@@ -13,6 +13,7 @@
 #include "ops/over/window_functions.h"
 #include "ops/row_decoder.h"
 #include "state/keyed_table.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -26,7 +27,7 @@ struct PartitionHead {
 };
 static_assert(sizeof(PartitionHead) == 24);
 
-constexpr int64_t kChunkRows = 65536;  // rows that are computed at once
+int64_t ChunkRows() { return state::StepRows(65536); }  // rows that are computed at once
 constexpr int64_t kStateEvery = 64;    // rows between two that keep the functions' states
 
 // Input        changes of any weight, one port.
@@ -95,6 +96,8 @@ class Over final : public Operator {
 
   PartitionHead* Head(Ref partition) { return reinterpret_cast<PartitionHead*>(partitions_.MutablePayload(partition)); }
   Status Apply();
+  void FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, std::span<const int32_t> rows) const;
+  size_t FetchTouched(std::span<const Touched> touched) const;
   void Changed(Ref partition, PartitionHead* head, int64_t position, bool inserted);
   int64_t PeersBegin(const RowTree& tree, int64_t position);
   int64_t PeersEnd(const RowTree& tree, int64_t position);
@@ -137,6 +140,38 @@ void Over::Changed(Ref partition, PartitionHead* head, int64_t position, bool in
   touched.tail = std::min(touched.tail, after);
 }
 
+/// Where state is out of memory, what changes of these rows look at is fetched for all of them at a time.
+void Over::FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, std::span<const int32_t> rows) const {
+  std::vector<Ref> heads;
+  for (const int32_t row : rows) heads.push_back(partitions[static_cast<size_t>(row)]);
+  partitions_.FetchAhead(heads, 0);
+  std::vector<RowTree> trees;
+  std::vector<std::string_view> keys;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    trees.push_back(reinterpret_cast<const PartitionHead*>(partitions_.Payload(heads[i]))->tree);
+    keys.push_back(orders.key(rows[i]));
+  }
+  rows_.FetchPaths(trees, keys);
+}
+
+/// The same for what the next partitions that changed compute again. Returns how many partitions these are.
+size_t Over::FetchTouched(std::span<const Touched> touched) const {
+  touched = touched.first(std::min(state::kPathsAtOnce, touched.size()));
+  std::vector<Ref> heads, records;
+  for (const Touched& next : touched) heads.push_back(next.partition);
+  partitions_.FetchAhead(heads, 0);
+  std::vector<RowTree> trees;
+  for (const Ref head : heads) trees.push_back(reinterpret_cast<const PartitionHead*>(partitions_.Payload(head))->tree);
+  rows_.FetchPaths(trees, std::vector<std::string_view>(trees.size()));
+  size_t count = 0;
+  for (; count < touched.size() && records.size() < state::kReadsAtOnce; ++count) {
+    const int64_t changed = trees[count].rows - touched[count].tail - touched[count].first;
+    rows_.Read(trees[count], touched[count].first, std::min<int64_t>(changed, state::kReadsAtOnce), records);
+  }
+  rows_.FetchRecords(records);
+  return count;
+}
+
 /// Brings the pending changes into the trees. Their sum never deletes what is not there.
 Status Over::Apply() {
   if (pending_.empty()) return {};
@@ -153,18 +188,29 @@ Status Over::Apply() {
   std::iota(all.begin(), all.end(), 0);
   std::vector<Ref> refs(all.size());
   partitions_.FindOrInsertBatch(partitions, all, refs.data());
+  // By partition, and in the order in which these lie in memory: a page that is out of it is fetched once.
+  std::vector<int32_t> sequence = all;
+  std::sort(sequence.begin(), sequence.end(), [&](int32_t a, int32_t b) {
+    const Ref ref_a = refs[static_cast<size_t>(a)], ref_b = refs[static_cast<size_t>(b)];
+    return ref_a != ref_b ? ref_a < ref_b : a < b;
+  });
   std::string key;
-  for (size_t i = 0; i < all.size(); ++i) {
+  for (size_t k = 0; k < sequence.size(); ++k) {
+    if (state::Spilling() && k % state::kPathsAtOnce == 0) {
+      const auto next = std::span(sequence).subspan(k, std::min(state::kPathsAtOnce, sequence.size() - k));
+      FetchAhead(refs, orders, next);
+    }
+    const auto i = static_cast<size_t>(sequence[k]);
     const int64_t weight = batch.weight(all[i]);
     PartitionHead* head = Head(refs[i]);
-    for (int64_t k = 0; k < weight; ++k) {
+    for (int64_t copy = 0; copy < weight; ++copy) {
       const int64_t at = rows_.Insert(head->tree, rows_.NewRecord(orders.key(all[i]), bytes.key(all[i])));
       Changed(refs[i], head, at, true);
       ++kept_rows_;
     }
     if (weight >= 0) continue;
     key.assign(orders.key(all[i])).append(bytes.key(all[i]));
-    for (int64_t k = weight; k < 0; ++k) {
+    for (int64_t copy = weight; copy < 0; ++copy) {
       const int64_t at = rows_.LowerBound(head->tree, key);
       if (at == head->tree.rows || rows_.Key(rows_.At(head->tree, at), key_a_) != key)
         return Error(sqlstate::kInternalError, "a change deletes a row that its partition does not have");
@@ -293,7 +339,14 @@ data::ChangeBatch Joined(data::Batch rows, std::vector<data::ColumnPtr> results,
 Status Over::Compute(Chunk& chunk, Output& out) {
   if (chunk.segments.empty()) return {};
   RowDecoder decoder(schema_);
-  for (const Ref record : chunk.records) decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
+  std::vector<Ref> owned;
+  for (size_t i = 0; i < chunk.records.size(); ++i) {
+    const Ref record = chunk.records[i];
+    decoder.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
+    if (!state::Spilling()) continue;
+    owned.push_back(rows_.Owner(record));
+    if (owned.size() == state::kReadsAtOnce || i + 1 == chunk.records.size()) rows_.FetchRecords(std::exchange(owned, {}));  // they are blobs too
+  }
   const data::Batch batch = decoder.Finish();
   KAPPA_ASSIGN_OR_RETURN(const std::vector<data::ColumnPtr> results,
                          functions_->Evaluate(batch, chunk.segments, chunk.peer_start, chunk.states, context_));
@@ -341,9 +394,11 @@ Status Over::Compute(Chunk& chunk, Output& out) {
 }
 
 Status Over::EmitDeleted(Output& out) {
-  for (size_t from = 0; from < deleted_.size(); from += kChunkRows) {
+  const auto step = static_cast<size_t>(ChunkRows());
+  for (size_t from = 0; from < deleted_.size(); from += step) {
     RowDecoder rows(schema_), results(results_);
-    for (size_t i = from; i < std::min<size_t>(deleted_.size(), from + kChunkRows); ++i) {
+    for (size_t i = from; i < std::min(deleted_.size(), from + step); ++i) {
+      if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(std::span(deleted_).subspan(i, std::min(state::kReadsAtOnce, deleted_.size() - i)));
       const Ref record = deleted_[i], result = rows_.Owner(record);
       rows.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
       results.Append(Parse(state::BlobView(arena_, result, key_b_)).results, /*borrow=*/false);
@@ -359,8 +414,12 @@ Status Over::EmitDeleted(Output& out) {
 
 Status Over::Flush(Output& out) {
   KAPPA_RETURN_IF_ERROR(EmitDeleted(out));
+  std::sort(touched_.begin(), touched_.end(), [](const Touched& a, const Touched& b) { return a.partition < b.partition; });
   Chunk chunk;
-  for (const Touched& touched : touched_) {
+  size_t fetched = 0;
+  for (size_t i = 0; i < touched_.size(); ++i) {
+    if (state::Spilling() && i == fetched) fetched += FetchTouched(std::span(touched_).subspan(i));
+    const Touched& touched = touched_[i];
     PartitionHead* head = Head(touched.partition);
     head->touched = 0;
     if (head->tree.rows == 0) {
@@ -368,7 +427,7 @@ Status Over::Flush(Output& out) {
       continue;
     }
     KAPPA_RETURN_IF_ERROR(AddSegment(touched, chunk));
-    if (static_cast<int64_t>(chunk.records.size()) >= kChunkRows) KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
+    if (static_cast<int64_t>(chunk.records.size()) >= ChunkRows()) KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
   }
   KAPPA_RETURN_IF_ERROR(Compute(chunk, out));
   touched_.clear();

@@ -9,6 +9,7 @@
 #include "ops/over/ordered_rows.h"
 #include "ops/row_decoder.h"
 #include "state/keyed_table.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -30,7 +31,7 @@ struct RankedRow {
   int64_t rank;
 };
 
-constexpr int64_t kEmitRows = 8192;
+int64_t EmitRows() { return state::StepRows(8192); }
 
 // Input        changes of any weight, one port.
 // State        a table from the row key of `partition` to PartitionHead; the rows of each partition, in order. Append-only input with
@@ -88,6 +89,8 @@ class TopN final : public Operator {
   Status Append(const data::ChangeBatch& batch);
   std::vector<int32_t> Entering(const data::ChangeBatch& batch, const Keys& keys, std::span<const Ref> partitions);
   Status Apply();
+  void FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, std::span<const int32_t> rows) const;
+  size_t FetchTouched(std::span<const Touched> touched) const;
   void Touch(Ref partition, PartitionHead* head);
   void ReplaceSingle(PartitionHead* head, std::string_view order, std::string_view row);
   bool MayEnter(const PartitionHead& head, std::string_view order);
@@ -130,10 +133,55 @@ Result<TopN::Keys> TopN::Evaluate(const data::Batch& batch) {
 
 Status TopN::OnBatch(int, data::ChangeBatch batch, Output&) {
   if (batch.rows == 0 || to_ < from_) return {};
-  if (append_only_) return Append(batch);
+  if (append_only_) {
+    const int64_t rows = batch.rows, step = state::Spilling() ? int64_t{state::kPathsAtOnce} : rows;
+    for (int64_t at = 0; at < rows; at += step)
+      KAPPA_RETURN_IF_ERROR(Append(step >= rows ? batch : data::Slice(batch, at, std::min(step, rows - at))));
+    return {};
+  }
   held_bytes_ += BatchBytes(batch);
   pending_.push_back(std::move(batch));
   return {};
+}
+
+/// Where state is out of memory, what changes of these rows look at is fetched for all of them at a time.
+void TopN::FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, std::span<const int32_t> rows) const {
+  if (!state::Spilling()) return;
+  std::vector<Ref> heads, records;
+  for (const int32_t row : rows) heads.push_back(partitions[static_cast<size_t>(row)]);
+  partitions_.FetchAhead(heads, 0);
+  std::vector<RowTree> trees;
+  std::vector<std::string_view> keys;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    trees.push_back(Read(heads[i]).tree);
+    keys.push_back(orders.key(rows[i]));
+    if (single_) records.push_back(trees.back().root);
+  }
+  if (!single_) {
+    rows_.FetchPaths(trees, keys);
+    for (const RowTree& tree : trees)
+      if (tree.rows >= keep_) rows_.Read(tree, tree.rows - 1, 1, records);  // what a row that gets in drives out
+  }
+  rows_.FetchRecords(records);
+}
+
+/// The same for the rows that the next partitions show. Returns how many partitions these are.
+size_t TopN::FetchTouched(std::span<const Touched> touched) const {
+  touched = touched.first(std::min(state::kPathsAtOnce, touched.size()));
+  std::vector<Ref> heads, records;
+  for (const Touched& next : touched) heads.push_back(next.partition);
+  partitions_.FetchAhead(heads, 0);
+  std::vector<RowTree> trees;
+  for (const Ref head : heads) trees.push_back(Read(head).tree);
+  if (!single_) rows_.FetchPaths(trees, std::vector<std::string_view>(trees.size()));
+  size_t count = 0;
+  for (; count < touched.size() && records.size() < state::kReadsAtOnce; ++count) {
+    if (single_) records.push_back(trees[count].root);
+    else rows_.Read(trees[count], 0, std::min<int64_t>(to_, state::kReadsAtOnce), records);
+    for (size_t i = 0; i < touched[count].old_count; ++i) records.push_back(old_[touched[count].old_from + i].record);
+  }
+  rows_.FetchRecords(records);
+  return count;
 }
 
 /// The rows that its partition shows now are remembered before the epoch's first change to it.
@@ -218,6 +266,7 @@ Status TopN::Append(const data::ChangeBatch& batch) {
   std::iota(all.begin(), all.end(), 0);
   std::vector<Ref> refs(all.size());
   partitions_.FindOrInsertBatch(*keys.partitions, all, refs.data());
+  FetchAhead(refs, *keys.order, all);
   // Most rows of a long stream do not get in: only the others are turned into bytes.
   const std::vector<int32_t> entering = Entering(batch, keys, refs);
   if (entering.empty()) return {};
@@ -259,6 +308,7 @@ Status TopN::Apply() {
   partitions_.FindOrInsertBatch(*keys.partitions, all, refs.data());
   std::string key;
   for (size_t i = 0; i < all.size(); ++i) {
+    if (i % state::kPathsAtOnce == 0) FetchAhead(refs, *keys.order, std::span(all).subspan(i, std::min(state::kPathsAtOnce, all.size() - i)));
     const int64_t weight = batch.weight(all[i]);
     PartitionHead* head = Head(refs[i]);
     Touch(refs[i], head);
@@ -340,11 +390,15 @@ Status TopN::Flush(Output& out) {
     if (with_rank_) ranks.Append(row.rank);
     weights->push_back(weight);
     plain = plain && weight == 1;
-    if (decoder.rows() >= kEmitRows) emit();
+    if (decoder.rows() >= EmitRows()) emit();
   };
   std::vector<RankedRow> now;
   int64_t since_watch = 0;
-  for (const Touched& touched : touched_) {
+  std::sort(touched_.begin(), touched_.end(), [](const Touched& a, const Touched& b) { return a.partition < b.partition; });
+  size_t fetched = 0;
+  for (size_t i = 0; i < touched_.size(); ++i) {
+    if (state::Spilling() && i == fetched) fetched += FetchTouched(std::span(touched_).subspan(i));
+    const Touched& touched = touched_[i];
     PartitionHead* head = Head(touched.partition);
     now.clear();
     Visible(*head, now);
