@@ -27,10 +27,27 @@
 #include "ops/view_store.h"
 #include "sql/statement.h"
 #include "state/checkpoint.h"
+#include "state/memory.h"
 
 namespace kappa::engine {
 
 class SubscriptionImpl;
+
+/// When epochs that are run in bulk (a replay, a recovery) give their changes before the end: where state is beyond its bound, after so many steps,
+/// which have about as many records as a live epoch may. Changes on their way are in no pages.
+class BulkFlushes {
+ public:
+  /// Once for each step.
+  bool Due() {
+    constexpr int kFlushSteps = 12;
+    if (++steps_ < kFlushSteps || !state::Spilling()) return false;
+    steps_ = 0;
+    return true;
+  }
+
+ private:
+  int steps_ = 0;  // since the last flush
+};
 
 /// Progress of a replay, for SQL, REST, CLI and console. Any thread.
 struct ReplayProgress {

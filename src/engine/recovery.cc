@@ -218,6 +218,7 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
   std::vector<flow::EpochRecord> step;
   std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = positions_.ends;
   int64_t records = 0;
+  BulkFlushes flushes;
   while (true) {
     ahead.clear();
     KAPPA_RETURN_IF_ERROR(journal.Read(4096, ahead));
@@ -239,7 +240,7 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
     if (!step.empty()) {
       KAPPA_RETURN_IF_ERROR(state::CheckMemory());
       flow::FlowChanges changes;
-      KAPPA_RETURN_IF_ERROR(flow_->Advance(step, false, changes));
+      KAPPA_RETURN_IF_ERROR(flow_->Advance(step, flushes.Due(), changes));
       epoch_ = step.back().epoch;
       positions_.ends = ends;
       KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes));

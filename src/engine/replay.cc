@@ -33,10 +33,6 @@ std::vector<data::ChangeBatch> RowsOf(const ops::ViewSnapshot& snapshot, const s
   return out;
 }
 
-/// Where state is beyond its bound, a replay gives its changes after so many steps, about as many records as a live epoch may have: changes on
-/// their way are in no pages.
-constexpr int kFlushSteps = 12;
-
 /// Feeds a flow with the journal's epochs up to `target`, in bulk.
 Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<flow::EpochRecord>& ahead, uint64_t target, int64_t step_records,
                  const std::function<Status(flow::FlowChanges&)>& consume, const std::function<void(int64_t)>& progress,
@@ -48,7 +44,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
            std::any_of(epoch.idle.begin(), epoch.idle.end(), [&](const auto& i) { return flow.HasRelation(i.relation); });
   };
   int64_t records = 0;
-  int steps = 0;  // since the last flush
+  BulkFlushes flushes;
   while (true) {
     if (ahead.empty()) KAPPA_RETURN_IF_ERROR(journal.Read(kJournalRead, ahead));
     size_t taken = 0;
@@ -69,9 +65,8 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     if (!reached && records < step_records) continue;
     KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
-    const bool flush = reached || (++steps >= kFlushSteps && state::Spilling());
-    if (flush) steps = 0;
-    KAPPA_RETURN_IF_ERROR(flow.Advance(step, flush, changes));
+    const bool flush = flushes.Due();
+    KAPPA_RETURN_IF_ERROR(flow.Advance(step, reached || flush, changes));
     KAPPA_RETURN_IF_ERROR(consume(changes));
     progress(records);
     records = 0;
