@@ -305,11 +305,37 @@ class Bench:
         for times in (2, 10):
             one = run(totals, limit=size // times)
             self.note(f"state {times:2} times --state-memory ({size // times >> 20} MiB): {one['events_per_second'] / 1e3:.0f} K events/s, peak memory {one['peak_rss_bytes'] >> 20} MiB")
-        kept = run("SELECT user_id, event_id, amount, ts FROM events", output=f"{self.folder}/v.csv")["state_bytes"]
-        join = run("SELECT a.event_id, b.amount FROM events a JOIN events b ON a.event_id = b.event_id + 1000000000")["state_bytes"]
-        top = run("SELECT user_id, event_id, amount FROM (SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY amount DESC) AS r FROM events) x WHERE r <= 3")["state_bytes"]
-        self.note(f"bytes of state: a group {size / groups:.0f}, a row of a view of four columns {kept / events:.0f}, a row of a join's side {join / events / 2:.0f}, "
-                  f"a row of a top-N {top / events:.0f}")
+        rows = self.bytes_of_rows(path, {
+            "a group": (f"SELECT count(*) AS c, max(spent) AS m FROM ({totals}) x", groups),
+            "a row of a view of four columns": ("SELECT user_id, event_id, amount, ts FROM events", events),
+            "a row of a join's side": ("SELECT count(*) AS c FROM events a JOIN events b ON a.event_id = b.event_id + 1000000000", events * 2),
+            "a row of an as-of join's side": ("SELECT count(*) AS c, max(b.amount) AS m FROM events a ASOF JOIN events b ON a.user_id = b.user_id AND a.event_id > b.event_id", events * 2),
+            "a row of a top-N": ("SELECT count(*) AS c, max(amount) AS m FROM (SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY amount DESC) AS r FROM events) x WHERE r <= 3", events),
+            "a row of window functions": ("SELECT count(*) AS c, max(s) AS m FROM (SELECT sum(amount) OVER (PARTITION BY user_id ORDER BY event_id) AS s FROM events) x", events),
+            "a value of string_agg": ("SELECT count(*) AS c, max(length(s)) AS m FROM (SELECT string_agg(category, ',' ORDER BY event_id) AS s FROM events GROUP BY user_id) x", events),
+        })
+        self.note("bytes of state: " + ", ".join(f"{name} {size:.0f}" for name, size in rows.items()))
+
+    def bytes_of_rows(self, path, queries):
+        """Bytes that the state of each query's view takes, by the number of rows that it keeps."""
+        instance = self.server("rows").start()
+        instance.run("sql", "-c", STREAM)
+        instance.run("topic", "produce", "events", str(path))
+        connection = instance.connect()
+
+        def status():
+            with urllib.request.urlopen(f"http://{instance.endpoints['http']}/v1/status") as answer:
+                return json.load(answer)
+
+        sizes, empty = {}, status()["state_memory"]["used_bytes"]
+        for name, (query, rows) in queries.items():
+            connection.query(f"CREATE MATERIALIZED VIEW rows AS {query}")
+            while (now := status())["views"][0]["versions"][0]["state"] != "serving": time.sleep(0.05)
+            sizes[name] = (now["state_memory"]["used_bytes"] - empty) / rows
+            connection.query("DROP MATERIALIZED VIEW rows")
+            while status()["state_memory"]["used_bytes"] > empty + (1 << 20): time.sleep(0.05)
+        instance.stop()
+        return sizes
 
     def keyed(self):
         program = pathlib.Path(self.kappa).parent / "src/hash_aggregate_bench"

@@ -14,6 +14,7 @@
 #include "format/decoder.h"
 #include "io/folder.h"
 #include "ops/sort_order.h"
+#include "ops/sorted_rows.h"
 #include "plan/build.h"
 #include "state/memory.h"
 
@@ -111,8 +112,8 @@ class BatchRun {
     uint32_t id = 0;
     std::string path;      // empty: not asked for
     bool wanted = false;
-    std::unique_ptr<ops::ViewStore> store;  // null when dropped into the black hole or not wanted
-    std::vector<data::ChangeBatch> last;    // instead of the store: rows that the last step alone gave, and only gave
+    std::unique_ptr<ops::SortedRows> rows;  // null when dropped into the black hole or not wanted
+    std::vector<data::ChangeBatch> last;    // instead of these: rows that the last step alone gave, and only gave
     data::Schema schema;
   };
 
@@ -333,8 +334,11 @@ class BatchRun {
     }
     for (auto& [name, view] : views_) {
       if (options_.print_all) view.wanted = true;
-      if (view.wanted && view.path != kBlackhole) view.store = std::make_unique<ops::ViewStore>(view.schema, std::vector<int>{});
-      else if (!views_read_.contains(view.id)) flow_->graph(view.id).DropOutput();
+      const bool kept = view.wanted && view.path != kBlackhole;
+      if (kept) view.rows = std::make_unique<ops::SortedRows>(view.schema);
+      if (views_read_.contains(view.id)) continue;
+      if (kept) flow_->graph(view.id).GiveTo([&view = view](data::ChangeBatch batch) { return view.rows->Add(batch); });
+      else flow_->graph(view.id).DropOutput();
     }
     return {};
   }
@@ -353,9 +357,12 @@ class BatchRun {
     }
     for (auto& [name, view] : views_) {
       auto it = changes.views.find(view.id);
-      if (it == changes.views.end() || !view.store) continue;
-      if (flush && view.store->row_count() == 0 && OnlyGives(it->second)) view.last = std::move(it->second);
-      else KAPPA_RETURN_IF_ERROR(view.store->Apply(it->second));
+      if (it == changes.views.end() || !view.rows) continue;
+      if (flush && view.rows->empty() && !state::Spilling() && OnlyGives(it->second)) {
+        view.last = std::move(it->second);
+      } else {
+        for (data::ChangeBatch& batch : it->second) KAPPA_RETURN_IF_ERROR(view.rows->Add(std::exchange(batch, {})));
+      }
     }
     return {};
   }
@@ -553,36 +560,37 @@ class BatchRun {
       if (!view.wanted) continue;
       BatchRunStats::View& stats = stats_.views[name];
       stats.changes = flow_->graph(view.id).rows_given();
-      stats.kept = view.store != nullptr;
-      if (!view.store) continue;
-      std::vector<data::ChangeBatch> parts = std::exchange(view.last, {});
-      ops::Digest digest = view.store->digest();
-      stats.rows = view.store->row_count();
-      if (parts.empty()) {
-        std::vector<int> columns(static_cast<size_t>(view.schema.size()));
-        std::iota(columns.begin(), columns.end(), 0);
-        view.store->Snapshot().Scan(columns, 65536, [&](data::Batch batch) {
-          parts.emplace_back(std::move(batch));
-          return true;
-        });
-      } else {
-        std::vector<ops::Digest> digests(parts.size());
-        pool_.ParallelFor(static_cast<int>(parts.size()),
-                          [&](int i) { digests[static_cast<size_t>(i)] = ops::DigestOf(parts[static_cast<size_t>(i)]); });
-        for (const ops::Digest& of_part : digests) digest.sum += of_part.sum;
-        for (const data::ChangeBatch& part : parts) stats.rows += part.rows;
-      }
+      stats.kept = view.rows != nullptr;
+      if (!view.rows) continue;
+      ops::Digest digest = view.rows->digest();
+      stats.rows = view.rows->row_count();
+      std::vector<ops::Digest> digests(view.last.size());
+      pool_.ParallelFor(static_cast<int>(view.last.size()),
+                        [&](int i) { digests[static_cast<size_t>(i)] = ops::DigestOf(view.last[static_cast<size_t>(i)]); });
+      for (const ops::Digest& of_part : digests) digest.sum += of_part.sum;
+      for (const data::ChangeBatch& part : view.last) stats.rows += part.rows;
       stats.digest = digest.ToString();
-      const data::Batch rows = Sorted(parts.empty() ? data::EmptyBatch(view.schema) : data::Concatenate(parts).AsBatch());
-      if (view.path.empty()) {
-        if (options_.print) options_.print(name, view.schema, rows);
-        continue;
+      if (!view.path.empty()) {
+        KAPPA_ASSIGN_OR_RETURN(auto sink, connect::OpenFileSink(view.path, view.schema));
+        KAPPA_RETURN_IF_ERROR(TakeRows(view, [&](const data::Batch& rows) { return sink->Write(rows); }));
+        KAPPA_RETURN_IF_ERROR(sink->Close());
+      } else if (options_.print) {
+        std::vector<data::ChangeBatch> parts;
+        KAPPA_RETURN_IF_ERROR(TakeRows(view, [&](data::Batch rows) -> Status {
+          parts.emplace_back(std::move(rows));
+          return {};
+        }));
+        options_.print(name, view.schema, parts.empty() ? data::EmptyBatch(view.schema) : data::Concatenate(parts).AsBatch());
       }
-      KAPPA_ASSIGN_OR_RETURN(auto sink, connect::OpenFileSink(view.path, view.schema));
-      KAPPA_RETURN_IF_ERROR(sink->Write(rows));
-      KAPPA_RETURN_IF_ERROR(sink->Close());
     }
     return {};
+  }
+
+  /// The rows of a view in order.
+  static Status TakeRows(View& view, const std::function<Status(data::Batch)>& consume) {
+    if (view.last.empty()) return view.rows->Take(consume);
+    const data::Batch all = data::Concatenate(std::exchange(view.last, {})).AsBatch();
+    return consume(Sorted(all));
   }
 
   const BatchRunOptions& options_;

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <numeric>
 #include <set>
 
 #include "base/int128.h"
 #include "data/row_key.h"
 #include "ops/aggregate/group_combiner.h"
+#include "ops/held_rows.h"
 #include "plan/build.h"
 #include "state/memory.h"
 
@@ -21,6 +23,9 @@ using Lanes = std::vector<std::vector<data::ChangeBatch>>;
 
 /// An output of more rows is handed to the next operator before the step goes on, when somebody watches.
 constexpr int64_t kHandOverRows = 256 * 1024;
+
+/// Where state is beyond its bound an output of more bytes is handed on: what waits between operators is in no pages.
+constexpr int64_t kSpillingHandOverBytes = 1 << 20;
 
 int64_t Rows(std::span<const data::ChangeBatch> batches) {
   return std::accumulate(batches.begin(), batches.end(), int64_t{0}, [](int64_t sum, const data::ChangeBatch& batch) { return sum + batch.rows; });
@@ -93,6 +98,8 @@ struct Graph::Impl {
     bool parts_for_user = false;
     std::vector<Lanes> parts, combined;
     std::vector<std::unique_ptr<ops::GroupCombiner>> combiners;  // one per lane
+    std::vector<int64_t> waiting_bytes;   // per lane: of out, parts and combined, counted where state is beyond its bound
+    std::unique_ptr<std::mutex[]> busy;   // of a pipeline's first, per operator: who hands rows over takes turns
     // For the watch: what is known of the only lane and of the state.
     size_t counted_batches = 0;
     int64_t out_rows = 0, out_bytes = 0, state_bytes = 0;
@@ -110,6 +117,9 @@ struct Graph::Impl {
   std::map<std::string, size_t> known;  // nodes by their text, while the graph is made; equal text means equal plans
   bool started = false;
   bool drop_output = false;
+  std::function<Status(data::ChangeBatch)> consumer;
+  std::mutex consumer_mutex;
+  std::mutex work_mutex;  // of what handing over adds to nodes
 
   /// What equal plans have in common; empty for those that may give other rows when they run twice.
   std::string Identity(const plan::Node& plan) const {
@@ -209,15 +219,53 @@ struct Graph::Impl {
     node.operators[0]->VisitState([&](std::string_view, state::Arena& arena) { node.state_bytes += static_cast<int64_t>(arena.memory_bytes()); });
   }
 
-  /// What a pipeline gave so far goes to its user at once. The user is not at work: the graph is a tree that runs bottom up.
+  /// What the only lane of a pipeline gave so far goes to its user at once.
   Status HandOver(Node& tail) {
     std::vector<data::ChangeBatch> batches = std::exchange(tail.out[0], {});
     CountOutput(tail);
-    const std::vector<size_t>& pipeline = pipelines[nodes[tail.user].pipeline];
+    return PassOn(tail.user, tail.user_port, 0, std::move(batches));
+  }
+
+  /// What a lane of a pipeline gave so far goes to the lanes of its user at once, or to the consumer.
+  Status HandOver(Node& tail, size_t lane) {
+    if (tail.users == 0 && consumer) {
+      std::lock_guard guard(consumer_mutex);
+      for (data::ChangeBatch& batch : std::exchange(tail.out[lane], {})) KAPPA_RETURN_IF_ERROR(consumer(std::move(batch)));
+    }
+    if (tail.users > 0 && tail.user != SIZE_MAX) {
+      const size_t shards = nodes[tail.user].operators.size();
+      if (tail.parts_for_user) {
+        int port = tail.user_port;
+        for (auto* parts : {&tail.parts, &tail.combined}) {
+          if (parts->empty()) continue;
+          Lanes batches = std::exchange((*parts)[lane], Lanes(shards));
+          for (size_t shard = 0; shard < shards; ++shard) KAPPA_RETURN_IF_ERROR(PassOn(tail.user, port, shard, std::move(batches[shard])));
+          ++port;
+        }
+      } else {
+        std::vector<data::ChangeBatch> batches = std::exchange(tail.out[lane], {});
+        const bool replicated = nodes[tail.user].distribution[static_cast<size_t>(tail.user_port)].kind == ops::Distribution::Kind::kReplicated;
+        for (size_t shard = 0; replicated && shard + 1 < shards; ++shard) KAPPA_RETURN_IF_ERROR(PassOn(tail.user, tail.user_port, shard, batches));
+        KAPPA_RETURN_IF_ERROR(PassOn(tail.user, tail.user_port, replicated || shards == 1 ? shards - 1 : lane, std::move(batches)));
+      }
+    }
+    tail.waiting_bytes[lane] = 0;
+    return {};
+  }
+
+  /// Batches for a lane of a pipeline that begins with this node and is not at work: the graph runs bottom up. Lanes of the one below may come
+  /// at the same time, and wait for those above alone.
+  Status PassOn(size_t head, int port, size_t lane, std::vector<data::ChangeBatch> batches) {
+    if (batches.empty()) return {};
+    const std::vector<size_t>& pipeline = pipelines[nodes[head].pipeline];
     std::vector<Work> work(pipeline.size());
-    LaneRun run(*this, pipeline, 0, work);
-    for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(run.Take(0, tail.user_port, std::move(batch)));
-    run.Stop();
+    {
+      std::lock_guard guard(nodes[head].busy[lane]);
+      LaneRun run(*this, pipeline, lane, work);
+      for (data::ChangeBatch& batch : batches) KAPPA_RETURN_IF_ERROR(run.Take(0, port, std::move(batch)));
+      run.Stop();
+    }
+    std::lock_guard guard(work_mutex);
     AddWork(pipeline, {work});
     return {};
   }
@@ -393,6 +441,13 @@ struct Graph::Impl {
       work_[i].rows_out += batch.rows;
       if (i + 1 < pipeline_.size()) return Take(i + 1, 0, std::move(batch));
       Node& tail = node(i);
+      const int64_t bytes = state::Spilling() && !graph_.options.watch ? ops::BytesWithStrings(batch.columns) : 0;
+      KAPPA_RETURN_IF_ERROR(Keep(tail, std::move(batch)));
+      return (tail.waiting_bytes[lane_] += bytes) > kSpillingHandOverBytes ? graph_.HandOver(tail, lane_) : Status();
+    }
+
+    /// For the user of the pipeline's last node.
+    Status Keep(Node& tail, data::ChangeBatch batch) {
       if (tail.parts_for_user) {
         if (!tail.combiners.empty()) {
           KAPPA_ASSIGN_OR_RETURN(std::optional<data::ChangeBatch> combined, tail.combiners[lane_]->Combine(batch));
@@ -425,6 +480,7 @@ struct Graph::Impl {
     std::vector<Lanes> ports;
     for (size_t port = 0; port < head.inputs.size(); ++port) {
       Node& input = nodes[head.inputs[port]];
+      input.waiting_bytes.assign(lanes(), 0);
       if (input.parts_for_user) {
         const std::vector<Lanes> empty(lanes(), Lanes(head.operators.size()));
         ports.push_back(Joined(std::exchange(input.parts, empty), head.operators.size()));
@@ -527,6 +583,8 @@ struct Graph::Impl {
   Status MakePipelines() {
     for (size_t n = 0; n < nodes.size(); ++n) {
       Node& node = nodes[n];
+      node.waiting_bytes.assign(lanes(), 0);
+      node.busy = std::make_unique<std::mutex[]>(lanes());
       const bool follows = FollowsInLane(node) && (nodes[node.inputs[0]].operators.empty() || nodes[node.inputs[0]].operators.size() == lanes());
       node.pipeline = follows ? nodes[node.inputs[0]].pipeline : pipelines.size();
       if (!follows) pipelines.emplace_back();
@@ -561,6 +619,7 @@ Result<std::unique_ptr<Graph>> Graph::Make(plan::NodePtr plan, GraphOptions opti
   return std::unique_ptr<Graph>(new Graph(std::move(impl)));
 }
 
+void Graph::GiveTo(std::function<Status(data::ChangeBatch)> consumer) { impl_->consumer = std::move(consumer); }
 void Graph::DropOutput() { impl_->drop_output = true; }
 int64_t Graph::rows_given() const { return impl_->nodes.back().rows_out; }
 const std::vector<const plan::Scan*>& Graph::scans() const { return impl_->scans; }
@@ -600,6 +659,7 @@ Status Graph::Step(ThreadPool& pool, const ops::EpochContext* end, std::vector<d
     std::move(lane.begin(), lane.end(), std::back_inserter(out));
     lane.clear();
   }
+  root.waiting_bytes.assign(impl_->lanes(), 0);
   return {};
 }
 

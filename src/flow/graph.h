@@ -26,7 +26,8 @@ struct GraphOptions {
 };
 
 /// Lifecycle: Make, [VisitState to load pages, Restored], then Push* and Step, again and again.
-/// A step goes through the plan bottom up, pipeline by pipeline; within one the shards work side by side on the pool.
+/// A step goes through the plan bottom up, pipeline by pipeline; within one the shards work side by side on the pool. Where state is beyond
+/// its bound, what waits for the next pipeline goes there in pieces.
 /// Threads: one caller at a time.
 class Graph {
  public:
@@ -40,6 +41,9 @@ class Graph {
   void Push(int index, data::ChangeBatch rows);
   /// From now on the plan's rows are counted and dropped: Step gives none.
   void DropOutput();
+  /// Where state is beyond its bound, what a step gives in great number goes here as it comes, from one thread at a time, and is no part of
+  /// Step's output. Its sum with that is what the step gives.
+  void GiveTo(std::function<Status(data::ChangeBatch)> consumer);
   /// Rows that the plan gave so far.
   int64_t rows_given() const;
   /// Bounded runs: nothing more will be pushed to this scan.

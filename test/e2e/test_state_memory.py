@@ -2,9 +2,11 @@
 """Goal: state that is ten times --state-memory gives the same answers, in bounded memory, also after kill -9; a full disk is told
 and waited for. Method: wide keys under small bounds; memory as the system counts it; a limit on file sizes stands for a full disk."""
 import contextlib
+import filecmp
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import threading
@@ -27,7 +29,8 @@ def write_events(path, keys, events, width):
     with open(path, "w") as file:
         for i in range(events):
             key = i if i < keys else random.randrange(keys)
-            file.write('{"k":"%d%s","v":%d}\n' % (key, chr(97 + key % 26) * width, random.randrange(1000)))
+            at = "2026-01-01T00:%02d:%02dZ" % (i * 60 // events, i % 60)
+            file.write('{"k":"%d%s","v":%d,"ts":"%s"}\n' % (key, chr(97 + key % 26) * width, random.randrange(1000), at))
     return path
 
 
@@ -112,6 +115,59 @@ def test_window_functions_of_a_run(scratch):
 
 def test_as_of_joins_of_a_run(scratch):
     held_in_columns(scratch, "SELECT count(*) AS n, sum(r.v) AS s, max(r.k) AS m FROM e AS l ASOF JOIN e AS r ON l.k = r.k AND l.v >= r.v", 120_000)
+
+
+# What operators keep, each under a bound of a tenth of it: events, and a query.
+SHAPES = {
+    "groups": (24_000, "SELECT k, count(*) AS n, sum(v) AS s FROM e GROUP BY k"),
+    "groups of groups": (60_000, "SELECT right(k, 900) AS g, count(*) AS n, max(s) AS m FROM (SELECT k, sum(v) AS s FROM e GROUP BY k) x GROUP BY 1"),
+    "distinct": (24_000, "SELECT DISTINCT k, v FROM e"),
+    "distinct values": (48_000, "SELECT v % 100 AS g, count(DISTINCT k) AS n FROM e GROUP BY 1"),
+    "inner join": (14_000, "SELECT l.k, l.v, r.v AS w FROM e l JOIN f r ON l.k = r.k"),
+    "left join": (14_000, "SELECT l.k, r.k AS w FROM e l LEFT JOIN f r ON l.k = r.k AND l.v = r.v + 1"),
+    "semi join": (14_000, "SELECT l.k, l.v FROM e l WHERE EXISTS (SELECT 1 FROM f r WHERE r.k = l.k AND r.v = l.v)"),
+    "top-n": (20_000, "SELECT k, v FROM (SELECT *, row_number() OVER (PARTITION BY v % 5000 ORDER BY v, k) AS n FROM e) x WHERE n <= 50"),
+    "window functions": (16_000, "SELECT k, v, sum(v) OVER (PARTITION BY v % 5000 ORDER BY v, k) AS s FROM e"),
+    "as-of join": (16_000, "SELECT l.k, l.v, r.v AS w FROM e l ASOF LEFT JOIN f r ON l.k = r.k AND l.v > r.v"),
+    "sessions": (24_000, "SELECT window_start, k, count(*) AS n FROM SESSION(e PARTITION BY k, ts, INTERVAL '1 second') GROUP BY k, window_start, window_end"),
+    "collected": (16_000, "SELECT v % 5000 AS g, string_agg(k, ',' ORDER BY v, k) AS s FROM e GROUP BY 1"),
+    "percentiles": (16_000, "SELECT k, percentile_disc(0.5) WITHIN GROUP (ORDER BY k) AS h FROM e GROUP BY k"),
+    "rows alone": (24_000, "SELECT k, v FROM e"),
+}
+STREAMS = "CREATE STREAM e (k text, v int8, ts timestamptz, WATERMARK FOR ts AS ts - INTERVAL '1 hour'); CREATE STREAM f (k text, v int8); "
+
+
+def test_every_shape_of_a_run(scratch):
+    """Ten times more state than memory, for each operator that keeps some, and for the rows that are written: equal rows, in bounded memory."""
+    limit = 8 * MIB
+    for events in {events for events, _ in SHAPES.values()}:
+        write_events(scratch.folder / f"{events}.jsonl", events * 5 // 6, events, 1700)
+    wanted, given = scratch.folder / "wanted.csv", scratch.folder / "given.csv"
+
+    def measure(events, query, output, *flags):
+        """Memory at its peak, and of state at the end."""
+        sql, stats = scratch.folder / "t.sql", scratch.folder / "stats.json"
+        sql.write_text(STREAMS + f"CREATE MATERIALIZED VIEW t AS {query};")
+        inputs = [f"--input={stream}={scratch.folder}/{events}.jsonl" for stream in set(re.findall(r"(?:FROM|JOIN|SESSION\() ?([ef])\b", query))]
+        done = subprocess.run([scratch.kappa, "run", str(sql), *inputs, f"--output=t={output}", f"--stats={stats}", "--threads=2", *flags],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                              env={**os.environ, "MALLOC_CONF": "thp:default,dirty_decay_ms:0"})
+        equal(done.returncode, 0, f"{query}: {done.stdout}")
+        figures = json.loads(stats.read_text())
+        return figures["peak_rss_bytes"], figures["state_bytes"]
+
+    bound = [f"--state-memory={limit}", f"--spill-dir={scratch.folder}"]
+    nothing = [measure(24_000, query, given, *bound)[0]
+               for query in ("SELECT k FROM e WHERE v < 0", "SELECT l.k FROM e l JOIN f r ON l.k = r.k AND l.v < 0 AND r.v < 0")]
+    missed = []
+    for name, (events, query) in SHAPES.items():
+        measure(events, query, wanted)
+        peak, state = measure(events, query, given, *bound)
+        more = peak - nothing["JOIN f" in query]
+        figures = f"{name}: {state >> 20} MiB of state, {more >> 20} MiB above a run that keeps nothing"
+        if not filecmp.cmp(wanted, given, shallow=False): missed.append(f"{name}: other rows")
+        if state < 10 * limit or more > limit + 64 * MIB: missed.append(figures)
+    equal(missed, [])
 
 
 def test_a_replay_gives_its_changes_as_it_goes(scratch):

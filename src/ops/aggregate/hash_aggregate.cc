@@ -15,8 +15,8 @@
 namespace kappa::ops {
 namespace {
 
-/// Groups that are finished at once: few where they must be fetched first.
-size_t EmitRows() { return static_cast<size_t>(state::StepRows(16384)); }
+/// Groups that are finished at once: few where they must be fetched first, and their results may be long lists.
+size_t EmitRows() { return state::Spilling() ? 256 : 16384; }
 
 // Input        changes of any weight; at kCombinedPort groups that a GroupCombiner made of some rows.
 // State        a table from the row key of `keys` to GroupHead and accumulators. Accumulators whose state has no bound per

@@ -39,6 +39,12 @@ DecodedSide::DecodedSide(const data::Schema& schema, std::span<const expr::ExprP
   if (keys.size() == 1 && data::IsInteger(keys[0]->type().id)) number_bytes_ = static_cast<size_t>(keys[0]->type().width());
 }
 
+int64_t DecodedSide::BytesMax() {
+  constexpr uint64_t kBytesMax = 32 << 20, kMemoryShare = 8;
+  const uint64_t limit = state::GetMemoryUse().limit_bytes;
+  return static_cast<int64_t>(limit == 0 ? kBytesMax : std::min(kBytesMax, limit / kMemoryShare));
+}
+
 bool DecodedSide::Serves(const RowMultimap& map, size_t probes) {
   if (state_ != State::kNone) return state_ == State::kDecoded;
   probes_ += static_cast<int64_t>(probes);
@@ -49,11 +55,12 @@ bool DecodedSide::Serves(const RowMultimap& map, size_t probes) {
 
 void DecodedSide::Decode(const RowMultimap& map) {
   RowDecoder decoder(schema_);
+  const int64_t bytes_max = BytesMax();
   int64_t bytes = 0;
   std::string scratch;
   if (!MakeNumbers(map)) places_.resize(std::bit_ceil(2 * static_cast<size_t>(map.keys().rows()) + 1));
   map.keys().ForEach([&](state::Ref key) {
-    if (bytes > kBytesMax) return;
+    if (bytes > bytes_max) return;
     DecodedRun run{static_cast<int32_t>(counts_.size()), 0};
     map.ForEachOf(key, [&](std::string_view row, int64_t count, state::Ref) {
       decoder.Append(row, /*borrow=*/false);
@@ -69,7 +76,7 @@ void DecodedSide::Decode(const RowMultimap& map) {
     else RunOf(bytes_of_key, map.keys().Hash(key)) = run;
   });
   bytes += static_cast<int64_t>(keys_.size());
-  if (bytes > kBytesMax) {
+  if (bytes > bytes_max) {
     Clear();
     state_ = State::kTooLarge;
     return;

@@ -19,13 +19,14 @@ struct DecodedRun {
 };
 
 /// Decoding all rows pays once more rows than the side holds have looked for theirs since it changed; it never holds more than kRowsMax rows
-/// and kBytesMax bytes of them.
+/// and BytesMax() bytes of them.
 /// Cost         a look-up is one cache miss, where keys have up to 12 bytes; less where they are integers that lie close together.
 /// Threads      one at a time.
 class DecodedSide {
  public:
   static constexpr int64_t kRowsMax = 1 << 18;
-  static constexpr int64_t kBytesMax = 32 << 20;
+  /// 32 MiB, and not more than an eighth of the bound of state memory.
+  static int64_t BytesMax();
 
   /// `keys` give the keys of the side's rows.
   DecodedSide(const data::Schema& schema, std::span<const expr::ExprPtr> keys);

@@ -233,7 +233,7 @@ bool HashJoin::MayWait(int port, const data::ChangeBatch& batch) const {
   const Side& b = *sides_[1 - port];
   if (!may_wait_ || a.preserved || b.ended || !b.waiting.empty()) return false;
   if (batch.weights != nullptr && std::any_of(batch.weights->begin(), batch.weights->end(), [](int64_t weight) { return weight != 1; })) return false;
-  return a.waiting.rows() + batch.rows <= DecodedSide::kRowsMax && a.waiting.bytes() + BytesWithStrings(batch.columns) <= DecodedSide::kBytesMax;
+  return a.waiting.rows() + batch.rows <= DecodedSide::kRowsMax && a.waiting.bytes() + BytesWithStrings(batch.columns) <= DecodedSide::BytesMax();
 }
 
 /// What waited of the side is decoded as it is, if no more of it comes; else it goes into the map.

@@ -9,9 +9,12 @@
 #include "ops/session/event_times.h"
 #include "ops/time_tree.h"
 #include "state/keyed_table.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
+
+constexpr int64_t kGiveRows = 65536;  // of a batch
 
 /// What a row of the row table carries: how often it is there, and how it was last given.
 struct SessionRow {
@@ -80,7 +83,7 @@ class Session final : public Operator {
   }
 
   Status OnEpochEnd(const EpochContext& epoch, Output& out) override {
-    Emission emission(schema_);
+    Emission emission(schema_, time_type_, out);
     if (closes_) {
       if (epoch.watermarks == nullptr) return {};
       const auto watermark = epoch.watermarks->find(close_stream_);
@@ -89,7 +92,7 @@ class Session final : public Operator {
       if (expires_) Expire(epoch.wall_us, emission);
       if (epoch.flush) KAPPA_RETURN_IF_ERROR(Flush(emission));
     }
-    if (emission.rows.rows() > 0) out.push_back(emission.Finish(time_type_));
+    emission.Give();
     return {};
   }
 
@@ -109,22 +112,29 @@ class Session final : public Operator {
  private:
   /// Rows on their way out.
   struct Emission {
-    explicit Emission(const data::Schema& schema) : rows(schema) {}
+    Emission(const data::Schema& schema, const data::Type& time, Output& out) : rows(schema), time(time), out(out) {}
     RowDecoder rows;
+    const data::Type& time;
+    Output& out;
     std::vector<int64_t> starts, ends, weights;
     void Add(std::string_view row, int64_t start, int64_t end, int64_t weight) {
       rows.Append(row, /*borrow=*/false);
       starts.push_back(start);
       ends.push_back(end);
       weights.push_back(weight);
+      if (rows.rows() >= state::StepRows(kGiveRows)) Give();
     }
-    data::ChangeBatch Finish(const data::Type& time) {
+    void Give() {
+      if (rows.rows() == 0) return;
       data::ChangeBatch batch(rows.Finish());
       batch.columns.push_back(TimesColumn(time, starts));
       batch.columns.push_back(TimesColumn(time, ends));
       if (std::any_of(weights.begin(), weights.end(), [](int64_t w) { return w != 1; }))
-        batch.weights = std::make_shared<const std::vector<int64_t>>(std::move(weights));
-      return batch;
+        batch.weights = std::make_shared<const std::vector<int64_t>>(weights);
+      out.push_back(std::move(batch));
+      starts.clear();
+      ends.clear();
+      weights.clear();
     }
   };
   /// A session: its instants from first to last.

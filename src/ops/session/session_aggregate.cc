@@ -10,6 +10,7 @@
 #include "ops/time_tree.h"
 #include "ops/value_bytes.h"
 #include "state/keyed_table.h"
+#include "state/memory.h"
 
 namespace kappa::ops {
 namespace {
@@ -28,7 +29,7 @@ struct PartitionEntry {
   int64_t bound;      // no session of it ends before (where sessions close or expire)
 };
 
-constexpr size_t kEmitSessions = 65536;  // that are finished at once
+size_t EmitSessions() { return static_cast<size_t>(state::StepRows(65536)); }  // that are finished at once
 constexpr uint32_t kNodeBytesMax = 8192;
 
 // Input        append-only. Rows with NULL or infinite time are dropped.
@@ -129,6 +130,8 @@ class SessionAggregate final : public Operator {
       batch.columns.push_back(TimesColumn(time, starts));
       batch.columns.push_back(TimesColumn(time, ends));
       std::move(results.begin(), results.end(), std::back_inserter(batch.columns));
+      starts.clear();
+      ends.clear();
       return batch;
     }
   };
@@ -227,7 +230,9 @@ class SessionAggregate final : public Operator {
       sessions.clear();
       olds.clear();
       std::vector<char*> payloads;
-      for (; from < touched_.size() && sessions.size() < kEmitSessions; ++from) {
+      for (size_t i = from; state::Spilling() && i < std::min(touched_.size(), from + EmitSessions()); ++i)
+        if (touched_[i].session != 0) state::WillRead(Get(touched_[i].session), calls_.payload_bytes());
+      for (; from < touched_.size() && sessions.size() < EmitSessions(); ++from) {
         if (touched_[from].session == 0) continue;
         sessions.push_back(touched_[from].session);
         olds.push_back(touched_[from].old);
@@ -342,7 +347,12 @@ class SessionAggregate final : public Operator {
         closed.push_back(first);
       }
       if (partition->root == 0) partitions_.Erase(key);
+      if (closed.size() >= EmitSessions()) KAPPA_RETURN_IF_ERROR(GiveClosed(closed, emission, out));
     }
+    return GiveClosed(closed, emission, out);
+  }
+
+  Status GiveClosed(std::vector<state::Ref>& closed, Emission& emission, Output& out) {
     if (closed.empty()) return {};
     std::vector<char*> payloads;
     for (const state::Ref session : closed) payloads.push_back(arena_.Mutable(session));
@@ -352,6 +362,7 @@ class SessionAggregate final : public Operator {
       calls_.Drop(arena_.Mutable(session));
       arena_.Free(session, calls_.payload_bytes());
     }
+    closed.clear();
     return {};
   }
 
