@@ -33,20 +33,23 @@ namespace kappa::engine {
 
 class SubscriptionImpl;
 
-/// When epochs that are run in bulk (a replay, a recovery) give their changes before the end: where state is beyond its bound, after so many steps,
-/// which have about as many records as a live epoch may. Changes on their way are in no pages.
+/// When epochs that are run in bulk (a replay, a recovery) give their changes before the end: where state is beyond its bound, after as many
+/// records as a dozen steps have, about as many as a live epoch may have. Changes on their way are in no pages.
 class BulkFlushes {
  public:
-  /// Once for each step.
-  bool Due() {
-    constexpr int kFlushSteps = 12;
-    if (++steps_ < kFlushSteps || !state::Spilling()) return false;
-    steps_ = 0;
+  explicit BulkFlushes(int64_t step_records) : step_records_(step_records) {}
+  /// Once for each step, which has so many records.
+  bool Due(int64_t records) {
+    constexpr int64_t kFlushSteps = 12;
+    records_ += records;
+    if (records_ < kFlushSteps * step_records_ || !state::Spilling()) return false;
+    records_ = 0;
     return true;
   }
 
  private:
-  int steps_ = 0;  // since the last flush
+  int64_t step_records_;
+  int64_t records_ = 0;  // since the last flush
 };
 
 /// Progress of a replay, for SQL, REST, CLI and console. Any thread.

@@ -218,10 +218,23 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
   std::vector<flow::EpochRecord> step;
   std::map<std::pair<uint32_t, int32_t>, log::Offset> ends = positions_.ends;
   int64_t records = 0;
-  BulkFlushes flushes;
+  BulkFlushes flushes(options_.step_records);
+  const auto run_step = [&]() -> Status {
+    if (step.empty()) return {};
+    KAPPA_RETURN_IF_ERROR(state::CheckMemory());
+    flow::FlowChanges changes;
+    KAPPA_RETURN_IF_ERROR(flow_->Advance(step, flushes.Due(records), changes));
+    epoch_ = step.back().epoch;
+    positions_.ends = ends;
+    KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes));
+    step.clear();
+    records = 0;
+    return {};
+  };
   while (true) {
     ahead.clear();
     KAPPA_RETURN_IF_ERROR(journal.Read(4096, ahead));
+    if (ahead.empty()) break;
     for (flow::EpochRecord& epoch : ahead) {
       if (epoch.epoch <= after_epoch) continue;
       std::erase_if(epoch.ends, [&](const auto& e) { return !flow_->HasRelation(e.relation); });
@@ -235,22 +248,12 @@ Status Core::ReplayTail(log::Offset journal_from, uint64_t after_epoch) {
         }
       }
       step.push_back(std::move(epoch));
+      if (records >= options_.step_records) KAPPA_RETURN_IF_ERROR(run_step());
     }
-    if (!ahead.empty() && records < options_.step_records) continue;
-    if (!step.empty()) {
-      KAPPA_RETURN_IF_ERROR(state::CheckMemory());
-      flow::FlowChanges changes;
-      KAPPA_RETURN_IF_ERROR(flow_->Advance(step, flushes.Due(), changes));
-      epoch_ = step.back().epoch;
-      positions_.ends = ends;
-      KAPPA_RETURN_IF_ERROR(Publish(step.back(), changes));
-      step.clear();
-      records = 0;
-    }
-    if (ahead.empty()) break;
   }
+  KAPPA_RETURN_IF_ERROR(run_step());
   journal_end_ = journal_->partition(0).durable_end();
-  // One flush at the end: what an aggregate's group was in between nobody reads. Where nothing came since the checkpoint it
+  // A flush at the end: what an aggregate's group was in between nobody reads. Where nothing came since the checkpoint it
   // changes nothing, and what the checkpoint holds becomes visible.
   flow::EpochRecord last;
   last.epoch = epoch_;

@@ -44,7 +44,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
            std::any_of(epoch.idle.begin(), epoch.idle.end(), [&](const auto& i) { return flow.HasRelation(i.relation); });
   };
   int64_t records = 0;
-  BulkFlushes flushes;
+  BulkFlushes flushes(step_records);
   while (true) {
     if (ahead.empty()) KAPPA_RETURN_IF_ERROR(journal.Read(kJournalRead, ahead));
     size_t taken = 0;
@@ -65,7 +65,7 @@ Status AdvanceTo(flow::LogFlow& flow, flow::JournalReader& journal, std::vector<
     if (!reached && records < step_records) continue;
     KAPPA_RETURN_IF_ERROR(state::CheckMemory());
     flow::FlowChanges changes;
-    const bool flush = flushes.Due();
+    const bool flush = flushes.Due(records);
     KAPPA_RETURN_IF_ERROR(flow.Advance(step, reached || flush, changes));
     KAPPA_RETURN_IF_ERROR(consume(changes));
     progress(records);
