@@ -615,7 +615,11 @@ Status Core::WaitForVisible(uint32_t relation, const std::vector<log::Offset>& o
     if (done) return {};
     if (closing_) return Error(sqlstate::kAdminShutdown, "the server is shutting down").Detail("The rows are in the log.");
     if (cancelled()) {
-      return Error(sqlstate::kQueryCanceled, "canceling statement due to user request")
+      Error error(sqlstate::kQueryCanceled, "canceling statement due to user request");
+      std::lock_guard wake(wake_mutex_);
+      if (log_wait_)
+        return std::move(error).Detail("The rows are in the log. They become visible once it can be read: " + log_wait_->message() + ".");
+      return std::move(error)
           .Detail("The rows are in the log. They become visible once the transactions before them have ended.")
           .Hint("kappa.transactions shows open transactions.");
     }
