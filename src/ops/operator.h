@@ -17,7 +17,7 @@ namespace kappa::ops {
 
 /// The layout of all operators' state (payloads of tables, rows, root words). Raise it with any change to one of them: a
 /// checkpoint of another layout is not read, the views are rebuilt from the log instead.
-inline constexpr uint32_t kStateLayout = 6;
+inline constexpr uint32_t kStateLayout = 7;
 
 /// Takes the batches that an operator gives: keeps them, or hands each on at once. An operator may be called with one that failed; whoever
 /// calls it looks at status() afterwards.

@@ -1,4 +1,4 @@
-// IntegerSets: sets of 64-bit words inside an arena, each with a head that its owner keeps there. Open addressing over slots of 8 bytes, so
+// IntegerSets: sets of words inside an arena, each with a head that its owner keeps there. Open addressing over slots of 4 or 8 bytes, so
 // that a set of a few thousand words stays in a core's cache. docs/formats/checkpoint.md has the layout.
 #pragma once
 
@@ -28,36 +28,60 @@ struct IntegerSetHead {
 };
 static_assert(sizeof(IntegerSetHead) == 16);
 
-class IntegerSets {
+/// `Slot`: uint32_t or uint64_t, which holds every word of the sets.
+template <typename Slot> class IntegerSets {
  public:
   explicit IntegerSets(Arena& arena) : arena_(arena) {}
 
+  static uint64_t Hash(Slot word) { return HashWord(word); }
+
   /// Begins to fetch the place of a word, also from disk.
-  void Prefetch(const IntegerSetHead& set, uint64_t word) const {
+  void Prefetch(const IntegerSetHead& set, uint64_t hash) const {
     if (set.slots == 0) return;
-    const char* place = arena_.Get(set.slots + Home(set, word) * 8);
+    const char* place = arena_.Get(set.slots + Home(set, hash) * sizeof(Slot));
     __builtin_prefetch(place);
-    WillRead(place, 8);
+    WillRead(place, sizeof(Slot));
   }
-  bool Contains(const IntegerSetHead& set, uint64_t word) const {
-    if (word == 0) return set.has_zero != 0;
-    return set.slots != 0 && Slot(set, Find(set, word)) != 0;
+  /// Adds a word with its hash; false when it was there. `writable` gives the head where the owner keeps it, for writing, and is called
+  /// only for words that are new: what is not changed is not written.
+  template <typename Writable> bool Add(const IntegerSetHead& set, Slot word, uint64_t hash, Writable&& writable) {
+    if (word == 0) {
+      if (set.has_zero != 0) return false;
+      writable().has_zero = 1;
+      return true;
+    }
+    uint64_t place = 0;
+    if (set.slots != 0) {
+      place = Find(set, word, hash);
+      if (At(set, place) == word) return false;
+    }
+    IntegerSetHead& changed = writable();
+    if (changed.taken + 1 > Capacity(changed)) {
+      Grow(changed);
+      place = Find(changed, word, hash);
+    }
+    Put(changed, place, word);
+    ++changed.taken;
+    return true;
   }
-  /// `set` is where the owner keeps it, for writing; the word is not in it.
-  void Add(IntegerSetHead& set, uint64_t word);
 
  private:
-  static uint64_t Home(const IntegerSetHead& set, uint64_t word) { return HashWord(word) >> (64 - set.slot_bits); }
-  uint64_t Slot(const IntegerSetHead& set, uint64_t i) const {
-    uint64_t word;
-    std::memcpy(&word, arena_.Get(set.slots + i * 8), sizeof word);
+  static uint64_t Home(const IntegerSetHead& set, uint64_t hash) { return hash >> (64 - set.slot_bits); }
+  /// Three quarters of the slots at most are taken.
+  static uint64_t Capacity(const IntegerSetHead& set) { return set.slots == 0 ? 0 : (1ULL << set.slot_bits) / 4 * 3; }
+  Slot At(const IntegerSetHead& set, uint64_t place) const {
+    Slot word;
+    std::memcpy(&word, arena_.Get(set.slots + place * sizeof(Slot)), sizeof word);
     return word;
   }
+  void Put(const IntegerSetHead& set, uint64_t place, Slot word) {
+    std::memcpy(arena_.Mutable(set.slots + place * sizeof(Slot)), &word, sizeof word);
+  }
   /// The slot of the word, or the free one where it belongs.
-  uint64_t Find(const IntegerSetHead& set, uint64_t word) const {
+  uint64_t Find(const IntegerSetHead& set, Slot word, uint64_t hash) const {
     const uint64_t mask = (1ULL << set.slot_bits) - 1;
-    for (uint64_t i = Home(set, word);; i = (i + 1) & mask) {
-      const uint64_t found = Slot(set, i);
+    for (uint64_t i = Home(set, hash);; i = (i + 1) & mask) {
+      const Slot found = At(set, i);
       if (found == 0 || found == word) return i;
     }
   }
@@ -65,5 +89,8 @@ class IntegerSets {
 
   Arena& arena_;
 };
+
+extern template class IntegerSets<uint32_t>;
+extern template class IntegerSets<uint64_t>;
 
 }  // namespace kappa::state

@@ -6,6 +6,7 @@
 namespace kappa::state {
 namespace {
 constexpr uint32_t kFirstSlotBits = 5;
+constexpr uint64_t kSlotBytes = 8;
 }  // namespace
 
 KeyedTable::KeyedTable(Arena& arena, int root_index, uint32_t payload_bytes)
@@ -27,7 +28,7 @@ Status KeyedTable::Attach() {
 void KeyedTable::Make() {
   header_ref_ = arena_.Allocate(sizeof(internal::TableHeader));
   std::memcpy(arena_.MutableRoot() + 8 * root_index_, &header_ref_, sizeof header_ref_);
-  header_ = {0, AllocateSlots(arena_, kFirstSlotBits), kFirstSlotBits, payload_bytes_};
+  header_ = {0, AllocateSlots(arena_, kSlotBytes << kFirstSlotBits), kFirstSlotBits, payload_bytes_};
   SaveHeader();
 }
 
@@ -36,7 +37,7 @@ void KeyedTable::Grow() {
   internal::TableHeader old = header_;
   uint64_t old_count = 1ULL << old.slot_bits;
   header_.slot_bits = old.slot_bits + 1;
-  header_.slots = AllocateSlots(arena_, header_.slot_bits);
+  header_.slots = AllocateSlots(arena_, kSlotBytes << header_.slot_bits);
   uint64_t mask = (1ULL << header_.slot_bits) - 1;
   for (uint64_t from = 0; from < old_count; ++from) {
     uint64_t slot;
@@ -46,7 +47,7 @@ void KeyedTable::Grow() {
     while (Slot(i) != 0) i = (i + 1) & mask;
     SetSlot(i, slot);
   }
-  FreeSlots(arena_, old.slots, old.slot_bits);
+  FreeSlots(arena_, old.slots, kSlotBytes << old.slot_bits);
   SaveHeader();
 }
 

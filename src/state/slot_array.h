@@ -1,20 +1,20 @@
-// The slots of a hash table in an arena: 8 bytes each, a power of two of them.
+// The slots of a hash table in an arena: a power of two of them, a power of two of bytes.
 #pragma once
 
 #include "state/arena.h"
 
 namespace kappa::state {
 
-inline constexpr uint32_t kBlockSlotBits = 10;  // up to 8 KiB of slots are one allocation, more are whole pages
+inline constexpr uint64_t kSlotBlockBytesMax = 8 << 10;  // up to so many bytes are one allocation, more are whole pages
 
 /// Zeroed.
-inline Ref AllocateSlots(Arena& arena, uint32_t slot_bits) {
-  if (slot_bits <= kBlockSlotBits) return arena.Allocate(8u << slot_bits);
-  return arena.AllocatePages(static_cast<uint32_t>((8ULL << slot_bits) >> kPageBits));
+inline Ref AllocateSlots(Arena& arena, uint64_t bytes) {
+  if (bytes <= kSlotBlockBytesMax) return arena.Allocate(static_cast<uint32_t>(bytes));
+  return arena.AllocatePages(static_cast<uint32_t>(bytes >> kPageBits));
 }
-inline void FreeSlots(Arena& arena, Ref slots, uint32_t slot_bits) {
-  if (slot_bits <= kBlockSlotBits) arena.Free(slots, 8u << slot_bits);
-  else arena.FreePages(slots, static_cast<uint32_t>((8ULL << slot_bits) >> kPageBits));
+inline void FreeSlots(Arena& arena, Ref slots, uint64_t bytes) {
+  if (bytes <= kSlotBlockBytesMax) arena.Free(slots, static_cast<uint32_t>(bytes));
+  else arena.FreePages(slots, static_cast<uint32_t>(bytes >> kPageBits));
 }
 
 }  // namespace kappa::state

@@ -9,20 +9,6 @@
 namespace kappa::ops {
 namespace {
 
-/// The values of `rows` as words; equal words are equal values of a canonical column.
-void WordsOf(const data::Column& column, std::span<const int32_t> rows, std::vector<uint64_t>& words) {
-  words.resize(rows.size());
-  const auto read = [&](const auto* values) {
-    for (size_t i = 0; i < rows.size(); ++i) words[i] = values[rows[i]];
-  };
-  switch (column.type().width()) {
-    case 1: return read(column.data<uint8_t>());
-    case 2: return read(column.data<uint16_t>());
-    case 4: return read(column.data<uint32_t>());
-    default: return read(column.data<uint64_t>());
-  }
-}
-
 // Input        inserts; at kCombinedPort keys that a GroupCombiner found in some rows.
 // State        a table of the keys seen so far, each with a word that is not 0. Where the plan knows the key of many values: a table of the other
 //              keys, each with the set of its values.
@@ -37,7 +23,8 @@ class DistinctRows final : public Operator {
         value_key_(node.value_key),
         context_(options.context),
         table_(arena_, 0, value_key_ < 0 ? sizeof(uint64_t) : sizeof(state::IntegerSetHead)),
-        sets_(arena_) {}
+        narrow_sets_(arena_),
+        wide_sets_(arena_) {}
 
   Status OnBatch(int port, data::ChangeBatch batch, Output& out) override {
     data::Batch keys;
@@ -102,31 +89,46 @@ class DistinctRows final : public Operator {
     if (others.empty()) std::fill(refs_.begin(), refs_.end(), table_.FindOrInsert({}, Hash64({})));
     else table_.FindOrInsertBatch(data::RowKeys(others, keys.rows), rows, refs_.data());
     const data::Column& values = *keys.columns[static_cast<size_t>(value_key_)];
-    WordsOf(values, rows, words_);
-    const auto set = [&](size_t i) -> const state::IntegerSetHead& {
+    switch (values.type().width()) {
+      case 1: return AddValues<uint8_t>(values, rows, narrow_sets_);
+      case 2: return AddValues<uint16_t>(values, rows, narrow_sets_);
+      case 4: return AddValues<uint32_t>(values, rows, narrow_sets_);
+      default: return AddValues<uint64_t>(values, rows, wide_sets_);
+    }
+  }
+
+  /// Adds the values of `rows` to the sets of their groups; gives the rows whose value was not there. Equal words are equal values of a canonical
+  /// column.
+  template <typename Value, typename Slot>
+  std::vector<int32_t> AddValues(const data::Column& column, std::span<const int32_t> rows, state::IntegerSets<Slot>& sets) {
+    const Value* values = column.data<Value>();
+    const auto head = [&](size_t i) -> const state::IntegerSetHead& {
       return *reinterpret_cast<const state::IntegerSetHead*>(table_.Payload(refs_[i]));
     };
-    const auto set_for_writing = [&](size_t i) -> state::IntegerSetHead& {
-      return *reinterpret_cast<state::IntegerSetHead*>(table_.MutablePayload(refs_[i]));
-    };
     constexpr size_t kBlock = 64;  // as a table's: enough to keep all of a core's line fills busy
-    std::vector<int32_t> fresh;
+    uint64_t hashes[kBlock];
+    std::vector<int32_t> fresh(rows.size());
+    size_t count = 0;
     for (size_t from = 0; from < rows.size(); from += kBlock) {
       const size_t to = std::min(rows.size(), from + kBlock);
-      for (size_t i = from; i < to; ++i) sets_.Prefetch(set(i), words_[i]);
       for (size_t i = from; i < to; ++i) {
-        const int32_t row = rows[i];
-        if (values.IsNull(row)) {
-          if (set(i).has_null != 0) continue;
-          set_for_writing(i).has_null = 1;
-        } else {
-          if (sets_.Contains(set(i), words_[i])) continue;
-          sets_.Add(set_for_writing(i), words_[i]);
-        }
-        fresh.push_back(row);
+        hashes[i - from] = state::IntegerSets<Slot>::Hash(values[rows[i]]);
+        sets.Prefetch(head(i), hashes[i - from]);
+      }
+      for (size_t i = from; i < to; ++i) {
+        const auto writable = [&]() -> state::IntegerSetHead& { return *reinterpret_cast<state::IntegerSetHead*>(table_.MutablePayload(refs_[i])); };
+        fresh[count] = rows[i];
+        if (column.IsNull(rows[i])) count += AddNull(head(i), writable) ? 1 : 0;
+        else count += sets.Add(head(i), values[rows[i]], hashes[i - from], writable) ? 1 : 0;
       }
     }
+    fresh.resize(count);
     return fresh;
+  }
+  template <typename Writable> static bool AddNull(const state::IntegerSetHead& set, Writable&& writable) {
+    if (set.has_null != 0) return false;
+    writable().has_null = 1;
+    return true;
   }
 
   std::vector<expr::ExprPtr> keys_;
@@ -134,9 +136,9 @@ class DistinctRows final : public Operator {
   expr::EvalContext context_;
   state::Arena arena_;
   state::KeyedTable table_;
-  state::IntegerSets sets_;
+  state::IntegerSets<uint32_t> narrow_sets_;  // where values have up to 4 bytes
+  state::IntegerSets<uint64_t> wide_sets_;
   std::vector<state::Ref> refs_;  // scratch of a batch
-  std::vector<uint64_t> words_;
 };
 
 }  // namespace
