@@ -178,6 +178,11 @@ bool IsOrderedSetAggregate(std::string_view name) {
 
 bool TakesOrder(AggregateKind kind) { return kind >= AggregateKind::kStringAgg; }
 
+int SumScale(const data::Type& type) {
+  const int scale = type.id == data::TypeId::kNumeric && type.modifier >= 0 ? data::NumericScale(type.modifier) : -1;
+  return scale <= kSumScaleMax ? std::max(scale, -1) : -1;
+}
+
 Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPtr> arguments, bool star, bool distinct, int position) {
   if (std::find(std::begin(kRefused), std::end(kRefused), name) != std::end(kRefused)) { return Refused(name, position); }
   const Name* known = FindName(name);

@@ -88,6 +88,10 @@ bool IsOrderedSetAggregate(std::string_view name);
 inline bool IsHypotheticalSet(AggregateKind kind) { return kind >= AggregateKind::kRank; }
 /// True for the kinds whose result depends on an ORDER BY in the call.
 bool TakesOrder(AggregateKind kind);
+/// Sums of numerics are kept in 128 bits while their values have at most so many digits behind the point.
+inline constexpr int kSumScaleMax = 30;
+/// The digits behind the point that the type gives all values of such a sum; -1 where values have their own.
+int SumScale(const data::Type& type);
 /// `star` for count(*). Fails with undefined_function.
 Result<AggregateCall> ResolveAggregate(std::string_view name, std::vector<ExprPtr> arguments, bool star, bool distinct, int position);
 /// name(direct) WITHIN GROUP (ORDER BY order).

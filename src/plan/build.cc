@@ -493,21 +493,30 @@ NodePtr WithInputs(const NodePtr& node, std::vector<NodePtr> inputs) {
   return copy;
 }
 
+namespace {
+
+/// Where numerics may go that have scales of their own, a sum keeps how many there are of each.
+bool CountsScales(const expr::Expression& argument) { return argument.type().id == data::TypeId::kNumeric && expr::SumScale(argument.type()) < 0; }
+
+}  // namespace
+
 bool HasTwoStages(const Aggregate& node) {
-  return node.inputs[0]->append_only && std::all_of(node.aggregates.begin(), node.aggregates.end(), [](const expr::AggregateCall& call) {
-           switch (call.kind) {
-             case expr::AggregateKind::kCountStar:
-             case expr::AggregateKind::kCount:
-             case expr::AggregateKind::kSum:
-             case expr::AggregateKind::kAvg:
-             case expr::AggregateKind::kMin:
-             case expr::AggregateKind::kMax:
-             case expr::AggregateKind::kAnyValue:
-             case expr::AggregateKind::kBoolAnd:
-             case expr::AggregateKind::kBoolOr: return !call.distinct;
-             default: return false;
-           }
-         });
+  const bool append_only = node.inputs[0]->append_only;
+  return std::all_of(node.aggregates.begin(), node.aggregates.end(), [append_only](const expr::AggregateCall& call) {
+    switch (call.kind) {
+      case expr::AggregateKind::kCountStar:
+      case expr::AggregateKind::kCount:
+      case expr::AggregateKind::kBoolAnd:
+      case expr::AggregateKind::kBoolOr: return !call.distinct;
+      case expr::AggregateKind::kSum:
+      case expr::AggregateKind::kAvg: return !call.distinct && (append_only || !CountsScales(*call.arguments[0]));
+      // Where rows may go, every value is kept.
+      case expr::AggregateKind::kMin:
+      case expr::AggregateKind::kMax:
+      case expr::AggregateKind::kAnyValue: return !call.distinct && append_only;
+      default: return false;
+    }
+  });
 }
 
 NodePtr WithOneFlush(const NodePtr& node) {

@@ -14,7 +14,6 @@ constexpr int kPassMax = 16;
 
 Result<std::unique_ptr<GroupCombiner>> GroupCombiner::Make(const plan::Aggregate& node, const OperatorOptions& options) {
   std::unique_ptr<GroupCombiner> combiner(new GroupCombiner(node, options));
-  if (!node.inputs[0]->append_only) return std::unique_ptr<GroupCombiner>();
   KAPPA_RETURN_IF_ERROR(MakeGroupCalls(node, options, combiner->blobs_, combiner->calls_));
   if (!combiner->calls_.merges()) combiner = nullptr;
   return combiner;

@@ -18,7 +18,7 @@ inline constexpr int kCombinedPort = 1;
 /// Threads      one at a time.
 class GroupCombiner {
  public:
-  /// Null where the calls need the rows themselves (DISTINCT, percentiles, deletes).
+  /// Null where the calls need the rows themselves (DISTINCT, percentiles; min and max of rows that may go).
   static Result<std::unique_ptr<GroupCombiner>> Make(const plan::Aggregate& node, const OperatorOptions& options);
 
   /// The batch combined; nullopt when its groups are too many for that to be of use, or hold values that cannot travel (numerics of hundreds of

@@ -242,11 +242,24 @@ TestRow PlainRow(std::mt19937_64& random) {
   return row;
 }
 
-/// Batches of 600 rows, combined where that is possible, and some that are too small for it.
-void RunCombined(uint64_t seed, std::vector<std::string> keys) {
+/// Some of the rows, with weight -1; they are no longer among them.
+data::ChangeBatch TakeBack(std::vector<TestRow>& rows, std::mt19937_64& random) {
+  std::vector<TestRow> gone;
+  for (size_t i = rows.size() / 3; i > 0; --i) {
+    std::swap(rows[random() % rows.size()], rows.back());
+    gone.push_back(std::move(rows.back()));
+    rows.pop_back();
+  }
+  data::ChangeBatch batch = MakeBatch(InputSchema(), gone);
+  batch.weights = std::make_shared<const std::vector<int64_t>>(gone.size(), -1);
+  return batch;
+}
+
+/// Batches of 600 rows, combined where that is possible, and some that are too small for it or take rows back.
+void RunCombined(uint64_t seed, std::vector<std::string> keys, bool append_only = true) {
   std::vector<expr::AggregateCall> calls = AllCalls();
-  std::erase_if(calls, [](const expr::AggregateCall& call) { return call.distinct; });
-  const auto plan = Plan(true, keys, calls);
+  std::erase_if(calls, [&](const expr::AggregateCall& call) { return !plan::HasTwoStages(*Plan(append_only, keys, {call})); });
+  const auto plan = Plan(append_only, keys, calls);
   auto combiner = GroupCombiner::Make(*plan, {});
   ASSERT_TRUE(combiner.ok() && *combiner != nullptr);
   TestRun run([&] { return MakeOrDie(*plan); });
@@ -265,6 +278,11 @@ void RunCombined(uint64_t seed, std::vector<std::string> keys) {
       if (made->has_value()) ++combined, run.Batch(kCombinedPort, std::move(**made));
       else ++as_they_are, run.Batch(0, changes);
     }
+    if (!append_only) {
+      const data::ChangeBatch gone = TakeBack(all, random);
+      ASSERT_FALSE((*combiner)->Combine(gone)->has_value());
+      run.Batch(0, gone);
+    }
     run.End();
     ASSERT_EQ(run.contents(), ExpectedGroups(*plan, all)) << "epoch " << epoch;
     if (epoch % 4 == 1) run.Restart();
@@ -277,11 +295,14 @@ TEST(HashAggregate, TakesCombinedRows) {
   RunCombined(20, {"k"});
   RunCombined(21, {"k", "b"});
   RunCombined(22, {});
+  RunCombined(23, {"k"}, /*append_only=*/false);
+  RunCombined(24, {}, /*append_only=*/false);
 }
 
 TEST(HashAggregate, CombinesNoRowsThatItNeeds) {
   const auto none = [](const plan::Aggregate& plan) { return *GroupCombiner::Make(plan, {}) == nullptr; };
-  EXPECT_TRUE(none(*Plan(false, {"k"}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8)})));
+  EXPECT_TRUE(none(*Plan(false, {"k"}, {Call(AggregateKind::kMin, "i", TypeId::kInt4)})));
+  EXPECT_FALSE(none(*Plan(false, {"k"}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8)})));
   EXPECT_TRUE(none(*Plan(true, {"k"}, {Call(AggregateKind::kCount, "t", TypeId::kInt8, true)})));
   EXPECT_FALSE(none(*Plan(true, {"k"}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8)})));
 }

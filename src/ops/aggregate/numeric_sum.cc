@@ -14,7 +14,7 @@ using data::Numeric;
 
 // The sum's display scale is the largest of the values that are in it, so deletes need to know how many there are of each.
 constexpr int kCountedScales = 8;   // 0..7 are counted in the payload
-constexpr int kFastScaleMax = 30;
+constexpr int kFastScaleMax = expr::kSumScaleMax;
 
 struct SumState {
   uint64_t sum[2];  // int128: sum of the fast values * 10^scale
@@ -78,11 +78,8 @@ std::string EncodeSlow(const std::vector<SlowEntry>& entries) {
 // deletes, scales need no counts.
 class NumericSum final : public Accumulator {
  public:
-  NumericSum(data::Type type, bool average, const AccumulatorSetup& setup) : average_(average), blobs_(setup.blobs) {
-    if (type.modifier >= 0) fixed_scale_ = data::NumericScale(type.modifier);
-    if (fixed_scale_ < 0 || fixed_scale_ > kFastScaleMax) fixed_scale_ = -1;
-    counted_ = fixed_scale_ < 0 && !setup.append_only;
-  }
+  NumericSum(data::Type type, bool average, const AccumulatorSetup& setup)
+      : average_(average), fixed_scale_(expr::SumScale(type)), counted_(fixed_scale_ < 0 && !setup.append_only), blobs_(setup.blobs) {}
   uint32_t bytes() const override { return sizeof(SumState) + (counted_ ? kCountedScales * 8 : 0); }
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
@@ -255,8 +252,8 @@ class NumericSum final : public Accumulator {
   }
 
   bool average_;
+  int fixed_scale_;
   bool counted_;
-  int fixed_scale_ = -1;
   state::Arena* blobs_;
 };
 
