@@ -237,15 +237,25 @@ std::shared_ptr<Column> LikeIt(const Column& column, int64_t size) {
   return std::make_shared<Column>(column.type(), size, Column::Uninitialized{});
 }
 
+/// Blocks of a size that is known become vector instructions.
+bool AnyNegative(std::span<const int32_t> rows) {
+  constexpr size_t kBlock = 16;
+  int32_t bits[kBlock] = {};
+  size_t i = 0;
+  for (; i + kBlock <= rows.size(); i += kBlock)
+    for (size_t k = 0; k < kBlock; ++k) bits[k] |= rows[i + k];
+  for (; i < rows.size(); ++i) bits[0] |= rows[i];
+  return std::accumulate(std::begin(bits), std::end(bits), 0, std::bit_or<>()) < 0;
+}
+
 }  // namespace
 
 ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
   int64_t count = static_cast<int64_t>(rows.size());
   auto result = LikeIt(column, count);
-  int32_t lowest = 0;
-  for (size_t i = 0; i < rows.size(); ++i) lowest = std::min(lowest, rows[i]);
+  const bool nulls = AnyNegative(rows);
   const auto gather = [&]<typename T>(const T* from, T* to) {
-    if (lowest >= 0) {
+    if (!nulls) {
       for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i]];
     } else {
       for (size_t i = 0; i < rows.size(); ++i) to[i] = rows[i] >= 0 ? from[rows[i]] : T{};
@@ -256,7 +266,7 @@ ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
   } else {
     WithWidth(column.type().width(), [&](auto tag) { gather(column.data<decltype(tag)>(), result->mutable_data<decltype(tag)>()); });
   }
-  if (column.has_nulls() || lowest < 0) {
+  if (column.has_nulls() || nulls) {
     std::vector<uint64_t> words(WordCount(count));
     for (size_t i = 0; i < rows.size(); ++i) {
       uint64_t valid = rows[i] >= 0 && !column.IsNull(rows[i]);

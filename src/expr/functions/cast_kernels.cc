@@ -149,6 +149,33 @@ template <typename T> Kernel IntegerToNumeric() {
   };
 }
 
+/// Numerics of 64 bits whose coefficient a double holds, as most are, without a call for each; null where there are others.
+ColumnPtr NarrowNumericToDouble(KernelCall& call) {
+  static constexpr double kPowers[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};  // exact, all of them
+  constexpr int64_t kExactMax = int64_t{1} << 53;
+  const data::Column& input = *call.arguments[0].column;
+  const auto* values = input.data<data::StringView>();
+  auto out = MakeOutput(call);
+  auto* doubles = out->mutable_data<double>();
+  for (int64_t row = 0; row < call.rows; ++row) {
+    int128_t coefficient;
+    int scale;
+    const bool small = data::DecodeSmallNumeric(values[row], coefficient, scale);  // the value under a NULL is 0
+    if (!small || scale >= static_cast<int>(std::size(kPowers)) || coefficient > kExactMax || coefficient < -kExactMax) return nullptr;
+    doubles[row] = static_cast<double>(static_cast<int64_t>(coefficient)) / kPowers[scale];  // of two exact numbers: rounded once
+  }
+  FinishNulls(call, *out);
+  return out;
+}
+
+Kernel NumericToDouble() {
+  return [any = Rowwise([](Numeric value) { return value.ToDouble(); })](KernelCall& call) -> Result<ColumnPtr> {
+    if (ColumnPtr narrow = NarrowNumericToDouble(call)) return narrow;
+    return any(call);
+  };
+}
+
 /// Conversions of times that need the session's zone.
 template <typename T, typename F> Kernel InZone(F function) {
   return [function](KernelCall& call) -> Result<ColumnPtr> {
@@ -237,7 +264,7 @@ Kernel DirectKernel(const Type& from, const Type& to) {
       if (to.id == TypeId::kInt4) return Rowwise([](Numeric value) { return value.ToInt4(); });
       if (to.id == TypeId::kInt8) return Rowwise([](Numeric value) { return value.ToInt8(); });
       if (to.id == TypeId::kFloat4) return Rowwise([](Numeric value) { return value.ToFloat(); });
-      if (to.id == TypeId::kFloat8) return Rowwise([](Numeric value) { return value.ToDouble(); });
+      if (to.id == TypeId::kFloat8) return NumericToDouble();
       break;
     case TypeId::kDate:
       if (to.id == TypeId::kTimestamp) return Rowwise([](int32_t date) { return data::DateToTimestamp(date); });
