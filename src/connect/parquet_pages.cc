@@ -55,23 +55,20 @@ template <typename DType> struct SameValues : Copied {
   }
 };
 
-/// Decimals of 32 or 64 bits that fit the column.
+/// Decimals of 32 or 64 bits that fit the column: coefficients.
 template <typename DType> struct SmallDecimals : Copied {
   using Type = DType;
   using T = typename DType::c_type;
   static constexpr bool kSame = false;
   int scale;
   void Put(const T* values, int count, Rows rows, format::CellWriter& writer, const Failed&) {
-    // A numeric of 10 bytes in a view: size, scale, coefficient.
-    const uint64_t head = 10 | static_cast<uint64_t>(scale) << 32;
     if (!writer.build()) return;
-    char* const column = writer.values<char>();
-    for (int i = 0; i < count; ++i) {
-      const auto coefficient = static_cast<uint64_t>(int64_t{values[i]});
-      WriteView(column, rows.at(i), head | coefficient << 48, coefficient >> 16);
-    }
+    int64_t* const coefficients = writer.coefficients();
+    for (int i = 0; i < count; ++i) coefficients[rows.at(i)] = values[i];
   }
 };
+template <typename Values>
+concept Scaled = requires(const Values& values) { values.scale; } && std::is_arithmetic_v<typename Values::T>;
 
 /// Decimals as big-endian bytes, at most 16, that fit the column.
 struct WideDecimals : Copied {
@@ -214,14 +211,24 @@ template <typename Values> class FlatColumn final : public PageColumn {
     const bool worth =
         coded_ && refused_.empty() && dictionary_->type().width() == 16 && dictionary_->size() > 0 && dictionary_->size() <= kKeptEntriesMax;
     if (worth) writer.Start(writes_codes_ = std::make_shared<data::Column>(dictionary_, rows));
-    else writer.Start(std::make_shared<data::Column>(writer.field().type, rows, data::Column::Uninitialized{}));
+    else writer.Start(NewColumn(writer.field().type, rows));
+  }
+
+  std::shared_ptr<data::Column> NewColumn(const data::Type& type, int64_t rows) const {
+    if constexpr (Scaled<Values>) return std::make_shared<data::Column>(type, rows, data::Column::Scale{values_.scale});
+    else return std::make_shared<data::Column>(type, rows, data::Column::Uninitialized{});
   }
 
   /// The first `row` rows were codes; what follows is none of the same dictionary.
   void LayOut(int64_t row, int64_t rows, format::CellWriter& writer) {
     const auto codes = std::move(writes_codes_);
-    auto column = std::make_shared<data::Column>(codes->type(), rows, data::Column::Uninitialized{});
-    std::memcpy(column->mutable_data<char>(), codes->data<char>(), static_cast<size_t>(row * codes->type().width()));
+    std::shared_ptr<data::Column> column = NewColumn(codes->type(), rows);
+    if constexpr (Scaled<Values>) {
+      for (int64_t i = 0; i < row; ++i)
+        column->mutable_coefficients()[i] = codes->dictionary()->coefficients()[static_cast<size_t>(codes->codes()[static_cast<size_t>(i)])];
+    } else {
+      std::memcpy(column->mutable_data<char>(), codes->data<char>(), static_cast<size_t>(row * codes->type().width()));
+    }
     column->ShareKeepalives(*codes);
     for (int64_t i = 0; i < row; ++i)
       if (codes->IsNull(i)) column->SetNull(i);
@@ -286,7 +293,7 @@ template <typename Values> class FlatColumn final : public PageColumn {
     decoder->SetData(page.num_values(), page.data(), page.size());
     dictionary_values_.BeginPage({reinterpret_cast<const char*>(page.data()), static_cast<size_t>(page.size())});
     format::CellWriter writer(field, true);
-    writer.Start(page.num_values());
+    writer.Start(NewColumn(field.type, page.num_values()));
     refused_.clear();
     for (int at = 0; at < page.num_values();) {
       const int count = decoder->Decode(scratch_.data(), std::min(page.num_values() - at, kChunkRows));
@@ -311,6 +318,8 @@ template <typename Values> class FlatColumn final : public PageColumn {
     if constexpr (Values::kSame) {
       if (!writer.build()) return Decode(count, scratch_.data());
       if (rows.list == nullptr) return Decode(count, writer.values<T>() + row);
+    } else if constexpr (Scaled<Values> && sizeof(T) == sizeof(int64_t)) {
+      if (writer.build() && rows.list == nullptr) return Decode(count, writer.coefficients() + row);
     }
     Decode(count, scratch_.data());
     values_.Put(scratch_.data(), count, rows, writer, failed);
@@ -358,6 +367,11 @@ template <typename Values> class FlatColumn final : public PageColumn {
     if (!dictionary_kept_) {
       for (const data::Keepalive& keepalive : dictionary_->keepalives()) writer.Keep(keepalive);
       dictionary_kept_ = true;
+    }
+    if constexpr (Scaled<Values>) {
+      const int64_t* from = dictionary_->coefficients().data();
+      for (int i = 0; i < count; ++i) writer.coefficients()[rows.at(i)] = from[code_[static_cast<size_t>(i)]];
+      return;
     }
     switch (dictionary_->type().width()) {
       case 1: return Copy<uint8_t>(count, rows, writer);

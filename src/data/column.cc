@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <functional>
 #include <new>
+#include <numeric>
+
+#include "data/numeric_bytes.h"
 
 namespace kappa::data {
 namespace {
@@ -75,27 +79,53 @@ Column::Column(Type type, int64_t size) : Column(type, size, Uninitialized{}) {
   std::memset(values_.get(), 0, static_cast<size_t>(size) * static_cast<size_t>(type.width()));
 }
 
-Column::Column(ColumnPtr dictionary, int64_t size) : type_(dictionary->type()), size_(size), coded_(std::make_unique<Coded>()) {
+Column::Column(ColumnPtr dictionary, int64_t size) : type_(dictionary->type()), size_(size), packed_(std::make_unique<Packed>()) {
   KAPPA_CHECK(size >= 0 && !dictionary->has_nulls());
-  coded_->codes.resize(static_cast<size_t>(size));
+  packed_->width = sizeof(int32_t);
+  const size_t bytes = static_cast<size_t>(size) * sizeof(int32_t);
+  packed_->rows.reset(AllocateAligned(bytes));
+  std::memset(packed_->rows.get(), 0, bytes);  // codes that are not written yet are of an entry, too
   ShareKeepalives(*dictionary);
-  coded_->dictionary = std::move(dictionary);
+  packed_->dictionary = std::move(dictionary);
+}
+
+Column::Column(Type numeric, int64_t size, Scale scale) : type_(numeric), size_(size), packed_(std::make_unique<Packed>()) {
+  KAPPA_CHECK(size >= 0 && type_.id == TypeId::kNumeric && scale.digits >= 0 && scale.digits <= kNumericScaleMax);
+  packed_->scale = scale.digits;
+  packed_->width = sizeof(int64_t);
+  packed_->rows.reset(AllocateAligned(static_cast<size_t>(size) * sizeof(int64_t)));
 }
 
 void Column::LayOut() const {
-  std::call_once(coded_->once, [this] {
+  std::call_once(packed_->once, [this] {
     values_.reset(AllocateAligned(static_cast<size_t>(size_) * static_cast<size_t>(type_.width())));
-    if (coded_->dictionary->size() > 0) {
-      WithWidth(type_.width(), [&](auto tag) {
-        using T = decltype(tag);
-        const T* from = coded_->dictionary->data<T>();
-        T* to = reinterpret_cast<T*>(values_.get());
-        for (size_t i = 0; i < coded_->codes.size(); ++i) to[i] = from[coded_->codes[i]];
-      });
-    }
+    if (is_coded()) LayOutEntries();
+    else LayOutNumerics();
     ZeroNulls(values_.get(), static_cast<size_t>(type_.width()));
-    coded_->is_laid_out.store(true, std::memory_order_release);
+    packed_->is_laid_out.store(true, std::memory_order_release);
   });
+}
+
+void Column::LayOutEntries() const {
+  if (packed_->dictionary->size() == 0) return;
+  WithWidth(type_.width(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = packed_->dictionary->data<T>();
+    const auto* codes = packed_rows<int32_t>();
+    T* to = reinterpret_cast<T*>(values_.get());
+    for (int64_t i = 0; i < size_; ++i) to[i] = from[codes[i]];
+  });
+}
+
+/// Views of 10 bytes that lie in them: size, scale, coefficient. Written as words: a view made elsewhere and copied would have to wait for its parts.
+void Column::LayOutNumerics() const {
+  const uint64_t head = 10 | static_cast<uint64_t>(packed_->scale) << 32;
+  const auto* coefficients = packed_rows<uint64_t>();
+  auto* words = reinterpret_cast<uint64_t*>(values_.get());
+  for (int64_t i = 0; i < size_; ++i) {
+    words[2 * i] = head | coefficients[i] << 48;
+    words[2 * i + 1] = coefficients[i] >> 16;
+  }
 }
 
 void Column::ZeroNulls(void* rows, size_t width) const {
@@ -117,7 +147,7 @@ int64_t Column::null_count() const {
 
 int64_t Column::memory_bytes() const {
   int64_t row = type_.width();
-  if (is_coded()) row = static_cast<int64_t>(sizeof(int32_t)) + (coded_->is_laid_out.load(std::memory_order_acquire) ? row : 0);
+  if (packed_ != nullptr) row = packed_->width + (packed_->is_laid_out.load(std::memory_order_acquire) ? row : 0);
   return size_ * row + static_cast<int64_t>(validity_.size() * sizeof(uint64_t));
 }
 
@@ -125,8 +155,8 @@ void Column::SetNull(int64_t row) {
   KAPPA_DCHECK(row >= 0 && row < size_);
   if (validity_.empty()) validity_.assign(WordCount(size_), ~uint64_t{0});
   validity_[static_cast<size_t>(row) >> 6] &= ~(uint64_t{1} << (row & 63));
-  if (is_coded()) coded_->codes[static_cast<size_t>(row)] = 0;
-  else std::memset(values_.get() + row * type_.width(), 0, static_cast<size_t>(type_.width()));
+  const int width = packed_ != nullptr ? packed_->width : type_.width();
+  std::memset((packed_ != nullptr ? packed_->rows : values_).get() + row * width, 0, static_cast<size_t>(width));
 }
 
 void Column::SetValidity(std::vector<uint64_t> words) {
@@ -136,7 +166,7 @@ void Column::SetValidity(std::vector<uint64_t> words) {
     validity_.clear();
     return;
   }
-  if (is_coded()) ZeroNulls(coded_->codes.data(), sizeof(int32_t));
+  if (packed_ != nullptr) ZeroNulls(packed_->rows.get(), static_cast<size_t>(packed_->width));
   else ZeroNulls(values_.get(), static_cast<size_t>(type_.width()));
 }
 
@@ -163,9 +193,9 @@ void Column::Compact() {
     keepalives_.clear();
     return;
   }
-  if (is_coded()) {
+  if (packed_ != nullptr) {
     LayOut();
-    coded_ = nullptr;
+    packed_ = nullptr;
   }
   size_t bytes = 0;
   for (const StringView& view : values<StringView>()) bytes += view.is_inline() ? 0 : view.size();
@@ -231,10 +261,18 @@ ColumnPtr ColumnBuilder::Finish() {
 
 namespace {
 
-/// A column of `size` rows, coded when `column` is.
+/// A column of `size` rows that lie as those of `column` do.
 std::shared_ptr<Column> LikeIt(const Column& column, int64_t size) {
   if (column.is_coded()) return std::make_shared<Column>(column.dictionary(), size);
+  if (column.is_scaled()) return std::make_shared<Column>(column.type(), size, Column::Scale{column.scale()});
   return std::make_shared<Column>(column.type(), size, Column::Uninitialized{});
+}
+
+/// True when rows of both may be joined as they lie.
+bool LieAlike(const Column& a, const Column& b) {
+  if (a.is_coded()) return b.is_coded() && a.dictionary() == b.dictionary();
+  if (a.is_scaled()) return b.is_scaled() && a.scale() == b.scale();
+  return !b.is_coded() && !b.is_scaled();
 }
 
 /// Blocks of a size that is known become vector instructions.
@@ -250,6 +288,12 @@ bool AnyNegative(std::span<const int32_t> rows) {
 
 }  // namespace
 
+/// How the rows of a column lie: its codes, its coefficients, or its values.
+struct PackedRows {
+  static int Width(const Column& column) { return column.packed_ != nullptr ? column.packed_->width : column.type_.width(); }
+  static uint8_t* Data(const Column& column) { return (column.packed_ != nullptr ? column.packed_->rows : column.values_).get(); }
+};
+
 ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
   int64_t count = static_cast<int64_t>(rows.size());
   auto result = LikeIt(column, count);
@@ -261,11 +305,9 @@ ColumnPtr Gather(const Column& column, std::span<const int32_t> rows) {
       for (size_t i = 0; i < rows.size(); ++i) to[i] = rows[i] >= 0 ? from[rows[i]] : T{};
     }
   };
-  if (column.is_coded()) {
-    gather(column.codes().data(), result->mutable_codes());
-  } else {
-    WithWidth(column.type().width(), [&](auto tag) { gather(column.data<decltype(tag)>(), result->mutable_data<decltype(tag)>()); });
-  }
+  WithWidth(PackedRows::Width(column), [&](auto tag) {
+    gather(reinterpret_cast<const decltype(tag)*>(PackedRows::Data(column)), reinterpret_cast<decltype(tag)*>(PackedRows::Data(*result)));
+  });
   if (column.has_nulls() || nulls) {
     std::vector<uint64_t> words(WordCount(count));
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -283,12 +325,8 @@ ColumnPtr Slice(const ColumnPtr& column, int64_t from, int64_t count) {
   KAPPA_CHECK(from >= 0 && count >= 0 && from + count <= column->size());
   if (from == 0 && count == column->size()) return column;
   auto result = LikeIt(*column, count);
-  int64_t width = column->type().width();
-  if (column->is_coded()) {
-    std::copy_n(column->codes().data() + from, count, result->mutable_codes());
-  } else if (count > 0) {
-    std::memcpy(result->mutable_data<uint8_t>(), column->data<uint8_t>() + from * width, static_cast<size_t>(count * width));
-  }
+  const int64_t width = PackedRows::Width(*column);
+  if (count > 0) std::memcpy(PackedRows::Data(*result), PackedRows::Data(*column) + from * width, static_cast<size_t>(count * width));
   if (column->has_nulls()) {
     std::vector<uint64_t> words(WordCount(count));
     CopyBits(column->validity(), from, words, 0, count);
@@ -303,21 +341,21 @@ ColumnPtr Concatenate(std::span<const ColumnPtr> parts) {
   if (parts.size() == 1) return parts[0];
   int64_t rows = 0;
   bool nulls = false;
-  bool coded = parts[0]->is_coded();  // all of one dictionary
+  bool alike = true;
   for (const ColumnPtr& part : parts) {
     KAPPA_CHECK(part->type().Same(parts[0]->type()));
     rows += part->size();
     nulls |= part->has_nulls();
-    coded = coded && part->is_coded() && part->dictionary() == parts[0]->dictionary();
+    alike = alike && LieAlike(*parts[0], *part);
   }
-  auto result = coded ? LikeIt(*parts[0], rows) : std::make_shared<Column>(parts[0]->type(), rows, Column::Uninitialized{});
-  int64_t width = parts[0]->type().width();
+  auto result = alike ? LikeIt(*parts[0], rows) : std::make_shared<Column>(parts[0]->type(), rows, Column::Uninitialized{});
+  const int64_t width = PackedRows::Width(*result);
   std::vector<uint64_t> words(nulls ? WordCount(rows) : 0);
   int64_t at = 0;
   for (const ColumnPtr& part : parts) {
     if (part->size() == 0) continue;
-    if (coded) std::copy_n(part->codes().data(), part->size(), result->mutable_codes() + at);
-    else std::memcpy(result->mutable_data<uint8_t>() + at * width, part->data<uint8_t>(), static_cast<size_t>(part->size() * width));
+    const uint8_t* from = alike ? PackedRows::Data(*part) : part->data<uint8_t>();
+    std::memcpy(PackedRows::Data(*result) + at * width, from, static_cast<size_t>(part->size() * width));
     if (nulls) CopyBits(part->validity(), 0, words, at, part->size());
     at += part->size();
     // Beyond the limit the strings are copied below, while the parts still hold their memory.

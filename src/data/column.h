@@ -27,16 +27,22 @@ using ColumnPtr = std::shared_ptr<const Column>;
 /// Layout: `values` holds size() physical values (type.h), 64-byte aligned; `validity` holds one bit per row, set when the
 /// row is not NULL, and is empty when no row is NULL. The value under a NULL is zero (an empty view), so that kernels may
 /// compute over it. StringViews point into memory kept alive by `keepalives`.
-/// A coded column has the entries of a dictionary as its rows, and a code for each of them. Whoever knows codes uses those; its values are
-/// laid out like any other's when they are first asked for. docs/decisions/0022.
+/// A coded column has the entries of a dictionary as its rows, and a code for each of them. A scaled column has numerics of one scale, and the
+/// coefficient of each, in 64 bits. Whoever knows codes or coefficients uses those; the values are laid out like any other's when they are first
+/// asked for. docs/decisions/0022, 0024.
 class Column {
  public:
   struct Uninitialized {};
+  struct Scale {
+    int digits;  // behind the point
+  };
   Column(Type type, int64_t size);  // all zero values, no NULLs
   /// For makers that write every value themselves.
   Column(Type type, int64_t size, Uninitialized);
   /// Coded. No entry is NULL; every code is to be written; under a NULL it is 0.
   Column(ColumnPtr dictionary, int64_t size);
+  /// Scaled. Every coefficient is to be written; under a NULL it is 0.
+  Column(Type numeric, int64_t size, Scale scale);
 
   const Type& type() const { return type_; }
   int64_t size() const { return size_; }
@@ -49,19 +55,24 @@ class Column {
   int64_t null_count() const;
   std::string_view bytes(int64_t row) const { return data<StringView>()[row].view(); }
   const std::vector<Keepalive>& keepalives() const { return keepalives_; }
-  bool is_coded() const { return coded_ != nullptr; }
+  bool is_coded() const { return packed_ != nullptr && packed_->dictionary != nullptr; }
   /// Of coded columns: what the codes stand for, and the codes.
-  const ColumnPtr& dictionary() const { return coded_->dictionary; }
-  std::span<const int32_t> codes() const { return {coded_->codes.data(), coded_->codes.size()}; }
-  /// Bytes held by values, codes and validity (heaps and dictionaries are shared and not counted).
+  const ColumnPtr& dictionary() const { return packed_->dictionary; }
+  std::span<const int32_t> codes() const { return {packed_rows<int32_t>(), static_cast<size_t>(size_)}; }
+  bool is_scaled() const { return packed_ != nullptr && packed_->dictionary == nullptr; }
+  /// Of scaled columns.
+  int scale() const { return packed_->scale; }
+  std::span<const int64_t> coefficients() const { return {packed_rows<int64_t>(), static_cast<size_t>(size_)}; }
+  /// Bytes held by values, codes, coefficients and validity (heaps and dictionaries are shared and not counted).
   int64_t memory_bytes() const;
 
   // For the maker of the column only, before it is shared.
   template <typename T> T* mutable_data() {
-    KAPPA_DCHECK(!is_coded());
+    KAPPA_DCHECK(packed_ == nullptr);
     return reinterpret_cast<T*>(values_.get());
   }
-  int32_t* mutable_codes() { return coded_->codes.data(); }
+  int32_t* mutable_codes() { return packed_rows<int32_t>(); }
+  int64_t* mutable_coefficients() { return packed_rows<int64_t>(); }
   void SetNull(int64_t row);  // also zeroes the value
   /// Takes over a whole bitmap of ceil(size / 64) words, or an empty one; zeroes the values under NULLs.
   void SetValidity(std::vector<uint64_t> words);
@@ -79,25 +90,32 @@ class Column {
   struct FreeDeleter {
     void operator()(uint8_t* p) const;
   };
-  struct Coded {
-    ColumnPtr dictionary;
-    std::vector<int32_t> codes;
+  using Memory = std::unique_ptr<uint8_t[], FreeDeleter>;
+  struct Packed {
+    ColumnPtr dictionary;  // of codes; null: these are coefficients
+    int scale = 0;         // of coefficients
+    int width = 0;         // bytes of a code or a coefficient
+    Memory rows;
     std::once_flag once;
     std::atomic<bool> is_laid_out = false;
   };
+  template <typename T> T* packed_rows() const { return reinterpret_cast<T*>(packed_->rows.get()); }
   const uint8_t* laid_out() const {
-    if (coded_ != nullptr && !coded_->is_laid_out.load(std::memory_order_acquire)) [[unlikely]]
+    if (packed_ != nullptr && !packed_->is_laid_out.load(std::memory_order_acquire)) [[unlikely]]
       LayOut();
     return values_.get();
   }
   void LayOut() const;
+  void LayOutEntries() const;
+  void LayOutNumerics() const;
   /// Zeroes what lies under the NULLs in rows of `width` bytes.
   void ZeroNulls(void* rows, size_t width) const;
+  friend struct PackedRows;
 
   Type type_;
   int64_t size_;
-  mutable std::unique_ptr<uint8_t[], FreeDeleter> values_;  // none while a coded column's were not asked for
-  std::unique_ptr<Coded> coded_;
+  mutable Memory values_;  // none while a packed column's were not asked for
+  std::unique_ptr<Packed> packed_;
   std::vector<uint64_t> validity_;
   std::vector<Keepalive> keepalives_;
 };

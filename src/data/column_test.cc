@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "data/batch.h"
+#include "data/numeric.h"
 #include "data/value.h"
 
 namespace kappa::data {
@@ -17,8 +18,8 @@ namespace {
 
 using Texts = std::vector<std::optional<std::string>>;
 
-ColumnPtr Make(const Texts& texts) {
-  ColumnBuilder builder(TypeId::kText);
+ColumnPtr Make(const Texts& texts, Type type = TypeId::kText) {
+  ColumnBuilder builder(type);
   for (const auto& text : texts) {
     if (text) builder.AppendBytes(*text);
     else builder.AppendNull();
@@ -190,6 +191,54 @@ TEST(ColumnTest, ValuesOfACodedColumnAreLaidOutOnceForAllThreads) {
     for (std::thread& thread : threads) thread.join();
     for (const Texts& out : read) ASSERT_EQ(out, texts);
   }
+}
+
+/// Coefficients with two digits behind the point, and their values one by one; nullopt is NULL.
+using Coefficients = std::vector<std::optional<int64_t>>;
+ColumnPtr MakeScaled(const Coefficients& values, int scale = 2) {
+  auto column = std::make_shared<Column>(TypeId::kNumeric, static_cast<int64_t>(values.size()), Column::Scale{scale});
+  for (size_t i = 0; i < values.size(); ++i) {
+    column->mutable_coefficients()[i] = values[i].value_or(7);
+    if (!values[i]) column->SetNull(static_cast<int64_t>(i));
+  }
+  return column;
+}
+Texts NumericTexts(const Coefficients& values, int scale = 2) {
+  Texts texts;
+  for (const auto& value : values) texts.push_back(value ? std::optional(Numeric(*value, scale).ToBytes()) : std::nullopt);
+  return texts;
+}
+
+TEST(ColumnTest, ScaledColumnsStayScaledAndReadAsNumerics) {
+  std::mt19937_64 random(6);
+  Coefficients values = {0, -1, INT64_MAX, INT64_MIN, 123456789};
+  while (values.size() < 300) values.push_back(random() % 4 == 0 ? std::nullopt : std::optional(static_cast<int64_t>(random())));
+  const ColumnPtr column = MakeScaled(values);
+  const std::vector<int32_t> rows = {299, -1, 0, 3, 3, -1, 150};
+  Coefficients gathered;
+  for (const int32_t row : rows) gathered.push_back(row < 0 ? std::nullopt : values[static_cast<size_t>(row)]);
+  const ColumnPtr some = Gather(*column, rows);
+  const ColumnPtr part = Slice(column, 61, 130);
+  const std::vector<ColumnPtr> both = {part, some};
+  const ColumnPtr all = Concatenate(both);
+  Coefficients expected(values.begin() + 61, values.begin() + 191);
+  for (const ColumnPtr& made : {some, part, all}) EXPECT_TRUE(made->is_scaled() && !made->is_coded() && made->scale() == 2);
+  EXPECT_EQ(column->memory_bytes(), 300 * 8 + 5 * 8);
+  EXPECT_EQ(Read(*part), NumericTexts(expected));
+  expected.insert(expected.end(), gathered.begin(), gathered.end());
+  EXPECT_EQ(Read(*all), NumericTexts(expected));
+  EXPECT_EQ(Read(*some), NumericTexts(gathered));
+  EXPECT_EQ(Read(*column), NumericTexts(values));
+  EXPECT_EQ(column->memory_bytes(), 300 * (8 + 16) + 5 * 8);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(column->coefficients()[i], values[i].value_or(0));
+
+  // Of another scale, or one by one: values.
+  const std::vector<ColumnPtr> mixed = {some, MakeScaled(gathered, 3), Make(NumericTexts(gathered), TypeId::kNumeric)};
+  const ColumnPtr plain = Concatenate(mixed);
+  EXPECT_FALSE(plain->is_scaled());
+  Texts texts = NumericTexts(gathered);
+  for (const Texts& more : {NumericTexts(gathered, 3), NumericTexts(gathered)}) texts.insert(texts.end(), more.begin(), more.end());
+  EXPECT_EQ(Read(*plain), texts);
 }
 
 TEST(BatchTest, WeightsFollowRows) {

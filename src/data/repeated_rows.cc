@@ -45,6 +45,7 @@ void Hash(const Column& column, int64_t from, int64_t count, uint64_t* hashes) {
     for (int64_t i = 0; i < count; ++i) hashes[i] += column.IsNull(from + i);
   }
   if (column.is_coded()) return HashFixed(column.codes().data() + from, count, hashes);
+  if (column.is_scaled()) return HashFixed(column.coefficients().data() + from, count, hashes);
   switch (column.type().width()) {
     case 1: return HashFixed(column.data<uint8_t>() + from, count, hashes);
     case 2: return HashFixed(column.data<uint16_t>() + from, count, hashes);
@@ -80,6 +81,7 @@ void Compare(const Column& column, int64_t from, std::span<const int32_t> others
     for (size_t i = 0; i < others.size(); ++i) same[i] &= column.IsNull(from + static_cast<int64_t>(i)) == column.IsNull(others[i]);
   }
   if (column.is_coded()) return CompareFixed(column.codes().data(), from, others, same);
+  if (column.is_scaled()) return CompareFixed(column.coefficients().data(), from, others, same);
   switch (column.type().width()) {
     case 1: return CompareFixed(column.data<uint8_t>(), from, others, same);
     case 2: return CompareFixed(column.data<uint16_t>(), from, others, same);

@@ -40,6 +40,8 @@ class CellWriter {
   template <typename T> void Fixed(int64_t row, T value) { column_->mutable_data<T>()[build_ ? row : 0] = value; }
   /// The rows of a writer that builds, to be filled at once.
   template <typename T> T* values() { return column_->mutable_data<T>(); }
+  /// The same of a scaled column.
+  int64_t* coefficients() { return column_->mutable_coefficients(); }
   /// Keeps memory alive that views given to Fixed point into.
   void Keep(data::Keepalive keepalive) {
     if (build_) column_->AddKeepalive(std::move(keepalive));

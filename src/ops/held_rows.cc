@@ -18,7 +18,7 @@ int64_t BytesWithStrings(std::span<const data::ColumnPtr> columns) {
   int64_t bytes = 0;
   for (const data::ColumnPtr& column : columns) {
     bytes += column->memory_bytes();
-    if (!column->type().is_variable()) continue;
+    if (!column->type().is_variable() || column->is_scaled()) continue;
     const auto outside = [](const data::StringView& view) { return view.is_inline() ? 0 : int64_t{view.size()}; };
     if (column->is_coded()) {
       const data::StringView* dictionary = column->dictionary()->data<data::StringView>();

@@ -155,9 +155,22 @@ ColumnPtr NarrowNumericToDouble(KernelCall& call) {
                                        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};  // exact, all of them
   constexpr int64_t kExactMax = int64_t{1} << 53;
   const data::Column& input = *call.arguments[0].column;
-  const auto* values = input.data<data::StringView>();
   auto out = MakeOutput(call);
   auto* doubles = out->mutable_data<double>();
+  if (input.is_scaled()) {
+    if (input.scale() >= static_cast<int>(std::size(kPowers))) return nullptr;
+    const double power = kPowers[input.scale()];
+    bool exact = true;
+    for (int64_t row = 0; row < call.rows; ++row) {
+      const int64_t coefficient = input.coefficients()[static_cast<size_t>(row)];
+      exact = exact && coefficient <= kExactMax && coefficient >= -kExactMax;
+      doubles[row] = static_cast<double>(coefficient) / power;
+    }
+    if (!exact) return nullptr;
+    FinishNulls(call, *out);
+    return out;
+  }
+  const auto* values = input.data<data::StringView>();
   for (int64_t row = 0; row < call.rows; ++row) {
     int128_t coefficient;
     int scale;

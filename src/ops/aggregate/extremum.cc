@@ -78,21 +78,21 @@ class VariableExtremum final : public Accumulator {
   VariableExtremum(data::Type type, bool max, state::Arena* blobs) : type_(type), max_(max), blobs_(blobs) {}
   uint32_t bytes() const override { return sizeof(State); }
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
-    const auto* numerics = type_.id == data::TypeId::kNumeric ? arguments[0]->data<data::StringView>() : nullptr;
-    for (int32_t row : in.rows) {
-      auto& state = At<State>(in.payloads[row]);
-      if (numerics != nullptr && TakeLike(numerics[row], state)) [[likely]]
-        continue;
-      const std::string_view value = ValueBytes(*arguments[0], row);
-      if (state.size != 0 && !Better(type_, max_, value, Get(state))) continue;
-      Drop(in.payloads[row]);
-      state.size = value.size() + 1;
-      if (value.size() <= sizeof state.bytes) {
-        if (!value.empty()) std::memcpy(state.bytes, value.data(), value.size());
-      } else {
-        state::Ref blob = state::StoreBlob(*blobs_, value);
-        std::memcpy(state.bytes, &blob, sizeof blob);
+    const data::Column& column = *arguments[0];
+    if (column.is_scaled()) {
+      const int64_t* coefficients = column.coefficients().data();
+      const auto scale = static_cast<uint16_t>(column.scale());
+      for (int32_t row : in.rows) {
+        if (!TakeLike(scale, coefficients[row], At<State>(in.payloads[row]))) [[unlikely]]
+          Take(in.payloads[row], data::EncodeSmallNumeric(coefficients[row], scale).view());
       }
+      return {};
+    }
+    const auto* numerics = type_.id == data::TypeId::kNumeric ? column.data<data::StringView>() : nullptr;
+    for (int32_t row : in.rows) {
+      if (numerics != nullptr && TakeLike(numerics[row], At<State>(in.payloads[row]))) [[likely]]
+        continue;
+      Take(in.payloads[row], ValueBytes(column, row));
     }
     return {};
   }
@@ -139,16 +139,34 @@ class VariableExtremum final : public Accumulator {
     std::memcpy(&blob, state.bytes, sizeof blob);
     return blob;
   }
-  /// Takes a numeric of 64 bits if it is better than one of the same scale, as most are; false when they are none.
+  /// Takes a value if it is better.
+  void Take(char* payload, std::string_view value) {
+    auto& state = At<State>(payload);
+    if (state.size != 0 && !Better(type_, max_, value, Get(state))) return;
+    Drop(payload);
+    state.size = value.size() + 1;
+    if (value.size() <= sizeof state.bytes) {
+      if (!value.empty()) std::memcpy(state.bytes, value.data(), value.size());
+    } else {
+      state::Ref blob = state::StoreBlob(*blobs_, value);
+      std::memcpy(state.bytes, &blob, sizeof blob);
+    }
+  }
+  /// The same of numerics of 64 bits where there is one of the same scale, as mostly; false where there is none.
   bool TakeLike(const data::StringView& view, State& state) const {
     const data::NarrowNumeric value(view);
     uint16_t scale;
-    int64_t current;
     std::memcpy(&scale, state.bytes, sizeof scale);
-    std::memcpy(&current, state.bytes + sizeof scale, sizeof current);
-    if (state.size != sizeof scale + sizeof current + 1 || !value.IsOf(scale)) return false;
-    const int64_t best = max_ ? std::max(current, value.coefficient()) : std::min(current, value.coefficient());
-    if (best != current) std::memcpy(state.bytes + sizeof scale, &best, sizeof best);
+    return value.IsOf(scale) && TakeLike(scale, value.coefficient(), state);
+  }
+  bool TakeLike(uint16_t scale, int64_t coefficient, State& state) const {
+    uint16_t current_scale;
+    int64_t current;
+    std::memcpy(&current_scale, state.bytes, sizeof current_scale);
+    std::memcpy(&current, state.bytes + sizeof current_scale, sizeof current);
+    if (state.size != sizeof current_scale + sizeof current + 1 || current_scale != scale) return false;
+    const int64_t best = max_ ? std::max(current, coefficient) : std::min(current, coefficient);
+    if (best != current) std::memcpy(state.bytes + sizeof current_scale, &best, sizeof best);
     return true;
   }
   std::string_view Get(const State& state) {

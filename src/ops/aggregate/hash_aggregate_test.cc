@@ -326,6 +326,50 @@ TEST(HashAggregate, CombinedSumsMayOutgrowTheirPayload) {
   EXPECT_EQ(run.contents(), ExpectedGroups(*plan, all));
 }
 
+/// The batch with its numerics, which are all of this scale, as a scaled column.
+data::ChangeBatch WithCoefficients(data::ChangeBatch batch, int scale) {
+  const data::Column& numerics = *batch.columns[4];
+  auto scaled = std::make_shared<data::Column>(numerics.type(), batch.rows, data::Column::Scale{scale});
+  for (int64_t i = 0; i < batch.rows; ++i) {
+    scaled->mutable_coefficients()[i] = static_cast<int64_t>(Numeric::FromBytes(numerics.bytes(i)).small());
+    if (numerics.IsNull(i)) scaled->SetNull(i);
+  }
+  batch.columns[4] = std::move(scaled);
+  return batch;
+}
+
+/// Numerics come as coefficients, of two scales, and one by one, also large and special ones.
+void RunScaled(uint64_t seed, bool append_only) {
+  std::vector<expr::AggregateCall> calls = AllCalls();
+  std::erase_if(calls, [](const expr::AggregateCall& call) { return call.arguments.empty() || call.arguments[0]->type().id != TypeId::kNumeric; });
+  for (const AggregateKind kind : {AggregateKind::kMin, AggregateKind::kMax}) calls.push_back(Call(kind, "n", TypeId::kNumeric));
+  const auto plan = Plan(append_only, {"k"}, calls);
+  TestRun run([&] { return MakeOrDie(*plan); });
+  std::mt19937_64 random(seed);
+  std::vector<TestRow> all;
+  for (int epoch = 0; epoch < 30; ++epoch) {
+    std::vector<TestRow> rows;
+    const int scale = static_cast<int>(random() % 3) - 1;
+    for (size_t i = random() % 60; i > 0; --i) {
+      TestRow& row = rows.emplace_back(RandomRow(random));
+      const auto coefficient = static_cast<int64_t>(random() % 5 == 0 ? random() : random() % 2000);
+      if (scale >= 0 && !row[4].null) row[4] = NumericValue(Numeric(coefficient, 2 * scale));
+    }
+    all.insert(all.end(), rows.begin(), rows.end());
+    data::ChangeBatch batch = MakeBatch(InputSchema(), rows);
+    run.Batch(0, scale < 0 ? std::move(batch) : WithCoefficients(std::move(batch), 2 * scale));
+    if (!append_only && !all.empty()) run.Batch(0, TakeBack(all, random));
+    run.End();
+    ASSERT_EQ(run.contents(), ExpectedGroups(*plan, all)) << "epoch " << epoch;
+    if (epoch % 9 == 4) run.Restart();
+  }
+}
+
+TEST(HashAggregate, TakesCoefficients) {
+  for (const uint64_t seed : {30, 31, 32}) RunScaled(seed, true);
+  RunScaled(33, false);
+}
+
 TEST(HashAggregate, NothingGivesOneRowWithoutKeysAndNoneWithKeys) {
   auto global = Plan(false, {}, {Call(AggregateKind::kCountStar, "", TypeId::kInt8), Call(AggregateKind::kSum, "i", TypeId::kInt8)});
   TestRun run([&] { return MakeOrDie(*global); });

@@ -83,6 +83,7 @@ class NumericSum final : public Accumulator {
   uint32_t bytes() const override { return sizeof(SumState) + (counted_ ? kCountedScales * 8 : 0); }
 
   Status Update(std::span<const data::ColumnPtr> arguments, const AccumulatorRows& in) override {
+    if (arguments[0]->is_scaled()) return AddScaled(*arguments[0], in);
     const auto* values = arguments[0]->data<data::StringView>();
     const bool inserts = in.weights == nullptr && !counted_;
     for (int32_t row : in.rows) {
@@ -145,12 +146,29 @@ class NumericSum final : public Accumulator {
  private:
   int64_t* Counts(const SumState& state) const { return reinterpret_cast<int64_t*>(const_cast<SumState*>(&state) + 1); }
 
+  Status AddScaled(const data::Column& column, const AccumulatorRows& in) {
+    const int64_t* coefficients = column.coefficients().data();
+    const int scale = column.scale();
+    const bool like = in.weights == nullptr && !counted_ && (fixed_scale_ < 0 || fixed_scale_ == scale);
+    for (int32_t row : in.rows) {
+      auto& state = At<SumState>(in.payloads[row]);
+      if (like && static_cast<int>(state.scale) == scale && AddLike(state, coefficients[row])) [[likely]]
+        continue;
+      if (!AddFast(state, coefficients[row], scale, in.weight(row)))
+        KAPPA_RETURN_IF_ERROR(AddSlow(state, Numeric(coefficients[row], scale), in.weight(row)));
+    }
+    return {};
+  }
+
   /// Adds a value of 64 bits whose scale is the sum's, as most have; false when it is none.
   bool AddLike(SumState& state, const data::StringView& view) const {
     const data::NarrowNumeric value(view);
     if (!value.IsOf(static_cast<int>(state.scale)) || (fixed_scale_ >= 0 && static_cast<int>(state.scale) != fixed_scale_)) return false;
+    return AddLike(state, value.coefficient());
+  }
+  static bool AddLike(SumState& state, int64_t coefficient) {
     int128_t sum;
-    if (__builtin_add_overflow(Load(state), static_cast<int128_t>(value.coefficient()), &sum)) return false;
+    if (__builtin_add_overflow(Load(state), static_cast<int128_t>(coefficient), &sum)) return false;
     Store(state, sum);
     ++state.count;
     return true;
