@@ -101,7 +101,7 @@ class AsOfJoin final : public Operator {
     HeldRows pending{};
   };
   /// The pending changes of a side, and the keys of `select`. Work goes by `order`, in which rows of a key, and keys that lie together, are
-  /// together.
+  /// together (of left rows only where state is out of memory).
   struct Changes : AsOfKeys {
     data::ChangeBatch batch;
     std::vector<Ref> refs;
@@ -177,6 +177,8 @@ Result<AsOfJoin::Changes> AsOfJoin::Take(int side) {
   keys_.FindOrInsertBatch(*changes.keys, changes.select, changes.refs.data());
   changes.order.resize(changes.refs.size());
   std::iota(changes.order.begin(), changes.order.end(), size_t{0});
+  // Left rows are looked at one by one: their order matters to what must be fetched, and to nothing else.
+  if (side == kLeft && !state::Spilling()) return changes;
   std::sort(changes.order.begin(), changes.order.end(), [&](size_t a, size_t b) {
     if (changes.refs[a] != changes.refs[b]) return changes.refs[a] < changes.refs[b];
     const int by_time = changes.times->key(changes.select[a]).compare(changes.times->key(changes.select[b]));
@@ -298,7 +300,7 @@ Status AsOfJoin::ChangeKey(Ref key, const Changes& changes, const data::RowKeys&
     left.clear();
     rows_.Read(tree, from, to - from, left);
     for (size_t i = 0; i < left.size(); ++i) {
-      if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(std::span(left).subspan(i, std::min(state::kReadsAtOnce, left.size() - i)));
+      rows_.FetchAhead(left, i);
       const Ref record = left[i];
       const std::string_view row = rows_.Key(record, scratch_a_).substr(rows_.OrderSize(record));
       for (const auto& [match, weight] : {std::pair(instant.match, int64_t{-1}), std::pair(now, int64_t{1})}) {
@@ -355,7 +357,7 @@ std::vector<data::ColumnPtr> AsOfJoin::RightColumns(std::span<const Ref> refs) {
   absl::flat_hash_map<Ref, int32_t> known;
   std::vector<int32_t> places(refs.size(), -1);
   for (size_t i = 0; i < refs.size(); ++i) {
-    if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(refs.subspan(i, std::min(state::kReadsAtOnce, refs.size() - i)));
+    rows_.FetchAhead(refs, i);
     if (refs[i] == 0) continue;
     const auto [it, fresh] = known.try_emplace(refs[i], static_cast<int32_t>(decoder.rows()));
     if (fresh) decoder.Append(rows_.Key(refs[i], scratch_a_).substr(rows_.OrderSize(refs[i])), /*borrow=*/false);

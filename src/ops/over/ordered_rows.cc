@@ -307,6 +307,18 @@ void OrderedRows::FetchPaths(std::span<const RowTree> trees, std::span<const std
   FetchRecords(records);
 }
 
+void OrderedRows::FetchAhead(std::span<const Ref> records, size_t i) const {
+  if (i % state::kReadsAtOnce == 0) FetchRecords(records.subspan(i, std::min(state::kReadsAtOnce, records.size() - i)));
+}
+
+std::vector<RowTree> TreesOf(const state::KeyedTable& partitions, std::span<const Ref> rows) {
+  partitions.FetchAhead(rows, 0);
+  std::vector<RowTree> trees;
+  trees.reserve(rows.size());
+  for (const Ref row : rows) trees.push_back(*reinterpret_cast<const RowTree*>(partitions.Payload(row)));
+  return trees;
+}
+
 uint64_t OrderedRows::LastPrefix(const RowTree& tree) const {
   const Node* node = Get(tree.root);
   while (node->leaf == 0) node = Get(node->children()[node->count - 1].child);

@@ -9,6 +9,7 @@
 
 #include "state/arena.h"
 #include "state/blob.h"
+#include "state/keyed_table.h"
 
 namespace kappa::ops {
 
@@ -50,6 +51,8 @@ class OrderedRows {
   /// keys[i] in trees[i], level by level, up to the records around it.
   void FetchRecords(std::span<const state::Ref> records) const;
   void FetchPaths(std::span<const RowTree> trees, std::span<const std::string_view> keys) const;
+  /// For loops over records, in any order: begins to fetch those from i on, now and then.
+  void FetchAhead(std::span<const state::Ref> records, size_t i) const;
   /// Order prefix of the last row of a tree that has rows.
   uint64_t LastPrefix(const RowTree& tree) const;
   /// Frees the nodes, not the records.
@@ -76,5 +79,8 @@ class OrderedRows {
 
   state::Arena& arena_;
 };
+
+/// The trees of partitions, with which the payloads of these rows begin; where state may be out of memory, fetched for all of them at a time.
+std::vector<RowTree> TreesOf(const state::KeyedTable& partitions, std::span<const state::Ref> rows);
 
 }  // namespace kappa::ops

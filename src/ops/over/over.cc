@@ -144,14 +144,9 @@ void Over::Changed(Ref partition, PartitionHead* head, int64_t position, bool in
 void Over::FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, std::span<const int32_t> rows) const {
   std::vector<Ref> heads;
   for (const int32_t row : rows) heads.push_back(partitions[static_cast<size_t>(row)]);
-  partitions_.FetchAhead(heads, 0);
-  std::vector<RowTree> trees;
   std::vector<std::string_view> keys;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    trees.push_back(reinterpret_cast<const PartitionHead*>(partitions_.Payload(heads[i]))->tree);
-    keys.push_back(orders.key(rows[i]));
-  }
-  rows_.FetchPaths(trees, keys);
+  for (const int32_t row : rows) keys.push_back(orders.key(row));
+  rows_.FetchPaths(TreesOf(partitions_, heads), keys);
 }
 
 /// The same for what the next partitions that changed compute again. Returns how many partitions these are.
@@ -159,9 +154,7 @@ size_t Over::FetchTouched(std::span<const Touched> touched) const {
   touched = touched.first(std::min(state::kPathsAtOnce, touched.size()));
   std::vector<Ref> heads, records;
   for (const Touched& next : touched) heads.push_back(next.partition);
-  partitions_.FetchAhead(heads, 0);
-  std::vector<RowTree> trees;
-  for (const Ref head : heads) trees.push_back(reinterpret_cast<const PartitionHead*>(partitions_.Payload(head))->tree);
+  const std::vector<RowTree> trees = TreesOf(partitions_, heads);
   rows_.FetchPaths(trees, std::vector<std::string_view>(trees.size()));
   size_t count = 0;
   for (; count < touched.size() && records.size() < state::kReadsAtOnce; ++count) {
@@ -189,33 +182,33 @@ Status Over::Apply() {
   std::vector<Ref> refs(all.size());
   partitions_.FindOrInsertBatch(partitions, all, refs.data());
   // By partition, and in the order in which these lie in memory: a page that is out of it is fetched once.
-  std::vector<int32_t> sequence = all;
-  std::sort(sequence.begin(), sequence.end(), [&](int32_t a, int32_t b) {
-    const Ref ref_a = refs[static_cast<size_t>(a)], ref_b = refs[static_cast<size_t>(b)];
-    return ref_a != ref_b ? ref_a < ref_b : a < b;
-  });
+  if (state::Spilling()) {
+    std::sort(all.begin(), all.end(), [&](int32_t a, int32_t b) {
+      const Ref ref_a = refs[static_cast<size_t>(a)], ref_b = refs[static_cast<size_t>(b)];
+      return ref_a != ref_b ? ref_a < ref_b : a < b;
+    });
+  }
   std::string key;
-  for (size_t k = 0; k < sequence.size(); ++k) {
-    if (state::Spilling() && k % state::kPathsAtOnce == 0) {
-      const auto next = std::span(sequence).subspan(k, std::min(state::kPathsAtOnce, sequence.size() - k));
-      FetchAhead(refs, orders, next);
-    }
-    const auto i = static_cast<size_t>(sequence[k]);
-    const int64_t weight = batch.weight(all[i]);
-    PartitionHead* head = Head(refs[i]);
+  for (size_t k = 0; k < all.size(); ++k) {
+    if (state::Spilling() && k % state::kPathsAtOnce == 0)
+      FetchAhead(refs, orders, std::span(all).subspan(k, std::min(state::kPathsAtOnce, all.size() - k)));
+    const int32_t row = all[k];
+    const Ref partition_ref = refs[static_cast<size_t>(row)];
+    const int64_t weight = batch.weight(row);
+    PartitionHead* head = Head(partition_ref);
     for (int64_t copy = 0; copy < weight; ++copy) {
-      const int64_t at = rows_.Insert(head->tree, rows_.NewRecord(orders.key(all[i]), bytes.key(all[i])));
-      Changed(refs[i], head, at, true);
+      const int64_t at = rows_.Insert(head->tree, rows_.NewRecord(orders.key(row), bytes.key(row)));
+      Changed(partition_ref, head, at, true);
       ++kept_rows_;
     }
     if (weight >= 0) continue;
-    key.assign(orders.key(all[i])).append(bytes.key(all[i]));
+    key.assign(orders.key(row)).append(bytes.key(row));
     for (int64_t copy = weight; copy < 0; ++copy) {
       const int64_t at = rows_.LowerBound(head->tree, key);
       if (at == head->tree.rows || rows_.Key(rows_.At(head->tree, at), key_a_) != key)
         return Error(sqlstate::kInternalError, "a change deletes a row that its partition does not have");
       const Ref record = rows_.EraseAt(head->tree, at);
-      Changed(refs[i], head, at, false);
+      Changed(partition_ref, head, at, false);
       --kept_rows_;
       if (rows_.Owner(record) != 0) deleted_.push_back(record);
       else rows_.FreeRecord(record);
@@ -398,7 +391,7 @@ Status Over::EmitDeleted(Output& out) {
   for (size_t from = 0; from < deleted_.size(); from += step) {
     RowDecoder rows(schema_), results(results_);
     for (size_t i = from; i < std::min(deleted_.size(), from + step); ++i) {
-      if (i % state::kReadsAtOnce == 0) rows_.FetchRecords(std::span(deleted_).subspan(i, std::min(state::kReadsAtOnce, deleted_.size() - i)));
+      rows_.FetchAhead(deleted_, i);
       const Ref record = deleted_[i], result = rows_.Owner(record);
       rows.Append(rows_.Key(record, key_a_).substr(rows_.OrderSize(record)), /*borrow=*/false);
       results.Append(Parse(state::BlobView(arena_, result, key_b_)).results, /*borrow=*/false);
@@ -414,7 +407,7 @@ Status Over::EmitDeleted(Output& out) {
 
 Status Over::Flush(Output& out) {
   KAPPA_RETURN_IF_ERROR(EmitDeleted(out));
-  std::sort(touched_.begin(), touched_.end(), [](const Touched& a, const Touched& b) { return a.partition < b.partition; });
+  if (state::Spilling()) std::ranges::sort(touched_, {}, &Touched::partition);
   Chunk chunk;
   size_t fetched = 0;
   for (size_t i = 0; i < touched_.size(); ++i) {

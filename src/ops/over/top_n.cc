@@ -149,15 +149,12 @@ void TopN::FetchAhead(std::span<const Ref> partitions, const OrderKeys& orders, 
   if (!state::Spilling()) return;
   std::vector<Ref> heads, records;
   for (const int32_t row : rows) heads.push_back(partitions[static_cast<size_t>(row)]);
-  partitions_.FetchAhead(heads, 0);
-  std::vector<RowTree> trees;
-  std::vector<std::string_view> keys;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    trees.push_back(Read(heads[i]).tree);
-    keys.push_back(orders.key(rows[i]));
-    if (single_) records.push_back(trees.back().root);
-  }
-  if (!single_) {
+  const std::vector<RowTree> trees = TreesOf(partitions_, heads);
+  if (single_) {
+    for (const RowTree& tree : trees) records.push_back(tree.root);
+  } else {
+    std::vector<std::string_view> keys;
+    for (const int32_t row : rows) keys.push_back(orders.key(row));
     rows_.FetchPaths(trees, keys);
     for (const RowTree& tree : trees)
       if (tree.rows >= keep_) rows_.Read(tree, tree.rows - 1, 1, records);  // what a row that gets in drives out
@@ -170,9 +167,7 @@ size_t TopN::FetchTouched(std::span<const Touched> touched) const {
   touched = touched.first(std::min(state::kPathsAtOnce, touched.size()));
   std::vector<Ref> heads, records;
   for (const Touched& next : touched) heads.push_back(next.partition);
-  partitions_.FetchAhead(heads, 0);
-  std::vector<RowTree> trees;
-  for (const Ref head : heads) trees.push_back(Read(head).tree);
+  const std::vector<RowTree> trees = TreesOf(partitions_, heads);
   if (!single_) rows_.FetchPaths(trees, std::vector<std::string_view>(trees.size()));
   size_t count = 0;
   for (; count < touched.size() && records.size() < state::kReadsAtOnce; ++count) {
@@ -394,7 +389,7 @@ Status TopN::Flush(Output& out) {
   };
   std::vector<RankedRow> now;
   int64_t since_watch = 0;
-  std::sort(touched_.begin(), touched_.end(), [](const Touched& a, const Touched& b) { return a.partition < b.partition; });
+  if (state::Spilling()) std::ranges::sort(touched_, {}, &Touched::partition);
   size_t fetched = 0;
   for (size_t i = 0; i < touched_.size(); ++i) {
     if (state::Spilling() && i == fetched) fetched += FetchTouched(std::span(touched_).subspan(i));
